@@ -1,0 +1,1 @@
+"""The `pps-qmix` command."""

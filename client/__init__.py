@@ -1,0 +1,1 @@
+"""A device: thin Flower ClientApp, resident agent process, seat session, device directory."""

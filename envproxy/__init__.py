@@ -1,0 +1,1 @@
+"""The env proxy: battles of many arenas, served to the seats over gRPC."""

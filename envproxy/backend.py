@@ -1,0 +1,112 @@
+"""The contract between an arena and what plays its battles, and how a backend is found by name.
+
+A backend is a module or package `envproxy.backends.<name>` with two functions:
+
+    map_names() -> list[str]
+    create(map_name: str, battles: int) -> Backend
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from types import ModuleType
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envproxy import backends
+
+
+@dataclass(frozen=True)
+class MapSpec:
+    """Sizes of a map. `n_actions` counts no-op, stop, four moves and one action per target."""
+
+    name: str
+    n_agents: int
+    n_actions: int
+    obs_size: int
+    state_size: int
+    episode_limit: int
+
+
+class StepResult(NamedTuple):
+    """What one step gave each of E battles. A battle that was over before the step reports zeros and False."""
+
+    reward: NDArray[np.float32]  # [E], the team's
+    terminated: NDArray[np.bool_]  # [E], won, lost or drawn: nothing follows
+    truncated: NDArray[np.bool_]  # [E], cut by the map's step limit
+    won: NDArray[np.bool_]  # [E]
+
+
+class Observation(NamedTuple):
+    """What E battles look like now. The arrays are the caller's to keep: the next step makes new ones."""
+
+    obs: NDArray[np.float32]  # [E, N, obs_size]
+    available: NDArray[np.bool_]  # [E, N, n_actions]
+    state: NDArray[np.float32]  # [E, state_size]
+
+
+class Backend(Protocol):
+    """E battles of one map that step together."""
+
+    @property
+    def spec(self) -> MapSpec:
+        """Sizes of the map."""
+
+    @property
+    def battles(self) -> int:
+        """E, the number of battles."""
+
+    def reset(self, mask: NDArray[np.bool_], seeds: NDArray[np.uint64]) -> None:
+        """Start a new battle where `mask` [E] is True. A battle is a function of its seed and actions alone.
+
+        `seeds` is [E]; entries where the mask is False are ignored.
+        """
+
+    def step(self, actions: NDArray[np.uint8]) -> StepResult:
+        """Play one environment step with `actions` [E, N]; battles that are over stay as they are.
+
+        Raises ValueError, naming battle and seat, if an action of a battle that is on is not available; then
+        nothing has been played.
+        """
+
+    def observe(self) -> Observation:
+        """Return the present observations, availability and state. A battle never reset is all zeros."""
+
+    def close(self) -> None:
+        """Free what the battles hold (processes, files). May be called twice."""
+
+
+class UnknownNameError(ValueError):
+    """A backend or map that does not exist; the message lists those that do."""
+
+
+def backend_names() -> list[str]:
+    """Return the names of the backends that are installed, sorted."""
+    return sorted(module.name for module in pkgutil.iter_modules(backends.__path__))
+
+
+def map_names(backend: str) -> list[str]:
+    """Return the maps that `backend` can play. Raises UnknownNameError."""
+    names: list[str] = _module(backend).map_names()
+    return names
+
+
+def create_backend(backend: str, map_name: str, battles: int) -> Backend:
+    """Return `battles` battles of a map, none of them started. Raises UnknownNameError."""
+    module = _module(backend)
+    if map_name not in module.map_names():
+        raise UnknownNameError(
+            f"the backend {backend!r} has no map {map_name!r}; it has {', '.join(module.map_names())}"
+        )
+    created: Backend = module.create(map_name, battles)
+    return created
+
+
+def _module(backend: str) -> ModuleType:
+    if backend not in backend_names():
+        raise UnknownNameError(f"there is no backend {backend!r}; there are {', '.join(backend_names())}")
+    return importlib.import_module(f"envproxy.backends.{backend}")

@@ -1,0 +1,1 @@
+"""Backends: one module or package each, found by its name. See `envproxy.backend`."""

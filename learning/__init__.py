@@ -1,0 +1,1 @@
+"""What an agent knows: networks, mixers, episode buffer, TD learning, exploration. Pure PyTorch."""

@@ -1,0 +1,1 @@
+"""Flower strategies: how the agents of a team share their parameters."""
