@@ -1,0 +1,294 @@
+"""The base of all strategies: who gets which tensors, and what becomes of the replies."""
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Strategy
+
+from strategies.arithmetic import MIXER_PREFIX, Adjustment, Tensor, Weighting, adopt, weighted_average
+from strategies.update import RejectedReply, Update, parse_update
+
+logger = logging.getLogger(__name__)
+
+# The agent network's tensors, in the order that `personal-layers` counts.
+NETWORK_TENSORS = (
+    "fc1.weight",
+    "fc1.bias",
+    "rnn.weight_ih",
+    "rnn.weight_hh",
+    "rnn.bias_ih",
+    "rnn.bias_hh",
+    "fc2.weight",
+    "fc2.bias",
+)
+REWARD_WEIGHTINGS = ("proportional", "softmax")
+
+
+@dataclass(frozen=True)
+class SharingSettings:
+    """The settings of a run that concern sharing. Raises ValueError for values no strategy can work with."""
+
+    reward_weighting: str
+    """"proportional" (the paper's formula) or "softmax" (of mean returns)."""
+    personal_layers: int
+    """Number of tensors of the agent network, from the first, that stay on the device under pp-pps: 0..8."""
+    adopt: float
+    """Share of the aggregate that an agent takes over: 0..1."""
+
+    def __post_init__(self) -> None:
+        if self.reward_weighting not in REWARD_WEIGHTINGS:
+            raise ValueError(
+                f"reward-weighting is {self.reward_weighting!r}, expected one of {', '.join(REWARD_WEIGHTINGS)}"
+            )
+        if not isinstance(self.personal_layers, int) or not 0 <= self.personal_layers <= len(NETWORK_TENSORS):
+            raise ValueError(f"personal-layers is {self.personal_layers}, expected 0..{len(NETWORK_TENSORS)}")
+        if not 0.0 <= self.adopt <= 1.0:
+            raise ValueError(f"adopt is {self.adopt}, expected 0..1")
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "SharingSettings":
+        """Take the settings from a run's config, whose keys are kebab-case; other keys are ignored.
+
+        Raises KeyError for a missing key and ValueError for a value out of range.
+        """
+        return cls(
+            reward_weighting=config["reward-weighting"],
+            personal_layers=config["personal-layers"],
+            adopt=float(config["adopt"]),
+        )
+
+
+class Sharing(Strategy, ABC):
+    """A way for the agents of a team to share parameters, as a Flower strategy.
+
+    A strategy implements `weights` and, where not all tensors are shared, `shared`. Everything else is the same for
+    all: the server calls `place`, `configure_train` and `aggregate_train` once per round; the strategy keeps every
+    agent's tensors, so that a round goes on without a missing agent and an agent that lost its disk can go on too.
+
+    `seats` maps placed seats to node ids. After `aggregate_train`, `rejected` maps the seats whose reply was left out
+    to the reason, and `missing` lists the placed seats that did not reply.
+    """
+
+    def __init__(self, settings: SharingSettings) -> None:
+        self.settings = settings
+        self.seats: dict[int, int] = {}
+        self.rejected: dict[int, str] = {}
+        self.missing: list[int] = []
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._agents: dict[int, dict[str, Tensor]] = {}
+        # Seats whose device is known to hold its tensors of `_agents`, but for the shared ones.
+        self._in_step: set[int] = set()
+
+    @abstractmethod
+    def weights(self, updates: Sequence[Update]) -> Weighting:
+        """Weigh the agents that replied.
+
+        `updates` has at least one element and is in seat order; the result has one weight per update, in that order.
+        """
+
+    def shared(self, names: Sequence[str]) -> list[str]:
+        """Choose the tensors that are shared among `names`, those of an agent in order. Here: all of them."""
+        return list(names)
+
+    def place(self, seats: Mapping[int, int]) -> None:
+        """Say which node holds each seat from the next round on (seat -> node id).
+
+        A seat that moved to another node is sent all its tensors. Raises ValueError if a node holds two seats.
+        """
+        if len(set(seats.values())) != len(seats):
+            raise ValueError(f"every seat needs a node of its own, got {dict(seats)}")
+        self._in_step &= {seat for seat, node in seats.items() if self.seats.get(seat) == node}
+        self.seats = dict(sorted(seats.items()))
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> list[Message]:
+        """Make one train message per placed seat, in seat order, that stays valid for config["round-timeout"] seconds.
+
+        The message holds the records "config", which is `config` with "seat" and "round" added, and "arrays":
+        - for a seat never seen before, `arrays` whole: the server's initial weights;
+        - for a seat whose last reply was accepted, just the shared tensors, after adoption;
+        - for one that was missing or rejected, moved to another node, or was restored: all its tensors.
+
+        `grid` is not used. Raises RuntimeError if no seat is placed, ValueError if `arrays` does not fit the tensors
+        the strategy already holds.
+        """
+        if not self.seats:
+            raise RuntimeError("no seat is placed: call place(seats) before the round")
+        for seat in self.seats.keys() - self._agents.keys():
+            initial = {name: _float32(array.numpy()) for name, array in arrays.items()}
+            self._check_shapes(initial, f"the initial weights for seat {seat}")
+            self._agents[seat] = initial
+        return [self._train_message(server_round, seat, config) for seat in self.seats]
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Weigh the agents that replied, aggregate the shared tensors and let every agent adopt the aggregate.
+
+        Replies that cannot be used are left out by name; the round goes on with the others, in seat order whatever
+        order they came in. Returns the aggregate (the shared tensors; None where nothing was shared or no reply was
+        usable) and the round's metrics: "reward/SEAT" (R_i) and, where something was shared, "weight/SEAT" for every
+        seat that took part; "seats-replied", "seats-rejected", "seats-missing"; "weights-shifted" and
+        "weights-fell-back" (0 or 1) if rewards were no proportions. Raises RuntimeError if no round was configured and
+        ValueError if the subclass computed no usable weights.
+        """
+        if not self._shapes:
+            raise RuntimeError("no round is configured: call configure_train before aggregate_train")
+        updates = self._accepted(server_round, replies)
+        self._in_step = {update.seat for update in updates}
+        for update in updates:
+            self._agents[update.seat] = dict(update.tensors)
+
+        names = self._shared_names()
+        metrics = MetricRecord(
+            {
+                "seats-replied": len(updates),
+                "seats-rejected": len(self.rejected),
+                "seats-missing": len(self.missing),
+            }
+        )
+        for update in updates:
+            metrics[f"reward/{update.seat}"] = update.reward
+        if not updates or not names:
+            return None, metrics
+
+        weighting = self._checked_weights(updates)
+        if weighting.adjustment is not Adjustment.NONE:
+            rewards = ", ".join(f"{update.reward:g}" for update in updates)
+            logger.info("round %d: rewards %s: %s", server_round, rewards, weighting.adjustment.value)
+        for update, weight in zip(updates, weighting.weights, strict=True):
+            metrics[f"weight/{update.seat}"] = float(weight)
+        metrics["weights-shifted"] = int(weighting.adjustment is Adjustment.SHIFTED)
+        metrics["weights-fell-back"] = int(weighting.adjustment is Adjustment.MEAN)
+
+        parts = [{name: update.tensors[name] for name in names} for update in updates]
+        aggregate = weighted_average(parts, weighting.weights)
+        # Every agent, also one that was missing: it goes on from its last known tensors.
+        for own in self._agents.values():
+            own.update({name: adopt(own[name], aggregate[name], self.settings.adopt) for name in names})
+        return _record(aggregate), metrics
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> list[Message]:
+        """Nothing to send: agents evaluate in a phase inside the round and report it in their reply."""
+        return []
+
+    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
+        """Nothing to aggregate: see `configure_evaluate`."""
+        return None
+
+    def summary(self) -> None:
+        """Log the strategy's settings and exactly which tensors it shares."""
+        names = list(self._shapes) or [*NETWORK_TENSORS, f"{MIXER_PREFIX}*"]
+        chosen = self.shared(names)
+        personal = [name for name in names if name not in chosen]
+        logger.info("%s with %s", type(self).__name__, self.settings)
+        logger.info("shared: %s; personal: %s", ", ".join(chosen) or "none", ", ".join(personal) or "none")
+
+    def agents(self) -> dict[int, dict[str, Tensor]]:
+        """Copy out every seat's tensors after adoption: the weights that agent starts the next round from."""
+        return {
+            seat: {name: tensor.copy() for name, tensor in self._agents[seat].items()} for seat in sorted(self._agents)
+        }
+
+    def restore(self, agents: Mapping[int, Mapping[str, Tensor]]) -> None:
+        """Go on from tensors that `agents` returned; every seat is then sent all its tensors.
+
+        Raises ValueError if the seats' tensors differ in name or shape.
+        """
+        self._agents, self._shapes, self._in_step = {}, {}, set()
+        for seat, tensors in agents.items():
+            restored = {name: _float32(tensor) for name, tensor in tensors.items()}
+            self._check_shapes(restored, f"the restored weights of seat {seat}")
+            self._agents[seat] = restored
+
+    def _train_message(self, server_round: int, seat: int, config: ConfigRecord) -> Message:
+        tensors = self._agents[seat]
+        if seat in self._in_step:
+            tensors = {name: tensors[name] for name in self._shared_names()}
+        settings = ConfigRecord({**config, "seat": seat, "round": server_round})
+        return Message(
+            RecordDict({"arrays": _record(tensors), "config": settings}),
+            dst_node_id=self.seats[seat],
+            message_type=MessageType.TRAIN,
+            group_id=str(server_round),
+            ttl=float(config["round-timeout"]),  # type: ignore[arg-type]
+        )
+
+    def _accepted(self, server_round: int, replies: Iterable[Message]) -> list[Update]:
+        """Parse replies; set `rejected` and `missing`; return the updates in seat order."""
+        accepted: dict[int, Update] = {}
+        rejected: dict[int, str] = {}
+        holders = {node: seat for seat, node in self.seats.items()}
+        for reply in replies:
+            node = reply.metadata.src_node_id
+            seat = holders.get(node)
+            if seat is None:
+                logger.warning("round %d: reply of node %d left out: it holds no seat", server_round, node)
+                continue
+            try:
+                update = self._admit(server_round, seat, reply, seat in accepted)
+            except RejectedReply as rejection:
+                logger.warning("round %d: seat %d left out: %s", server_round, seat, rejection.reason)
+                rejected[seat] = rejection.reason
+            else:
+                accepted[seat] = update
+        # A seat with one usable reply took part, whatever else its node sent.
+        self.rejected = {seat: rejected[seat] for seat in sorted(rejected) if seat not in accepted}
+        self.missing = [seat for seat in self.seats if seat not in accepted and seat not in rejected]
+        for seat in self.missing:
+            logger.warning("round %d: seat %d left out: no reply from node %d", server_round, seat, self.seats[seat])
+        return [accepted[seat] for seat in sorted(accepted)]
+
+    def _admit(self, server_round: int, seat: int, reply: Message, answered: bool) -> Update:
+        if answered:
+            raise RejectedReply("a second reply in the same round, the first one counts")
+        if reply.metadata.group_id != str(server_round):
+            raise RejectedReply(f"the reply belongs to round {reply.metadata.group_id}, expected {server_round}")
+        update = parse_update(reply, self._shapes)
+        if update.seat != seat:
+            raise RejectedReply(f"the reply is of seat {update.seat}, but its node holds seat {seat}")
+        return update
+
+    def _checked_weights(self, updates: Sequence[Update]) -> Weighting:
+        weighting = self.weights(updates)
+        weights = np.asarray(weighting.weights)
+        # `not >=` rather than `<`, so that NaN is caught as well.
+        if weights.shape != (len(updates),) or not (weights >= 0.0).all() or abs(weights.sum() - 1.0) > 1e-9:
+            raise ValueError(
+                f"{type(self).__name__}.weights returned {weights.tolist()},"
+                f" expected {len(updates)} weights of at least 0 with sum 1"
+            )
+        return weighting
+
+    def _shared_names(self) -> list[str]:
+        names = list(self._shapes)
+        chosen = set(self.shared(names))
+        if unknown := chosen.difference(names):
+            raise ValueError(f"{type(self).__name__}.shared names unknown tensors: {', '.join(sorted(unknown))}")
+        return [name for name in names if name in chosen]
+
+    def _check_shapes(self, tensors: Mapping[str, Tensor], what: str) -> None:
+        shapes = {name: tensor.shape for name, tensor in tensors.items()}
+        if not shapes:
+            raise ValueError(f"{what} hold no tensor")
+        if self._shapes and shapes != self._shapes:
+            raise ValueError(f"{what} are {shapes}, expected {self._shapes}")
+        self._shapes = self._shapes or shapes
+
+
+def _float32(array: Any) -> Tensor:
+    """Copy, so that nobody else's change to the array reaches the agents."""
+    return np.array(array, dtype=np.float32)
+
+
+def _record(tensors: Mapping[str, Tensor]) -> ArrayRecord:
+    return ArrayRecord({name: Array(tensor) for name, tensor in tensors.items()})

@@ -1,0 +1,111 @@
+"""What an agent reports at the end of a round, checked on its way in."""
+
+import math
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, Message, MetricRecord
+
+from strategies.arithmetic import Tensor
+
+_REASON_CHARACTERS = 300  # Flower's reason may be a whole stack trace
+
+
+class RejectedReply(Exception):  # noqa: N818 - not a failure of ours: the reply is left out and the round goes on
+    """A reply that cannot be aggregated; its text is a sentence that says what was wrong and what was expected."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Update:
+    """One agent's reply to a train message.
+
+    `tensors` are its parameters (float32, finite) in the order of the server's; `reward` is R_i, the sum of its reward
+    buffer; `battles` is the number of battles in that buffer.
+    """
+
+    seat: int
+    tensors: dict[str, Tensor]
+    reward: float
+    battles: int
+
+    @property
+    def mean_return(self) -> float:
+        """Reward per battle in the reward buffer; 0 while it is empty."""
+        return self.reward / self.battles if self.battles else 0.0
+
+
+def parse_update(message: Message, expected: Mapping[str, tuple[int, ...]]) -> Update:
+    """Read an agent's reply: record "arrays" with its parameters, record "metrics" with seat and reward buffer.
+
+    `expected` names every tensor the reply must hold, with its shape. Whether the seat is the one the sender holds is
+    for the caller to check. Raises RejectedReply if Flower reports an error in place of a reply, or if a record, a
+    tensor or a metric is missing, unknown, of another shape or type, or not finite.
+    """
+    if message.has_error():
+        reason = textwrap.shorten(message.error.reason or "no reason given", _REASON_CHARACTERS)
+        raise RejectedReply(f"Flower reports error {message.error.code} in place of a reply: {reason}")
+    content = message.content
+    arrays, metrics = content.get("arrays"), content.get("metrics")
+    if not isinstance(arrays, ArrayRecord):
+        raise RejectedReply(f'expected an ArrayRecord "arrays", the reply holds {_listing(content)}')
+    if not isinstance(metrics, MetricRecord):
+        raise RejectedReply(f'expected a MetricRecord "metrics", the reply holds {_listing(content)}')
+    seat = _integer(metrics, "seat")
+    reward, battles = _reward_buffer(metrics)
+    return Update(seat=seat, tensors=_tensors(arrays, expected), reward=reward, battles=battles)
+
+
+def _reward_buffer(metrics: MetricRecord) -> tuple[float, int]:
+    battles = _integer(metrics, "reward-battles")
+    reward = metrics.get("reward-sum")
+    if not isinstance(reward, int | float):
+        raise RejectedReply(f'metric "reward-sum" is {reward!r}, expected a number')
+    if not math.isfinite(reward):
+        raise RejectedReply(f'metric "reward-sum" is {reward}, expected a finite number')
+    if battles == 0 and reward != 0:
+        raise RejectedReply(f'metric "reward-sum" is {reward} over 0 battles, expected 0')
+    return float(reward), battles
+
+
+def _integer(metrics: MetricRecord, key: str) -> int:
+    value = metrics.get(key)
+    if not isinstance(value, int) or value < 0:
+        raise RejectedReply(f'metric "{key}" is {value!r}, expected an integer of at least 0')
+    return value
+
+
+def _tensors(arrays: ArrayRecord, expected: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    missing = [name for name in expected if name not in arrays]
+    unknown = [name for name in arrays if name not in expected]
+    if missing:
+        raise RejectedReply(f"tensors missing: {', '.join(missing)}; expected {', '.join(expected)}")
+    if unknown:
+        raise RejectedReply(f"tensors unknown: {', '.join(unknown)}; expected {', '.join(expected)}")
+    return {name: _tensor(name, arrays[name], shape) for name, shape in expected.items()}
+
+
+def _tensor(name: str, array: Array, shape: tuple[int, ...]) -> Tensor:
+    try:
+        tensor = array.numpy()
+    except Exception as error:  # the bytes come from another machine: whatever they hold, only this reply may fail
+        raise RejectedReply(f"tensor {name} cannot be read as a numpy array: {error}") from error
+    # The shape and type of what was read, not the ones the Array states beside its bytes: Flower compares them nowhere.
+    if tensor.shape != shape:
+        raise RejectedReply(f"tensor {name} has shape {tensor.shape}, expected {shape}")
+    if tensor.dtype != np.float32:
+        raise RejectedReply(f"tensor {name} is of type {tensor.dtype}, expected float32")
+    if np.isnan(tensor).any():
+        raise RejectedReply(f"tensor {name} holds NaN, expected finite numbers")
+    if np.isinf(tensor).any():
+        raise RejectedReply(f"tensor {name} holds infinity, expected finite numbers")
+    return tensor
+
+
+def _listing(names: Mapping[str, object]) -> str:
+    return ", ".join(f'"{name}"' for name in names) or "nothing"
