@@ -1,0 +1,193 @@
+"""An agent's private store of battles: a ring of preallocated arrays, in files or in memory."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.lib.format import open_memmap
+from numpy.typing import DTypeLike, NDArray
+from torch import Tensor
+
+from learning.battle import Battle
+from learning.settings import SeatSpec
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B battles, time-major, longest first, padded to the longest of them (T steps).
+
+    Padding holds what the ring's slots happened to hold: finite, valid as indices, to be masked by ``lengths``.
+
+    Attributes:
+        observations: float32 [T+1, B, o].
+        available: bool [T+1, B, a].
+        actions: int64 [T, B].
+        rewards: float32 [T, B].
+        lengths: int64 [B], in steps, not increasing.
+        terminated: bool [B]; False where the time limit cut the battle.
+    """
+
+    observations: Tensor
+    available: Tensor
+    actions: Tensor
+    rewards: Tensor
+    lengths: Tensor
+    terminated: Tensor
+
+
+class BattleBuffer:
+    """The last ``capacity`` battles of one seat.
+
+    With a directory, every field is a sparse ``.npy`` file mapped into memory: opening costs nothing, disk is
+    used as battles come, and what was added survives the process. A slot's length is zeroed before its contents
+    change and written after them, so a battle torn by a kill has length 0 and is never sampled. ``flush`` makes
+    what was added safe from a power cut too. A reopened buffer is empty until ``restore`` says which battles are
+    its own.
+    """
+
+    def __init__(self, directory: Path | None, capacity: int, spec: SeatSpec) -> None:
+        """Open the ring in ``directory`` (made when absent), or hold it in memory when None.
+
+        Raises:
+            ValueError: the directory holds a ring of other sizes or types.
+        """
+        self._spec = spec
+        self._capacity = capacity
+        fields = _fields(capacity, spec)
+        arrays = (
+            {name: np.zeros(*form) for name, form in fields.items()} if directory is None else _open(directory, fields)
+        )
+        self._observations = arrays["observations"]
+        self._available = arrays["available"]
+        self._actions = arrays["actions"]
+        self._rewards = arrays["rewards"]
+        self._terminated = arrays["terminated"]
+        self._written_lengths = arrays["lengths"]
+        self._arrays = arrays.values()
+        # Lengths of the battles that may be sampled, 0 for the other slots. The file's lengths may name more:
+        # battles of an earlier life that no counters vouch for.
+        self._lengths = np.zeros(capacity, np.int64)
+        self._position = 0
+        self._count = 0
+
+    def __len__(self) -> int:
+        """Battles that can be sampled."""
+        return int(np.count_nonzero(self._lengths))
+
+    def add(self, battle: Battle) -> None:
+        """Store a battle over the oldest one.
+
+        Raises:
+            ValueError: the battle is empty, longer than the episode limit or of other sizes than the seat's.
+        """
+        length = self._checked_length(battle)
+        slot = self._position
+        self._lengths[slot] = self._written_lengths[slot] = 0
+        self._observations[slot, : length + 1] = battle.observations
+        self._available[slot, : length + 1] = battle.available
+        self._actions[slot, :length] = battle.actions
+        self._rewards[slot, :length] = battle.rewards
+        self._terminated[slot] = battle.terminated
+        self._lengths[slot] = self._written_lengths[slot] = length
+        self._position = (slot + 1) % self._capacity
+        self._count = max(self._count, slot + 1)
+
+    def sample(self, rng: np.random.Generator, n: int) -> Batch:
+        """Draw n different battles, all stored ones being equally likely.
+
+        Raises:
+            ValueError: fewer than n battles are stored.
+        """
+        stored = np.flatnonzero(self._lengths)
+        if len(stored) < n:
+            raise ValueError(f"cannot sample {n} battles: the buffer holds {len(stored)}")
+        slots = rng.choice(stored, n, replace=False, shuffle=False)
+        slots = slots[np.argsort(-self._lengths[slots], kind="stable")]
+        lengths = self._lengths[slots]
+        steps = int(lengths[0])
+        # The gather is the one copy; time-major is a view of it.
+        return Batch(
+            observations=torch.from_numpy(self._observations[slots, : steps + 1]).transpose(0, 1),
+            available=torch.from_numpy(self._available[slots, : steps + 1]).transpose(0, 1),
+            actions=torch.from_numpy(self._actions[slots, :steps].T.astype(np.int64)),
+            rewards=torch.from_numpy(self._rewards[slots, :steps]).transpose(0, 1),
+            lengths=torch.from_numpy(lengths),
+            terminated=torch.from_numpy(self._terminated[slots]),
+        )
+
+    def flush(self) -> None:
+        """Write what was added through to the disk (msync); nothing to do in memory."""
+        for array in self._arrays:
+            if isinstance(array, np.memmap):
+                array.flush()
+
+    def counters(self) -> dict[str, int]:
+        """What ``restore`` needs: the next slot, and how many slots were ever filled."""
+        return {"position": self._position, "count": self._count}
+
+    def restore(self, counters: Mapping[str, int]) -> None:
+        """Take the ring up where ``counters`` were read.
+
+        Battles added to free slots since then are forgotten. Where battles added since then replaced older
+        ones, the whole ones stay (the older are gone) and a torn one is left out.
+
+        Raises:
+            ValueError: the counters do not fit the ring.
+        """
+        position, count = counters["position"], counters["count"]
+        fits = position == count if count < self._capacity else 0 <= position < self._capacity == count
+        if not (0 <= count <= self._capacity and fits):
+            raise ValueError(f"counters {dict(counters)} do not fit a ring of {self._capacity} battles")
+        self._position, self._count = position, count
+        self._lengths[:count] = self._written_lengths[:count]
+        self._lengths[count:] = 0
+
+    def _checked_length(self, battle: Battle) -> int:
+        length = battle.length
+        if not 1 <= length <= self._spec.episode_limit:
+            raise ValueError(f"a battle of {length} steps, expected 1 to {self._spec.episode_limit}")
+        found = (battle.observations.shape, battle.available.shape, battle.rewards.shape)
+        expected = ((length + 1, self._spec.obs_size), (length + 1, self._spec.n_actions), (length,))
+        if found != expected:
+            raise ValueError(f"observations, availability and rewards are of shapes {found}, expected {expected}")
+        return length
+
+
+def _fields(capacity: int, spec: SeatSpec) -> dict[str, tuple[tuple[int, ...], DTypeLike]]:
+    limit = spec.episode_limit
+    return {
+        "observations": ((capacity, limit + 1, spec.obs_size), np.float32),
+        "available": ((capacity, limit + 1, spec.n_actions), np.bool_),
+        "actions": ((capacity, limit), np.uint8),
+        "rewards": ((capacity, limit), np.float32),
+        "terminated": ((capacity,), np.bool_),
+        "lengths": ((capacity,), np.int64),  # last: its file exists once all others do
+    }
+
+
+def _open(directory: Path, fields: Mapping[str, tuple[tuple[int, ...], DTypeLike]]) -> dict[str, NDArray[Any]]:
+    directory.mkdir(parents=True, exist_ok=True)
+    complete = (directory / "lengths.npy").exists()
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, (shape, dtype) in fields.items():
+        path = directory / f"{name}.npy"
+        if not complete:
+            arrays[name] = open_memmap(path, "w+", dtype, shape)
+            continue
+        try:
+            array = open_memmap(path, "r+")
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{path} cannot be opened ({error}): {_REMEDY.format(directory)}") from error
+        if array.shape != shape or array.dtype != dtype:
+            raise ValueError(
+                f"{path} holds {array.dtype} {array.shape}, this run needs {np.dtype(dtype)} {shape}: "
+                + _REMEDY.format(directory)
+            )
+        arrays[name] = array
+    return arrays
+
+
+_REMEDY = "go back to the map and buffer-size it was made with, or delete {} to begin with an empty buffer"

@@ -1,0 +1,65 @@
+"""The agent network: one set of weights, two ways to run it."""
+
+import pytest
+import torch
+
+from learning.network import AgentNetwork, sequence_inputs
+from learning.settings import SeatSpec
+
+SPEC = SeatSpec(seat=1, n_agents=3, obs_size=4, n_actions=5, episode_limit=6)
+
+
+def network(seed: int = 0) -> AgentNetwork:
+    return AgentNetwork(SPEC.input_size, 16, SPEC.n_actions, torch.Generator().manual_seed(seed))
+
+
+def test_exchanged_names_and_shapes() -> None:
+    shapes = {name: tuple(tensor.shape) for name, tensor in network().named_tensors().items()}
+    assert list(shapes.items()) == [
+        ("fc1.weight", (16, 12)),
+        ("fc1.bias", (16,)),
+        ("rnn.weight_ih", (48, 16)),
+        ("rnn.weight_hh", (48, 16)),
+        ("rnn.bias_ih", (48,)),
+        ("rnn.bias_hh", (48,)),
+        ("fc2.weight", (5, 16)),
+        ("fc2.bias", (5,)),
+    ]
+
+
+def test_steps_agree_with_sequences() -> None:
+    net = network()
+    lengths = torch.tensor([7, 4, 4, 1])
+    inputs = torch.randn(7, 4, SPEC.input_size, generator=torch.Generator().manual_seed(1))
+    whole = net(inputs, lengths)
+    hidden = torch.zeros(4, 16)
+    for t in range(7):
+        q, hidden = net.step(inputs[t], hidden)
+        playing = lengths > t
+        torch.testing.assert_close(whole[t, playing], q[playing], atol=1e-5, rtol=0)
+        assert not whole[t, ~playing].any()
+
+
+def test_initialisation_is_orthogonal_seeded_and_leaves_the_global_generator_alone() -> None:
+    before = torch.get_rng_state()
+    tensors = network(seed=3).named_tensors()
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(123)
+    for name, tensor in network(seed=3).named_tensors().items():
+        assert torch.equal(tensor, tensors[name])
+    assert not torch.equal(network(seed=4).fc1.weight, network(seed=3).fc1.weight)
+    for gate in (*tensors["rnn.weight_ih"].chunk(3), *tensors["rnn.weight_hh"].chunk(3)):
+        torch.testing.assert_close(gate @ gate.T, torch.eye(16), atol=1e-5, rtol=0)
+    assert not any(tensor.any() for name, tensor in tensors.items() if "bias" in name)
+
+
+def test_sequence_inputs_by_hand() -> None:
+    spec = SeatSpec(seat=1, n_agents=2, obs_size=1, n_actions=3, episode_limit=2)
+    observations = torch.tensor([[[7.0]], [[8.0]], [[9.0]]])
+    inputs = sequence_inputs(observations, torch.tensor([[2], [0]]), spec)
+    assert inputs[:, 0].tolist() == [[7, 0, 0, 0, 0, 1], [8, 0, 0, 1, 0, 1], [9, 1, 0, 0, 0, 1]]
+
+
+def test_unsorted_lengths_are_refused() -> None:
+    with pytest.raises(RuntimeError, match="sorted"):
+        network()(torch.zeros(3, 2, SPEC.input_size), torch.tensor([1, 3]))
