@@ -1,0 +1,78 @@
+"""The backend: E battles as two arrays, and the checks that stand between a caller and compiled code."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envproxy.backend import MapSpec, Observation, StepResult
+from envproxy.backends.skirmish import engine
+from envproxy.backends.skirmish.maps import map_facts, map_spec
+from envproxy.backends.skirmish.records import PROGRESS, UNIT
+
+
+class Skirmish:
+    """E battles of one map that step together. See `envproxy.backend.Backend` for what the methods promise.
+
+    `units` UNIT [E, U], allies then enemies, and `progress` PROGRESS [E] are all there is of the battles. Tests
+    write to them between steps to set a scene.
+    """
+
+    def __init__(self, map_name: str, battles: int) -> None:
+        if battles < 1:
+            raise ValueError(f"there must be at least one battle, not {battles}")
+        self._facts = map_facts(map_name)
+        self._spec = map_spec(map_name, self._facts)
+        self.units = np.zeros((battles, len(self._facts.roster)), UNIT)
+        self.progress = np.zeros(battles, PROGRESS)
+
+    @property
+    def spec(self) -> MapSpec:
+        """Sizes of the map."""
+        return self._spec
+
+    @property
+    def battles(self) -> int:
+        """E, the number of battles."""
+        return len(self.progress)
+
+    def reset(self, mask: NDArray[np.bool_], seeds: NDArray[np.uint64]) -> None:
+        """Start a new battle where `mask` [E] is True, from its entry of `seeds` [E]."""
+        _check("mask", mask, np.dtype(np.bool_), (self.battles,))
+        _check("seeds", seeds, np.dtype(np.uint64), (self.battles,))
+        engine.start_battles(
+            self.units, self.progress, self._facts, np.ascontiguousarray(mask), np.ascontiguousarray(seeds)
+        )
+
+    def step(self, actions: NDArray[np.uint8]) -> StepResult:
+        """Play one environment step with `actions` [E, N]."""
+        _check("actions", actions, np.dtype(np.uint8), (self.battles, self._spec.n_agents))
+        actions = np.ascontiguousarray(actions)
+        place = engine.first_unavailable(self.units, self.progress, self._facts, actions)
+        if place >= 0:
+            battle, seat = divmod(place, self._spec.n_agents)
+            raise ValueError(
+                f"battle {battle}, seat {seat}: action {actions[battle, seat]} is not available; nothing was played"
+            )
+        result = StepResult(np.empty(self.battles, np.float32), *(np.empty(self.battles, np.bool_) for _ in range(3)))
+        engine.play_step(self.units, self.progress, self._facts, actions, *result)
+        return result
+
+    def observe(self) -> Observation:
+        """Return the present observations, availability and state."""
+        spec = self._spec
+        seen = Observation(
+            np.empty((self.battles, spec.n_agents, spec.obs_size), np.float32),
+            np.empty((self.battles, spec.n_agents, spec.n_actions), np.bool_),
+            np.empty((self.battles, spec.state_size), np.float32),
+        )
+        engine.observe_battles(self.units, self.progress, self._facts, *seen)
+        return seen
+
+    def close(self) -> None:
+        """Do nothing: the battles hold nothing but memory."""
+
+
+def _check(name: str, array: NDArray[np.generic], dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> None:
+    if array.shape != shape or array.dtype != dtype:
+        raise ValueError(f"{name} must be {dtype} {list(shape)}, not {array.dtype} {list(array.shape)}")

@@ -1,0 +1,148 @@
+"""The compiled entry points: start battles, check actions, play a step, observe; each over a batch [E]."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envproxy.backends.skirmish.combat import engage, land_strikes, regenerate, tick_weapon
+from envproxy.backends.skirmish.compiled import drop_stale, entry, part
+from envproxy.backends.skirmish.enemy import fight_on
+from envproxy.backends.skirmish.maps import MapFacts
+from envproxy.backends.skirmish.physics import separate, walk
+from envproxy.backends.skirmish.records import (
+    ATTACK,
+    MOVE,
+    NEVER_RESET,
+    ON,
+    OVER,
+    STOP,
+    Progress,
+    Unit,
+    Units,
+)
+from envproxy.backends.skirmish.rules.actions import give_order, is_available
+from envproxy.backends.skirmish.rules.ending import GOES_ON, TIMED_OUT, WON, ending
+from envproxy.backends.skirmish.rules.observation import write_observation
+from envproxy.backends.skirmish.rules.reward import remember_hp, step_reward
+from envproxy.backends.skirmish.rules.state import write_state
+from envproxy.backends.skirmish.spawn import start
+
+LOOPS_PER_STEP: Final = 8
+
+
+@entry
+def start_battles(
+    units: NDArray[np.void],
+    progress: NDArray[np.void],
+    facts: MapFacts,
+    mask: NDArray[np.bool_],
+    seeds: NDArray[np.uint64],
+) -> None:
+    """Begin the battles [E] where `mask` [E] is True, each from its seed [E]."""
+    for e in range(len(units)):
+        if mask[e]:
+            start(units[e], progress[e], facts, seeds[e])
+
+
+@entry
+def first_unavailable(
+    units: NDArray[np.void], progress: NDArray[np.void], facts: MapFacts, actions: NDArray[np.uint8]
+) -> int:
+    """Return battle * n_agents + seat of the first action [E, N] that may not be taken, or -1."""
+    for e in range(len(units)):
+        if progress[e].phase == ON:
+            for seat in range(facts.n_agents):
+                if not is_available(units[e], seat, np.int64(actions[e, seat]), facts):
+                    return e * facts.n_agents + seat
+    return -1
+
+
+@entry
+def play_step(
+    units: NDArray[np.void],
+    progress: NDArray[np.void],
+    facts: MapFacts,
+    actions: NDArray[np.uint8],
+    reward: NDArray[np.float32],
+    terminated: NDArray[np.bool_],
+    truncated: NDArray[np.bool_],
+    won: NDArray[np.bool_],
+) -> None:
+    """Play one step of the battles [E] that are on, with available `actions` [E, N]; fill the four results [E]."""
+    for e in range(len(units)):
+        reward[e] = 0.0
+        terminated[e] = truncated[e] = won[e] = False
+        if progress[e].phase != ON:
+            continue
+        remember_hp(units[e])
+        for seat in range(facts.n_agents):
+            give_order(units[e][seat], np.int64(actions[e, seat]), facts)
+        for _ in range(LOOPS_PER_STEP):
+            _play_loop(units[e], progress[e], facts)
+        progress[e].steps += 1
+        how = ending(units[e], progress[e], facts)
+        won[e] = how == WON
+        truncated[e] = how == TIMED_OUT
+        terminated[e] = how not in (GOES_ON, TIMED_OUT)
+        reward[e] = step_reward(units[e], won[e], facts)
+        if how != GOES_ON:
+            progress[e].phase = OVER
+
+
+@entry
+def observe_battles(
+    units: NDArray[np.void],
+    progress: NDArray[np.void],
+    facts: MapFacts,
+    obs: NDArray[np.float32],
+    available: NDArray[np.bool_],
+    state: NDArray[np.float32],
+) -> None:
+    """Fill `obs` [E, N, obs_size], `available` [E, N, n_actions] and `state` [E, state_size]."""
+    obs[:] = 0.0
+    available[:] = False
+    state[:] = 0.0
+    for e in range(len(units)):
+        if progress[e].phase == NEVER_RESET:
+            continue
+        for seat in range(facts.n_agents):
+            for action in range(facts.n_actions):
+                available[e, seat, action] = is_available(units[e], seat, action, facts)
+            write_observation(obs[e, seat], available[e, seat], seat, units[e], facts)
+        write_state(state[e], units[e], facts)
+
+
+@part
+def _play_loop(units: Units, progress: Progress, facts: MapFacts) -> None:
+    """Play one game loop: everybody acts, then hits land, then bodies make room."""
+    for u in range(len(units)):
+        unit = units[u]
+        unit.moved = False
+        tick_weapon(unit, facts)
+        if unit.health > 0.0:
+            regenerate(unit, facts)
+            if u < facts.n_agents:
+                _obey(unit, units, progress, facts)
+            else:
+                fight_on(u, units, progress, facts)
+    land_strikes(units, facts)
+    separate(units, facts)
+
+
+@part
+def _obey(unit: Unit, units: Units, progress: Progress, facts: MapFacts) -> None:
+    """Act for one loop on an ally's order. Allies do nothing of their own accord."""
+    if unit.order == MOVE:
+        walk(unit, unit.goal_x, unit.goal_y, facts)
+    elif unit.order == ATTACK:
+        if units[unit.target].health > 0.0:
+            engage(unit, units, progress, facts)
+        else:
+            unit.order = STOP
+            unit.swinging = False
+
+
+drop_stale(play_step.stats.cache_path)

@@ -1,0 +1,86 @@
+"""Moving bodies: walking, walls, and units that do not stand in one another."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envproxy.backends.skirmish.compiled import part
+from envproxy.backends.skirmish.maps import MapFacts
+from envproxy.backends.skirmish.records import Unit, Units
+
+_SKIN: Final = 1.0 / 4096.0  # how far from a wall in the north or east a unit is stopped
+
+
+@part
+def is_pathable(x: float, y: float, pathable: NDArray[np.bool_]) -> bool:
+    """Tell whether the cell of a point is on the map and can be walked on."""
+    column = math.floor(x)
+    row = math.floor(y)
+    height, width = pathable.shape
+    return 0 <= column < width and 0 <= row < height and pathable[row, column]
+
+
+@part
+def walk(unit: Unit, x: float, y: float, facts: MapFacts) -> None:
+    """Take one loop's walk straight towards a point, or less if it is nearer."""
+    dx = x - unit.x
+    dy = y - unit.y
+    distance = math.sqrt(dx * dx + dy * dy)
+    if distance == 0.0:
+        return
+    share = min(1.0, facts.kinds[unit.kind].speed / distance)
+    unit.moved = True
+    _shift(unit, dx * share, dy * share, facts.pathable)
+
+
+@part
+def separate(units: Units, facts: MapFacts) -> None:
+    """Push apart, once, every pair of living units whose separation circles overlap.
+
+    Of a friend and a friend each yields half. Nobody can shove the enemy: who walks into one that stands yields.
+    """
+    for i in range(len(units) - 1):
+        unit = units[i]
+        if unit.health <= 0.0:
+            continue
+        own_radius = facts.kinds[unit.kind].separation_radius
+        for j in range(i + 1, len(units)):
+            other = units[j]
+            if other.health <= 0.0:
+                continue
+            reach = own_radius + facts.kinds[other.kind].separation_radius
+            dx = other.x - unit.x
+            dy = other.y - unit.y
+            square = dx * dx + dy * dy
+            if square >= reach * reach:
+                continue
+            distance = math.sqrt(square)
+            if distance == 0.0:  # one on the other: the pair has no direction of its own
+                dx = distance = 1.0
+                depth = reach
+            else:
+                depth = reach - distance
+            share = 0.5
+            if (i < facts.n_agents) != (j < facts.n_agents) and unit.moved != other.moved:
+                share = 1.0 if unit.moved else 0.0
+            push_x = depth * dx / distance
+            push_y = depth * dy / distance
+            _shift(unit, -share * push_x, -share * push_y, facts.pathable)
+            _shift(other, (1.0 - share) * push_x, (1.0 - share) * push_y, facts.pathable)
+
+
+@part
+def _shift(unit: Unit, dx: float, dy: float, pathable: NDArray[np.bool_]) -> None:
+    """Displace a unit by less than a cell along each axis, as far as the walls let its centre go."""
+    x = unit.x + dx
+    if not is_pathable(x, unit.y, pathable):
+        x = math.floor(x) - _SKIN if dx > 0.0 else math.floor(x) + 1.0
+    unit.x = x
+    y = unit.y + dy
+    if not is_pathable(x, y, pathable):
+        y = math.floor(y) - _SKIN if dy > 0.0 else math.floor(y) + 1.0
+    unit.y = y

@@ -1,0 +1,95 @@
+"""The records a batch of battles is made of, as numpy structured arrays that compiled code changes in place.
+
+`units` is UNIT [E, U], U = allies then enemies, so `units["x"]` is an array [E, U]. `progress` is PROGRESS [E].
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Units: TypeAlias = NDArray[np.void]  # UNIT [U], one battle
+Unit: TypeAlias = Any  # one UNIT record: compiled code reads and writes its fields as attributes
+Progress: TypeAlias = Any  # one PROGRESS record
+Kind: TypeAlias = Any  # one KIND record
+
+# A battle's phase.
+NEVER_RESET: Final = 0
+ON: Final = 1
+OVER: Final = 2
+
+# A unit's order. The enemy's units attack-move all the time; allies do what their seat's last action said.
+STOP: Final = 0
+MOVE: Final = 1
+ATTACK: Final = 2
+ATTACK_MOVE: Final = 3
+
+NOBODY: Final = -1  # no target, no attacker
+NO_ACTION: Final = -1  # a seat that has not acted since the reset
+
+# Fields that end in _in count game loops down to 0. Distances are in map cells.
+UNIT: Final = np.dtype(
+    [
+        ("x", np.float64),
+        ("y", np.float64),
+        ("health", np.float64),  # 0 = dead
+        ("shield", np.float64),
+        ("kind", np.int64),  # index into the map's kinds
+        ("last_action", np.int64),  # of an ally's seat
+        ("order", np.int64),
+        ("goal_x", np.float64),  # the point of MOVE and ATTACK_MOVE
+        ("goal_y", np.float64),
+        ("target", np.int64),  # the unit to attack, or NOBODY
+        ("moved", np.bool_),  # walked in this loop
+        ("swinging", np.bool_),  # between the start of an attack and its damage point
+        ("swing_in", np.float64),
+        ("cooldown", np.float64),  # loops until the weapon may shoot again
+        ("strikes", np.int64),  # hits of the last shot that have not landed
+        ("strike_in", np.float64),
+        ("victim", np.int64),  # who those hits land on
+        ("calm", np.int64),  # loops since the last damage
+        ("attacker", np.int64),  # who hit it since its side last thought about it, or NOBODY
+        ("look_in", np.int64),  # enemy side: until it looks for a better target
+        ("help_in", np.int64),  # enemy side: until it may call for help again
+        ("hp_before", np.float64),  # health + shield when the step began
+    ],
+    align=True,
+)
+
+PROGRESS: Final = np.dtype([("rng", np.uint64), ("steps", np.int64), ("phase", np.int64)], align=True)
+
+# What all units of a type share. Times in game loops, speeds in cells per loop.
+KIND: Final = np.dtype(
+    [
+        ("health", np.float64),
+        ("shield", np.float64),
+        ("armour", np.float64),
+        ("speed", np.float64),
+        ("radius", np.float64),
+        ("separation_radius", np.float64),
+        ("range", np.float64),
+        ("scan_range", np.float64),  # how far the enemy's units see a target by themselves
+        ("period", np.float64),
+        ("damage_point", np.float64),
+        ("hits", np.int64),
+        ("hit_interval", np.float64),
+        ("missile_speed", np.float64),  # 0 = hits at once
+        ("max_cooldown", np.float64),  # SMAC's divisor of the cooldown in the state
+    ],
+    align=True,
+)
+
+# What is fixed for a unit of a map, whichever battle it fights in.
+ROSTER: Final = np.dtype(
+    [
+        ("kind", np.int64),
+        ("spawn_x", np.float64),
+        ("spawn_y", np.float64),
+        ("place", np.int64),  # its number among those created at the same point
+        ("spacing", np.float64),  # distance between neighbours of that crowd
+        ("type_column", np.int64),  # of the type one-hot, where the map has one
+    ],
+    align=True,
+)

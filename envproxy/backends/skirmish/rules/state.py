@@ -1,0 +1,38 @@
+"""The global state (spec section 8)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envproxy.backends.skirmish.compiled import part
+from envproxy.backends.skirmish.maps import MapFacts
+from envproxy.backends.skirmish.records import Units
+
+
+@part
+def write_state(state: NDArray[np.float32], units: Units, facts: MapFacts) -> None:
+    """Fill `state` [state_size], which is all zeros: allies, enemies, last actions."""
+    height, width = facts.pathable.shape
+    at = 0
+    for u in range(len(units)):
+        unit = units[u]
+        kind = facts.kinds[unit.kind]
+        is_ally = u < facts.n_agents
+        has_shield = facts.ally_shields if is_ally else facts.enemy_shields
+        place = at + 1 + is_ally  # an ally has its cooldown before its place
+        if unit.health > 0.0:
+            state[at] = unit.health / kind.health
+            if is_ally:
+                state[at + 1] = unit.cooldown / kind.max_cooldown
+            state[place] = (unit.x - width / 2) / width
+            state[place + 1] = (unit.y - height / 2) / height
+            if has_shield:
+                state[place + 2] = unit.shield / kind.shield
+            if facts.type_bits > 0:
+                state[place + 2 + has_shield + facts.roster[u].type_column] = 1.0
+        at = place + 2 + has_shield + facts.type_bits
+    for seat in range(facts.n_agents):
+        if units[seat].last_action >= 0:
+            state[at + units[seat].last_action] = 1.0
+        at += facts.n_actions

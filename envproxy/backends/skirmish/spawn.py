@@ -1,0 +1,94 @@
+"""How a battle begins: both armies whole, each crowded around its spawn point (spec section 11)."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from envproxy.backends.skirmish.compiled import part
+from envproxy.backends.skirmish.maps import MapFacts
+from envproxy.backends.skirmish.records import (
+    ATTACK_MOVE,
+    NO_ACTION,
+    NOBODY,
+    ON,
+    STOP,
+    Progress,
+    Unit,
+    Units,
+)
+from envproxy.backends.skirmish.rng import uniform
+
+# The formation is not specified, only that units are placed around the point without overlap. A sunflower's
+# seeds do that for any number: seed k lies at radius DENSITY * spacing * sqrt(k + 1/2), turned by the golden
+# angle each time; no two are then closer than about 1.55 * DENSITY * spacing.
+_GOLDEN_ANGLE: Final = math.pi * (3.0 - math.sqrt(5.0))
+_DENSITY: Final = 0.7
+_JITTER: Final = 0.05  # of the spacing, along each axis
+
+
+@part
+def start(units: Units, progress: Progress, facts: MapFacts, seed: int) -> None:
+    """Begin the battle of `seed`."""
+    progress.rng = seed
+    progress.steps = 0
+    progress.phase = ON
+    for u in range(len(units)):
+        _make_whole(units[u], facts, u)
+    ally_turn = uniform(progress, 0.0, 2.0 * math.pi)
+    enemy_turn = uniform(progress, 0.0, 2.0 * math.pi)
+    for u in range(len(units)):
+        _place(units[u], progress, facts, u, ally_turn if u < facts.n_agents else enemy_turn)
+    _sort_allies(units, facts)
+
+
+@part
+def _make_whole(unit: Unit, facts: MapFacts, u: int) -> None:
+    kind = facts.kinds[facts.roster[u].kind]
+    unit.kind = facts.roster[u].kind
+    unit.health = kind.health
+    unit.shield = kind.shield
+    unit.hp_before = kind.health + kind.shield
+    unit.last_action = NO_ACTION
+    unit.order = STOP if u < facts.n_agents else ATTACK_MOVE
+    unit.goal_x = facts.attack_x
+    unit.goal_y = facts.attack_y
+    unit.target = NOBODY
+    unit.attacker = NOBODY
+    unit.victim = NOBODY
+    unit.moved = False
+    unit.swinging = False
+    unit.swing_in = 0.0
+    unit.cooldown = 0.0
+    unit.strikes = 0
+    unit.strike_in = 0.0
+    unit.calm = 0
+    unit.look_in = 0
+    unit.help_in = 0
+
+
+@part
+def _place(unit: Unit, progress: Progress, facts: MapFacts, u: int, turn: float) -> None:
+    post = facts.roster[u]
+    radius = _DENSITY * post.spacing * math.sqrt(post.place + 0.5)
+    angle = turn + _GOLDEN_ANGLE * post.place
+    jitter = _JITTER * post.spacing
+    unit.x = post.spawn_x + radius * math.cos(angle) + uniform(progress, -jitter, jitter)
+    unit.y = post.spawn_y + radius * math.sin(angle) + uniform(progress, -jitter, jitter)
+
+
+@part
+def _sort_allies(units: Units, facts: MapFacts) -> None:
+    """Give seats to allies in SMAC's order: by type, which the roster sees to, then x, then y (section 2)."""
+    for u in range(1, facts.n_agents):
+        v = u
+        while v > 0 and units[v].kind == units[v - 1].kind and _comes_before(units[v], units[v - 1]):
+            x, y = units[v].x, units[v].y
+            units[v].x, units[v].y = units[v - 1].x, units[v - 1].y
+            units[v - 1].x, units[v - 1].y = x, y
+            v -= 1
+
+
+@part
+def _comes_before(one: Unit, other: Unit) -> bool:
+    return one.x < other.x or (one.x == other.x and one.y < other.y)
