@@ -91,8 +91,8 @@ def weighted_average(tensors: Sequence[Mapping[str, Tensor]], weights: Vector) -
     # Explicitly one term after the other: numpy's own sums and dot products choose their order by size and machine.
     average: dict[str, Tensor] = {}
     for name in names:
-        # Starting from the first term, not from 0.0, keeps the sign of a zero.
-        terms = [weight * agent[name].astype(np.float64) for agent, weight in zip(tensors, weights, strict=True)]
+        # A zero keeps its sign: the sum starts from the first term, not from 0.0, and a weight of -0.0 becomes 0.0.
+        terms = [agent[name].astype(np.float64) * (w + 0.0) for agent, w in zip(tensors, weights, strict=True)]
         total = terms[0]
         for term in terms[1:]:
             total = total + term

@@ -234,23 +234,24 @@ class Sharing(Strategy, ABC):
             if seat is None:
                 logger.warning("round %d: reply of node %d left out: it holds no seat", server_round, node)
                 continue
+            if seat in accepted:
+                logger.warning("round %d: another reply of seat %d left out: the first counts", server_round, seat)
+                continue
             try:
-                update = self._admit(server_round, seat, reply, seat in accepted)
+                update = self._admit(server_round, seat, reply)
             except RejectedReply as rejection:
                 logger.warning("round %d: seat %d left out: %s", server_round, seat, rejection.reason)
                 rejected[seat] = rejection.reason
             else:
                 accepted[seat] = update
-        # A seat with one usable reply took part, whatever else its node sent.
+        # A seat with a usable reply took part, whatever else its node sent before.
         self.rejected = {seat: rejected[seat] for seat in sorted(rejected) if seat not in accepted}
         self.missing = [seat for seat in self.seats if seat not in accepted and seat not in rejected]
         for seat in self.missing:
             logger.warning("round %d: seat %d left out: no reply from node %d", server_round, seat, self.seats[seat])
         return [accepted[seat] for seat in sorted(accepted)]
 
-    def _admit(self, server_round: int, seat: int, reply: Message, answered: bool) -> Update:
-        if answered:
-            raise RejectedReply("a second reply in the same round, the first one counts")
+    def _admit(self, server_round: int, seat: int, reply: Message) -> Update:
         if reply.metadata.group_id != str(server_round):
             raise RejectedReply(f"the reply belongs to round {reply.metadata.group_id}, expected {server_round}")
         update = parse_update(reply, self._shapes)

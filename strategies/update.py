@@ -1,7 +1,6 @@
 """What an agent reports at the end of a round, checked on its way in."""
 
 import math
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -48,7 +47,7 @@ def parse_update(message: Message, expected: Mapping[str, tuple[int, ...]]) -> U
     tensor or a metric is missing, unknown, of another shape or type, or not finite.
     """
     if message.has_error():
-        reason = textwrap.shorten(message.error.reason or "no reason given", _REASON_CHARACTERS)
+        reason = " ".join((message.error.reason or "no reason given").split())[:_REASON_CHARACTERS]
         raise RejectedReply(f"Flower reports error {message.error.code} in place of a reply: {reason}")
     content = message.content
     arrays, metrics = content.get("arrays"), content.get("metrics")

@@ -1,0 +1,107 @@
+"""Strategies by name: the project's own as they are installed, and those of a user's package."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from strategies.a_pps import APPS
+from strategies.none import NoSharing
+from strategies.pp_pps import PPPPS
+from strategies.registry import UnknownStrategyError, create_strategy, describe, strategy_names
+from strategies.rs_pps import RSPPS
+from strategies.sharing import Sharing, SharingSettings
+
+SETTINGS = SharingSettings(reward_weighting="proportional", personal_layers=4, adopt=1.0)
+
+BEST_ONLY = '''
+"""A method author's own strategy."""
+
+from strategies.arithmetic import Weighting
+from strategies.sharing import Sharing
+
+import numpy as np
+
+
+class BestOnly(Sharing):
+    """Everyone takes over the agent with the largest reward.
+
+    Shares every tensor.
+    """
+
+    def weights(self, updates):
+        best = max(range(len(updates)), key=lambda i: updates[i].reward)
+        return Weighting(np.eye(len(updates))[best])
+
+
+not_a_strategy = dict
+'''
+
+
+@pytest.fixture
+def user_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Install a package that provides "best-only", as pip would lay it out."""
+    (tmp_path / "best_only.py").write_text(BEST_ONLY)
+    info = tmp_path / "best_only-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: best-only\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[pps_qmix.strategies]\n"
+        "best-only = best_only:BestOnly\n"
+        "wrong = best_only:not_a_strategy\n"
+        "a-pps-too = strategies.a_pps:APPS\n"
+        "none = best_only:BestOnly\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "best_only", raising=False)
+    importlib.invalidate_caches()
+    return "best-only"
+
+
+def test_own_strategies_are_installed() -> None:
+    """Fails where the package is not installed (pip install -e .): its entry points are part of it."""
+    assert {"a-pps", "none", "pp-pps", "rs-pps"} <= set(strategy_names())
+    assert strategy_names() == sorted(strategy_names())
+
+
+@pytest.mark.parametrize(
+    ("name", "strategy"), [("a-pps", APPS), ("rs-pps", RSPPS), ("pp-pps", PPPPS), ("none", NoSharing)]
+)
+def test_create(name: str, strategy: type[Sharing]) -> None:
+    created = create_strategy(name, SETTINGS)
+    assert type(created) is strategy
+    assert created.settings == SETTINGS
+
+
+def test_describe() -> None:
+    assert describe("none") == "No sharing: every agent keeps its own parameters, w_i <- w_i."
+    assert all(describe(name) for name in strategy_names())
+
+
+def test_unknown_name_lists_what_exists() -> None:
+    with pytest.raises(UnknownStrategyError, match=r'"rspps"; installed: a-pps, .* Did you mean "rs-pps"\?'):
+        create_strategy("rspps", SETTINGS)
+    with pytest.raises(UnknownStrategyError) as error:
+        describe("zzz")
+    assert "Did you mean" not in str(error.value)
+
+
+def test_users_package_adds_a_strategy(user_package: str) -> None:
+    assert user_package in strategy_names()
+    assert describe(user_package) == "Everyone takes over the agent with the largest reward."
+    created = create_strategy(user_package, SETTINGS)
+    assert isinstance(created, Sharing)
+    assert type(created).__name__ == "BestOnly"
+
+
+@pytest.mark.usefixtures("user_package")
+def test_what_is_no_strategy() -> None:
+    with pytest.raises(TypeError, match=r'strategy "wrong" \(best_only:not_a_strategy\) is not a subclass'):
+        create_strategy("wrong", SETTINGS)
+
+
+@pytest.mark.usefixtures("user_package")
+def test_name_of_two_packages() -> None:
+    with pytest.raises(ValueError, match='"none" is provided more than once: best_only:BestOnly, strategies'):
+        create_strategy("none", SETTINGS)

@@ -1,0 +1,130 @@
+"""Each strategy's formula and the exact set of tensors it shares, for both base value functions."""
+
+import logging
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from tests.strategies.conftest import MIXER, NETWORK, Team
+
+MakeTeam = Callable[..., Team]
+AGENTS = [(1.0, 2.0), (2.0, 0.0), (5.0, 6.0)]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "expected"),
+    [
+        ("a-pps", 8.0 / 3.0),  # (1 + 2 + 5) / 3
+        ("rs-pps", 4.0),  # (2 * 1 + 0 * 2 + 6 * 5) / 8
+        ("pp-pps", 4.0),
+    ],
+)
+def test_aggregate(team: MakeTeam, strategy: str, expected: float) -> None:
+    aggregate, _ = team(strategy).play(*AGENTS)
+    assert aggregate is not None
+    for tensor in aggregate.values():
+        assert tensor.dtype == np.float32
+        assert tensor.tolist() == [float(np.float32(expected))] * 2
+
+
+@pytest.mark.parametrize("strategy", ["rs-pps", "pp-pps"])
+def test_softmax_of_mean_returns(team: MakeTeam, strategy: str) -> None:
+    # Over 4 battles each: mean returns 0 and ln 3, weights 1/4 and 3/4, 0.25 * 8 + 0.75 * 4 = 5.
+    two = team(strategy, seats=2, reward_weighting="softmax")
+    aggregate, metrics = two.play((8.0, 0.0), (4.0, 4.0 * np.log(3.0)))
+    assert aggregate is not None
+    assert metrics["weight/1"] == pytest.approx(0.75, rel=1e-14)
+    assert aggregate["fc2.bias"].tolist() == [5.0, 5.0]
+
+
+def test_softmax_takes_the_mean_and_not_the_sum(team: MakeTeam) -> None:
+    two = team(seats=2, reward_weighting="softmax")
+    first, second = two.configure()
+    _, metrics = two.aggregate(
+        [two.reply(first, 1.0, 10.0, reward_battles=10), two.reply(second, 1.0, 20.0, reward_battles=20)]
+    )
+    assert metrics["weight/0"] == metrics["weight/1"] == 0.5
+
+
+def test_reward_weighting_does_not_touch_a_pps(team: MakeTeam) -> None:
+    _, metrics = team("a-pps", seats=2, reward_weighting="softmax").play((1.0, 0.0), (1.0, 8.0))
+    assert metrics["weight/0"] == metrics["weight/1"] == 0.5
+
+
+def test_none_keeps_everyones_own(team: MakeTeam) -> None:
+    three = team("none")
+    aggregate, metrics = three.play(*AGENTS)
+    assert aggregate is None
+    assert metrics == {
+        "seats-replied": 3,
+        "seats-rejected": 0,
+        "seats-missing": 0,
+        "reward/0": 2.0,
+        "reward/1": 0.0,
+        "reward/2": 6.0,
+    }
+    for (weights, _), own in zip(AGENTS, three.strategy.agents().values(), strict=True):
+        assert all(tensor.tolist() == [weights] * 2 for tensor in own.values())
+
+
+@pytest.mark.parametrize("mixer", [False, True], ids=["vdn", "qmix"])
+class TestSharedTensors:
+    @pytest.mark.parametrize("strategy", ["a-pps", "rs-pps"])
+    def test_all(self, team: MakeTeam, strategy: str, mixer: bool) -> None:
+        aggregate, _ = team(strategy, mixer=mixer).play(*AGENTS)
+        assert aggregate is not None
+        assert list(aggregate) == NETWORK + MIXER * mixer
+
+    @pytest.mark.parametrize("personal_layers", range(9))
+    def test_all_but_the_personal_ones(self, team: MakeTeam, personal_layers: int, mixer: bool) -> None:
+        three = team("pp-pps", mixer=mixer, personal_layers=personal_layers)
+        aggregate, _ = three.play(*AGENTS)
+        assert list(aggregate or {}) == NETWORK[personal_layers:] + MIXER * mixer
+        personal = NETWORK[:personal_layers]
+        for (weights, _), own in zip(AGENTS, three.strategy.agents().values(), strict=True):
+            for name, tensor in own.items():
+                assert tensor.tolist() == [weights if name in personal else 4.0] * 2, name
+
+    def test_four_personal_layers_by_name(self, team: MakeTeam, mixer: bool) -> None:
+        """The paper's Table 1, spelled out."""
+        aggregate, _ = team("pp-pps", mixer=mixer, personal_layers=4).play(*AGENTS)
+        assert aggregate is not None
+        names = ["rnn.bias_ih", "rnn.bias_hh", "fc2.weight", "fc2.bias"]
+        assert list(aggregate) == names + MIXER * mixer
+
+    def test_none(self, team: MakeTeam, mixer: bool) -> None:
+        assert team("none", mixer=mixer).play(*AGENTS)[0] is None
+
+
+@pytest.mark.parametrize(
+    ("strategy", "line"),
+    [
+        ("a-pps", f"shared: {', '.join([*NETWORK, 'mixer.*'])}; personal: none"),
+        ("pp-pps", f"shared: {', '.join([*NETWORK[4:], 'mixer.*'])}; personal: {', '.join(NETWORK[:4])}"),
+        ("none", f"shared: none; personal: {', '.join([*NETWORK, 'mixer.*'])}"),
+    ],
+)
+def test_summary_before_the_first_round(
+    team: MakeTeam, caplog: pytest.LogCaptureFixture, strategy: str, line: str
+) -> None:
+    with caplog.at_level(logging.INFO):
+        team(strategy).strategy.summary()
+    assert len(caplog.messages) == 2
+    assert caplog.messages[1] == line
+
+
+def test_summary_names_the_tensors_in_use(team: MakeTeam, caplog: pytest.LogCaptureFixture) -> None:
+    two = team("pp-pps", seats=2, mixer=True, personal_layers=7)
+    two.configure()
+    with caplog.at_level(logging.INFO):
+        two.strategy.summary()
+    assert caplog.messages[1] == f"shared: {', '.join(['fc2.bias', *MIXER])}; personal: {', '.join(NETWORK[:7])}"
+
+
+@pytest.mark.parametrize("strategy", ["a-pps", "rs-pps", "pp-pps", "none"])
+def test_docstring_says_which_tensors_are_shared(team: MakeTeam, strategy: str) -> None:
+    text = type(team(strategy).strategy).__doc__ or ""
+    assert "Shares " in text
+    names = [] if strategy == "none" else NETWORK
+    assert all(name in text for name in names)

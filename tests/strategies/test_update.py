@@ -1,0 +1,176 @@
+"""Replies as they should be, and each way in which they can be wrong."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MessageType, MetricRecord, RecordDict
+from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
+from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
+
+from strategies.update import RejectedReply, Update, parse_update
+
+EXPECTED = {"w": (2, 3), "b": (2,)}
+SOUND = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array([0.5, -0.5], np.float32)}
+METRICS: dict[str, Any] = {"seat": 1, "reward-sum": 12.0, "reward-battles": 4, "loss": 0.25}
+
+
+def request() -> Message:
+    return Message(RecordDict(), dst_node_id=7, message_type=MessageType.TRAIN, group_id="1")
+
+
+def reply(arrays: dict[str, Any] | None = None, metrics: dict[str, Any] | None = None) -> Message:
+    """Answer with SOUND and METRICS, with changes; a value of None leaves the entry out."""
+    own = {name: tensor for name, tensor in {**SOUND, **(arrays or {})}.items() if tensor is not None}
+    said = {key: value for key, value in {**METRICS, **(metrics or {})}.items() if value is not None}
+    return Message(
+        RecordDict(
+            {
+                "arrays": ArrayRecord({k: v if isinstance(v, Array) else Array(v) for k, v in own.items()}),
+                "metrics": MetricRecord(said),
+            }
+        ),
+        reply_to=request(),
+    )
+
+
+def over_the_wire(message: Message) -> Message:
+    """Send a message through Flower's own serialisation."""
+    contents = {key: thing.deflate() for key, thing in get_all_nested_objects(message).items()}
+    arrived = inflate_object_from_contents(message.object_id, contents)
+    assert isinstance(arrived, Message)
+    return arrived
+
+
+@pytest.mark.parametrize("way", [lambda message: message, over_the_wire])
+def test_sound_reply(way: Callable[[Message], Message]) -> None:
+    update = parse_update(way(reply()), EXPECTED)
+    assert (update.seat, update.reward, update.battles) == (1, 12.0, 4)
+    assert update.mean_return == 3.0
+    assert list(update.tensors) == ["w", "b"]
+    for name, tensor in update.tensors.items():
+        assert tensor.dtype == np.float32
+        assert tensor.tobytes() == SOUND[name].tobytes()
+
+
+def test_order_is_the_servers() -> None:
+    reordered = Message(
+        RecordDict(
+            {
+                "arrays": ArrayRecord({name: Array(SOUND[name]) for name in ("b", "w")}),
+                "metrics": MetricRecord(METRICS),
+            }
+        ),
+        reply_to=request(),
+    )
+    assert list(parse_update(reordered, EXPECTED).tensors) == ["w", "b"]
+
+
+def test_reward_may_be_an_integer() -> None:
+    update = parse_update(reply(metrics={"reward-sum": 12}), EXPECTED)
+    assert isinstance(update.reward, float)
+
+
+def test_empty_reward_buffer() -> None:
+    update = parse_update(reply(metrics={"reward-sum": 0.0, "reward-battles": 0}), EXPECTED)
+    assert update.mean_return == 0.0
+
+
+def test_wire_keeps_order_type_and_empty_records() -> None:
+    """What the strategies rely on in Flower's records."""
+    names = ["z", "a", "m"]
+    sent = RecordDict(
+        {
+            "arrays": ArrayRecord({name: Array(np.zeros((2, 0, 1), np.float32)) for name in names}),
+            "none": ArrayRecord(),
+            "config": ConfigRecord({"seat": 0, "adopt": 1.0}),
+        }
+    )
+    content = over_the_wire(Message(sent, reply_to=request())).content
+    arrays = content.array_records["arrays"]
+    assert list(arrays) == names
+    assert all(array.numpy().dtype == np.float32 for array in arrays.values())
+    assert arrays["z"].numpy().shape == (2, 0, 1)
+    assert content["none"] == ArrayRecord()
+    assert isinstance(content["config"]["adopt"], float)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "reason"),
+    [
+        ({"b": None}, r"^tensors missing: b; expected w, b$"),
+        ({"c": np.zeros(1, np.float32)}, r"^tensors unknown: c; expected w, b$"),
+        ({"w": np.zeros((3, 2), np.float32)}, r"^tensor w has shape \(3, 2\), expected \(2, 3\)$"),
+        ({"b": np.array([0.0, np.nan], np.float32)}, r"^tensor b holds NaN, expected finite numbers$"),
+        ({"b": np.array([-np.inf, 0.0], np.float32)}, r"^tensor b holds infinity, expected finite numbers$"),
+        ({"b": np.zeros(2, np.float64)}, r"^tensor b is of type float64, expected float32$"),
+        ({"b": np.zeros(2, ">f4")}, r"^tensor b is of type >f4, expected float32$"),
+        ({"b": Array("float32", (2,), "numpy.ndarray", b"junk")}, r"^tensor b cannot be read as a numpy array: "),
+        ({"b": Array("float32", (2,), "other", b"")}, r"^tensor b cannot be read as a numpy array: "),
+        # What the Array says of itself beside its bytes is not to be trusted.
+        (
+            {"b": Array("float32", (2,), "numpy.ndarray", Array(np.zeros(3, np.float32)).data)},
+            r"^tensor b has shape \(3,\), expected \(2,\)$",
+        ),
+    ],
+)
+def test_wrong_tensors(arrays: dict[str, Any], reason: str) -> None:
+    with pytest.raises(RejectedReply, match=reason):
+        parse_update(reply(arrays=arrays), EXPECTED)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "reason"),
+    [
+        ({"seat": None}, r'^metric "seat" is None, expected an integer of at least 0$'),
+        ({"seat": 1.0}, r'^metric "seat" is 1\.0, expected an integer of at least 0$'),
+        ({"seat": -1}, r'^metric "seat" is -1, expected an integer of at least 0$'),
+        ({"reward-battles": None}, r'^metric "reward-battles" is None, expected'),
+        ({"reward-battles": -4}, r'^metric "reward-battles" is -4, expected'),
+        ({"reward-sum": None}, r'^metric "reward-sum" is None, expected a number$'),
+        ({"reward-sum": [1.0]}, r'^metric "reward-sum" is \[1\.0\], expected a number$'),
+        ({"reward-sum": float("nan")}, r'^metric "reward-sum" is nan, expected a finite number$'),
+        ({"reward-sum": float("inf")}, r'^metric "reward-sum" is inf, expected a finite number$'),
+        ({"reward-battles": 0}, r'^metric "reward-sum" is 12\.0 over 0 battles, expected 0$'),
+    ],
+)
+def test_wrong_metrics(metrics: dict[str, Any], reason: str) -> None:
+    with pytest.raises(RejectedReply, match=reason):
+        parse_update(reply(metrics=metrics), EXPECTED)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (RecordDict(), r'^expected an ArrayRecord "arrays", the reply holds nothing$'),
+        (
+            RecordDict({"metrics": MetricRecord()}),
+            r'^expected an ArrayRecord "arrays", the reply holds "metrics"$',
+        ),
+        (RecordDict({"arrays": ArrayRecord()}), r'^expected a MetricRecord "metrics", the reply holds "arrays"$'),
+        (
+            RecordDict({"arrays": ArrayRecord(), "metrics": ConfigRecord()}),
+            r'^expected a MetricRecord "metrics", the reply holds "arrays", "metrics"$',
+        ),
+    ],
+)
+def test_missing_records(content: RecordDict, reason: str) -> None:
+    with pytest.raises(RejectedReply, match=reason):
+        parse_update(Message(content, reply_to=request()), EXPECTED)
+
+
+def test_error_from_flower() -> None:
+    failed = Message(Error(code=2, reason="the agent\n  fell over " + "x" * 1000), reply_to=request())
+    with pytest.raises(RejectedReply, match=r"^Flower reports error 2 in place of a reply: the agent fell over") as it:
+        parse_update(failed, EXPECTED)
+    assert len(it.value.reason) < 400
+
+    with pytest.raises(RejectedReply, match="no reason given"):
+        parse_update(Message(Error(code=0), reply_to=request()), EXPECTED)
+
+
+def test_update_is_frozen() -> None:
+    update = Update(seat=0, tensors={}, reward=0.0, battles=0)
+    with pytest.raises(AttributeError):
+        update.reward = 1.0  # type: ignore[misc]
