@@ -103,7 +103,7 @@ def weighted_average(tensors: Sequence[Mapping[str, Tensor]], weights: Vector) -
 def adopt(own: Tensor, aggregate: Tensor, share: float) -> Tensor:
     """Move an agent's tensor towards the aggregate: (1 - share) own + share aggregate.
 
-    Share 1 is the papers' formulas, 0.05 is "Soft update" in Table 1 of Zhang et al., AAMAS 2024. Computed in float64,
+    Share 1 is the paper's formulas, 0.05 is "Soft update" in Table 1 of Zhang et al., AAMAS 2024. Computed in float64,
     returned in float32 and of the shape of `own`; share 1 gives the aggregate and share 0 the agent's own tensor bit
     for bit. Raises ValueError if the share is outside 0..1 or the shapes differ.
     """
