@@ -13,6 +13,7 @@ from envproxy.backends.skirmish.rng import uniform
 
 MIN_DAMAGE: Final = 0.5
 RANGE_SLOP: Final = 1.0  # how far beyond its range a weapon still finishes a swing
+BACKSWING: Final = 0.5 * LOOPS_PER_SECOND
 EARLIEST: Final = -0.0625 * LOOPS_PER_SECOND  # the random part of a cooldown
 LATEST: Final = 0.125 * LOOPS_PER_SECOND
 SHIELD_REGEN: Final = 2.0 / LOOPS_PER_SECOND
@@ -39,8 +40,10 @@ def engage(unit: Unit, units: Units, progress: Progress, facts: MapFacts) -> Non
     distance = gap(unit, target, facts)
     if distance > kind.range + (RANGE_SLOP if unit.swinging else 0.0):
         unit.swinging = False
-        walk(unit, target.x, target.y, facts)
+        if unit.backswing_in <= 0.0:
+            walk(unit, target.x, target.y, facts)
         return
+    unit.fights = True
     if not unit.swinging:
         if unit.cooldown > kind.damage_point:
             return
@@ -49,6 +52,7 @@ def engage(unit: Unit, units: Units, progress: Progress, facts: MapFacts) -> Non
     if unit.swing_in <= 0.0 and unit.cooldown <= 0.0:
         unit.swinging = False
         unit.cooldown = kind.period + uniform(progress, EARLIEST, LATEST)
+        unit.backswing_in = BACKSWING
         unit.victim = unit.target
         unit.strikes = kind.hits
         unit.strike_in = max(0.0, distance) / kind.missile_speed if kind.missile_speed > 0.0 else 0.0
@@ -59,6 +63,7 @@ def tick_weapon(unit: Unit, facts: MapFacts) -> None:
     """Let one loop pass for a unit's weapon. What a dead unit threw still flies; its blows end with it."""
     unit.cooldown = max(0.0, unit.cooldown - 1.0)
     unit.swing_in = max(0.0, unit.swing_in - 1.0)
+    unit.backswing_in = max(0.0, unit.backswing_in - 1.0)
     unit.strike_in = max(0.0, unit.strike_in - 1.0)
     if unit.health <= 0.0 and facts.kinds[unit.kind].missile_speed == 0.0:
         unit.strikes = 0

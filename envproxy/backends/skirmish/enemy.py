@@ -26,7 +26,6 @@ def fight_on(u: int, units: Units, progress: Progress, facts: MapFacts) -> None:
     if unit.target != NOBODY and units[unit.target].health <= 0.0:
         unit.target = NOBODY
         unit.swinging = False
-        unit.look_in = 0
     if unit.attacker != NOBODY:
         _answer(u, units, facts)
     if unit.look_in <= 0:
@@ -35,7 +34,7 @@ def fight_on(u: int, units: Units, progress: Progress, facts: MapFacts) -> None:
     unit.help_in -= 1
     if unit.target != NOBODY:
         engage(unit, units, progress, facts)
-    else:
+    elif unit.backswing_in <= 0.0:
         walk(unit, unit.goal_x, unit.goal_y, facts)
 
 

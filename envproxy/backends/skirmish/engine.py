@@ -80,8 +80,8 @@ def play_step(
         remember_hp(units[e])
         for seat in range(facts.n_agents):
             give_order(units[e][seat], np.int64(actions[e, seat]), facts)
-        for _ in range(LOOPS_PER_STEP):
-            _play_loop(units[e], progress[e], facts)
+        for loop in range(LOOPS_PER_STEP):
+            _play_loop(units[e], progress[e], facts, loop)
         progress[e].steps += 1
         how = ending(units[e], progress[e], facts)
         won[e] = how == WON
@@ -116,11 +116,16 @@ def observe_battles(
 
 
 @part
-def _play_loop(units: Units, progress: Progress, facts: MapFacts) -> None:
-    """Play one game loop: everybody acts, then hits land, then bodies make room."""
-    for u in range(len(units)):
+def _play_loop(units: Units, progress: Progress, facts: MapFacts, loop: int) -> None:
+    """Play one game loop: everybody acts, then hits land, then bodies make room.
+
+    Who acts later sees where the others have walked, and would be the first in range of them each time: so the
+    order turns round with every loop.
+    """
+    for turn in range(len(units)):
+        u = turn if loop % 2 == 0 else len(units) - 1 - turn
         unit = units[u]
-        unit.moved = False
+        unit.moved = unit.fights = False
         tick_weapon(unit, facts)
         if unit.health > 0.0:
             regenerate(unit, facts)

@@ -65,8 +65,11 @@ def separate(units: Units, facts: MapFacts) -> None:
             else:
                 depth = reach - distance
             share = 0.5
-            if (i < facts.n_agents) != (j < facts.n_agents) and unit.moved != other.moved:
-                share = 1.0 if unit.moved else 0.0
+            friends = (i < facts.n_agents) == (j < facts.n_agents)
+            if unit.moved and not other.moved and (other.fights or not friends):
+                share = 1.0
+            elif other.moved and not unit.moved and (unit.fights or not friends):
+                share = 0.0
             push_x = depth * dx / distance
             push_y = depth * dy / distance
             _shift(unit, -share * push_x, -share * push_y, facts.pathable)

@@ -43,9 +43,11 @@ UNIT: Final = np.dtype(
         ("goal_y", np.float64),
         ("target", np.int64),  # the unit to attack, or NOBODY
         ("moved", np.bool_),  # walked in this loop
+        ("fights", np.bool_),  # stood in range of its target in this loop
         ("swinging", np.bool_),  # between the start of an attack and its damage point
         ("swing_in", np.float64),
         ("cooldown", np.float64),  # loops until the weapon may shoot again
+        ("backswing_in", np.float64),  # until it walks after a shot, unless a new order tears it away
         ("strikes", np.int64),  # hits of the last shot that have not landed
         ("strike_in", np.float64),
         ("victim", np.int64),  # who those hits land on

@@ -51,15 +51,15 @@ def _make_whole(unit: Unit, facts: MapFacts, u: int) -> None:
     unit.hp_before = kind.health + kind.shield
     unit.last_action = NO_ACTION
     unit.order = STOP if u < facts.n_agents else ATTACK_MOVE
-    unit.goal_x = facts.attack_x
-    unit.goal_y = facts.attack_y
     unit.target = NOBODY
     unit.attacker = NOBODY
     unit.victim = NOBODY
     unit.moved = False
+    unit.fights = False
     unit.swinging = False
     unit.swing_in = 0.0
     unit.cooldown = 0.0
+    unit.backswing_in = 0.0
     unit.strikes = 0
     unit.strike_in = 0.0
     unit.calm = 0
@@ -75,6 +75,9 @@ def _place(unit: Unit, progress: Progress, facts: MapFacts, u: int, turn: float)
     jitter = _JITTER * post.spacing
     unit.x = post.spawn_x + radius * math.cos(angle) + uniform(progress, -jitter, jitter)
     unit.y = post.spawn_y + radius * math.sin(angle) + uniform(progress, -jitter, jitter)
+    # A group that is sent to a point keeps its formation on the way there.
+    unit.goal_x = facts.attack_x + unit.x - post.spawn_x
+    unit.goal_y = facts.attack_y + unit.y - post.spawn_y
 
 
 @part
