@@ -27,6 +27,7 @@ class Actor:
         self._last_actions = inputs[:, spec.obs_size : spec.obs_size + spec.n_actions]
         inputs[:, spec.obs_size + spec.n_actions + spec.seat] = 1.0
 
+    @torch.inference_mode()
     def begin(self, mask: NDArray[np.bool_]) -> None:
         """Forget the past of the slots (bool [E]) in which a new battle begins."""
         self._hidden[torch.from_numpy(mask)] = 0.0

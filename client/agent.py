@@ -1,0 +1,156 @@
+"""An agent: the learner that holds a seat, its private buffer and random states, kept in its device directory."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from client.device import DeviceDirectory, DeviceError
+from client.recorder import Recorder
+from envproxy.protocol import Tick
+from learning.actor import Actor
+from learning.battle import Battle
+from learning.buffer import BattleBuffer
+from learning.exploration import epsilon
+from learning.learner import Learner, TrainMetrics
+from learning.rewards import RewardBuffer
+from learning.settings import LearningSettings, SeatSpec
+
+log = logging.getLogger("agent")
+
+
+class Agent:
+    """One seat's learner, buffer and player.
+
+    It computes on one thread: an agent is small, and with N of them on a machine more threads only wait for each
+    other. The same seed, weights and ticks give the same weights, bit for bit.
+    """
+
+    def __init__(
+        self,
+        spec: SeatSpec,
+        battles: int,
+        settings: LearningSettings,
+        *,
+        seed: int,
+        run_id: str,
+        directory: DeviceDirectory,
+    ) -> None:
+        """Take up the state in `directory` if it is of this very run, else begin afresh.
+
+        Raises DeviceError if the directory's content cannot be used.
+        """
+        torch.set_num_threads(1)
+        self.spec = spec
+        self.settings = settings
+        self.learner = Learner(spec, settings, seed)
+        self.round = 0  # the last one that was played to its end
+        self.resumed = False
+        self._run_id = run_id
+        self._directory = directory
+        self._explore = np.random.default_rng([seed, spec.seat, 1])
+        self._sample = np.random.default_rng([seed, spec.seat, 2])
+        self._credit = 0.0  # training steps owed for battles that have ended
+        self._actor = Actor(self.learner.network, spec, battles)
+        self._recorder = Recorder(spec, battles)
+        kept = directory.load()
+        if kept is not None and kept[1]["run"] != run_id:
+            directory.forget()
+            kept = None
+        try:
+            self.buffer = BattleBuffer(directory.buffer, settings.buffer_size, spec)
+            self.rewards = RewardBuffer(settings.reward_buffer, settings.reward_credit)
+            if kept is not None:
+                self._restore(*kept)
+        except (ValueError, OSError) as error:
+            raise DeviceError(f"cannot go on with {directory.path}: {error}") from None
+
+    # --- the server's part ------------------------------------------------------------------------------------
+
+    def adopt(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
+        """Take over the tensors that the server sent. Raises ValueError if one is unknown or has another shape."""
+        self.learner.load(tensors)
+        if self.learner.steps == 0:  # the server's weights are where learning starts: for the target network, too
+            self.learner.sync_target()
+
+    def keep(self, round_: int) -> None:
+        """Keep the agent's state: `round_` has been played. Raises DeviceError."""
+        self.round = round_
+        self.buffer.flush()
+        tensors, learner = self.learner.state()
+        self._directory.save(
+            {name: tensor.numpy() for name, tensor in tensors.items()},
+            {
+                "run": self._run_id,
+                "round": round_,
+                "learner": learner,
+                "buffer": self.buffer.counters(),
+                "rewards": self.rewards.to_list(),
+                "credit": self._credit,
+                "explore": self._explore.bit_generator.state,
+                "sample": self._sample.bit_generator.state,
+                "settings": dataclasses.asdict(self.settings),
+            },
+        )
+
+    # --- the battle's part ------------------------------------------------------------------------------------
+
+    def collect(self, tick: Tick) -> NDArray[np.bool_]:
+        """Store the battles that ended on this tick; return where one began (bool [E])."""
+        began, ended = self._recorder.see(tick)
+        for battle in ended:
+            self._remember(battle)
+        return began
+
+    def act(self, tick: Tick, began: NDArray[np.bool_], explored: float) -> NDArray[np.uint8]:
+        """Return actions [E] for a tick, random with probability `explored` (0: greedy)."""
+        if began.any():
+            self._actor.begin(began)
+        return self._actor.act(tick.observations, tick.available, explored, self._explore)
+
+    def acted(self, actions: NDArray[np.uint8]) -> None:
+        """Take down the actions of a collect phase."""
+        self._recorder.acted(actions)
+
+    def epsilon(self, steps: int) -> float:
+        """The share of random actions after `steps` environment steps of the run."""
+        return epsilon(steps, self.settings)
+
+    def learn(self) -> TrainMetrics | None:
+        """Take one training step if one is owed and the buffer holds a batch."""
+        if self._credit < 1.0:
+            return None
+        self._credit -= 1.0
+        if len(self.buffer) < self.settings.batch_size:
+            return None
+        return self.learner.train(self.buffer.sample(self._sample, self.settings.batch_size))
+
+    # --- inside -----------------------------------------------------------------------------------------------
+
+    def _remember(self, battle: Battle) -> None:
+        self.buffer.add(battle)
+        self.rewards.add(battle)
+        self._credit += self.settings.train_per_battle
+
+    def _restore(self, tensors: Mapping[str, NDArray[Any]], state: Mapping[str, Any]) -> None:
+        found, expected = state["settings"], dataclasses.asdict(self.settings)
+        changed = [name for name in expected if found.get(name) != expected[name]]
+        if changed:
+            log.warning("settings differ from those the agent was kept with: %s", ", ".join(changed))
+        self.learner.restore({name: torch.from_numpy(tensor) for name, tensor in tensors.items()}, state["learner"])
+        self.buffer.restore(state["buffer"])
+        self.rewards = RewardBuffer(self.settings.reward_buffer, self.settings.reward_credit, state["rewards"])
+        self._credit = state["credit"]
+        self._explore.bit_generator.state = state["explore"]
+        self._sample.bit_generator.state = state["sample"]
+        self.round = state["round"]
+        self.resumed = True
+        log.info(
+            "taken up after round %d: %d battles, %d training steps", self.round, len(self.buffer), self.learner.steps
+        )

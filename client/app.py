@@ -1,0 +1,67 @@
+"""The Flower ClientApp of a device. Flower starts it anew for every message, so it imports no torch: it hands the
+message to the resident agent process of its seat and returns that process's answer.
+
+Node config (`flower-supernode --node-config '...'`):
+    seat=0                        the seat this device holds (required)
+    envproxy="HOST:PORT"          default 127.0.0.1:50551
+    token="FILE"                  default $PPS_HOME/tokens/<arena>/seat-<i>.token
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flwr.app import Context, Message
+from flwr.clientapp import ClientApp
+
+from client.device import DeviceDirectory, pps_home
+from client.flower import message_from_reply, request_from_message
+from client.launch import SeatAddress, ask
+from client.messages import DESCRIBE, TRAIN, WEIGHTS
+from envproxy.tokens import token_path
+
+DEFAULT_ENVPROXY = "127.0.0.1:50551"
+
+app = ClientApp()
+
+
+class NodeConfigError(ValueError):
+    """The SuperNode was started with a node config that does not say which seat it is."""
+
+
+@app.query(DESCRIBE)
+def describe(message: Message, context: Context) -> Message:
+    """Say which seat this device holds and what its arena plays."""
+    return _pass_on(DESCRIBE, message, context)
+
+
+@app.query(WEIGHTS)
+def weights(message: Message, context: Context) -> Message:
+    """Return the agent's tensors."""
+    return _pass_on(WEIGHTS, message, context)
+
+
+@app.train()
+def train(message: Message, context: Context) -> Message:
+    """Play one round: take over tensors, collect and learn, report."""
+    return _pass_on(TRAIN, message, context)
+
+
+def _pass_on(kind: str, message: Message, context: Context) -> Message:
+    request = request_from_message(kind, message)
+    run, arena = str(request.config["run"]), str(request.config["arena"])
+    address = seat_address(context.node_config, arena)
+    reply = ask(DeviceDirectory(pps_home(), run, address.seat), run, address, request)
+    return message_from_reply(reply, message)
+
+
+def seat_address(node_config: dict[str, bool | float | int | str], arena: str) -> SeatAddress:
+    """Read the node config. Raises NodeConfigError, saying what to write."""
+    seat = node_config.get("seat")
+    if not isinstance(seat, int) or isinstance(seat, bool) or seat < 0:
+        raise NodeConfigError(
+            f"the node config names no seat (found {dict(node_config)}); "
+            "start the SuperNode with --node-config 'seat=0' (0, 1, 2, ...: one per device)"
+        )
+    token = node_config.get("token") or token_path(pps_home() / "tokens", arena, seat)
+    return SeatAddress(seat, str(node_config.get("envproxy", DEFAULT_ENVPROXY)), Path(str(token)).absolute())

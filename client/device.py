@@ -1,0 +1,129 @@
+"""The device directory: what an agent keeps between rounds, and across crashes.
+
+$PPS_HOME/<run>/seat-<i>/
+    agent.safetensors   network, target network, optimiser
+    agent.json          counters, random states, settings, format version
+    buffer/*.npy        the episode buffer, a memory-mapped ring
+    lock                held (flock) by the one process that may write here
+    agent.sock          where the resident agent process listens
+    agent.log           what it logged
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+from safetensors.numpy import load, save
+
+FORMAT = 1
+_MAX_SOCKET_PATH = 104  # bytes; what the shortest of the common systems allows
+
+
+class DeviceError(Exception):
+    """The device directory cannot be used; the message says why and what to do."""
+
+
+def pps_home() -> Path:
+    """Return $PPS_HOME, or ~/.pps-qmix."""
+    return Path(os.environ.get("PPS_HOME") or Path.home() / ".pps-qmix").expanduser().absolute()
+
+
+class DeviceDirectory:
+    """`$PPS_HOME/<run>/seat-<i>/`. Made when it is first used."""
+
+    def __init__(self, home: Path, run: str, seat: int) -> None:
+        self.path = home / run / f"seat-{seat}"
+        self.buffer = self.path / "buffer"
+        self.socket = self.path / "agent.sock"
+        self.log = self.path / "agent.log"
+        self._lock: int | None = None
+
+    def make(self) -> None:
+        """Make the directory. Raises DeviceError if that fails or its path is too long for a socket."""
+        if len(os.fsencode(self.socket)) > _MAX_SOCKET_PATH:
+            raise DeviceError(
+                f"the path {self.socket} is longer than the {_MAX_SOCKET_PATH} bytes a socket may have; "
+                "set PPS_HOME to a shorter one"
+            )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise DeviceError(f"cannot make the device directory {self.path}: {error.strerror}") from None
+
+    def lock(self) -> bool:
+        """Become the one writer, until this process ends or `unlock`. False if another process is."""
+        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        self._lock = descriptor
+        return True
+
+    def unlock(self) -> None:
+        """Let others write."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def save(self, tensors: dict[str, NDArray[Any]], state: dict[str, Any]) -> None:
+        """Keep the agent's state, or leave the old one as it was. Raises DeviceError (a full disk, say).
+
+        One file holds the tensors and names the state that goes with them, so the pair is never mixed.
+        """
+        document = {"format": FORMAT, **state}
+        try:
+            _replace(self.path / "agent.safetensors", save(tensors, {"state": json.dumps(document)}))
+            _replace(self.path / "agent.json", json.dumps(document, indent=1).encode())
+        except OSError as error:
+            raise DeviceError(f"cannot save the agent's state in {self.path}: {error.strerror}") from None
+
+    def load(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]] | None:
+        """Return what was last saved, or None if nothing was. Raises DeviceError if it cannot be read."""
+        path = self.path / "agent.safetensors"
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise DeviceError(f"cannot read {path}: {error.strerror}") from None
+        try:
+            header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+            state: dict[str, Any] = json.loads(header["__metadata__"]["state"])
+            tensors: dict[str, NDArray[Any]] = load(content)
+        except Exception as error:
+            raise DeviceError(f"{path} is damaged ({error}); remove {self.path} to begin afresh") from None
+        if state.get("format") != FORMAT:
+            raise DeviceError(
+                f"{path} has format {state.get('format')}, this version reads {FORMAT}; "
+                f"remove {self.path} to begin afresh"
+            )
+        return tensors, state
+
+    def forget(self) -> None:
+        """Remove the agent's state and buffer, of another run with the same name."""
+        for name in ("agent.safetensors", "agent.json"):
+            (self.path / name).unlink(missing_ok=True)
+        shutil.rmtree(self.buffer, ignore_errors=True)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    temporary = path.with_suffix(path.suffix + ".tmp")
+    with open(temporary, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

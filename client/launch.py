@@ -1,0 +1,110 @@
+"""Finds the resident agent process of a seat, or starts it. Imports nothing heavy: the ClientApp starts per message."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import psutil
+
+from client import agent_pb2_grpc
+from client.device import DeviceDirectory
+from client.messages import Reply, Request, reply_from, request_to
+
+_START_LIMIT = 90.0  # seconds; importing torch on a small, busy device takes a while
+_ATTEMPTS = 3  # an agent process that dies during a question is started again
+_MAX_MESSAGE = 256 * 1024 * 1024  # bytes
+
+
+class AgentError(Exception):
+    """The agent refused the question or could not be started; the message says why."""
+
+
+@dataclass(frozen=True)
+class SeatAddress:
+    """What a device must know to play: its seat, the env proxy's address (HOST:PORT) and its token file."""
+
+    seat: int
+    envproxy: str
+    token: Path
+
+
+def ask(directory: DeviceDirectory, run: str, address: SeatAddress, request: Request) -> Reply:
+    """Put a question to the seat's agent process; start the process if none runs, or if it dies on the way.
+
+    Raises AgentError, and DeviceError if the device directory cannot be made.
+    """
+    directory.make()
+    for attempt in range(1, _ATTEMPTS + 1):
+        _ensure_running(directory, run, address)
+        options = [("grpc.max_receive_message_length", _MAX_MESSAGE), ("grpc.max_send_message_length", _MAX_MESSAGE)]
+        with grpc.insecure_channel(f"unix:{directory.socket}", options=options) as channel:
+            stub = agent_pb2_grpc.AgentServiceStub(channel)  # type: ignore[no-untyped-call]
+            try:
+                return reply_from(stub.Handle(request_to(request)))
+            except grpc.RpcError as error:
+                if error.code() is not grpc.StatusCode.UNAVAILABLE or attempt == _ATTEMPTS:
+                    raise AgentError(f"seat {address.seat}: {error.details()}") from None
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _ensure_running(directory: DeviceDirectory, run: str, address: SeatAddress) -> None:
+    if not directory.lock():  # somebody holds it: the agent runs, or is about to listen
+        _wait_for_socket(directory, None)
+        return
+    directory.unlock()
+    directory.socket.unlink(missing_ok=True)
+    with open(directory.log, "ab") as log:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-P", "-m", "client.resident"),
+                *("--run", run, "--seat", str(address.seat)),
+                *("--envproxy", address.envproxy, "--token", str(address.token)),
+                *_watch_arguments(),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=directory.path,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "GRPC_VERBOSITY": "NONE"},
+            start_new_session=True,  # it outlives this ClientApp
+        )
+    _wait_for_socket(directory, process)
+
+
+def _wait_for_socket(directory: DeviceDirectory, process: subprocess.Popen[bytes] | None) -> None:
+    """Return when the agent listens. Raises AgentError with its last words if it ends or takes too long."""
+    deadline = time.monotonic() + _START_LIMIT
+    while not directory.socket.exists():
+        ended = process.poll() is not None if process else _unlocked(directory)
+        if ended or time.monotonic() > deadline:
+            raise AgentError(f"the agent process did not start: {_last_words(directory.log)} (see {directory.log})")
+        time.sleep(0.05)
+
+
+def _unlocked(directory: DeviceDirectory) -> bool:
+    if directory.lock():
+        directory.unlock()
+        return True
+    return False
+
+
+def _last_words(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+    return lines[-1] if lines else "it said nothing"
+
+
+def _watch_arguments() -> list[str]:
+    """The SuperNode among this process's ancestors, if it started us (it may run ClientApps elsewhere)."""
+    for ancestor in psutil.Process().parents():
+        try:
+            if any(Path(word).name == "flower-supernode" for word in ancestor.cmdline()[:2]):
+                return ["--watch", str(ancestor.pid)]
+        except psutil.Error:
+            continue
+    return []

@@ -1,0 +1,50 @@
+"""What an agent is asked and what it answers, and how that travels over the agent's socket."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load, save
+
+from client import agent_pb2 as pb
+
+DESCRIBE, WEIGHTS, TRAIN = "describe", "weights", "train"
+
+Tensors = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One message of the server: its kind, tensors, settings and orders."""
+
+    kind: str
+    config: dict[str, Any]
+    tensors: Tensors = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An agent's answer: tensors; values that are texts, numbers or lists of numbers."""
+
+    values: dict[str, Any]
+    tensors: Tensors = field(default_factory=dict)
+
+
+def request_to(request: Request) -> pb.Request:
+    return pb.Request(kind=request.kind, tensors=save(request.tensors), config=json.dumps(request.config))
+
+
+def request_from(message: pb.Request) -> Request:
+    return Request(message.kind, json.loads(message.config), load(message.tensors))
+
+
+def reply_to(reply: Reply) -> pb.Answer:
+    return pb.Answer(tensors=save(reply.tensors), values=json.dumps(reply.values))
+
+
+def reply_from(message: pb.Answer) -> Reply:
+    return Reply(json.loads(message.values), load(message.tensors))

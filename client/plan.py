@@ -1,0 +1,62 @@
+"""Which phase comes next in a round: a pure function, so that all seats agree without talking to each other."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from envproxy.protocol import Phase, PhaseKind, Standing
+
+
+@dataclass(frozen=True)
+class RoundOrder:
+    """What the server orders for one round; the same for every seat."""
+
+    seed: int
+    round: int
+    steps_before: int  # environment steps of the run when the round begins
+    total_steps: int
+    battles: int  # to collect in this round
+    evaluate_every: int  # environment steps
+    evaluate_battles: int
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, bool | int | float | str]) -> RoundOrder:
+        """Read a train message's config. Raises KeyError naming a missing key."""
+        return cls(
+            seed=int(config["seed"]),
+            round=int(config["round"]),
+            steps_before=int(config["steps-before"]),
+            total_steps=int(config["total-steps"]),
+            battles=int(config["round-battles"]),
+            evaluate_every=int(config["evaluate-every"]),
+            evaluate_battles=int(config["evaluate-battles"]),
+        )
+
+
+def first_standing(order: RoundOrder) -> Standing:
+    """Return where a round begins: everything that was due before it has been evaluated."""
+    return Standing(evaluations=_evaluations_due(order, order.steps_before))
+
+
+def next_phase(order: RoundOrder, standing: Standing) -> Phase | None:
+    """Return the phase that follows `standing`, or None when the round is over.
+
+    Evaluations are due at every multiple of `evaluate_every` environment steps and at the run's end.
+    """
+    steps = order.steps_before + standing.steps
+    due = _evaluations_due(order, steps)
+    if standing.evaluations < due:
+        # one evaluation stands for all that a long phase ran past
+        before = dataclasses.replace(standing, evaluations=due - 1)
+        return Phase(order.seed, order.round, PhaseKind.EVALUATE, order.evaluate_battles, 0, before)
+    if standing.battles >= order.battles or steps >= order.total_steps:
+        return None
+    until = min((steps // order.evaluate_every + 1) * order.evaluate_every, order.total_steps)
+    battles = order.battles - standing.battles
+    return Phase(order.seed, order.round, PhaseKind.COLLECT, battles, until - steps, standing)
+
+
+def _evaluations_due(order: RoundOrder, steps: int) -> int:
+    return steps // order.evaluate_every + (steps >= order.total_steps)

@@ -1,0 +1,161 @@
+"""One round of one seat, without any transport: a generator that is sent the arena's events and yields answers.
+
+Whoever drives it (the seat session over gRPC, the in-process runtime) sends a proposal or a move to the arena and
+sends back what the arena says. So both runtimes play, learn and count in the same code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client.agent import Agent
+from client.plan import RoundOrder, first_standing, next_phase
+from envproxy.protocol import ArenaEvent, Phase, PhaseEnd, PhaseKind, Seated, Standing
+from learning.learner import TrainMetrics
+
+
+@dataclass(frozen=True)
+class Move:
+    """The answer to a tick: actions [E]."""
+
+    tick: int
+    actions: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The arena is gone (the proxy restarted, the network broke) and has come back; it knows nothing of this seat."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A greedy phase: at `steps` environment steps of the run, the team won `won` of `battles`."""
+
+    steps: int
+    battles: int
+    won: int
+    return_mean: float
+    length_mean: float
+
+
+@dataclass
+class RoundReport:
+    """What one seat makes known of a round. Times in seconds."""
+
+    standing: Standing
+    battles: int = 0  # collected by this seat
+    missed: int = 0  # collected by the others without it
+    training_steps: int = 0
+    evaluations: list[Evaluation] = field(default_factory=list)
+    trained: list[TrainMetrics] = field(default_factory=list)
+    return_sum: float = 0.0  # of all battles of the round's collect phases
+    won: int = 0
+    epsilon: float = 0.0
+    waiting: float = 0.0  # for the battle: the arena, the other seats, the network
+    acting: float = 0.0
+    learning: float = 0.0
+
+
+Answer = Phase | Move | None  # None: nothing to say, the arena speaks again
+Round = Generator[Answer, ArenaEvent | Lost, RoundReport]
+
+
+def advance(round_: Round, event: ArenaEvent | Lost | None) -> Answer | RoundReport:
+    """Send an event (None: begin); return the seat's answer, or the report when the round is over."""
+    try:
+        return next(round_) if event is None else round_.send(event)
+    except StopIteration as over:
+        report: RoundReport = over.value
+        return report
+
+
+def play_round(agent: Agent, order: RoundOrder) -> Round:
+    """Play a round to its end: collect, learn as battles end, evaluate when it is due."""
+    report = RoundReport(first_standing(order))
+    while (phase := next_phase(order, report.standing)) is not None:
+        yield from _play_phase(agent, order, phase, report)
+    return report
+
+
+def _play_phase(
+    agent: Agent, order: RoundOrder, phase: Phase, report: RoundReport
+) -> Generator[Answer, ArenaEvent | Lost, None]:
+    """Propose `phase`, play what the arena says is played, and bring the report up to date."""
+    answer: Answer = phase
+    steps = battles = 0
+    ids = np.zeros(0, np.uint64)  # of the battles of an evaluation, whose beginnings nothing else sees
+    while True:
+        asked = time.perf_counter()
+        event = yield answer
+        now = time.perf_counter()
+        report.waiting += now - asked
+        if isinstance(event, Seated):
+            phase, answer = event.phase, None
+        elif isinstance(event, PhaseEnd):
+            _close_phase(order, phase, event, report)
+            return
+        elif isinstance(event, Lost):
+            report.standing = _standing_after_loss(phase, battles, steps)
+            return
+        else:
+            steps = event.steps
+            if phase.kind is PhaseKind.COLLECT:
+                ended = int(np.count_nonzero(event.ended))
+                battles += ended
+                report.battles += ended
+                report.epsilon = agent.epsilon(order.steps_before + phase.standing.steps + steps)
+                began = agent.collect(event)
+                now += _learn(agent, report)  # its time is counted apart
+                actions = agent.act(event, began, report.epsilon)
+                agent.acted(actions)
+            else:
+                began = (event.battles != 0) & (event.battles != ids) if ids.size else event.battles != 0
+                ids = event.battles
+                actions = agent.act(event, began, 0.0)
+            report.acting += time.perf_counter() - now
+            answer = Move(event.tick, actions)
+
+
+def _learn(agent: Agent, report: RoundReport) -> float:
+    """Take the training steps that are owed; return the seconds it took."""
+    begun = time.perf_counter()
+    while (trained := agent.learn()) is not None:
+        report.trained.append(trained)
+        report.training_steps += 1
+    took = time.perf_counter() - begun
+    report.learning += took
+    return took
+
+
+def _close_phase(order: RoundOrder, phase: Phase, end: PhaseEnd, report: RoundReport) -> None:
+    report.standing = end.standing
+    if phase.kind is PhaseKind.COLLECT:
+        report.missed += end.missed
+        report.return_sum += end.return_sum
+        report.won += end.won
+    elif end.battles:
+        report.evaluations.append(
+            Evaluation(
+                steps=order.steps_before + end.standing.steps,
+                battles=end.battles,
+                won=end.won,
+                return_mean=end.return_sum / end.battles,
+                length_mean=end.steps / end.battles,
+            )
+        )
+
+
+def _standing_after_loss(phase: Phase, battles: int, steps: int) -> Standing:
+    """Where this seat thinks the round stands: what it saw of the lost phase counts, so it is not played again."""
+    before = phase.standing
+    if phase.kind is not PhaseKind.COLLECT:
+        return dataclasses.replace(before, index=before.index + 1)
+    return dataclasses.replace(
+        before, index=before.index + 1, battles=before.battles + battles, steps=before.steps + steps
+    )

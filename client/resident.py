@@ -1,0 +1,165 @@
+"""The resident agent process of a seat: learner, buffer and battles stay here while ClientApps come and go.
+
+Started by a ClientApp (`client.launch`), it listens on the device directory's socket and ends when its SuperNode is
+gone, or when nobody has asked it anything for a long time; its state is in the device directory after every round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+import psutil
+
+from client import agent_pb2 as pb
+from client import agent_pb2_grpc
+from client.device import DeviceDirectory, DeviceError, pps_home
+from client.messages import DESCRIBE, TRAIN, WEIGHTS, Reply, Request, reply_to, request_from
+from client.seat import Seat, SeatRefusedError
+from client.seat_session import SeatSession, SeatSessionError
+from envproxy.tokens import read_token
+
+log = logging.getLogger("agent")
+
+IDLE_LIMIT = 900.0  # seconds without a question after which the process ends; the next question starts another
+MAX_MESSAGE = 256 * 1024 * 1024  # bytes
+
+
+class AgentService(agent_pb2_grpc.AgentServiceServicer):
+    """`client/agent.proto` for one seat of one run. One question at a time; a newer one ends the round that is on."""
+
+    def __init__(self, seat: int, envproxy: str, token_file: Path) -> None:
+        self.asked_at = time.monotonic()
+        self.busy = False
+        self._seat_number = seat
+        self._envproxy = envproxy
+        self._token_file = token_file
+        self._seat = Seat(seat, pps_home())
+        self._session: SeatSession | None = None
+        self._turn = threading.Lock()
+
+    def Handle(self, request: pb.Request, context: grpc.ServicerContext) -> pb.Answer:  # noqa: N802
+        if self._session is not None and self._turn.locked():
+            log.warning("a new question ends the round that is on")
+            self._session.stop()
+        with self._turn, self._at_work():
+            try:
+                return reply_to(self._answer(request_from(request)))
+            except (SeatRefusedError, SeatSessionError, DeviceError) as error:
+                log.error("%s", error)
+                context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+            except KeyError as error:
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"the server's message lacks {error}")
+        raise AssertionError("abort raises")
+
+    def _answer(self, request: Request) -> Reply:
+        if request.kind == WEIGHTS:
+            return self._seat.weights()
+        session = self._connect(str(request.config["arena"]))
+        met = self._seat.meet(request, session.describe())
+        if request.kind == DESCRIBE:
+            return met
+        if request.kind == TRAIN:
+            return self._seat.finish(request, session.play(self._seat.begin(request)))
+        raise SeatRefusedError(f"unknown kind of message {request.kind!r}; expected describe, weights or train")
+
+    def _connect(self, arena: str) -> SeatSession:
+        if self._session is None:
+            try:
+                token = read_token(self._token_file)
+            except OSError as error:
+                raise SeatRefusedError(
+                    f"cannot read the token of seat {self._seat_number}: {error}; copy it from the env proxy's token "
+                    'folder and name it in the node config: token="FILE"'
+                ) from None
+            self._session = SeatSession(self._envproxy, arena, self._seat_number, token)
+        return self._session
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        self.busy = True
+        try:
+            yield
+        finally:
+            self.busy, self.asked_at = False, time.monotonic()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run until the SuperNode is gone. Exit code 0; 1 if the device directory cannot be used or is another's."""
+    options = _parse(arguments)
+    logging.basicConfig(
+        level=logging.INFO, format=f"%(asctime)s %(levelname)s seat {options.seat}: %(message)s", stream=sys.stderr
+    )
+    directory = DeviceDirectory(pps_home(), options.run, options.seat)
+    try:
+        directory.make()
+    except DeviceError as error:
+        log.error("%s", error)
+        return 1
+    if not _lock(directory):
+        log.error("another agent process writes in %s", directory.path)
+        return 1
+    service = AgentService(options.seat, options.envproxy, options.token)
+    directory.socket.unlink(missing_ok=True)
+    server = grpc.server(
+        ThreadPoolExecutor(max_workers=4),
+        options=[("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.max_send_message_length", MAX_MESSAGE)],
+    )
+    agent_pb2_grpc.add_AgentServiceServicer_to_server(service, server)  # type: ignore[no-untyped-call]
+    server.add_insecure_port(f"unix:{directory.socket}")
+    server.start()
+    log.info("listening on %s", directory.socket)
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    watched = _process(options.watch)
+    while not ended.wait(0.5):
+        if watched is not None and not watched.is_running():
+            log.info("the SuperNode (pid %d) is gone", options.watch)
+            break
+        if not service.busy and time.monotonic() - service.asked_at > IDLE_LIMIT:
+            log.info("nobody has asked anything for %.0f s", IDLE_LIMIT)
+            break
+    server.stop(grace=None)
+    return 0
+
+
+def _lock(directory: DeviceDirectory) -> bool:
+    """Wait a little: the agent of a SuperNode that has just died needs a moment to notice."""
+    for _ in range(50):
+        if directory.lock():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def _process(pid: int | None) -> psutil.Process | None:
+    if pid is None:
+        return None
+    try:
+        return psutil.Process(pid)
+    except psutil.NoSuchProcess:
+        raise SystemExit(f"no process {pid} to watch") from None
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m client.resident", description=__doc__)
+    parser.add_argument("--run", required=True)
+    parser.add_argument("--seat", required=True, type=int)
+    parser.add_argument("--envproxy", required=True, help="HOST:PORT")
+    parser.add_argument("--token", required=True, type=Path, help="file with the seat's token")
+    parser.add_argument("--watch", type=int, help="pid of the SuperNode: the process ends with it")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""What a device answers to the server, whatever carries the messages: describe, weights, and a round of training."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from client.agent import Agent
+from client.device import DeviceDirectory
+from client.messages import Reply, Request
+from client.plan import RoundOrder
+from client.play import Round, RoundReport, play_round
+from envproxy import battle_pb2 as pb
+from learning.settings import LearningSettings, SeatSpec
+
+
+class SeatRefusedError(Exception):
+    """The server, the env proxy and this device do not fit together; the message says what differs."""
+
+
+class Seat:
+    """One seat's side of a run. First `meet`, then `weights` and rounds: `begin`, play, `finish`."""
+
+    def __init__(self, seat: int, home: Path) -> None:
+        """`home` is the folder of all device directories, $PPS_HOME."""
+        self._seat = seat
+        self._home = home
+        self._run_id: str | None = None
+        self._agent: Agent | None = None
+
+    def meet(self, request: Request, arena: pb.ArenaDescription) -> Reply:
+        """Compare what server, env proxy and device are; make the agent, or take it up from its directory.
+
+        Raises SeatRefusedError, and DeviceError if the device directory cannot be used.
+        """
+        config = request.config
+        check_same(config, arena, self._seat)
+        if self._run_id != config["run-id"]:
+            directory = DeviceDirectory(self._home, config["run"], self._seat)
+            directory.make()
+            spec = SeatSpec(self._seat, arena.n_agents, arena.obs_size, arena.n_actions, arena.episode_limit)
+            self._agent = Agent(
+                spec,
+                arena.battles,
+                LearningSettings.from_config(config),
+                seed=int(config["seed"]),
+                run_id=config["run-id"],
+                directory=directory,
+            )
+            self._run_id = config["run-id"]
+        return Reply(
+            {
+                "seat": self._seat,
+                "round": self._known().round,
+                "version": version("pps-qmix"),
+                "map": arena.map,
+                "backend": arena.backend,
+                "n-agents": arena.n_agents,
+                "n-actions": arena.n_actions,
+                "obs-size": arena.obs_size,
+                "state-size": arena.state_size,
+                "episode-limit": arena.episode_limit,
+            }
+        )
+
+    def weights(self) -> Reply:
+        """Return the agent's tensors: before the first round, what the run's seed makes of a new network."""
+        return Reply({"seat": self._seat}, self._known().learner.tensors())
+
+    def begin(self, request: Request) -> Round:
+        """Take over the server's tensors and return the round, ready to be played.
+
+        Raises SeatRefusedError if the tensors do not fit.
+        """
+        agent = self._known()
+        round_ = int(request.config["round"])
+        if agent.round < round_ - 1 and request.tensors.keys() != agent.learner.tensors().keys():
+            raise SeatRefusedError(
+                f"seat {self._seat} last kept round {agent.round} and cannot play round {round_} with a part of the "
+                "weights; the server sends all of them next time"
+            )
+        try:
+            agent.adopt(request.tensors)
+        except ValueError as error:
+            raise SeatRefusedError(f"seat {self._seat} cannot use the server's weights: {error}") from None
+        return play_round(agent, RoundOrder.from_config(request.config))
+
+    def finish(self, request: Request, report: RoundReport) -> Reply:
+        """Keep the agent's state and report the round. Raises DeviceError if it cannot be kept."""
+        agent = self._known()
+        agent.keep(int(request.config["round"]))
+        return Reply(_values(agent, report), agent.learner.tensors())
+
+    def _known(self) -> Agent:
+        if self._agent is None:
+            raise SeatRefusedError(f"seat {self._seat} has not met this run: the server asks `describe` first")
+        return self._agent
+
+
+def check_same(config: dict[str, Any], arena: pb.ArenaDescription, seat: int) -> None:
+    """Raise SeatRefusedError if server, env proxy and device differ in version, map, battles or backend."""
+    own = version("pps-qmix")
+    for who, other in (("the server", config["version"]), ("the env proxy", arena.version)):
+        if other != own:
+            raise SeatRefusedError(
+                f"{who} runs pps-qmix {other}, the device of seat {seat} runs {own}; install the same version on all"
+            )
+    for name, found in (("map", arena.map), ("battles", arena.battles), ("backend", arena.backend)):
+        if config[name] != found:
+            raise SeatRefusedError(
+                f"the run wants {name} {config[name]!r}, but arena {arena.arena!r} of the env proxy plays {found!r}; "
+                f"start the env proxy with --{name} {config[name]}, or the run with --{name} {found}"
+            )
+    if seat >= arena.n_agents:
+        raise SeatRefusedError(f"map {arena.map} has seats 0..{arena.n_agents - 1}; there is no seat {seat}")
+
+
+def _values(agent: Agent, report: RoundReport) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "seat": agent.spec.seat,
+        "steps": report.standing.steps,
+        "battles": report.battles,
+        "missed": report.missed,
+        "won": report.won,
+        "return-sum": report.return_sum,
+        "training-steps": report.training_steps,
+        "reward-sum": agent.rewards.total(),
+        "reward-battles": len(agent.rewards),
+        "buffered": len(agent.buffer),
+        "epsilon": report.epsilon,
+        "seconds-waiting": report.waiting,
+        "seconds-acting": report.acting,
+        "seconds-learning": report.learning,
+    }
+    if report.trained:
+        values |= {
+            "loss": float(np.mean([m.loss for m in report.trained])),
+            "q-mean": float(np.mean([m.q_mean for m in report.trained])),
+            "td-error": float(np.mean([m.td_error_abs for m in report.trained])),
+            "grad-norm": float(np.mean([m.grad_norm for m in report.trained])),
+        }
+    if report.evaluations:
+        values |= {
+            "evaluate-steps": [e.steps for e in report.evaluations],
+            "evaluate-battles": [e.battles for e in report.evaluations],
+            "evaluate-won": [e.won for e in report.evaluations],
+            "evaluate-return": [e.return_mean for e in report.evaluations],
+            "evaluate-length": [e.length_mean for e in report.evaluations],
+        }
+    return values

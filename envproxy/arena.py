@@ -1,0 +1,362 @@
+"""An arena: E battles of one map that N seats play in lockstep. No threads, no clock, no network in here.
+
+Whoever drives it (the gRPC service, the in-process runtime) passes the seats' words in with `propose` and `act`,
+calls `advance` while it is `ready`, and hands each seat its `next_event`. A driver with a clock calls `hold_silent`
+when it has waited long enough for the seats in `awaited`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envproxy.backend import Backend, MapSpec, Observation, StepResult
+from envproxy.protocol import (
+    ACTION_NO_OP,
+    ACTION_STOP,
+    ArenaEvent,
+    Ended,
+    Phase,
+    PhaseEnd,
+    PhaseKind,
+    Seated,
+    Tick,
+)
+
+_ROUND_SHIFT, _INDEX_SHIFT = 32, 20  # a battle id is round, phase, number: unique in a run, never 0
+MAX_PHASE_BATTLES = 2**_INDEX_SHIFT - 2
+
+
+class SeatError(Exception):
+    """A seat said what it must not say. Nothing changed for the other seats; the message says what was expected."""
+
+
+class TakenSeatError(SeatError):
+    """Somebody else plays this seat."""
+
+
+class StaleRoundError(SeatError):
+    """A seat wants to play a round that the arena has left behind."""
+
+
+def battle_id(phase: Phase, number: int) -> int:
+    """Return the id of battle `number` (0, 1, ...) of a phase."""
+    return (phase.round << _ROUND_SHIFT) + (phase.standing.index << _INDEX_SHIFT) + number + 1
+
+
+def battle_seed(phase: Phase, number: int) -> int:
+    """Return the seed of battle `number`: a function of the run's seed and the battle's place in the run alone."""
+    sequence = np.random.SeedSequence([phase.seed, battle_id(phase, number)])
+    return int(sequence.generate_state(1, np.uint64)[0])
+
+
+def _stale(newest: int) -> StaleRoundError:
+    return StaleRoundError(f"this round is over: the arena plays round {newest}")
+
+
+@dataclass
+class _Seat:
+    """One seat's side of the arena."""
+
+    proposal: Phase | None = None  # waits for a phase to begin
+    playing: bool = False  # takes part in the phase that is on
+    silent: bool = False  # was awaited too long: its unit holds and nobody waits for it
+    answered: bool = False  # waits for the next tick
+    actions: NDArray[np.uint8] | None = None  # what it answered, if it took part in this tick
+    takes_part: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))  # [E], plays this battle
+    missed: int = 0
+    events: deque[ArenaEvent | SeatError] = field(default_factory=deque)
+
+    def pause(self) -> None:
+        """Take no part in the battles that are on."""
+        self.takes_part[:] = False
+        self.actions = None
+
+
+@dataclass
+class _Play:
+    """The phase that is on."""
+
+    phase: Phase
+    tick: int = 0
+    steps: int = 0
+    begun: int = 0
+    battles: int = 0
+    won: int = 0
+    return_sum: float = 0.0
+
+
+class Arena:
+    """E battles, N seats. See the module's docstring for how it is driven."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.spec: MapSpec = backend.spec
+        self.battles: int = backend.battles
+        self._backend = backend
+        self._seats = [_Seat(takes_part=np.zeros(self.battles, np.bool_)) for _ in range(self.spec.n_agents)]
+        self._play: _Play | None = None
+        self._ids = np.zeros(self.battles, np.uint64)  # of the battles that are on, or ended on this tick
+        self._on = np.zeros(self.battles, np.bool_)
+        self._available = np.zeros((self.battles, self.spec.n_agents, self.spec.n_actions), np.bool_)
+        self._round = 0
+        self._collected = 0  # environment steps of the round, up to the present phase
+
+    # --- what a seat says -------------------------------------------------------------------------------------
+
+    def propose(self, seat: int, phase: Phase) -> None:
+        """Seat `seat` wants to play `phase`; it is told with `Seated` what is played.
+
+        When the seats gather, the furthest proposal of the newest round wins. A seat that comes while its round is
+        being played joins the phase that is on, and takes part from the next battle of each slot.
+
+        Raises SeatError for an impossible phase, StaleRoundError for a round that is over.
+        """
+        if not 0 <= phase.battles <= MAX_PHASE_BATTLES or phase.steps < 0:
+            raise SeatError(f"a phase has 0..{MAX_PHASE_BATTLES} battles and 0 or more steps, not {phase}")
+        if phase.battles == 0 and phase.steps == 0:
+            raise SeatError("a phase needs a bound: battles or steps above 0")
+        newest = max((p.round for p in self._rounds()), default=phase.round)
+        if phase.round < newest:
+            raise _stale(newest)
+        state = self._seats[seat]
+        state.pause()
+        state.events.clear()
+        state.silent = False
+        if self._play is not None and phase.round == self._play.phase.round:
+            state.playing, state.answered, state.proposal = True, True, None
+            state.missed = self._play.begun
+            state.events.append(Seated(self._play.phase))
+        else:
+            state.playing, state.answered, state.proposal = False, False, phase
+            for other in self._seats:  # a newer round ends the wait of those that still want an older one
+                if other.proposal is not None and other.proposal.round < phase.round:
+                    other.proposal = None
+                    other.events.append(_stale(phase.round))
+            self._abandon_if_deserted()
+
+    def act(self, seat: int, tick: int, actions: NDArray[np.uint8]) -> None:
+        """Seat `seat` answers tick `tick` with `actions` [E]; entries without a battle of its own are ignored.
+
+        An answer to an older tick is too late: the seat's unit was held. The seat then goes on at the next battle.
+
+        Raises SeatError if the seat is not playing, the shape is wrong or an action is not available.
+        """
+        play, state = self._play, self._seats[seat]
+        if not state.playing and state.events:  # its phase ended while it was silent; it is about to be told
+            return
+        if play is None or not state.playing:
+            raise SeatError("no phase is on for this seat: propose one first")
+        if actions.shape != (self.battles,):
+            raise SeatError(f"{actions.size} actions; expected one uint8 for each of {self.battles} battles")
+        if tick > play.tick:
+            raise SeatError(f"an answer to tick {tick}, but the arena is at tick {play.tick}")
+        if tick < play.tick:
+            state.silent, state.answered = False, True
+            return
+        mine = np.flatnonzero(self._on & state.takes_part)
+        legal = (actions[mine] < self.spec.n_actions) & self._available[
+            mine, seat, np.minimum(actions[mine], self.spec.n_actions - 1)
+        ]
+        if not legal.all():
+            slot = int(mine[np.argmin(legal)])
+            available = ", ".join(map(str, np.flatnonzero(self._available[slot, seat])))
+            raise SeatError(
+                f"action {actions[slot]} is not available in slot {slot} (battle {self._ids[slot]}, tick {tick}); "
+                f"available: {available}"
+            )
+        state.actions = actions
+        state.silent, state.answered = False, True
+
+    def leave(self, seat: int) -> None:
+        """Seat `seat` is gone. The others wait for it as for any seat that does not answer."""
+        state = self._seats[seat]
+        state.pause()
+        state.playing, state.answered, state.proposal = False, False, None
+        state.events.clear()
+        self._abandon_if_deserted()
+        if not any(s.playing or s.proposal for s in self._seats):
+            for other in self._seats:
+                other.silent = False
+
+    def next_event(self, seat: int) -> ArenaEvent | None:
+        """Take the oldest event that seat `seat` has not been handed. Raises StaleRoundError if it waits in vain."""
+        events = self._seats[seat].events
+        if not events:
+            return None
+        event = events.popleft()
+        if isinstance(event, SeatError):
+            raise event
+        return event
+
+    # --- how it goes on ---------------------------------------------------------------------------------------
+
+    @property
+    def awaited(self) -> list[int]:
+        """The seats that others are waiting for; empty while nobody waits."""
+        if not any(s.answered or s.proposal for s in self._seats):
+            return []
+        playing = self._play is not None
+        return [
+            i
+            for i, s in enumerate(self._seats)
+            if not s.silent and not (s.answered if playing else s.proposal is not None)
+        ]
+
+    @property
+    def ready(self) -> bool:
+        """Whether every seat that counts has answered, so that `advance` may be called."""
+        waiting = any(s.proposal if self._play is None else s.answered for s in self._seats)
+        return waiting and not self.awaited
+
+    def hold_silent(self) -> list[int]:
+        """Stop waiting for the awaited seats; return them. Each counts again as soon as it speaks."""
+        held = self.awaited
+        for seat in held:
+            state = self._seats[seat]
+            state.silent = True
+            state.missed += int((self._on & state.takes_part).sum())
+            state.pause()
+        self._abandon_if_deserted()
+        return held
+
+    def advance(self) -> None:
+        """Begin a phase, or play one tick of the one that is on. Call only while `ready`."""
+        if self._play is None:
+            self._begin()
+        else:
+            self._step()
+
+    @property
+    def round_and_steps(self) -> tuple[int, int]:
+        """The newest round, and the environment steps collected in it so far."""
+        playing = self._play is not None and self._play.phase.kind is PhaseKind.COLLECT
+        return self._round, self._collected + (self._play.steps if playing and self._play else 0)
+
+    def close(self) -> None:
+        """Close the backend."""
+        self._backend.close()
+
+    # --- inside -----------------------------------------------------------------------------------------------
+
+    def _rounds(self) -> list[Phase]:
+        return [s.proposal for s in self._seats if s.proposal] + ([self._play.phase] if self._play else [])
+
+    def _abandon_if_deserted(self) -> None:
+        """Give up the phase that is on if no seat plays it any more."""
+        if self._play is None or any(s.playing and not s.silent for s in self._seats):
+            return
+        self._play = None
+        for seat in self._seats:
+            if seat.playing:
+                seat.playing, seat.answered = False, False
+                seat.events.append(SeatError("the phase was given up: every seat in it was silent for too long"))
+
+    def _begin(self) -> None:
+        phase = max((s.proposal for s in self._seats if s.proposal), key=lambda p: (p.round, p.standing))
+        self._play = _Play(phase)
+        self._round, self._collected = phase.round, phase.standing.steps
+        self._on[:] = False
+        for seat in self._seats:
+            seat.playing = seat.proposal is not None
+            seat.proposal, seat.answered, seat.missed = None, False, 0
+            seat.pause()
+            if seat.playing:
+                seat.events.append(Seated(phase))
+        nothing = np.zeros(self.battles, np.bool_)
+        self._deal(self._play, StepResult(np.zeros(self.battles, np.float32), nothing, nothing, nothing))
+
+    def _step(self) -> None:
+        play = self._play
+        assert play is not None
+        play.steps += int(self._on.sum())
+        result = self._backend.step(self._joint_actions())
+        play.return_sum += float(result.reward.sum(dtype=np.float64))
+        self._deal(play, result)
+
+    def _joint_actions(self) -> NDArray[np.uint8]:
+        """[E, N]: what the seats answered; a seat without an answer stops, or does nothing when it is dead."""
+        joint = np.where(self._available[:, :, ACTION_STOP], ACTION_STOP, ACTION_NO_OP).astype(np.uint8)
+        for i, seat in enumerate(self._seats):
+            if seat.actions is not None:
+                own = self._on & seat.takes_part
+                joint[own, i] = seat.actions[own]
+        return joint
+
+    def _deal(self, play: _Play, result: StepResult) -> None:
+        """Begin battles in the free slots, then tell every seat what it sees, or that the phase is over."""
+        ended = self._on & (result.terminated | result.truncated)
+        fresh = self._free_slots(play)
+        if fresh.any():
+            seeds = np.zeros(self.battles, np.uint64)
+            for slot in np.flatnonzero(fresh):
+                seeds[slot] = battle_seed(play.phase, play.begun)
+                self._ids[slot] = battle_id(play.phase, play.begun)
+                play.begun += 1
+            self._backend.reset(fresh, seeds)
+        shown = self._on | fresh
+        self._on = (self._on & ~ended) | fresh
+        play.battles += int(ended.sum())
+        play.won += int((ended & result.won).sum())
+        if not shown.any():
+            self._end(play)
+            return
+        play.tick += 1
+        observation = self._backend.observe()
+        self._available = observation.available
+        flags = (
+            result.terminated * np.uint8(Ended.TERMINATED)
+            + result.truncated * np.uint8(Ended.TRUNCATED)
+            + result.won * np.uint8(Ended.WON)
+        ).astype(np.uint8) * ended
+        for i, seat in enumerate(self._seats):
+            if seat.playing and not seat.silent:
+                seat.answered, seat.actions = False, None
+                seat.takes_part |= fresh
+                seat.events.append(self._tick_of(i, play, observation, result.reward, flags, shown & seat.takes_part))
+            else:
+                seat.missed += int(fresh.sum())
+
+    def _free_slots(self, play: _Play) -> NDArray[np.bool_]:
+        """[E]: the slots, lowest first, in which the phase's bounds let a battle begin."""
+        free = ~self._on
+        if play.phase.steps and play.steps >= play.phase.steps:
+            free[:] = False
+        elif play.phase.battles:
+            free[np.flatnonzero(free)[play.phase.battles - play.begun :]] = False
+        return free
+
+    def _tick_of(
+        self,
+        seat: int,
+        play: _Play,
+        seen: Observation,
+        rewards: NDArray[np.float32],
+        ended: NDArray[np.uint8],
+        mine: NDArray[np.bool_],
+    ) -> Tick:
+        observations, available, battles = seen.obs[:, seat], seen.available[:, seat], self._ids.copy()
+        if not mine.all():
+            observations, available = observations * mine[:, None], available & mine[:, None]
+            rewards, ended, battles = rewards * mine, ended * mine, battles * mine
+        return Tick(play.tick, play.steps, observations, available, rewards, ended, battles)
+
+    def _end(self, play: _Play) -> None:
+        collected = play.phase.kind is PhaseKind.COLLECT
+        before = play.phase.standing
+        standing = dataclasses.replace(
+            before,
+            index=before.index + 1,
+            battles=before.battles + (play.battles if collected else 0),
+            steps=before.steps + (play.steps if collected else 0),
+            evaluations=before.evaluations + (not collected),
+        )
+        self._collected = standing.steps
+        self._play = None
+        for seat in self._seats:
+            if seat.playing:
+                seat.events.append(PhaseEnd(standing, play.battles, play.steps, play.won, play.return_sum, seat.missed))
+            seat.playing, seat.answered = False, False

@@ -1,0 +1,267 @@
+"""The gRPC service: streams of seats onto arenas. Seats' threads drive the arenas; each arena has its own lock."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import NoReturn
+
+import grpc
+
+from envproxy import battle_pb2 as pb
+from envproxy import battle_pb2_grpc, wire
+from envproxy.arena import Arena, SeatError, StaleRoundError, TakenSeatError
+from envproxy.protocol import ArenaEvent, Seated
+from envproxy.tokens import same_token
+
+log = logging.getLogger("envproxy")
+
+MAX_SEAT_MESSAGE = 64 * 1024  # bytes; a seat sends a join, a proposal or one byte a battle
+
+
+def describe(name: str, backend: str, arena: Arena) -> pb.ArenaDescription:
+    """Return what everyone who meets the arena compares with what they expect."""
+    spec = arena.spec
+    round_, steps = arena.round_and_steps
+    return pb.ArenaDescription(
+        arena=name,
+        map=spec.name,
+        backend=backend,
+        version=version("pps-qmix"),
+        battles=arena.battles,
+        n_agents=spec.n_agents,
+        n_actions=spec.n_actions,
+        obs_size=spec.obs_size,
+        state_size=spec.state_size,
+        episode_limit=spec.episode_limit,
+        round=round_,
+        steps=steps,
+    )
+
+
+class HostedArena:
+    """An arena with its lock, its clock, its seats' tokens. Every method may be called from any thread."""
+
+    def __init__(self, name: str, backend: str, arena: Arena, tokens: Sequence[str], seat_timeout: float) -> None:
+        if len(tokens) != arena.spec.n_agents:
+            raise ValueError(f"{len(tokens)} tokens for {arena.spec.n_agents} seats of arena {name!r}")
+        self.name = name
+        self.tokens = list(tokens)
+        self.battles = arena.battles
+        self._backend = backend
+        self._arena = arena
+        self._seat_timeout = seat_timeout
+        self._changed = threading.Condition()
+        self._taken: set[int] = set()
+        self._waiting_since = time.monotonic()
+
+    def description(self) -> pb.ArenaDescription:
+        with self._changed:
+            return describe(self.name, self._backend, self._arena)
+
+    @contextmanager
+    def seat(self, seat: int) -> Iterator[None]:
+        """Hold a seat. Raises TakenSeatError if somebody else does."""
+        with self._changed:
+            if seat in self._taken:
+                raise TakenSeatError(f"seat {seat} of arena {self.name!r} is taken; one client plays a seat at a time")
+            self._taken.add(seat)
+        log.info("arena %s: seat %d taken", self.name, seat)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken.discard(seat)
+                self._arena.leave(seat)
+                self._changed.notify_all()
+            log.info("arena %s: seat %d left", self.name, seat)
+
+    def tell(self, speak: Callable[[Arena], None]) -> None:
+        """Pass a seat's word to the arena. Raises SeatError."""
+        with self._changed:
+            waited_for = self._arena.awaited
+            speak(self._arena)
+            if not waited_for:  # nobody waited until now: the seats' time starts here
+                self._waiting_since = time.monotonic()
+            if self._arena.ready:
+                self._advance()
+
+    def next_event(self, seat: int, alive: Callable[[], bool]) -> ArenaEvent | None:
+        """Wait for what the arena says to a seat; None once `alive` is False. Raises SeatError."""
+        with self._changed:
+            while alive():
+                event = self._arena.next_event(seat)
+                if event is not None:
+                    return event
+                left = self._waiting_since + self._seat_timeout - time.monotonic()
+                if not self._arena.awaited:
+                    self._changed.wait(self._seat_timeout)
+                elif left > 0:
+                    self._changed.wait(left)
+                else:
+                    for silent in self._arena.hold_silent():
+                        log.warning(
+                            "arena %s: seat %d was silent for %.0f s; the others play on",
+                            self.name,
+                            silent,
+                            self._seat_timeout,
+                        )
+                    if self._arena.ready:
+                        self._advance()
+                    else:
+                        self._changed.notify_all()
+        return None
+
+    def wake(self) -> None:
+        """Let every waiting thread look again whether its client is still there."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        with self._changed:
+            self._arena.close()
+
+    def _advance(self) -> None:
+        while self._arena.ready:
+            self._arena.advance()
+        self._waiting_since = time.monotonic()
+        self._changed.notify_all()
+
+
+class BattleService(battle_pb2_grpc.BattleServiceServicer):
+    """`envproxy/battle.proto` over some arenas."""
+
+    def __init__(self, arenas: Mapping[str, HostedArena]) -> None:
+        self._arenas = arenas
+
+    def Describe(self, request: pb.DescribeRequest, context: grpc.ServicerContext) -> pb.ArenaDescription:  # noqa: N802
+        return self._find(request.arena, context).description()
+
+    def Play(  # noqa: N802
+        self, request_iterator: Iterator[pb.SeatMessage], context: grpc.ServicerContext
+    ) -> Iterator[pb.ArenaMessage]:
+        first = next(request_iterator, None)
+        if first is None or first.WhichOneof("message") != "join":
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a stream begins with Join{arena, seat, token, ...}")
+        join = first.join
+        hosted = self._admit(join, context)
+        context.add_callback(hosted.wake)
+        try:
+            with hosted.seat(join.seat):
+                yield from self._converse(hosted, join, request_iterator, context)
+        except StaleRoundError as error:
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+        except wire.MalformedError as error:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"seat {join.seat}: {error}")
+        except TakenSeatError as error:
+            context.abort(grpc.StatusCode.ALREADY_EXISTS, str(error))
+        except SeatError as error:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"seat {join.seat}: {error}")
+
+    def _converse(
+        self,
+        hosted: HostedArena,
+        join: pb.Join,
+        messages: Iterator[pb.SeatMessage],
+        context: grpc.ServicerContext,
+    ) -> Iterator[pb.ArenaMessage]:
+        seat = join.seat
+        phase = wire.phase_from(join.phase)
+        hosted.tell(lambda arena: arena.propose(seat, phase))
+        while True:
+            event = hosted.next_event(seat, context.is_active)
+            if event is None:
+                return
+            yield wire.event_to(event)
+            if isinstance(event, Seated):  # the first tick follows unasked
+                continue
+            message = next(messages, None)
+            if message is None:
+                return
+            _pass_on(hosted, seat, message)
+
+    def _admit(self, join: pb.Join, context: grpc.ServicerContext) -> HostedArena:
+        hosted = self._find(join.arena, context)
+        own = version("pps-qmix")
+        if join.version != own:
+            _refuse(
+                context,
+                grpc.StatusCode.FAILED_PRECONDITION,
+                f"the env proxy runs pps-qmix {own}, seat {join.seat} runs {join.version or 'an unknown version'}; "
+                "install the same version on both",
+            )
+        if join.seat >= len(hosted.tokens):
+            _refuse(
+                context,
+                grpc.StatusCode.INVALID_ARGUMENT,
+                f"arena {hosted.name!r} has seats 0..{len(hosted.tokens) - 1}; there is no seat {join.seat}",
+            )
+        if not same_token(join.token, hosted.tokens[join.seat]):
+            _refuse(
+                context,
+                grpc.StatusCode.UNAUTHENTICATED,
+                f"this is not the token of seat {join.seat} of arena {hosted.name!r}; "
+                "give the device the token file that the env proxy made for this seat",
+            )
+        return hosted
+
+    def _find(self, name: str, context: grpc.ServicerContext) -> HostedArena:
+        hosted = self._arenas.get(name)
+        if hosted is None:
+            _refuse(
+                context,
+                grpc.StatusCode.NOT_FOUND,
+                f"there is no arena {name!r} here; there is {', '.join(sorted(self._arenas))}",
+            )
+        return hosted
+
+
+def _pass_on(hosted: HostedArena, seat: int, message: pb.SeatMessage) -> None:
+    match message.WhichOneof("message"):
+        case "act":
+            actions = wire.actions_from(message.act, hosted.battles)
+            hosted.tell(lambda arena: arena.act(seat, message.act.tick, actions))
+        case "propose":
+            phase = wire.phase_from(message.propose.phase)
+            hosted.tell(lambda arena: arena.propose(seat, phase))
+        case other:
+            raise wire.MalformedError(f"{other or 'an empty message'}; expected act or propose")
+
+
+def _refuse(context: grpc.ServicerContext, code: grpc.StatusCode, why: str) -> NoReturn:
+    log.warning("refused %s: %s", context.peer(), why)
+    context.abort(code, why)
+    raise AssertionError("abort raises")
+
+
+def serve(arenas: Sequence[HostedArena], address: str) -> tuple[grpc.Server, int]:
+    """Start serving on `address` (host:port, port 0 = any free one); return the server and its port.
+
+    Raises OSError if the address cannot be bound.
+    """
+    streams = sum(len(arena.tokens) for arena in arenas)
+    server = grpc.server(
+        ThreadPoolExecutor(max_workers=2 * streams + 8, thread_name_prefix="seat"),
+        options=[
+            ("grpc.max_receive_message_length", MAX_SEAT_MESSAGE),
+            ("grpc.so_reuseport", 0),  # a second proxy on the port is an error, not a partner
+            ("grpc.keepalive_time_ms", 10_000),  # a device that lost its network frees its seat
+            ("grpc.keepalive_timeout_ms", 5_000),
+            ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+            ("grpc.keepalive_permit_without_calls", 1),
+        ],
+    )
+    battle_pb2_grpc.add_BattleServiceServicer_to_server(BattleService({arena.name: arena for arena in arenas}), server)
+    try:
+        port = server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise OSError(f"cannot listen on {address}: is another program using the port? ({error})") from None
+    if port == 0:
+        raise OSError(f"cannot listen on {address}: is another program using the port?")
+    server.start()
+    return server, port

@@ -1,0 +1,43 @@
+"""Seat tokens: the secret that lets one agent take one seat of one arena, and nothing else.
+
+They are kept as one file each, `<directory>/<arena>/seat-<i>.token`, readable by their owner alone.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+
+def token_path(directory: Path, arena: str, seat: int) -> Path:
+    """Return where the token of a seat is kept."""
+    return directory / arena / f"seat-{seat}.token"
+
+
+def read_token(path: Path) -> str:
+    """Return the token in a file. Raises OSError if it cannot be read."""
+    return path.read_text(encoding="ascii").strip()
+
+
+def keep_tokens(directory: Path, arena: str, seats: int) -> list[str]:
+    """Return the tokens of an arena's seats; those that do not exist yet are made (mode 0600)."""
+    tokens = []
+    for seat in range(seats):
+        path = token_path(directory, arena, seat)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            tokens.append(read_token(path))
+            continue
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            tokens.append(secrets.token_urlsafe(32))
+            file.write(tokens[-1] + "\n")
+    return tokens
+
+
+def same_token(given: str, expected: str) -> bool:
+    """Compare in constant time."""
+    return hmac.compare_digest(given.encode(), expected.encode())

@@ -1,0 +1,117 @@
+"""Puts `envproxy.protocol` on gRPC and takes it off again.
+
+Every `*_from` function checks what came from the other side and raises MalformedError, saying what was expected.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envproxy import battle_pb2 as pb
+from envproxy.protocol import ArenaEvent, Phase, PhaseEnd, PhaseKind, Seated, Standing, Tick
+
+
+class MalformedError(ValueError):
+    """A message that does not have the form it must have."""
+
+
+def standing_to(standing: Standing) -> pb.Standing:
+    return pb.Standing(
+        index=standing.index,
+        battles=standing.battles,
+        steps=standing.steps,
+        evaluations=standing.evaluations,
+    )
+
+
+def standing_from(message: pb.Standing) -> Standing:
+    return Standing(message.index, message.battles, message.steps, message.evaluations)
+
+
+def phase_to(phase: Phase) -> pb.Phase:
+    return pb.Phase(
+        seed=phase.seed,
+        round=phase.round,
+        kind=pb.PHASE_KIND_COLLECT if phase.kind is PhaseKind.COLLECT else pb.PHASE_KIND_EVALUATE,
+        battles=phase.battles,
+        steps=phase.steps,
+        standing=standing_to(phase.standing),
+    )
+
+
+def phase_from(message: pb.Phase) -> Phase:
+    """Raises MalformedError if the phase has no known kind."""
+    try:
+        kind = PhaseKind(message.kind)
+    except ValueError:
+        raise MalformedError(f"phase kind {message.kind}; expected 1 (collect) or 2 (evaluate)") from None
+    standing = standing_from(message.standing)
+    return Phase(message.seed, message.round, kind, message.battles, message.steps, standing)
+
+
+def actions_from(message: pb.Act, battles: int) -> NDArray[np.uint8]:
+    """Return the actions [E]. Raises MalformedError if there is not one byte for each battle."""
+    if len(message.actions) != battles:
+        raise MalformedError(f"{len(message.actions)} bytes of actions; expected {battles}, one uint8 for each battle")
+    return np.frombuffer(message.actions, np.uint8)
+
+
+def event_to(event: ArenaEvent) -> pb.ArenaMessage:
+    if isinstance(event, Tick):
+        tick = pb.Tick(
+            tick=event.tick,
+            steps=event.steps,
+            observations=event.observations.tobytes(),
+            available=np.packbits(event.available, axis=1).tobytes(),
+            rewards=event.rewards.tobytes(),
+            ended=event.ended.tobytes(),
+            battles=event.battles.tobytes(),
+        )
+        return pb.ArenaMessage(tick=tick)
+    if isinstance(event, Seated):
+        return pb.ArenaMessage(seated=pb.Seated(phase=phase_to(event.phase)))
+    end = pb.PhaseEnd(
+        standing=standing_to(event.standing),
+        battles=event.battles,
+        steps=event.steps,
+        won=event.won,
+        return_sum=event.return_sum,
+        missed=event.missed,
+    )
+    return pb.ArenaMessage(phase_end=end)
+
+
+def event_from(message: pb.ArenaMessage, description: pb.ArenaDescription) -> ArenaEvent:
+    """Return the event with arrays of the arena's sizes. Raises MalformedError if they do not fit or it is empty."""
+    match message.WhichOneof("message"):
+        case "tick":
+            return _tick_from(message.tick, description)
+        case "seated":
+            return Seated(phase_from(message.seated.phase))
+        case "phase_end":
+            end = message.phase_end
+            standing = standing_from(end.standing)
+            return PhaseEnd(standing, end.battles, end.steps, end.won, end.return_sum, end.missed)
+    raise MalformedError("an empty message; expected seated, tick or phase_end")
+
+
+def _tick_from(tick: pb.Tick, sizes: pb.ArenaDescription) -> Tick:
+    battles = sizes.battles
+    width = (sizes.n_actions + 7) // 8
+    try:
+        packed = np.frombuffer(tick.available, np.uint8).reshape(battles, width)
+        return Tick(
+            tick=tick.tick,
+            steps=tick.steps,
+            observations=np.frombuffer(tick.observations, np.float32).reshape(battles, sizes.obs_size),
+            available=np.unpackbits(packed, axis=1, count=sizes.n_actions).view(np.bool_),
+            rewards=np.frombuffer(tick.rewards, np.float32).reshape(battles),
+            ended=np.frombuffer(tick.ended, np.uint8).reshape(battles),
+            battles=np.frombuffer(tick.battles, np.uint64).reshape(battles),
+        )
+    except ValueError as error:
+        raise MalformedError(
+            f"tick {tick.tick} does not have the sizes of arena {sizes.arena!r} ({battles} battles, "
+            f"{sizes.obs_size} observations, {sizes.n_actions} actions): {error}"
+        ) from None

@@ -1,0 +1,100 @@
+"""The Flower ServerApp: one run from its settings to its run directory."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+
+from server.board import Board
+from server.curve import draw_curve
+from server.report import result_of, write_report
+from server.rounds import RoundResult, Rounds
+from server.run_directory import RunDirectory, newest_checkpoint, read_run
+from server.settings import Value, check_settings
+from strategies.registry import create_strategy
+from strategies.sharing import SharingSettings
+
+log = logging.getLogger("server")
+
+_PICTURE_EVERY = 20.0  # seconds at least between two drawings of the curve
+
+app = ServerApp()
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    """Run `[tool.flwr.app.config]` with what `--run-config` changed.
+
+    Raises SettingsError, RunDirectoryError, SeatsError or RoundsError with a message for the user.
+    """
+    for name in ("server", "strategies"):
+        _log_here(name)
+    train(grid, context.run_config, grid.run.override_config)
+
+
+def train(grid: Grid, config: Mapping[str, Value], given: Mapping[str, Value]) -> RunDirectory:
+    """Play a run to its end over `grid`; `given` are the settings that the user named. Raises as `main` does."""
+    settings = check_settings(config)
+    directory = RunDirectory.resume(settings, given) if settings.resume else RunDirectory.create(settings)
+    settings = directory.settings
+    start = newest_checkpoint(directory.path) if settings.resume else None
+    if settings.resume:
+        directory.drop_after(start.round if start else 0)
+    log.info("run %s in %s", settings.run, directory.path)
+    strategy = create_strategy(settings.strategy, SharingSettings.from_config(settings.config()))
+    run_config = {**settings.config(), "run-id": directory.run_id, "version": version("pps-qmix")}
+    board = Board(directory.path)
+    drawn = 0.0
+    for result in Rounds(grid, settings, strategy, run_config).play(start):
+        _keep(directory, board, result)
+        if result.checkpoint.round == 1:
+            strategy.summary()
+        if time.monotonic() - drawn > _PICTURE_EVERY:
+            _draw(directory)
+            drawn = time.monotonic()
+    _draw(directory)
+    board.close()
+    for name, value in result_of(directory.rows()).items():
+        log.info("%s: %s", name, value)
+    return directory
+
+
+def _keep(directory: RunDirectory, board: Board, result: RoundResult) -> None:
+    directory.save_checkpoint(result.checkpoint)
+    for row in result.rows:
+        directory.append(row)
+        board.add(row)
+        if row["kind"] == "evaluation":
+            log.info(
+                "step %d: test win rate %.2f (%d battles), return %.2f",
+                *(row["steps"], row["win-rate"], row["battles"], row["return"]),
+            )
+        else:
+            log.info(
+                "round %d: %d steps, %d battles, win rate %.2f, return %.2f, %.1f s",
+                *(row["round"], row["steps"], row["battles"], row["win-rate"] or 0.0, row["return"] or 0.0),
+                row["seconds"]["round"],
+            )
+
+
+def _draw(directory: RunDirectory) -> None:
+    rows = directory.rows()
+    curve = directory.path / "curve.png"
+    draw_curve(rows, directory.settings.run, curve)
+    write_report(directory.path / "report.html", read_run(directory.path), rows, curve)
+
+
+def _log_here(name: str) -> None:
+    """Send a logger's lines to standard error, where Flower collects them for `flwr run --stream`."""
+    logger = logging.getLogger(name)
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False

@@ -1,0 +1,34 @@
+"""Draws a run's learning curve: win rate and return against environment steps."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib.figure import Figure
+
+
+def draw_curve(rows: Sequence[dict[str, Any]], title: str, path: Path) -> None:
+    """Write the curve of the evaluation rows of metrics.jsonl to `path` as PNG, whole or not at all."""
+    evaluations = [row for row in rows if row["kind"] == "evaluation"]
+    steps = [row["steps"] for row in evaluations]
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    win_rate, returns = figure.subplots(2, 1, sharex=True)
+    win_rate.plot(steps, [row["win-rate"] for row in evaluations], marker=".", color="tab:blue")
+    win_rate.set_ylabel("test win rate")
+    win_rate.set_ylim(-0.02, 1.02)
+    win_rate.set_title(title)
+    returns.plot(steps, [row["return"] for row in evaluations], marker=".", color="tab:green")
+    returns.set_ylabel("test return")
+    returns.set_xlabel("environment steps")
+    returns.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    for axes in (win_rate, returns):
+        axes.grid(alpha=0.3)
+    temporary = path.with_suffix(".tmp.png")
+    figure.savefig(temporary, dpi=120)
+    os.replace(temporary, path)

@@ -1,0 +1,244 @@
+"""The rounds of a run: weights out, one round of battles and training on every device, weights back."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.serverapp import Grid
+
+from server.run_directory import Checkpoint
+from server.seats import Seats, error_text
+from server.settings import Settings
+from strategies.sharing import Sharing
+
+log = logging.getLogger("server")
+
+_PAUSE = 0.2  # seconds between two pulls; Flower's own send_and_receive waits 3
+_LOOK_EVERY = 2.0  # seconds between two looks for devices that have come back
+_FRUITLESS_LIMIT = 3  # rounds in a row without a usable reply
+
+
+class RoundsError(Exception):
+    """The run cannot go on; the message says why."""
+
+
+@dataclass(frozen=True)
+class RoundResult:
+    """One finished round: the checkpoint it leaves and the rows it adds to the metrics."""
+
+    checkpoint: Checkpoint
+    rows: list[dict[str, Any]]
+
+
+def round_battles(settings: Settings, round_: int) -> int:
+    """Return how many battles give `aggregation-every` training steps; the first round fills a batch before."""
+    battles = math.ceil(settings.aggregation_every / settings.train_per_battle)
+    return battles + (settings.batch_size - 1 if round_ == 1 else 0)
+
+
+class Rounds:
+    """Plays rounds of one run, one after the other, until its environment steps are done."""
+
+    def __init__(
+        self, grid: Grid, settings: Settings, strategy: Sharing, run_config: dict[str, bool | int | float | str]
+    ) -> None:
+        """`run_config` is what every device is told of the run: all settings, run-id and version."""
+        self._grid = grid
+        self._settings = settings
+        self._strategy = strategy
+        self._config = run_config
+        self._seats = Seats(grid, run_config)
+
+    def play(self, start: Checkpoint | None) -> Iterator[RoundResult]:
+        """Play on from `start` (None: from the beginning), yielding each round as it ends.
+
+        Raises SeatsError if the team does not come together, RoundsError if no device brings a round to its end.
+        """
+        self._seats.wait_for_all(self._settings.round_timeout)
+        if start is None:
+            initial = self._initial_weights()
+            round_, steps = 0, 0
+        else:
+            self._strategy.restore(start.agents)
+            initial = ArrayRecord({name: Array(tensor) for name, tensor in start.agents[min(start.agents)].items()})
+            round_, steps = start.round, start.steps
+        fruitless = 0
+        while steps < self._settings.total_steps:
+            result = self._play_one(round_ + 1, steps, initial)
+            if result is None:
+                fruitless += 1
+                if fruitless == _FRUITLESS_LIMIT:
+                    raise RoundsError(f"{fruitless} times no device brought round {round_ + 1} to its end")
+                continue
+            fruitless = 0
+            round_, steps = result.checkpoint.round, result.checkpoint.steps
+            yield result
+
+    def _initial_weights(self) -> ArrayRecord:
+        """All agents begin with the same weights: those that the lowest seat makes of the run's seed."""
+        seat, node = next(iter(self._seats.nodes.items()))
+        question = Message(
+            RecordDict({"config": ConfigRecord(dict(self._config))}),
+            dst_node_id=node,
+            message_type=f"{MessageType.QUERY}.weights",
+            group_id="0",
+            ttl=self._settings.round_timeout,
+        )
+        for reply in self._exchange([question]):
+            if reply.has_error():
+                raise RoundsError(f"seat {seat} has no initial weights: {error_text(reply)}")
+            return reply.content.array_records["arrays"]
+        raise RoundsError(f"seat {seat} did not send initial weights within {self._settings.round_timeout:.0f} s")
+
+    def _play_one(self, round_: int, steps: int, initial: ArrayRecord) -> RoundResult | None:
+        self._seats.look()
+        if not self._seats.holders:
+            self._seats.wait_for_all(self._settings.round_timeout)
+        self._strategy.place(self._seats.nodes)
+        orders = ConfigRecord(
+            {**self._config, "steps-before": steps, "round-battles": round_battles(self._settings, round_)}
+        )
+        began = time.monotonic()
+        messages = self._strategy.configure_train(round_, initial, orders, self._grid)
+        replies = list(self._exchange(messages))
+        exchanged = time.monotonic()
+        self._strategy.place(self._seats.nodes)
+        _, shared = self._strategy.aggregate_train(round_, replies)
+        reports = self._usable(replies)
+        if not reports:
+            return None
+        played = max(report["steps"] for report in reports.values())
+        if played == 0:
+            return None
+        checkpoint = Checkpoint(round_, steps + played, self._strategy.agents())
+        seconds = {"round": exchanged - began, "aggregation": time.monotonic() - exchanged}
+        rows = [*_evaluations(round_, reports)]
+        rows.append(self._round_row(checkpoint, played, reports, shared or MetricRecord(), seconds))
+        return RoundResult(checkpoint, rows)
+
+    def _exchange(self, messages: list[Message]) -> Iterator[Message]:
+        """Push `messages`, yield the replies as they come; a seat that moved to another node is asked there again."""
+        pending = dict(zip(self._grid.push_messages(messages), messages, strict=True))
+        deadline = time.monotonic() + self._settings.round_timeout
+        next_look = time.monotonic() + _LOOK_EVERY
+        while pending:
+            for reply in self._grid.pull_messages(list(pending)):
+                pending.pop(reply.metadata.reply_to_message_id, None)
+                yield reply
+            now = time.monotonic()
+            if not pending or now > deadline:
+                return
+            if now > next_look:
+                self._follow(pending, self._seats.look())
+                next_look = now + _LOOK_EVERY
+            time.sleep(_PAUSE)
+
+    def _follow(self, pending: dict[str, Message], moved: list[int]) -> None:
+        """Send the question of a seat that has moved to its new node, if its agent kept the round before."""
+        for message_id, message in list(pending.items()):
+            config = message.content.config_records["config"]
+            seat = config.get("seat")
+            if seat not in moved or not isinstance(seat, int):
+                continue
+            holder = self._seats.holders[seat]
+            if holder.round != int(message.metadata.group_id) - 1:
+                continue  # it lacks what this message builds on; the next round brings it everything
+            again = Message(
+                message.content,
+                dst_node_id=holder.node,
+                message_type=message.metadata.message_type,
+                group_id=message.metadata.group_id,
+                ttl=message.metadata.ttl,
+            )
+            del pending[message_id]
+            pending[next(iter(self._grid.push_messages([again])))] = again
+            log.info("seat %d is back: round %s goes to it again", seat, message.metadata.group_id)
+
+    def _usable(self, replies: list[Message]) -> dict[int, dict[str, Any]]:
+        """Seat -> metrics of the replies that the strategy did not reject."""
+        reports: dict[int, dict[str, Any]] = {}
+        for reply in replies:
+            if reply.has_error():
+                continue
+            metrics = reply.content.metric_records.get("metrics")
+            if metrics is not None and metrics.get("seat") not in (None, *self._strategy.rejected):
+                report: dict[str, Any] = dict(metrics)
+                reports[report["seat"]] = report
+        return dict(sorted(reports.items()))
+
+    def _round_row(
+        self,
+        checkpoint: Checkpoint,
+        played: int,
+        reports: dict[int, dict[str, Any]],
+        shared: MetricRecord,
+        seconds: dict[str, float],
+    ) -> dict[str, Any]:
+        fullest = max(reports.values(), key=lambda report: report["battles"])
+        battles = int(fullest["battles"]) + int(fullest["missed"])
+        mine = ("waiting", "acting", "learning")
+        busy = [sum(float(r[f"seconds-{part}"]) for part in mine) for r in reports.values()]
+        return {
+            "kind": "round",
+            "round": checkpoint.round,
+            "steps": checkpoint.steps,
+            "played": played,
+            "battles": battles,
+            "win-rate": _ratio(fullest["won"], battles),
+            "return": _ratio(fullest["return-sum"], battles),
+            "training-steps": _mean(reports, "training-steps"),
+            **{name: _mean(reports, name) for name in ("epsilon", "loss", "q-mean", "td-error", "grad-norm")},
+            # Flower's part is what no agent was busy with: delivery, ClientApp starts, polling
+            "seconds": {
+                **seconds,
+                "flower": seconds["round"] - min(busy),
+                **{part: _mean(reports, f"seconds-{part}") for part in mine},
+            },
+            "shared": dict(shared),
+            "seats": {str(seat): _plain(report) for seat, report in reports.items()},
+            "rejected": {str(seat): reason for seat, reason in self._strategy.rejected.items()},
+            "missing": list(self._strategy.missing),
+        }
+
+
+def _evaluations(round_: int, reports: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row for each evaluation that any seat saw to its end; all that saw it saw the same."""
+    found: dict[int, dict[str, Any]] = {}
+    for report in reports.values():
+        if "evaluate-steps" not in report:
+            continue
+        columns = [report[f"evaluate-{name}"] for name in ("steps", "battles", "won", "return", "length")]
+        for steps, battles, won, return_, length in zip(*columns, strict=True):
+            found.setdefault(
+                int(steps),
+                {
+                    "kind": "evaluation",
+                    "round": round_,
+                    "steps": int(steps),
+                    "battles": int(battles),
+                    "won": int(won),
+                    "win-rate": won / battles,
+                    "return": float(return_),
+                    "length": float(length),
+                },
+            )
+    return [found[steps] for steps in sorted(found)]
+
+
+def _mean(reports: dict[int, dict[str, Any]], name: str) -> float | None:
+    values = [float(report[name]) for report in reports.values() if name in report]
+    return sum(values) / len(values) if values else None
+
+
+def _ratio(value: Any, battles: int) -> float | None:
+    return float(value) / battles if battles else None
+
+
+def _plain(report: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in report.items() if not name.startswith("evaluate-")}

@@ -1,0 +1,216 @@
+"""The run directory: what a run leaves behind, and what it is resumed from.
+
+runs/<name>/
+    run.json               settings, versions, seed, git commit, an id of its own
+    metrics.jsonl          one row per evaluation and per round
+    events.out.tfevents.*  the same numbers for TensorBoard
+    curve.png              win rate and return against environment steps
+    report.html            what the run was and what came of it
+    checkpoints/round-000123/
+        seat-<i>.safetensors   every agent's weights, as it begins the next round
+        checkpoint.json        round, steps and evaluations so far
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import secrets
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save
+
+from server.settings import Settings, SettingsError, Value, check_settings
+
+_KEPT_CHECKPOINTS = 3
+_MAY_CHANGE = {"total-steps", "resume", "run", "runs", "seat-timeout", "round-timeout"}  # on resume
+
+
+class RunDirectoryError(Exception):
+    """The run directory cannot be used; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A whole round: what the next one begins with."""
+
+    round: int
+    steps: int  # environment steps of the run
+    agents: dict[int, dict[str, NDArray[np.float32]]]  # seat -> tensors
+
+
+class RunDirectory:
+    """`runs/<name>/`."""
+
+    def __init__(self, path: Path, run_id: str, settings: Settings) -> None:
+        self.path = path
+        self.run_id = run_id
+        self.settings = settings
+        self._metrics = path / "metrics.jsonl"
+        self._checkpoints = path / "checkpoints"
+
+    @classmethod
+    def create(cls, settings: Settings) -> RunDirectory:
+        """Make the directory of a new run. Raises RunDirectoryError if it exists or cannot be made."""
+        name = settings.run or run_name(settings)
+        settings = settings.model_copy(update={"run": name})
+        directory = cls(Path(settings.runs).expanduser().absolute() / name, secrets.token_hex(8), settings)
+        try:
+            directory.path.mkdir(parents=True)
+            (directory.path / "checkpoints").mkdir()
+            directory._write_json("run.json", directory._document())
+        except FileExistsError:
+            raise RunDirectoryError(
+                f"{directory.path} exists: choose another --run name, or continue it with --resume {directory.path}"
+            ) from None
+        except OSError as error:
+            raise RunDirectoryError(f"cannot make {directory.path}: {error.strerror}") from None
+        return directory
+
+    @classmethod
+    def resume(cls, settings: Settings, given: Mapping[str, Value]) -> RunDirectory:
+        """Open the directory of a run that is to go on, with the settings it began with and those `given` now.
+
+        Raises RunDirectoryError if there is no such run, SettingsError if a given setting must not change.
+        """
+        path = Path(settings.runs).expanduser().absolute() / settings.run
+        document = read_run(path)
+        kept: dict[str, Value] = document["settings"]
+        for name, value in given.items():
+            if name not in _MAY_CHANGE and kept.get(name) != value:
+                raise SettingsError(f"{name}: the run began with {kept.get(name)!r}, a resumed run cannot change it")
+        changed = {name: value for name, value in given.items() if name in _MAY_CHANGE}
+        merged = check_settings({**kept, **changed, "runs": settings.runs, "run": settings.run, "resume": True})
+        directory = cls(path, document["id"], merged)
+        directory._write_json("run.json", {**document, "settings": merged.config()})
+        return directory
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add a row to metrics.jsonl."""
+        with open(self._metrics, "a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the rows of metrics.jsonl; a last line cut by a crash is left out."""
+        return read_rows(self.path)
+
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Keep a round whole or not at all; of the older ones a few are kept."""
+        final = self._checkpoints / f"round-{checkpoint.round:06d}"
+        temporary = final.with_suffix(".tmp")
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        for seat, tensors in checkpoint.agents.items():
+            _write(temporary / f"seat-{seat}.safetensors", save(tensors))
+        document = {"round": checkpoint.round, "steps": checkpoint.steps, "seats": sorted(checkpoint.agents)}
+        _write(temporary / "checkpoint.json", json.dumps(document).encode())
+        shutil.rmtree(final, ignore_errors=True)
+        os.replace(temporary, final)
+        for old in whole_checkpoints(self.path)[:-_KEPT_CHECKPOINTS]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def drop_after(self, round_: int) -> None:
+        """Forget the metrics of rounds after `round_`: they will be played again."""
+        kept = [row for row in self.rows() if row["round"] <= round_]
+        temporary = self._metrics.with_suffix(".tmp")
+        _write(temporary, "".join(json.dumps(row) + "\n" for row in kept).encode())
+        os.replace(temporary, self._metrics)
+
+    def _document(self) -> dict[str, Any]:
+        packages = ("pps-qmix", "flwr", "torch", "numpy")
+        return {
+            "id": self.run_id,
+            "began": datetime.now(UTC).isoformat(timespec="seconds"),
+            "settings": self.settings.config(),
+            "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+            "commit": _git_commit(),
+        }
+
+    def _write_json(self, name: str, document: Mapping[str, Any]) -> None:
+        temporary = self.path / f"{name}.tmp"
+        _write(temporary, json.dumps(document, indent=1).encode())
+        os.replace(temporary, self.path / name)
+
+
+def run_name(settings: Settings) -> str:
+    """Return a name for a run: what it is and when it began."""
+    began = datetime.now().strftime("%Y%m%d-%H%M%S")
+    return f"{settings.map}-{settings.strategy}-{settings.base}-s{settings.seed}-{began}"
+
+
+def read_run(path: Path) -> dict[str, Any]:
+    """Return run.json. Raises RunDirectoryError if `path` is not a run directory."""
+    try:
+        document: dict[str, Any] = json.loads((path / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise RunDirectoryError(f"{path} is not a run directory: it has no readable run.json") from None
+    return document
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a run directory's metrics.jsonl, as far as they are whole."""
+    rows = []
+    try:
+        lines = (path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    for line in lines:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
+
+
+def whole_checkpoints(path: Path) -> list[Path]:
+    """Return a run directory's checkpoints, oldest first."""
+    return sorted(p for p in (path / "checkpoints").glob("round-[0-9]*") if p.suffix != ".tmp")
+
+
+def newest_checkpoint(path: Path) -> Checkpoint | None:
+    """Return the newest whole checkpoint of a run directory, or None if no round was finished.
+
+    Raises RunDirectoryError if it cannot be read.
+    """
+    found = whole_checkpoints(path)
+    if not found:
+        return None
+    try:
+        document = json.loads((found[-1] / "checkpoint.json").read_text(encoding="utf-8"))
+        agents = {seat: load_file(found[-1] / f"seat-{seat}.safetensors") for seat in document["seats"]}
+    except Exception as error:
+        raise RunDirectoryError(f"{found[-1]} is damaged ({error}); remove it to go on from the one before") from None
+    return Checkpoint(document["round"], document["steps"], agents)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _git_commit() -> str:
+    """The commit of the checkout this package runs from, or "" where there is none."""
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=5,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return found.stdout.strip()

@@ -1,0 +1,137 @@
+"""Who holds which seat. Flower gives a node a random id at every start, so each node is asked for its seat."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flwr.app import ConfigRecord, Message, MessageType, RecordDict
+from flwr.serverapp import Grid
+
+log = logging.getLogger("server")
+
+_PAUSE = 0.2  # seconds between two looks
+
+
+class SeatsError(Exception):
+    """The team cannot play; the message says which seats are missing and what the devices said."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The node that holds a seat, and the last round its agent has kept."""
+
+    node: int
+    round: int
+
+
+class Seats:
+    """The table of seats, kept up to date by `look`."""
+
+    def __init__(self, grid: Grid, config: Mapping[str, bool | int | float | str]) -> None:
+        """`config` is what every device is told of the run: all settings, run-id and version."""
+        self._grid = grid
+        self._config = dict(config)
+        self._asked: dict[str, int] = {}  # message id -> node
+        self._known: set[int] = set()
+        self._refusals: dict[int, str] = {}
+        self.holders: dict[int, Holder] = {}
+        self.n_agents: int | None = None
+
+    @property
+    def nodes(self) -> dict[int, int]:
+        """Seat -> node id, in seat order."""
+        return {seat: holder.node for seat, holder in sorted(self.holders.items())}
+
+    def look(self) -> list[int]:
+        """Ask nodes that are new, take in what they have answered, drop seats whose node is gone; do not wait.
+
+        Returns the seats that have a new holder. Raises SeatsError if devices play maps of different sizes.
+        """
+        present = set(self._grid.get_node_ids())
+        for seat, holder in list(self.holders.items()):
+            if holder.node not in present:
+                log.warning("seat %d: its node is gone", seat)
+                del self.holders[seat]
+        new = sorted(present - self._known)
+        self._known |= present
+        if new:
+            questions = [self._question(node) for node in new]
+            self._asked |= dict(zip(self._grid.push_messages(questions), new, strict=True))
+        return self._take_answers() if self._asked else []
+
+    def wait_for_all(self, timeout: float) -> None:
+        """Look until every seat of the map has a holder.
+
+        Raises SeatsError if a device refused and its seat stays empty, or after `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        told: list[int] | None = None
+        while True:
+            self.look()
+            empty = self.empty()
+            if empty == []:
+                return
+            if self._refusals and not self._asked:
+                raise SeatsError("; ".join(self._refusals.values()))
+            if time.monotonic() > deadline:
+                raise SeatsError(f"after {timeout:.0f} s {_wanted(empty)}; start a SuperNode for each")
+            if empty != told:
+                log.info("waiting: %s", _wanted(empty))
+                told = empty
+            time.sleep(_PAUSE)
+
+    def empty(self) -> list[int] | None:
+        """Return the seats without a holder, or None while the number of seats is not known."""
+        if self.n_agents is None:
+            return None
+        return [seat for seat in range(self.n_agents) if seat not in self.holders]
+
+    def _question(self, node: int) -> Message:
+        return Message(
+            RecordDict({"config": ConfigRecord(dict(self._config))}),
+            dst_node_id=node,
+            message_type=f"{MessageType.QUERY}.describe",
+            group_id="0",
+            ttl=float(self._config["round-timeout"]),
+        )
+
+    def _take_answers(self) -> list[int]:
+        moved = []
+        for reply in self._grid.pull_messages(list(self._asked)):
+            node = self._asked.pop(reply.metadata.reply_to_message_id)
+            if reply.has_error():
+                self._refusals[node] = error_text(reply)
+                log.error("node %d: %s", node, self._refusals[node])
+                continue
+            numbers = reply.content.metric_records["metrics"]
+            seat, n_agents = int(_one(numbers["seat"])), int(_one(numbers["n-agents"]))
+            if self.n_agents not in (None, n_agents):
+                raise SeatsError(f"seat {seat} plays with {n_agents} agents, the others with {self.n_agents}")
+            self.n_agents = n_agents
+            if seat in self.holders:
+                log.warning("seat %d: node %d takes the place of node %d", seat, node, self.holders[seat].node)
+            self.holders[seat] = Holder(node, int(_one(numbers["round"])))
+            moved.append(seat)
+            log.info("seat %d of %d is held by node %d", seat, n_agents, node)
+        return moved
+
+
+def error_text(reply: Message) -> str:
+    """Return what went wrong, without Flower's wrapping of the exception's class."""
+    reason = str(reply.error.reason)
+    wrapped = re.fullmatch(r"<class '[^']+'>:<'(.*)'>", reason, re.DOTALL)
+    return wrapped.group(1) if wrapped else reason
+
+
+def _wanted(empty: list[int] | None) -> str:
+    return "no device has answered yet" if empty is None else f"no device holds seat {', '.join(map(str, empty))}"
+
+
+def _one(value: int | float | list[int] | list[float]) -> int | float:
+    if isinstance(value, list):
+        raise SeatsError(f"a device described itself with a list {value}, expected a number")
+    return value

@@ -1,0 +1,106 @@
+"""The settings of a run: `[tool.flwr.app.config]` as a checked value. Defaults are there, and only there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from strategies.registry import UnknownStrategyError, describe
+
+Value = bool | float | int | str
+
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class SettingsError(ValueError):
+    """A setting has a value it must not have. The message is one line for each."""
+
+
+class Settings(BaseModel):
+    """Every setting of a run. Field names are the kebab-case keys with underscores."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=lambda name: name.replace("_", "-"), populate_by_name=False
+    )
+
+    run: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$|^$")]
+    runs: str
+    resume: bool
+    map: Annotated[str, Field(min_length=1)]
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    strategy: str
+    base: Literal["vdn", "qmix"]
+    mixing: Literal["solo"]
+    total_steps: Positive
+    battles: Annotated[int, Field(gt=0, le=1024)]
+    aggregation_every: Positive
+    evaluate_every: Positive
+    evaluate_battles: Positive
+    batch_size: Positive
+    buffer_size: Positive
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    gamma: Share
+    epsilon_start: Share
+    epsilon_end: Share
+    epsilon_steps: Positive
+    target_update_every: Positive
+    grad_clip: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    hidden: Positive
+    train_per_battle: Annotated[float, Field(gt=0, le=100)]
+    reward_buffer: Positive
+    reward_credit: Literal["alive", "team"]
+    reward_weighting: Literal["proportional", "softmax"]
+    personal_layers: Annotated[int, Field(ge=0, le=8)]
+    adopt: Share
+    backend: Annotated[str, Field(min_length=1)]
+    arena: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    seat_timeout: Seconds
+    round_timeout: Seconds
+
+    @field_validator("strategy")
+    @classmethod
+    def _strategy_exists(cls, value: str) -> str:
+        try:
+            describe(value)
+        except UnknownStrategyError as error:
+            raise ValueError(str(error)) from None
+        return value
+
+    @model_validator(mode="after")
+    def _buffer_holds_a_batch(self) -> Settings:
+        if self.buffer_size < self.batch_size:
+            raise ValueError(f"buffer-size ({self.buffer_size}) must hold at least one batch ({self.batch_size})")
+        return self
+
+    def config(self) -> dict[str, Value]:
+        """Return the settings under their kebab-case keys, as Flower and `run.json` hold them."""
+        return self.model_dump(by_alias=True)
+
+
+def check_settings(config: Mapping[str, Value]) -> Settings:
+    """Return `config` as settings. Raises SettingsError with a line for each setting that is wrong."""
+    try:
+        return Settings.model_validate(dict(config))
+    except ValidationError as error:
+        raise SettingsError("\n".join(_line(problem) for problem in error.errors())) from None
+
+
+def _line(problem: Mapping[str, object]) -> str:
+    """One problem as `name: what is expected, found value`."""
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    location = problem["loc"]
+    if not isinstance(location, tuple) or not location:
+        return message
+    name = location[0]
+    match problem["type"]:
+        case "missing":
+            return f"{name}: missing"
+        case "extra_forbidden":
+            return f"{name}: there is no such setting"
+        case _:
+            expected = message[0].lower() + message[1:]
+            return f"{name}: {expected}, found {problem['input']!r}"
