@@ -26,7 +26,7 @@ def gap(unit: Unit, other: Unit, facts: MapFacts) -> float:
     dx = other.x - unit.x
     dy = other.y - unit.y
     radii = facts.kinds[unit.kind].radius + facts.kinds[other.kind].radius
-    return math.sqrt(dx * dx + dy * dy) - radii
+    return float(math.sqrt(dx * dx + dy * dy) - radii)
 
 
 @part

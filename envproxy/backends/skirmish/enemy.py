@@ -40,15 +40,15 @@ def fight_on(u: int, units: Units, progress: Progress, facts: MapFacts) -> None:
 
 @part
 def _answer(u: int, units: Units, facts: MapFacts) -> None:
-    """Turn to who has just hit unit `u`, unless it is busy with a target in range, and call idle friends."""
+    """Turn to who has just hit unit `u` if it is the better target, and call idle friends."""
     unit = units[u]
     attacker = unit.attacker
     unit.attacker = NOBODY
     if units[attacker].health <= 0.0:
         return
-    if unit.target == NOBODY:
-        unit.target = attacker
-    elif _out_of_range(unit, units, facts) and gap(unit, units[attacker], facts) < gap(unit, units[unit.target], facts):
+    if unit.target == NOBODY or (
+        _must_walk(unit, units, facts) and gap(unit, units[attacker], facts) < gap(unit, units[unit.target], facts)
+    ):
         unit.target = attacker
     if unit.help_in <= 0:
         unit.help_in = HELP_PERIOD
@@ -61,9 +61,9 @@ def _answer(u: int, units: Units, facts: MapFacts) -> None:
 
 @part
 def _look_around(unit: Unit, units: Units, facts: MapFacts) -> None:
-    """Choose the nearest ally in sight of the weapon, unless the present target can be hit from here."""
+    """Choose the nearest ally that the unit notices, unless the present target can be hit from here."""
     unit.look_in = LOOK_PERIOD
-    if unit.target != NOBODY and not _out_of_range(unit, units, facts):
+    if unit.target != NOBODY and not _must_walk(unit, units, facts):
         return
     nearest = facts.kinds[unit.kind].scan_range
     for a in range(facts.n_agents):
@@ -71,11 +71,10 @@ def _look_around(unit: Unit, units: Units, facts: MapFacts) -> None:
             distance = gap(unit, units[a], facts)
             if distance <= nearest:
                 nearest = distance
-                if unit.target != a:
-                    unit.target = a
-                    unit.swinging = False
+                unit.target = a
 
 
 @part
-def _out_of_range(unit: Unit, units: Units, facts: MapFacts) -> bool:
-    return gap(unit, units[unit.target], facts) > facts.kinds[unit.kind].range
+def _must_walk(unit: Unit, units: Units, facts: MapFacts) -> bool:
+    """Tell whether a unit has to walk before it can attack its target; a swing that has begun is finished first."""
+    return not unit.swinging and gap(unit, units[unit.target], facts) > facts.kinds[unit.kind].range

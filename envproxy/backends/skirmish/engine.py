@@ -55,7 +55,7 @@ def first_unavailable(
     for e in range(len(units)):
         if progress[e].phase == ON:
             for seat in range(facts.n_agents):
-                if not is_available(units[e], seat, np.int64(actions[e, seat]), facts):
+                if not is_available(units[e], seat, actions[e, seat], facts):
                     return e * facts.n_agents + seat
     return -1
 
@@ -79,7 +79,7 @@ def play_step(
             continue
         remember_hp(units[e])
         for seat in range(facts.n_agents):
-            give_order(units[e][seat], np.int64(actions[e, seat]), facts)
+            give_order(units[e][seat], actions[e, seat], facts)
         for loop in range(LOOPS_PER_STEP):
             _play_loop(units[e], progress[e], facts, loop)
         progress[e].steps += 1

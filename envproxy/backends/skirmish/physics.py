@@ -21,7 +21,7 @@ def is_pathable(x: float, y: float, pathable: NDArray[np.bool_]) -> bool:
     column = math.floor(x)
     row = math.floor(y)
     height, width = pathable.shape
-    return 0 <= column < width and 0 <= row < height and pathable[row, column]
+    return bool(0 <= column < width and 0 <= row < height and pathable[row, column])
 
 
 @part

@@ -94,4 +94,4 @@ def _sort_allies(units: Units, facts: MapFacts) -> None:
 
 @part
 def _comes_before(one: Unit, other: Unit) -> bool:
-    return one.x < other.x or (one.x == other.x and one.y < other.y)
+    return bool(one.x < other.x or (one.x == other.x and one.y < other.y))

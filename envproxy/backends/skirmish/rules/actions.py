@@ -31,12 +31,14 @@ def is_available(units: Units, seat: int, action: int, facts: MapFacts) -> bool:
     """Tell whether a seat may take an action now."""
     unit = units[seat]
     if unit.health <= 0.0 or action == NO_OP:
-        return unit.health <= 0.0 and action == NO_OP
+        return bool(unit.health <= 0.0) and action == NO_OP
     if action == ACT_STOP:
         return True
     if action < FIRST_TARGET:
-        return can_step(unit, action, facts)
-    return action < facts.n_actions and can_attack(unit, units[facts.n_agents + action - FIRST_TARGET])
+        return bool(can_step(unit, action, facts))
+    if action < facts.n_actions:
+        return bool(can_attack(unit, units[facts.n_agents + action - FIRST_TARGET]))
+    return False
 
 
 @part
@@ -45,7 +47,7 @@ def can_step(unit: Unit, action: int, facts: MapFacts) -> bool:
     x = unit.x + STEP_X[action - NORTH] * MOVE_AMOUNT / 2
     y = unit.y + STEP_Y[action - NORTH] * MOVE_AMOUNT / 2
     # SMAC truncates, so a point up to one cell outside the map in the south or west counts as its first cell.
-    return is_pathable(np.trunc(x), np.trunc(y), facts.pathable)
+    return bool(is_pathable(np.trunc(x), np.trunc(y), facts.pathable))
 
 
 @part
@@ -53,7 +55,7 @@ def can_attack(unit: Unit, enemy: Unit) -> bool:
     """Tell whether a living ally is near enough to an enemy to be given it as a target."""
     dx = enemy.x - unit.x
     dy = enemy.y - unit.y
-    return enemy.health > 0.0 and dx * dx + dy * dy <= SHOOT_RANGE * SHOOT_RANGE
+    return bool(enemy.health > 0.0 and dx * dx + dy * dy <= SHOOT_RANGE * SHOOT_RANGE)
 
 
 @part

@@ -57,7 +57,7 @@ def sees(unit: Unit, other: Unit) -> bool:
     """Tell whether a living unit sees another: it is alive and nearer than the sight."""
     dx = other.x - unit.x
     dy = other.y - unit.y
-    return other.health > 0.0 and dx * dx + dy * dy < SIGHT * SIGHT
+    return bool(other.health > 0.0 and dx * dx + dy * dy < SIGHT * SIGHT)
 
 
 @part

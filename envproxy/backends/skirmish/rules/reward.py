@@ -10,7 +10,7 @@ from envproxy.backends.skirmish.records import Unit, Units
 @part
 def hp(unit: Unit) -> float:
     """Return health and shield together."""
-    return unit.health + unit.shield
+    return float(unit.health + unit.shield)
 
 
 @part
