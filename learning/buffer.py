@@ -60,13 +60,14 @@ class BattleBuffer:
         arrays = (
             {name: np.zeros(*form) for name, form in fields.items()} if directory is None else _open(directory, fields)
         )
+        self._files = [array for array in arrays.values() if isinstance(array, np.memmap)]
+        arrays = {name: np.asarray(array) for name, array in arrays.items()}  # memmap's own indexing is slow
         self._observations = arrays["observations"]
         self._available = arrays["available"]
         self._actions = arrays["actions"]
         self._rewards = arrays["rewards"]
         self._terminated = arrays["terminated"]
         self._written_lengths = arrays["lengths"]
-        self._arrays = arrays.values()
         # Lengths of the battles that may be sampled, 0 for the other slots. The file's lengths may name more:
         # battles of an earlier life that no counters vouch for.
         self._lengths = np.zeros(capacity, np.int64)
@@ -120,9 +121,8 @@ class BattleBuffer:
 
     def flush(self) -> None:
         """Write what was added through to the disk (msync); nothing to do in memory."""
-        for array in self._arrays:
-            if isinstance(array, np.memmap):
-                array.flush()
+        for file in self._files:
+            file.flush()
 
     def counters(self) -> dict[str, int]:
         """What ``restore`` needs: the next slot, and how many slots were ever filled."""

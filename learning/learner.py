@@ -71,7 +71,7 @@ class Learner:
                 raise ValueError(f"tensor {name!r} is of shape {tensor.shape}, expected {shape}")
         with torch.no_grad():
             for name, tensor in tensors.items():
-                self._parameters[name].copy_(torch.as_tensor(tensor))
+                self._parameters[name].copy_(torch.tensor(tensor))
 
     def sync_target(self) -> None:
         """Copy the online network and mixer to their targets."""

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from learning.gru import packed_gru
 from learning.settings import SeatSpec
 
 
@@ -34,7 +35,8 @@ class AgentNetwork(nn.Module):
             lengths: int64 [B], not increasing, the first being T; Q-values beyond a length are 0.
         """
         packed = pack_padded_sequence(inputs, lengths)
-        hidden, _ = self.rnn(packed._replace(data=torch.relu(self.fc1(packed.data))))
+        features = packed._replace(data=torch.relu(self.fc1(packed.data)))
+        hidden = packed_gru(features, *self.rnn.all_weights[0])
         q, _ = pad_packed_sequence(hidden._replace(data=self.fc2(hidden.data)))
         return q
 

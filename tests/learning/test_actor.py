@@ -1,0 +1,58 @@
+"""Acting in many battles at once."""
+
+import numpy as np
+import torch
+
+from learning.actor import Actor
+from learning.network import AgentNetwork, sequence_inputs
+from tests.learning.toy import SPEC
+
+RNG = np.random.default_rng(0)
+OPEN = np.ones((2, SPEC.n_actions), bool)
+
+
+def network(seed: int = 0) -> AgentNetwork:
+    return AgentNetwork(SPEC.input_size, 16, SPEC.n_actions, torch.Generator().manual_seed(seed))
+
+
+def observations(steps: int, battles: int = 2) -> np.ndarray:
+    return np.random.default_rng(1).standard_normal((steps, battles, SPEC.obs_size)).astype(np.float32)
+
+
+def test_it_plays_what_the_network_says_of_the_whole_battle() -> None:
+    net = network()
+    actor = Actor(net, SPEC, 2)
+    seen = observations(5)
+    played = np.array([actor.act(obs, OPEN, 0.0, RNG) for obs in seen])
+    inputs = sequence_inputs(torch.from_numpy(seen), torch.from_numpy(played[:-1].astype(np.int64)), SPEC)
+    q = net(inputs, torch.tensor([5, 5]))
+    np.testing.assert_array_equal(played, q.argmax(-1).numpy())
+
+
+def test_a_new_battle_forgets_the_old_one_and_disturbs_no_other() -> None:
+    actor, fresh, undisturbed = (Actor(network(), SPEC, 2) for _ in range(3))
+    seen = observations(8)
+    for obs in seen[:4]:
+        actor.act(obs, OPEN, 0.0, RNG)
+        undisturbed.act(obs, OPEN, 0.0, RNG)
+    actor.begin(np.array([True, False]))
+    for obs in seen[4:]:
+        actions = actor.act(obs, OPEN, 0.0, RNG)
+        assert actions[0] == fresh.act(obs, OPEN, 0.0, RNG)[0]
+        assert actions[1] == undisturbed.act(obs, OPEN, 0.0, RNG)[1]
+
+
+def test_idle_slots_get_no_op() -> None:
+    available = np.array([[False] * 4, [False, False, True, False]])
+    actor = Actor(network(), SPEC, 2)
+    for rate in (0.0, 1.0):
+        assert actor.act(observations(1)[0], available, rate, RNG).tolist() == [0, 2]
+
+
+def test_it_plays_the_learners_latest_weights() -> None:
+    net = network()
+    actor = Actor(net, SPEC, 2)
+    with torch.no_grad():
+        net.fc2.weight.zero_()
+        net.fc2.bias.copy_(torch.tensor([0.0, 0.0, 1.0, 0.0]))
+    assert actor.act(observations(1)[0], OPEN, 0.0, RNG).tolist() == [2, 2]

@@ -1,0 +1,224 @@
+"""The learner: what it learns, exchanges and keeps."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from learning.battle import Battle
+from learning.buffer import Batch, BattleBuffer
+from learning.learner import Learner
+from learning.settings import Base, SeatSpec
+from tests.learning.toy import SPEC, batch_of, random_battle, settings
+
+BASES: list[Base] = ["vdn", "qmix"]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def batches(count: int, seed: int = 0) -> list[Batch]:
+    rng = np.random.default_rng(seed)
+    buffer = BattleBuffer(None, 12, SPEC)
+    for _ in range(12):
+        buffer.add(random_battle(rng))
+    return [buffer.sample(rng, 4) for _ in range(count)]
+
+
+def same(a: Learner, b: Learner) -> bool:
+    (left, left_counters), (right, right_counters) = a.state(), b.state()
+    return (
+        left_counters == right_counters
+        and left.keys() == right.keys()
+        and all(torch.equal(tensor, right[name]) for name, tensor in left.items())
+    )
+
+
+# A corridor of two steps. From "start" action 1 leads to "low" for nothing, action 2 to "high" for 1; there action 1
+# and 2 end the battle for 0 and 5 ("low") or for 1 and 0 ("high"). With gamma 0.5 waiting pays: the exact values are
+CORRIDOR = SeatSpec(seat=0, n_agents=1, obs_size=3, n_actions=3, episode_limit=2)
+START, LOW, HIGH = np.eye(3, dtype=np.float32)
+EXACT = {(1, 1): [2.5, 0.0], (1, 2): [2.5, 5.0], (2, 1): [1.5, 1.0], (2, 2): [1.5, 0.0]}
+
+
+def corridor(first: int, second: int) -> Battle:
+    rewards = {(1, 1): [0, 0], (1, 2): [0, 5], (2, 1): [1, 1], (2, 2): [1, 0]}[first, second]
+    return Battle(
+        observations=np.stack([START, LOW if first == 1 else HIGH, np.zeros(3, np.float32)]),
+        available=np.array([[False, True, True]] * 2 + [[True, False, False]]),
+        actions=np.array([first, second], np.uint8),
+        rewards=np.array(rewards, np.float32),
+        terminated=True,
+    )
+
+
+def corridor_batch() -> Batch:
+    return batch_of(*(corridor(*path) for path in EXACT), spec=CORRIDOR)
+
+
+def test_vdn_learns_the_exact_values_of_the_corridor() -> None:
+    learner = Learner(CORRIDOR, settings(target_update_every=10), seed=0)
+    batch = corridor_batch()
+    for _ in range(400):
+        learner.train(batch)
+    for path, values in EXACT.items():
+        hidden, last = torch.zeros(1, 16), torch.zeros(3)
+        for state, action, value in zip(corridor(*path).observations, path, values, strict=False):
+            inputs = torch.cat([torch.from_numpy(state), last, torch.ones(1)]).unsqueeze(0)
+            q, hidden = learner.network.step(inputs, hidden)
+            assert q[0, action].item() == pytest.approx(value, abs=0.05)
+            last = torch.eye(3)[action]
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_the_corridors_joint_values_are_a_fixed_point(base: Base) -> None:
+    learner = Learner(CORRIDOR, settings(base=base, target_update_every=10), seed=0)
+    batch = corridor_batch()
+    for _ in range(400):
+        metrics = learner.train(batch)
+    assert metrics.td_error_abs < 0.02
+    assert metrics.q_mean == pytest.approx(np.mean(list(EXACT.values())), abs=0.02)
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_seed_and_data_decide_every_bit(base: Base) -> None:
+    first = Learner(SPEC, settings(base=base), seed=5)
+    for batch in batches(4):
+        first.train(batch)
+    torch.manual_seed(77)
+    second = Learner(SPEC, settings(base=base), seed=5)
+    for batch in batches(4):
+        second.train(batch)
+    assert same(first, second)
+    assert not same(first, Learner(SPEC, settings(base=base), seed=6))
+
+
+@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize("before", [0, 2])  # 0: a learner that has never trained; 2: between two target copies
+def test_resuming_equals_never_stopping(base: Base, before: int, tmp_path: Path) -> None:
+    data = batches(before + 3)
+    uninterrupted = Learner(SPEC, settings(base=base), seed=1)
+    for batch in data[:before]:
+        uninterrupted.train(batch)
+    tensors, counters = uninterrupted.state()
+    save_file(tensors, tmp_path / "agent.safetensors")
+    resumed = Learner(SPEC, settings(base=base), seed=2)
+    resumed.train(data[0])
+    resumed.restore(load_file(tmp_path / "agent.safetensors"), counters)
+    assert same(uninterrupted, resumed)
+    for batch in data[before:]:
+        assert uninterrupted.train(batch) == resumed.train(batch)
+    assert same(uninterrupted, resumed)
+    assert resumed.steps == before + 3
+
+
+def test_restore_refuses_another_learners_state_and_changes_nothing() -> None:
+    learner, untouched = Learner(SPEC, settings(), seed=0), Learner(SPEC, settings(), seed=0)
+    tensors, counters = Learner(SPEC, settings(hidden=8), seed=1).state()
+    with pytest.raises(ValueError, match=r"online.fc1.weight is \(8, 9\), expected \(16, 9\)"):
+        learner.restore(tensors, counters)
+    tensors, counters = Learner(SPEC, settings(base="qmix"), seed=1).state()
+    with pytest.raises(ValueError, match=r"online.mixer.hyper_w1.weight .* expected no such tensor"):
+        learner.restore(tensors, counters)
+    assert same(learner, untouched)
+
+
+def test_exchanged_tensors_are_named_ordered_and_copies() -> None:
+    learner = Learner(SPEC, settings(base="qmix"), seed=0)
+    tensors = learner.tensors()
+    assert list(tensors)[:8] == [
+        *("fc1.weight", "fc1.bias", "rnn.weight_ih", "rnn.weight_hh", "rnn.bias_ih", "rnn.bias_hh"),
+        *("fc2.weight", "fc2.bias"),
+    ]
+    assert all(name.startswith("mixer.") for name in list(tensors)[8:])
+    assert len(tensors) == 18
+    tensors["fc1.weight"][:] = 0.0
+    assert learner.tensors()["fc1.weight"].any()
+    assert len(Learner(SPEC, settings(base="vdn"), seed=0).tensors()) == 8
+
+
+def test_loading_changes_the_named_online_tensors_only() -> None:
+    learner = Learner(SPEC, settings(), seed=0)
+    for batch in batches(2):
+        learner.train(batch)
+    before, _ = learner.state()
+    new = np.full((4, 16), 0.5)  # float64, as the strategies aggregate
+    learner.load({"fc2.weight": new})
+    after, _ = learner.state()
+    changed = [name for name, tensor in after.items() if not torch.equal(tensor, before[name])]
+    assert changed == ["online.fc2.weight"]
+    np.testing.assert_array_equal(learner.tensors()["fc2.weight"], new)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("fc3.weight", (4, 16), "unknown tensor 'fc3.weight', expected some of: fc1.weight"),
+        ("mixer.hyper_w1.bias", (32,), "unknown tensor 'mixer.hyper_w1.bias'"),
+        ("fc2.weight", (4, 8), r"'fc2.weight' is of shape \(4, 8\), expected \(4, 16\)"),
+    ],
+)
+def test_loading_refuses_what_does_not_fit_and_changes_nothing(name: str, shape: tuple[int, ...], message: str) -> None:
+    learner, untouched = Learner(SPEC, settings(), seed=0), Learner(SPEC, settings(), seed=0)
+    with pytest.raises(ValueError, match=message):
+        learner.load({"fc2.bias": np.ones(4, np.float32), name: np.ones(shape, np.float32)})
+    assert same(learner, untouched)
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_targets_follow_every_so_many_steps(base: Base) -> None:
+    learner = Learner(SPEC, settings(base=base, target_update_every=3), seed=0)
+    following = []
+    for batch in batches(6):
+        learner.train(batch)
+        tensors, _ = learner.state()
+        online = [name for name in tensors if name.startswith("online.")]
+        following.append(all(torch.equal(tensors[n], tensors["target." + n[7:]]) for n in online))
+    assert following == [False, False, True, False, False, True]
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_padding_teaches_nothing(base: Base) -> None:
+    (batch,) = batches(1)
+    steps = torch.arange(len(batch.actions) + 1).unsqueeze(1)
+    beyond = steps > batch.lengths
+    scribbled = copy.deepcopy(batch)  # as laid out in memory: sums are then taken in the same order
+    scribbled.observations[beyond] = 3.0
+    scribbled.available[beyond] ^= True
+    scribbled.actions[beyond[1:]] = 2
+    scribbled.rewards[beyond[1:]] = 100.0
+    assert beyond.any()
+    clean, dirty = (Learner(SPEC, settings(base=base), seed=0) for _ in range(2))
+    assert clean.train(batch) == dirty.train(scribbled)
+    assert same(clean, dirty)
+
+
+def test_steps_after_death_are_learned() -> None:
+    # One battle, dead from the second step on: its no-op must come to be worth the rewards that still arrive.
+    dead = np.array([[False, True, True, True], *[[True, False, False, False]] * 3])
+    battle = Battle(
+        observations=np.zeros((4, 3), np.float32),
+        available=dead,
+        actions=np.array([1, 0, 0], np.uint8),
+        rewards=np.array([0, 0, 4], np.float32),
+        terminated=True,
+    )
+    learner = Learner(SPEC, settings(target_update_every=10), seed=0)
+    for _ in range(400):
+        metrics = learner.train(batch_of(battle))
+    assert metrics.q_mean == pytest.approx((1 + 2 + 4) / 3, abs=0.02)
+
+
+def test_gradients_are_clipped_by_their_global_norm() -> None:
+    learner = Learner(SPEC, settings(grad_clip=1e-3), seed=0)
+    metrics = learner.train(batches(1)[0])
+    assert metrics.grad_norm > 1e-3  # reported as it was
+    tensors, _ = learner.state()
+    moments = [tensor for name, tensor in tensors.items() if name.startswith("adam.exp_avg.")]
+    norm = torch.sqrt(sum((m.square().sum() for m in moments), torch.zeros(())))
+    assert norm.item() == pytest.approx(0.1 * 1e-3, rel=1e-3)  # Adam's first moment: (1 - 0.9) of the gradient
