@@ -30,7 +30,7 @@ class Actor:
     @torch.inference_mode()
     def begin(self, mask: NDArray[np.bool_]) -> None:
         """Forget the past of the slots (bool [E]) in which a new battle begins."""
-        self._hidden[torch.from_numpy(mask)] = 0.0
+        self._hidden.numpy()[mask] = 0.0
         self._last_actions[mask] = 0.0
 
     @torch.inference_mode()

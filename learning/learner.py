@@ -85,7 +85,7 @@ class Learner:
         A dead unit's steps count like the others: the death step bootstraps from their value (DESIGN 5.2).
         """
         mask = td.battle_mask(batch.lengths, len(batch.actions))
-        values, next_values = self._values(batch)
+        values, next_values = self._mixed(*self._utilities(batch), batch)
         targets = td.td_targets(batch.rewards, next_values, batch.lengths, batch.terminated, self._settings.gamma)
         loss = td.td_loss(values, targets, mask)
         self._optimiser.zero_grad()
@@ -132,20 +132,24 @@ class Learner:
                 self._optimiser.state[parameter] = {key: tensors[f"adam.{key}.{name}"].clone() for key in _ADAM_STATE}
         self._steps = counters["steps"]
 
-    def _values(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Q_tot of the actions taken and Q'_tot of the best next ones, [T, B]; gradients in the first only."""
+    def _utilities(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Own Q of the actions taken and Q' of the best next ones, [T, B]; gradients in the first only."""
         lengths = batch.lengths + 1
         inputs = sequence_inputs(batch.observations, batch.actions, self._spec)
         online = self.network(inputs, lengths)
         with torch.no_grad():
             target = self._target_network(inputs, lengths)
-            next_values = td.double_q_values(online[1:], target[1:], batch.available[1:])
-        values = td.chosen_values(online[:-1], batch.actions)
-        if self._mixer is not None and self._target_mixer is not None:
-            values = self._mixer(values.unsqueeze(-1), batch.observations[:-1])
-            with torch.no_grad():
-                next_values = self._target_mixer(next_values.unsqueeze(-1), batch.observations[1:])
-        return values, next_values
+            following = td.double_q_values(online[1:], target[1:], batch.available[1:])
+        return td.chosen_values(online[:-1], batch.actions), following
+
+    def _mixed(self, chosen: Tensor, following: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Q_tot and Q'_tot of such utilities, [T, B]."""
+        if self._mixer is None or self._target_mixer is None:
+            return chosen, following
+        seen = batch.observations.contiguous()  # once, not in every hyper-network
+        with torch.no_grad():
+            following = self._target_mixer(following.unsqueeze(-1), seen[1:])
+        return self._mixer(chosen.unsqueeze(-1), seen[:-1]), following
 
     def _state_shapes(self, *, trained: bool) -> dict[str, tuple[int, ...]]:
         shapes = {name: tuple(parameter.shape) for name, parameter in self._parameters.items()}

@@ -38,9 +38,10 @@ class LearningSettings:
         """Read the kebab-case keys of the app's configuration; other keys are ignored.
 
         Raises:
-            ValueError: a key is missing, is not a number where one is needed, or names no known choice.
+            ValueError: a key is missing, is not a number where one is needed, names no known choice, or a batch
+                is larger than the buffer it is drawn from.
         """
-        return cls(
+        settings = cls(
             base=cast(Base, _choice(config, "base", ("vdn", "qmix"))),
             batch_size=_whole(config, "batch-size"),
             buffer_size=_whole(config, "buffer-size"),
@@ -56,6 +57,12 @@ class LearningSettings:
             reward_buffer=_whole(config, "reward-buffer"),
             reward_credit=cast(RewardCredit, _choice(config, "reward-credit", ("alive", "team"))),
         )
+        if settings.batch_size > settings.buffer_size:
+            raise ValueError(
+                f"setting 'batch-size' is {settings.batch_size}, expected at most 'buffer-size' "
+                f"({settings.buffer_size}): no batch could ever be drawn"
+            )
+        return settings
 
 
 @dataclass(frozen=True)

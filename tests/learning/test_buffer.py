@@ -29,12 +29,15 @@ def killed_while_adding(directory: Path, capacity: int, counters: dict[str, int]
     """Another process reopens the ring, adds whole battles, and is killed in the middle of one more."""
     child = os.fork()
     if child == 0:
-        buffer = BattleBuffer(directory, capacity, SPEC)
-        buffer.restore(counters)
-        for mark in whole:
-            buffer.add(marked_battle(mark))
-        torn: Any = dataclasses.replace(marked_battle(99), rewards=Deadly((2,)))  # type: ignore[arg-type]
-        buffer.add(torn)
+        try:
+            buffer = BattleBuffer(directory, capacity, SPEC)
+            buffer.restore(counters)
+            for mark in whole:
+                buffer.add(marked_battle(mark))
+            torn: Any = Deadly((2,))
+            buffer.add(dataclasses.replace(marked_battle(99), rewards=torn))
+        finally:
+            os._exit(1)  # not reached unless something is wrong: the child must not go on as a test run
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
 

@@ -25,6 +25,7 @@ def test_the_projects_defaults_are_read() -> None:
         ({"reward-credit": "mine"}, "'reward-credit' is 'mine', expected one of: alive, team"),
         ({"batch-size": 2.5}, "'batch-size' is 2.5, expected a whole number"),
         ({"buffer-size": 0}, "'buffer-size' is 0.0, expected a whole number"),
+        ({"buffer-size": 95}, r"'batch-size' is 96, expected at most 'buffer-size' \(95\)"),
         ({"gamma": "high"}, "'gamma' is 'high', expected a number"),
         ({"gamma": True}, "'gamma' is True, expected a number"),
     ],
