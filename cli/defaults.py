@@ -1,4 +1,4 @@
-"""Where settings come from: the defaults of `[tool.flwr.app.config]`, presets, what a user names on the command line."""
+"""Where settings come from: the defaults of `[tool.flwr.app.config]`, presets, and what a user names."""
 
 from __future__ import annotations
 

@@ -6,26 +6,32 @@ directly, seat by seat, tick by tick, instead of over gRPC. With the same seed b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from flwr.app import Error, Message
 from flwr.supercore.run import Run
 
 from cli.defaults import Value
-from client.device import DeviceError, pps_home
+from client.agent import Agent
+from client.device import DeviceDirectory, DeviceError, pps_home
 from client.flower import message_from_reply, request_from_message
-from client.messages import DESCRIBE, TRAIN, WEIGHTS, Request
-from client.play import Answer, Move, RoundReport, advance
+from client.messages import TRAIN, WEIGHTS
+from client.play import Answer, Evaluation, Move, Round, RoundReport, advance, play_evaluation
 from client.seat import Seat, SeatRefusedError
 from envproxy.arena import Arena
 from envproxy.backend import create_backend
-from envproxy.protocol import Phase
+from envproxy.protocol import Phase, PhaseKind, Standing
 from envproxy.service import describe
+from learning.settings import LearningSettings, SeatSpec
 from server.app import train
 from server.in_process import InProcessGrid
-from server.run_directory import RunDirectory
+from server.run_directory import RunDirectory, RunDirectoryError, newest_checkpoint, read_run
+from server.settings import check_settings
 
 _APP_ERROR = 0  # Flower's "unknown" error code; the reason tells
+_NO_ROUND = 2**31 - 1  # a round that no run reaches: its battles are none that were trained on
 
 
 class Team:
@@ -50,8 +56,7 @@ class Team:
         """Answer every message; node i + 1 is seat i."""
         trains = [message for message in messages if message.metadata.message_type == TRAIN]
         others = [message for message in messages if message.metadata.message_type != TRAIN]
-        replies = [_guarded(message, lambda m=message: self._answer(m)) for message in others]  # type: ignore[misc]
-        return replies + (self._play(trains) if trains else [])
+        return [self._answer(message) for message in others] + (self._play(trains) if trains else [])
 
     def close(self) -> None:
         self._arena.close()
@@ -59,53 +64,51 @@ class Team:
     def _answer(self, message: Message) -> Message:
         kind = message.metadata.message_type.split(".")[-1]
         request, seat = request_from_message(kind, message), self._seat_of(message)
-        reply = seat.weights() if kind == WEIGHTS else self._meet(seat, request)
-        return message_from_reply(reply, message)
-
-    def _meet(self, seat: Seat, request: Request):  # type: ignore[no-untyped-def]
-        return seat.meet(request, describe(self._name, self._backend, self._arena))
+        if kind == WEIGHTS:
+            return message_from_reply(seat.weights(), message)
+        try:
+            met = seat.meet(request, describe(self._name, self._backend, self._arena))
+        except (SeatRefusedError, DeviceError) as error:
+            return Message(Error(_APP_ERROR, str(error)), reply_to=message)
+        return message_from_reply(met, message)
 
     def _play(self, messages: Sequence[Message]) -> list[Message]:
-        """Play one round with all seats in lockstep."""
-        requests = {m.metadata.dst_node_id - 1: request_from_message(TRAIN, m) for m in messages}
-        rounds = {seat: self._seats[seat].begin(request) for seat, request in requests.items()}
-        reports: dict[int, RoundReport] = {}
-
-        def hear(seat: int, answer: Answer | RoundReport) -> None:
-            if isinstance(answer, RoundReport):
-                reports[seat] = answer
-                self._arena.leave(seat)
-            elif isinstance(answer, Phase):
-                self._arena.propose(seat, answer)
-            elif isinstance(answer, Move):
-                self._arena.act(seat, answer.tick, answer.actions)
-
-        for seat, round_ in rounds.items():
-            hear(seat, advance(round_, None))
-        while len(reports) < len(rounds):
-            self._arena.advance()
-            for seat, round_ in rounds.items():
-                while seat not in reports and (event := self._arena.next_event(seat)) is not None:
-                    hear(seat, advance(round_, event))
+        """Play one round with all seats."""
+        seats = [self._seat_of(message) for message in messages]
+        requests = [request_from_message(TRAIN, message) for message in messages]
+        reports = play_in_lockstep(
+            self._arena, [seat.begin(request) for seat, request in zip(seats, requests, strict=True)]
+        )
         return [
-            message_from_reply(
-                self._seats[m.metadata.dst_node_id - 1].finish(
-                    requests[m.metadata.dst_node_id - 1], reports[m.metadata.dst_node_id - 1]
-                ),
-                m,
-            )
-            for m in messages
+            message_from_reply(seat.finish(request, report), message)
+            for seat, request, report, message in zip(seats, requests, reports, messages, strict=True)
         ]
 
     def _seat_of(self, message: Message) -> Seat:
         return self._seats[message.metadata.dst_node_id - 1]
 
 
-def _guarded(message: Message, answer: Callable[[], Message]) -> Message:
-    try:
-        return answer()
-    except (SeatRefusedError, DeviceError) as error:
-        return Message(Error(_APP_ERROR, str(error)), reply_to=message)
+def play_in_lockstep(arena: Arena, rounds: Sequence[Round]) -> list[RoundReport]:
+    """Play one round for every seat of an arena, tick by tick, and return the seats' reports in seat order."""
+    reports: dict[int, RoundReport] = {}
+
+    def hear(seat: int, answer: Answer | RoundReport) -> None:
+        if isinstance(answer, RoundReport):
+            reports[seat] = answer
+            arena.leave(seat)
+        elif isinstance(answer, Phase):
+            arena.propose(seat, answer)
+        elif isinstance(answer, Move):
+            arena.act(seat, answer.tick, answer.actions)
+
+    for seat, round_ in enumerate(rounds):
+        hear(seat, advance(round_, None))
+    while len(reports) < len(rounds):
+        arena.advance()
+        for seat, round_ in enumerate(rounds):
+            while seat not in reports and (event := arena.next_event(seat)) is not None:
+                hear(seat, advance(round_, event))
+    return [reports[seat] for seat in range(len(rounds))]
 
 
 def run_in_process(config: Mapping[str, Value], given: Mapping[str, Value], team: Team) -> RunDirectory:
@@ -114,3 +117,30 @@ def run_in_process(config: Mapping[str, Value], given: Mapping[str, Value], team
     run.override_config = dict(given)
     grid = InProcessGrid(team.n_agents, team, run)
     return train(grid, config, given)
+
+
+def evaluate(run: Path, battles: int, seed: int | None) -> Evaluation:
+    """Play `battles` greedy battles with the agents of a run's newest checkpoint.
+
+    Raises RunDirectoryError if `run` is not a run directory or has no checkpoint yet.
+    """
+    settings = check_settings(read_run(run)["settings"])
+    checkpoint = newest_checkpoint(run)
+    if checkpoint is None:
+        raise RunDirectoryError(f"{run} has no checkpoint yet: its first round has not ended")
+    arena = Arena(create_backend(settings.backend, settings.map, settings.battles))
+    spec = arena.spec
+    phase = Phase(settings.seed if seed is None else seed, _NO_ROUND, PhaseKind.EVALUATE, battles, 0, Standing())
+    with tempfile.TemporaryDirectory() as home:
+        players = []
+        for seat, tensors in sorted(checkpoint.agents.items()):
+            directory = DeviceDirectory(Path(home), run.name, seat)
+            directory.make()
+            sizes = SeatSpec(seat, spec.n_agents, spec.obs_size, spec.n_actions, spec.episode_limit)
+            learning = LearningSettings.from_config(settings.config())
+            agent = Agent(sizes, settings.battles, learning, seed=settings.seed, run_id="", directory=directory)
+            agent.adopt(tensors)
+            players.append(play_evaluation(agent, phase, checkpoint.steps))
+        reports = play_in_lockstep(arena, players)
+    arena.close()
+    return reports[0].evaluations[0]

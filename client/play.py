@@ -79,12 +79,19 @@ def play_round(agent: Agent, order: RoundOrder) -> Round:
     """Play a round to its end: collect, learn as battles end, evaluate when it is due."""
     report = RoundReport(first_standing(order))
     while (phase := next_phase(order, report.standing)) is not None:
-        yield from _play_phase(agent, order, phase, report)
+        yield from _play_phase(agent, order.steps_before, phase, report)
+    return report
+
+
+def play_evaluation(agent: Agent, phase: Phase, steps: int) -> Round:
+    """Play one evaluate phase and nothing else, with an agent trained for `steps` environment steps."""
+    report = RoundReport(phase.standing)
+    yield from _play_phase(agent, steps, phase, report)
     return report
 
 
 def _play_phase(
-    agent: Agent, order: RoundOrder, phase: Phase, report: RoundReport
+    agent: Agent, steps_before: int, phase: Phase, report: RoundReport
 ) -> Generator[Answer, ArenaEvent | Lost, None]:
     """Propose `phase`, play what the arena says is played, and bring the report up to date."""
     answer: Answer = phase
@@ -98,7 +105,7 @@ def _play_phase(
         if isinstance(event, Seated):
             phase, answer = event.phase, None
         elif isinstance(event, PhaseEnd):
-            _close_phase(order, phase, event, report)
+            _close_phase(steps_before, phase, event, report)
             return
         elif isinstance(event, Lost):
             report.standing = _standing_after_loss(phase, battles, steps)
@@ -109,7 +116,7 @@ def _play_phase(
                 ended = int(np.count_nonzero(event.ended))
                 battles += ended
                 report.battles += ended
-                report.epsilon = agent.epsilon(order.steps_before + phase.standing.steps + steps)
+                report.epsilon = agent.epsilon(steps_before + phase.standing.steps + steps)
                 began = agent.collect(event)
                 now += _learn(agent, report)  # its time is counted apart
                 actions = agent.act(event, began, report.epsilon)
@@ -133,7 +140,7 @@ def _learn(agent: Agent, report: RoundReport) -> float:
     return took
 
 
-def _close_phase(order: RoundOrder, phase: Phase, end: PhaseEnd, report: RoundReport) -> None:
+def _close_phase(steps_before: int, phase: Phase, end: PhaseEnd, report: RoundReport) -> None:
     report.standing = end.standing
     if phase.kind is PhaseKind.COLLECT:
         report.missed += end.missed
@@ -142,7 +149,7 @@ def _close_phase(order: RoundOrder, phase: Phase, end: PhaseEnd, report: RoundRe
     elif end.battles:
         report.evaluations.append(
             Evaluation(
-                steps=order.steps_before + end.standing.steps,
+                steps=steps_before + end.standing.steps,
                 battles=end.battles,
                 won=end.won,
                 return_mean=end.return_sum / end.battles,

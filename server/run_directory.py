@@ -61,18 +61,17 @@ class RunDirectory:
 
     @classmethod
     def create(cls, settings: Settings) -> RunDirectory:
-        """Make the directory of a new run. Raises RunDirectoryError if it exists or cannot be made."""
+        """Make the directory of a new run. Raises RunDirectoryError if it holds a run already or cannot be made."""
         name = settings.run or run_name(settings)
         settings = settings.model_copy(update={"run": name})
         directory = cls(Path(settings.runs).expanduser().absolute() / name, secrets.token_hex(8), settings)
-        try:
-            directory.path.mkdir(parents=True)
-            (directory.path / "checkpoints").mkdir()
-            directory._write_json("run.json", directory._document())
-        except FileExistsError:
+        if (directory.path / "run.json").exists():
             raise RunDirectoryError(
-                f"{directory.path} exists: choose another --run name, or continue it with --resume {directory.path}"
-            ) from None
+                f"{directory.path} holds a run: choose another name (run), or continue it with --resume {name}"
+            )
+        try:
+            (directory.path / "checkpoints").mkdir(parents=True, exist_ok=True)
+            directory._write_json("run.json", directory._document())
         except OSError as error:
             raise RunDirectoryError(f"cannot make {directory.path}: {error.strerror}") from None
         return directory
@@ -175,6 +174,12 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 def whole_checkpoints(path: Path) -> list[Path]:
     """Return a run directory's checkpoints, oldest first."""
     return sorted(p for p in (path / "checkpoints").glob("round-[0-9]*") if p.suffix != ".tmp")
+
+
+def newest_checkpoint_steps(path: Path) -> int:
+    """Return the environment steps up to the newest whole checkpoint; 0 if there is none."""
+    found = whole_checkpoints(path)
+    return int(json.loads((found[-1] / "checkpoint.json").read_text(encoding="utf-8"))["steps"]) if found else 0
 
 
 def newest_checkpoint(path: Path) -> Checkpoint | None:

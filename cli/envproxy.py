@@ -1,0 +1,76 @@
+"""`pps-qmix envproxy`: serves arenas until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import threading
+from pathlib import Path
+
+from cli.defaults import default_config
+from client.app import DEFAULT_ENVPROXY
+from client.device import pps_home
+from envproxy.arena import Arena
+from envproxy.backend import create_backend
+from envproxy.service import HostedArena, serve
+from envproxy.tokens import keep_tokens
+
+log = logging.getLogger("envproxy")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    defaults = default_config()
+    parser.add_argument("--map", default=str(defaults["map"]), help="map of every arena (default: %(default)s)")
+    parser.add_argument(
+        "--arena",
+        action="append",
+        metavar="NAME[=MAP]",
+        help=f"an arena to serve; may be given several times (default: {defaults['arena']})",
+    )
+    parser.add_argument("--battles", type=int, default=defaults["battles"], help="battles in parallel, E (%(default)s)")
+    parser.add_argument("--backend", default=str(defaults["backend"]), help="what plays the battles (%(default)s)")
+    parser.add_argument("--listen", default=DEFAULT_ENVPROXY, metavar="HOST:PORT", help="(default: %(default)s)")
+    parser.add_argument(
+        "--tokens", type=Path, help="folder of the seats' tokens, made if absent (default: $PPS_HOME/tokens)"
+    )
+    parser.add_argument(
+        "--seat-timeout",
+        type=float,
+        default=defaults["seat-timeout"],
+        help="seconds until the others play on without a silent seat (default: %(default)s)",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve. Raises ValueError for a wrong map, backend or number, OSError if it cannot listen or write tokens."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    if not 1 <= options.battles <= 1024:
+        raise ValueError(f"battles: expected 1..1024, found {options.battles}")
+    if options.seat_timeout <= 0:
+        raise ValueError(f"seat-timeout: expected more than 0 seconds, found {options.seat_timeout:g}")
+    tokens = options.tokens or pps_home() / "tokens"
+    arenas = []
+    for wanted in options.arena or [str(default_config()["arena"])]:
+        name, _, map_name = wanted.partition("=")
+        arena = Arena(create_backend(options.backend, map_name or options.map, options.battles))
+        seats = keep_tokens(tokens, name, arena.spec.n_agents)
+        arenas.append(HostedArena(name, options.backend, arena, seats, options.seat_timeout))
+    server, port = serve(arenas, options.listen)
+    host = options.listen.rpartition(":")[0]
+    for hosted in arenas:
+        description = hosted.description()
+        log.info(
+            "arena %s: %s, %d seats, %d battles, tokens in %s",
+            *(hosted.name, description.map, description.n_agents, description.battles, tokens / hosted.name),
+        )
+    log.info("listening on %s:%d", host, port)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    stop.wait()
+    log.info("stopping")
+    server.stop(grace=1.0).wait()
+    for hosted in arenas:
+        hosted.close()
+    return 0

@@ -1,0 +1,34 @@
+"""`pps-qmix evaluate RUN`: plays battles with the agents of a run's newest checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from cli.defaults import default_config
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="a run directory")
+    parser.add_argument("--evaluate-battles", type=int, default=default_config()["evaluate-battles"], metavar="N")
+    parser.add_argument("--seed", type=int, help="of the battles (default: the run's)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Evaluate. Raises RunDirectoryError if there is nothing to evaluate, ValueError for wrong numbers."""
+    from cli.in_process import evaluate  # noqa: PLC0415 - loads torch
+
+    if options.evaluate_battles < 1:
+        raise ValueError(f"evaluate-battles: expected at least 1, found {options.evaluate_battles}")
+    if options.seed is not None and options.seed < 0:
+        raise ValueError(f"seed: expected 0 or more, found {options.seed}")
+    result = evaluate(Path(options.run).expanduser(), options.evaluate_battles, options.seed)
+    Console().print(
+        f"{result.won} of {result.battles} battles won: win rate {result.won / result.battles:.3f}, "
+        f"return {result.return_mean:.2f}, length {result.length_mean:.1f} steps",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return 0

@@ -1,0 +1,34 @@
+"""`pps-qmix strategies` and `pps-qmix maps`: what there is to choose from."""
+
+from __future__ import annotations
+
+import argparse
+
+from rich.console import Console
+from rich.table import Table
+
+from envproxy.backend import backend_names, create_backend, map_names
+from strategies.registry import describe, strategy_names
+
+
+def show_strategies(_: argparse.Namespace) -> int:
+    """List the strategies, with what they say of themselves."""
+    table = Table("strategy", "what it does", box=None)
+    for name in strategy_names():
+        table.add_row(name, describe(name))
+    Console().print(table)
+    return 0
+
+
+def show_maps(_: argparse.Namespace) -> int:
+    """List the maps of every backend with their sizes."""
+    table = Table("map", "backend", "agents", "actions", "observation", "state", "limit", box=None)
+    for backend in backend_names():
+        for name in map_names(backend):
+            created = create_backend(backend, name, 1)
+            spec = created.spec
+            created.close()
+            sizes = (spec.n_agents, spec.n_actions, spec.obs_size, spec.state_size, spec.episode_limit)
+            table.add_row(name, backend, *map(str, sizes))
+    Console().print(table)
+    return 0

@@ -1,0 +1,71 @@
+"""The `pps-qmix` command."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import NoReturn
+
+from cli import envproxy, evaluate, listing, train
+from cli.parts import PartFailedError
+from client.device import DeviceError
+from server.rounds import RoundsError
+from server.run_directory import RunDirectoryError
+from server.seats import SeatsError
+
+USAGE_ERROR, RUN_FAILED, INTERRUPTED = 2, 1, 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE_ERROR, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command."""
+    parser = _Parser(prog="pps-qmix", description="Federated multi-agent Q-learning: PPS-QMIX on Flower.")
+    parser.add_argument("--version", action="version", version=version("pps-qmix"))
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, help_, add_arguments, run in (
+        ("train", "train a team on this machine, over Flower or in this process", train.add_arguments, train.run),
+        ("envproxy", "serve battles to the seats of one or more arenas", envproxy.add_arguments, envproxy.run),
+        ("evaluate", "play battles with the agents of a run", evaluate.add_arguments, evaluate.run),
+        ("strategies", "list the strategies", None, listing.show_strategies),
+        ("maps", "list the maps", None, listing.show_maps),
+    ):
+        command = commands.add_parser(name, help=help_, description=help_[0].upper() + help_[1:] + ".")
+        if add_arguments is not None:
+            add_arguments(command)
+        command.set_defaults(run=run)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code: 0, 1 if a run failed, 2 for wrong arguments, 130 if interrupted."""
+    options = build_parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code: int = options.run(options)
+    except KeyboardInterrupt:
+        print("pps-qmix: interrupted; everything it started has ended", file=sys.stderr)
+        return INTERRUPTED
+    except (PartFailedError, RoundsError, SeatsError, DeviceError) as error:
+        print(f"pps-qmix: {error}", file=sys.stderr)
+        return RUN_FAILED
+    except (ValueError, OSError, RunDirectoryError) as error:
+        print(f"pps-qmix: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    return code
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

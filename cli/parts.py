@@ -1,0 +1,125 @@
+"""The processes that a federated run on one machine consists of: starting, watching and ending them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+_END_LIMIT = 8.0  # seconds that a process has to end by itself
+_LAST_LINES = 15
+
+
+class PartFailedError(Exception):
+    """A part of the run ended when it should not have, or did not start; the message has its last words."""
+
+
+class Part:
+    """One process with its log file, in a process group of its own: a Ctrl-C reaches only the command."""
+
+    def __init__(
+        self, name: str, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.name = name
+        self.log = log
+        self.restarts = 0
+        self._command = list(command)
+        self.environment = {**os.environ, **(environment or {})}
+        # flower-superlink and flower-supernode start their helpers by name
+        self.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{self.environment.get('PATH', '')}"
+        self._process = self._start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.poll()
+
+    def restart(self) -> None:
+        """Start the same command again, after it has ended."""
+        self.restarts += 1
+        self._process = self._start()
+
+    def check(self) -> None:
+        """Raise PartFailedError if the process has ended."""
+        if not self.running:
+            raise PartFailedError(f"{self.name} ended (exit code {self.exit_code}). {self.last_words()}")
+
+    def last_words(self) -> str:
+        """Return the end of the log, and where the rest is."""
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        said = "\n  ".join(line for line in lines[-_LAST_LINES:] if line.strip())
+        return f"Its last words ({self.log}):\n  {said or '(none)'}"
+
+    def end(self) -> None:
+        """End the process and all it has started in its group, by force if it does not listen."""
+        if self.running:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_END_LIMIT)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with open(self.log, "ab") as log:
+            return subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self.environment,
+                start_new_session=True,
+            )
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of the loopback interface that nothing listens on now."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def wait_until_listening(part: Part, port: int, limit: float) -> None:
+    """Return when `part` accepts connections on a loopback port. Raises PartFailedError if it ends or takes longer."""
+    deadline = time.monotonic() + limit
+    while True:
+        part.check()
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise PartFailedError(f"{part.name} does not listen after {limit:.0f} s. {part.last_words()}") from None
+        time.sleep(0.1)
+
+
+def end_agents(run: str) -> None:
+    """End the resident agent processes of a run; they would end by themselves when they miss their SuperNode."""
+    agents = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if "client.resident" in words and run in words:
+            process.terminate()
+            agents.append(process)
+    for survivor in psutil.wait_procs(agents, timeout=_END_LIMIT)[1]:
+        survivor.kill()

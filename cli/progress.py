@@ -1,0 +1,113 @@
+"""Shows how far a run is: steps, rounds, win rate, steps per second, time left."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.text import Text
+
+from server.run_directory import newest_checkpoint_steps, read_rows
+
+_LOOK_EVERY = 0.5  # seconds
+_SPEED_OVER = 60.0  # seconds that the shown speed is a mean of
+
+
+class ProgressDisplay:
+    """A progress line that follows a run directory; on a file or pipe, a line for each evaluation and round.
+
+    `where` tells the round that is on and its environment steps, so that the line moves within a round.
+    """
+
+    def __init__(
+        self, directory: Path, total_steps: int, where: Callable[[], tuple[int, int] | None], console: Console
+    ) -> None:
+        self._directory = directory
+        self._total = total_steps
+        self._where = where
+        self._console = console
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f} steps"),
+            TextColumn("round {task.fields[round]}"),
+            TextColumn("win rate {task.fields[win_rate]}"),
+            _Speed(),
+            console=console,
+            expand=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task(
+            "training", total=total_steps, round="-", win_rate="-", speed=0.0, seconds_left=None
+        )
+        self._seen = len(read_rows(directory))
+        self._done = newest_checkpoint_steps(directory)
+        self._round = 0
+        self._samples: deque[tuple[float, int]] = deque()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._look()
+        self._progress.stop()
+
+    def tell(self, line: str) -> None:
+        """Show a line above the progress."""
+        self._progress.console.print(line, highlight=False, soft_wrap=True)
+
+    def _follow(self) -> None:
+        while not self._stop.wait(_LOOK_EVERY):
+            self._look()
+
+    def _look(self) -> None:
+        rows = read_rows(self._directory)
+        for row in rows[self._seen :]:
+            if row["kind"] == "evaluation":
+                self._progress.update(self._task, win_rate=f"{row['win-rate']:.2f}")
+                self.tell(f"step {row['steps']:>9,}: test win rate {row['win-rate']:.2f}, return {row['return']:.2f}")
+            else:
+                self._done, self._round = row["steps"], row["round"]
+                played = row["steps"] / max(self._total, 1)
+                self.tell(
+                    f"round {row['round']}: {row['steps']:,} steps ({played:.0%}), "
+                    f"{row['played'] / row['seconds']['round']:.0f} steps/s"
+                )
+        self._seen = len(rows)
+        where = self._where()
+        within = where[1] if where is not None and where[0] > self._round else 0
+        steps = min(self._done + within, self._total)
+        speed = self._speed(steps)
+        left = (self._total - steps) / speed if speed > 0 else None
+        shown = self._round + (1 if within else 0)
+        self._progress.update(self._task, completed=steps, round=str(shown or "-"), speed=speed, seconds_left=left)
+
+    def _speed(self, steps: int) -> float:
+        now = time.monotonic()
+        self._samples.append((now, steps))
+        while self._samples[0][0] < now - _SPEED_OVER:
+            self._samples.popleft()
+        (began, before), (ended, after) = self._samples[0], self._samples[-1]
+        return (after - before) / (ended - began) if ended > began else 0.0
+
+
+class _Speed(ProgressColumn):
+    """Steps per second and the time left at that speed."""
+
+    def render(self, task: Task) -> Text:
+        left = task.fields["seconds_left"]
+        shown = "?" if left is None else f"{int(left // 60)}:{int(left % 60):02d}"
+        return Text(f"{task.fields['speed']:,.0f} steps/s, {shown} left")

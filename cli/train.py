@@ -1,0 +1,107 @@
+"""`pps-qmix train`: a whole run on this machine, over Flower or in this process."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from cli.defaults import Value, default_config, merge, parse_value, preset, preset_names
+from cli.flower import FlowerRun
+from cli.progress import ProgressDisplay
+from envproxy.backend import create_backend
+from server.report import result_of
+from server.run_directory import read_rows, read_run, run_name
+from server.settings import Settings, SettingsError, check_settings
+
+_NO_FLAG = {"resume"}  # `--resume RUN` names the run instead
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Every setting is a flag; its default is in [tool.flwr.app.config]."""
+    parser.add_argument("--preset", choices=preset_names(), help="settings that go together; a flag overrides them")
+    parser.add_argument("--runtime", choices=("flower", "in-process"), default="flower", help="(default: flower)")
+    parser.add_argument("--resume", metavar="RUN", help="go on with a run: its folder, or its name in --runs")
+    group = parser.add_argument_group("settings")
+    for name, default in default_config().items():
+        if name not in _NO_FLAG:
+            shown = f"(default: {default!r})" if default != "" else "(default: made from settings and time)"
+            group.add_argument(f"--{name}", dest=f"setting:{name}", metavar="VALUE", help=shown.replace("%", "%%"))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train. Raises SettingsError (and other ValueErrors) for wrong flags, RunDirectoryError, PartFailedError."""
+    defaults = default_config()
+    given = _given(options, defaults)
+    if options.resume:
+        path = _run_path(options.resume, Path(str(given.get("runs", defaults["runs"]))))
+        kept = read_run(path)["settings"]
+        given |= {"runs": str(path.parent), "run": path.name, "resume": True}
+        settings = check_settings({**kept, **given})
+    else:
+        given["runs"] = str(Path(str(given.get("runs", defaults["runs"]))).expanduser().absolute())
+        settings = check_settings(merge(defaults, given))
+        given["run"] = settings.run or run_name(settings)
+        path = Path(str(given["runs"])) / str(given["run"])
+    backend = create_backend(settings.backend, settings.map, 1)
+    n_agents = backend.spec.n_agents
+    backend.close()
+    console = Console()
+    console.print(
+        f"{settings.map}: {n_agents} agents, {settings.strategy}, {settings.base}; run {path}", soft_wrap=True
+    )
+    began = time.monotonic()
+    if options.runtime == "flower":
+        _train_over_flower(settings, given, path, n_agents, console)
+    else:
+        _train_in_process(settings, given, path, console)
+    for name, value in result_of(read_rows(path)).items():
+        console.print(f"{name}: {value}", highlight=False)
+    console.print(f"time: {time.monotonic() - began:.0f} s", highlight=False)
+    console.print(f"learning curve: {path / 'curve.png'}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def _given(options: argparse.Namespace, defaults: dict[str, Value]) -> dict[str, Value]:
+    """Return what the user named: the preset's settings, and the flags over them. Raises SettingsError."""
+    given = preset(options.preset) if options.preset else {}
+    for key, text in vars(options).items():
+        name = key.removeprefix("setting:")
+        if name == key or text is None:
+            continue
+        try:
+            given[name] = parse_value(text, defaults[name])
+        except ValueError as error:
+            raise SettingsError(f"{name}: {error}") from None
+    return given
+
+
+def _run_path(resume: str, runs: Path) -> Path:
+    found = Path(resume).expanduser()
+    return (found if (found / "run.json").exists() else runs.expanduser() / resume).absolute()
+
+
+def _train_over_flower(
+    settings: Settings, given: dict[str, Value], path: Path, n_agents: int, console: Console
+) -> None:
+    with FlowerRun(settings.config(), given, path, n_agents) as flower:
+        with console.status("starting the env proxy, the SuperLink and the SuperNodes"):
+            flower.start()
+        with ProgressDisplay(path, settings.total_steps, flower.where, console) as display:
+            flower.follow(display.tell)
+
+
+def _train_in_process(settings: Settings, given: dict[str, Value], path: Path, console: Console) -> None:
+    from cli.in_process import Team, run_in_process  # noqa: PLC0415 - no torch where Flower's processes do the work
+
+    logging.getLogger("server").addHandler(logging.NullHandler())  # the display tells what the log would
+    logging.getLogger("strategies").addHandler(logging.NullHandler())
+    team = Team(settings.backend, settings.map, settings.battles, settings.arena)
+    try:
+        with ProgressDisplay(path, settings.total_steps, lambda: team.progress, console):
+            run_in_process(settings.config(), given, team)
+    finally:
+        team.close()
