@@ -12,6 +12,7 @@ from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.maps import MapFacts
 from envproxy.backends.skirmish.records import Unit, Units
 
+PASSES: Final = 2  # of pushing overlapping units apart, per loop
 _SKIN: Final = 1.0 / 4096.0  # how far from a wall in the north or east a unit is stopped
 
 
@@ -39,10 +40,19 @@ def walk(unit: Unit, x: float, y: float, facts: MapFacts) -> None:
 
 @part
 def separate(units: Units, facts: MapFacts) -> None:
-    """Push apart, once, every pair of living units whose separation circles overlap.
+    """Push apart living units whose separation circles overlap.
 
-    Of a friend and a friend each yields half. Nobody can shove the enemy: who walks into one that stands yields.
+    Pushing one pair apart may press another together; a crowd is given PASSES loops over its pairs, no more.
     """
+    for _ in range(PASSES):
+        if not _push_overlapping(units, facts):
+            return
+
+
+@part
+def _push_overlapping(units: Units, facts: MapFacts) -> bool:
+    """Push every overlapping pair apart once, one after the other. Return whether there was any."""
+    found = False
     for i in range(len(units) - 1):
         unit = units[i]
         if unit.health <= 0.0:
@@ -55,25 +65,34 @@ def separate(units: Units, facts: MapFacts) -> None:
             reach = own_radius + facts.kinds[other.kind].separation_radius
             dx = other.x - unit.x
             dy = other.y - unit.y
-            square = dx * dx + dy * dy
-            if square >= reach * reach:
-                continue
-            distance = math.sqrt(square)
-            if distance == 0.0:  # one on the other: the pair has no direction of its own
-                dx = distance = 1.0
-                depth = reach
-            else:
-                depth = reach - distance
-            share = 0.5
-            friends = (i < facts.n_agents) == (j < facts.n_agents)
-            if unit.moved and not other.moved and (other.fights or not friends):
-                share = 1.0
-            elif other.moved and not unit.moved and (unit.fights or not friends):
-                share = 0.0
-            push_x = depth * dx / distance
-            push_y = depth * dy / distance
-            _shift(unit, -share * push_x, -share * push_y, facts.pathable)
-            _shift(other, (1.0 - share) * push_x, (1.0 - share) * push_y, facts.pathable)
+            if dx * dx + dy * dy < reach * reach:
+                found = True
+                friends = (i < facts.n_agents) == (j < facts.n_agents)
+                _push(unit, other, reach, friends, facts)
+    return found
+
+
+@part
+def _push(unit: Unit, other: Unit, reach: float, friends: bool, facts: MapFacts) -> None:
+    """Bring two units to the distance `reach`.
+
+    Each yields half, but who walks into one that fights, or into one of the other side that stands, yields alone.
+    """
+    dx = other.x - unit.x
+    dy = other.y - unit.y
+    distance = math.sqrt(dx * dx + dy * dy)
+    if distance == 0.0:  # one on the other: the pair has no direction of its own
+        dx = 1.0
+        push = reach
+    else:
+        push = (reach - distance) / distance
+    share = 0.5
+    if unit.moved and not other.moved and (other.fights or not friends):
+        share = 1.0
+    elif other.moved and not unit.moved and (unit.fights or not friends):
+        share = 0.0
+    _shift(unit, -share * push * dx, -share * push * dy, facts.pathable)
+    _shift(other, (1.0 - share) * push * dx, (1.0 - share) * push * dy, facts.pathable)
 
 
 @part

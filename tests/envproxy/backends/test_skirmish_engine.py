@@ -1,0 +1,204 @@
+"""The engine: numbers of movement and weapons worked by hand from the unit data (16 loops a second, 8 a step)."""
+
+import numpy as np
+import pytest
+
+FAR = [(30.0, 10.0)]
+NORTH, SOUTH, EAST, WEST, ATTACK = 2, 3, 4, 5, 6
+
+
+def hp(units):
+    return units["health"] + units["shield"]
+
+
+# --- movement ---
+
+
+@pytest.mark.parametrize(("map_name", "seat", "speed"), [("3m", 0, 2.25), ("2s3z", 0, 2.9531), ("2s3z", 2, 2.25)])
+@pytest.mark.parametrize(("action", "direction"), [(NORTH, (0, 1)), (SOUTH, (0, -1)), (EAST, (1, 0)), (WEST, (-1, 0))])
+def test_a_step_of_walking_is_half_a_second_of_speed(scene, map_name, seat, speed, action, direction):
+    alone = scene(map_name, [None] * seat + [(8.0, 14.0)], FAR)
+    alone.step(*[0] * seat, action)
+    np.testing.assert_allclose(alone.allies["x"][seat], 8 + direction[0] * speed / 2)
+    np.testing.assert_allclose(alone.allies["y"][seat], 14 + direction[1] * speed / 2)
+
+
+def test_walls_and_the_edge_of_the_map_stop_a_unit(scene):
+    alone = scene("3m", [(8.0, 22.9), (0.6, 16.0)], FAR)
+    alone.step(NORTH, WEST)
+    assert 23.9 < alone.allies["y"][0] < 24
+    assert alone.allies["x"][1] == 0
+
+
+def test_bodies_make_room(scene):
+    crowd = scene("3m", [(8.0, 14.0), (8.1, 14.0), (8.1, 14.1)], FAR)
+    for _ in range(3):
+        crowd.step(1, 1, 1)
+    x, y = crowd.allies["x"], crowd.allies["y"]
+    distances = np.hypot(x[:, None] - x, y[:, None] - y)[np.triu_indices(3, 1)]
+    assert (distances > 2 * 0.375 - 0.01).all()
+
+
+def test_one_on_the_other_makes_room_too(scene):
+    pair = scene("3m", [(8.0, 14.0), (8.0, 14.0)], FAR)
+    pair.step(1, 1)
+    assert np.hypot(*(pair.allies[axis][0] - pair.allies[axis][1] for axis in "xy")) > 0.7
+
+
+def test_the_enemy_cannot_be_shoved_about(scene):
+    pair = scene("3m", [(8.0, 14.0)], [(9.0, 14.0)])
+    pair.enemies["cooldown"] = 1000
+    for _ in range(4):
+        pair.step(EAST)
+    assert pair.enemies["x"][0] == 9.0
+
+
+# --- weapons ---
+
+
+def test_allies_never_attack_of_their_own_accord(scene):
+    three = scene("3m", [(8.0, 14.0)], [(11.0, 14.0)])
+    three.enemies["cooldown"] = 1000
+    for action in (1, 1, NORTH, 1):
+        three.step(action)
+    assert three.enemies["health"][0] == 45
+
+
+def test_an_attack_walks_into_weapon_range_and_no_further(scene):
+    three = scene("3m", [(8.0, 14.0)], [(14.0, 14.0)])
+    three.enemies["look_in"] = 1000  # it does not come by itself
+    three.step(ATTACK)
+    # range 5 and two radii of 0.375 make 5.75; a loop's walk is 0.140625, so two loops of it
+    np.testing.assert_allclose(three.allies["x"][0], 8.28125)
+    assert three.enemies["health"][0] == 39
+
+
+def test_a_marine_shoots_once_per_period(scene):
+    three = scene("3m", [(8.0, 14.0)], [(11.0, 14.0)])
+    three.enemies["cooldown"] = 10_000
+    three.enemies["health"][0] = 1e6
+    for _ in range(59):
+        three.step(ATTACK)
+    shots = (1e6 - three.enemies["health"][0]) / 6
+    # 13.77 loops and -1 to 2 at random, in whole loops: 14.77 on average, of 472
+    assert 472 / 15.3 < shots < 472 / 14.2
+
+
+def test_the_cooldown_is_the_period_and_its_random_part(scene):
+    seen = []
+    for seed in range(40):
+        three = scene("3m", [(8.0, 14.0)], [(11.0, 14.0)])
+        three.battle.progress["rng"] = seed
+        three.enemies["cooldown"] = 1000
+        three.step(ATTACK)
+        seen.append(three.allies["cooldown"][0] + 6)  # shot in the second loop, six have passed since
+    assert 13.7728 - 1 <= min(seen) < 13.2
+    assert 15.2 < max(seen) < 13.7728 + 2
+
+
+def test_a_new_target_begins_the_swing_anew(scene):
+    stalker = scene("2s3z", [(8.0, 14.0)], [(10.0, 14.0), (10.0, 15.5)])
+    stalker.enemies["cooldown"] = 1000
+    stalker.allies["swinging"][0] = True
+    stalker.allies["swing_in"][0] = 1.0
+    stalker.allies["target"][0] = 5
+    stalker.step(ATTACK + 1)
+    assert stalker.enemies["shield"][0] == 80
+
+
+def test_a_zealot_strikes_twice_and_armour_counts_only_on_health(scene):
+    melee = scene("2s3z", [None, None, (8.0, 14.0)], [(9.0, 14.0)])
+    melee.enemies["cooldown"] = 1000
+    melee.enemies["shield"][0] = 11.0
+    melee.step(0, 0, ATTACK)
+    # 8 off the shield; then 3 off the shield and 5 less the armour of 1 off the health
+    assert (melee.enemies["shield"][0], melee.enemies["health"][0]) == (0, 76)
+
+
+def test_a_hit_that_armour_eats_still_takes_half_a_point(scene):
+    melee = scene("2s3z", [None, None, (8.0, 14.0)], [(9.0, 14.0)])
+    melee.enemies["cooldown"] = 1000
+    melee.enemies["shield"][0] = 15.5
+    melee.step(0, 0, ATTACK)
+    assert melee.enemies["health"][0] == 79.5
+
+
+def test_a_missile_takes_its_time_and_has_its_bonus(scene):
+    """Damage point 2.7 loops; 4.75 from edge to edge at 18.75 a second is 4.1 loops: it lands in the second step."""
+    stalkers = scene("2s3z", [(8.0, 14.0)], [(14.0, 14.0)])
+    stalkers.enemies["cooldown"] = 1000
+    stalkers.step(ATTACK)
+    assert stalkers.enemies["shield"][0] == 80
+    stalkers.step(1)  # it flies whatever the Stalker does now
+    assert stalkers.enemies["shield"][0] == 66  # 10, and 4 against armoured
+
+
+def test_a_missile_outlives_its_stalker_and_a_zealots_second_strike_does_not(scene):
+    for seat, point, lost in ((0, (14.0, 14.0), 14), (2, (9.0, 14.0), 8)):
+        mixed = scene("2s3z", [None] * seat + [(8.0, 14.0)], [point])
+        mixed.enemies["cooldown"] = 1000
+        mixed.allies["victim"][seat] = 5
+        mixed.allies["strikes"][seat] = 1
+        mixed.allies["strike_in"][seat] = 3.0
+        mixed.allies["health"][seat] = 0.0
+        mixed.allies["health"][4] = 100.0  # somebody has to live for the battle to go on
+        mixed.allies["x"][4], mixed.allies["y"][4] = 2.0, 10.0
+        mixed.step(0, 0, 0, 0, 1)
+        assert 80 - mixed.enemies["shield"][0] == (lost if seat == 0 else 0)
+
+
+def test_shields_recover_after_ten_seconds_of_peace_and_not_before(scene):
+    peace = scene("2s3z", [(3.0, 10.0)], [(28.0, 20.0)])
+    peace.allies["shield"][0] = 10.0
+    for _ in range(20):
+        peace.step(1)
+    assert peace.allies["shield"][0] == 10.0
+    peace.step(1)
+    assert peace.allies["shield"][0] == 11.0
+    for _ in range(80):
+        peace.step(1)
+    assert peace.allies["shield"][0] == 80.0
+
+
+# --- the enemy's side ---
+
+
+def test_the_enemy_attack_moves_to_its_point(scene):
+    march = scene("3m", [(2.0, 9.0)], [(23.0, 20.0)])
+    march.enemies["goal_x"], march.enemies["goal_y"] = 9.0, 20.0
+    march.step(1)
+    np.testing.assert_allclose((march.enemies["x"][0], march.enemies["y"][0]), (23 - 1.125, 20))
+
+
+def test_the_enemy_notices_what_is_half_a_cell_beyond_its_range(scene):
+    for distance, noticed in ((6.24, True), (6.26, False)):  # 5 + 0.5 and two radii of 0.375
+        pair = scene("3m", [(10.0, 14.0)], [(10.0 + distance, 14.0)])
+        for _ in range(2):
+            pair.step(1)
+        assert (pair.allies["health"][0] < 45) == noticed
+
+
+def test_the_enemy_prefers_the_nearest_and_chases_it(scene):
+    three = scene("3m", [(10.0, 14.0), (11.0, 18.0)], [(15.0, 14.0)])
+    three.step(1, 1)
+    assert list(three.allies["health"][:2]) == [39, 45]
+    for _ in range(6):
+        three.step(WEST, 1)
+    assert three.enemies["x"][0] < 15
+
+
+def test_who_is_shot_from_afar_turns_to_the_shooter_and_calls_its_friends(scene):
+    mixed = scene("2s3z", [(10.0, 14.0)], [None, None, (16.0, 14.0), (19.0, 14.0), (24.0, 20.0)])
+    mixed.enemies["look_in"] = 1000  # they notice nothing by themselves
+    for _ in range(3):
+        mixed.step(ATTACK + 2)
+    assert mixed.enemies["x"][2] < 15.5
+    assert mixed.enemies["x"][3] < 18.5  # within 4 of it
+    assert mixed.enemies["x"][4] == 24.0
+
+
+def test_a_busy_enemy_stays_with_its_target(scene):
+    three = scene("3m", [(10.0, 14.0), (10.0, 17.0)], [(14.0, 14.0)])
+    three.step(1, ATTACK)
+    three.step(1, ATTACK)
+    assert three.allies["health"][1] == 45
