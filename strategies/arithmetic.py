@@ -120,17 +120,6 @@ def adopt(own: Tensor, aggregate: Tensor, share: float) -> Tensor:
     return np.asarray(mixed, dtype=np.float32)
 
 
-def split_personal(names: Sequence[str], personal_layers: int) -> tuple[list[str], list[str]]:
-    """Split tensor names into the personal and the shared ones (PP-PPS; Zhang et al., AAMAS 2024).
-
-    Personal are the first `personal_layers` tensors of the agent network; the rest of it and every tensor of the mixer
-    ("mixer.*", wherever it stands) are shared. Returns (personal, shared), each in the order of `names`.
-    """
-    network = [name for name in names if not name.startswith(MIXER_PREFIX)]
-    personal = network[:personal_layers]
-    return personal, [name for name in names if name not in personal]
-
-
 def _finite_vector(values: ArrayLike, what: str) -> Vector:
     vector = np.asarray(values, dtype=np.float64)
     if vector.ndim != 1 or vector.size == 0:

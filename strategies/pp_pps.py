@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from strategies.arithmetic import split_personal
 from strategies.rs_pps import RSPPS
+from strategies.sharing import NETWORK_TENSORS
 
 
 class PPPPS(RSPPS):
@@ -15,5 +15,6 @@ class PPPPS(RSPPS):
     """
 
     def shared(self, names: Sequence[str]) -> list[str]:
-        _, shared = split_personal(names, self.settings.personal_layers)
-        return shared
+        # By name: the order in which tensors arrive means nothing.
+        personal = NETWORK_TENSORS[: self.settings.personal_layers]
+        return [name for name in names if name not in personal]

@@ -14,7 +14,6 @@ from strategies.arithmetic import (
     adopt,
     reward_weights,
     softmax_weights,
-    split_personal,
     uniform_weights,
     weighted_average,
 )
@@ -203,22 +202,6 @@ class TestAdopt:
     def test_shapes_differ(self) -> None:
         with pytest.raises(ValueError, match=r"shape \(1,\) onto one of shape \(2,\)"):
             adopt(self.own, self.aggregate[:1], 0.5)
-
-
-class TestSplitPersonal:
-    names = ("a", "mixer.x", "b", "c", "mixer.y")
-
-    @pytest.mark.parametrize(
-        ("layers", "personal", "shared"),
-        [
-            (0, [], ["a", "mixer.x", "b", "c", "mixer.y"]),
-            (1, ["a"], ["mixer.x", "b", "c", "mixer.y"]),
-            (2, ["a", "b"], ["mixer.x", "c", "mixer.y"]),
-            (3, ["a", "b", "c"], ["mixer.x", "mixer.y"]),
-        ],
-    )
-    def test_mixer_is_neither_counted_nor_personal(self, layers: int, personal: list[str], shared: list[str]) -> None:
-        assert split_personal(self.names, layers) == (personal, shared)
 
 
 def test_weighting_says_nothing_was_adjusted_by_default() -> None:

@@ -86,6 +86,11 @@ class TestSharedTensors:
             for name, tensor in own.items():
                 assert tensor.tolist() == [weights if name in personal else 4.0] * 2, name
 
+    def test_the_order_in_which_tensors_arrive_means_nothing(self, team: MakeTeam, mixer: bool) -> None:
+        strategy = team("pp-pps", mixer=mixer, personal_layers=3).strategy
+        names = sorted(NETWORK + MIXER * mixer)
+        assert strategy.shared(names) == [name for name in names if name not in NETWORK[:3]]
+
     def test_four_personal_layers_by_name(self, team: MakeTeam, mixer: bool) -> None:
         """The paper's Table 1, spelled out."""
         aggregate, _ = team("pp-pps", mixer=mixer, personal_layers=4).play(*AGENTS)
