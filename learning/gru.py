@@ -1,6 +1,6 @@
 """A GRU over packed sequences whose backward pass is written by hand.
 
-It computes what ``torch.nn.GRU`` computes, gradients included, in 40 to 50 % less time on one CPU thread: autograd
+It computes what ``torch.nn.GRU`` computes, gradients included, in about 40 % less time on one CPU thread: autograd
 repeats small products for the weights' gradients at every time step, whereas only the hidden state's gradient has
 to go back step by step. All else is done here in one product over all steps.
 """

@@ -127,11 +127,11 @@ def test_battles_added_after_the_counters_are_forgotten(tmp_path: Path) -> None:
     buffer.add(marked_battle(2))
     counters = buffer.counters()
     buffer.add(marked_battle(3))
-    again = BattleBuffer(tmp_path, 5, SPEC)
-    again.restore(counters)
-    assert stored_marks(again) == [1, 2]
-    again.add(marked_battle(4))
-    assert stored_marks(again) == [1, 2, 4]
+    for again in (BattleBuffer(tmp_path, 5, SPEC), buffer):  # reopened, or still open
+        again.restore(counters)
+        assert stored_marks(again) == [1, 2]
+        again.add(marked_battle(4))
+        assert stored_marks(again) == [1, 2, 4]
 
 
 def test_a_kill_while_filling_the_ring_loses_nothing_before(tmp_path: Path) -> None:
