@@ -13,6 +13,8 @@ from envproxy.backends.skirmish.maps import MapFacts
 from envproxy.backends.skirmish.records import Unit, Units
 
 PASSES: Final = 2  # of pushing overlapping units apart, per loop
+ASIDE: Final = 4  # loops of walking along an obstacle after touching it
+FORGET_DETOUR: Final = 8  # loops without an obstacle until a unit may choose another side
 _SKIN: Final = 1.0 / 4096.0  # how far from a wall in the north or east a unit is stopped
 
 
@@ -27,15 +29,22 @@ def is_pathable(x: float, y: float, pathable: NDArray[np.bool_]) -> bool:
 
 @part
 def walk(unit: Unit, x: float, y: float, facts: MapFacts) -> None:
-    """Take one loop's walk straight towards a point, or less if it is nearer."""
+    """Take one loop's walk towards a point: straight, or along an obstacle that it has just walked into."""
     dx = x - unit.x
     dy = y - unit.y
     distance = math.sqrt(dx * dx + dy * dy)
     if distance == 0.0:
         return
-    share = min(1.0, facts.kinds[unit.kind].speed / distance)
+    speed = facts.kinds[unit.kind].speed
     unit.moved = True
-    _shift(unit, dx * share, dy * share, facts.pathable)
+    unit.detour_in = max(0, unit.detour_in - 1)
+    if unit.detour_in == 0:
+        unit.detour = 0
+    if unit.detour_in <= FORGET_DETOUR - ASIDE:
+        speed = min(speed, distance)
+        unit.heading_x = dx / distance
+        unit.heading_y = dy / distance
+    _shift(unit, speed * unit.heading_x, speed * unit.heading_y, facts.pathable)
 
 
 @part
@@ -76,23 +85,40 @@ def _push_overlapping(units: Units, facts: MapFacts) -> bool:
 def _push(unit: Unit, other: Unit, reach: float, friends: bool, facts: MapFacts) -> None:
     """Bring two units to the distance `reach`.
 
-    Each yields half, but who walks into one that fights, or into one of the other side that stands, yields alone.
+    Each yields half, but who walks into one that fights, or into one of the other side that stands, yields alone
+    and goes around it.
     """
     dx = other.x - unit.x
     dy = other.y - unit.y
     distance = math.sqrt(dx * dx + dy * dy)
-    if distance == 0.0:  # one on the other: the pair has no direction of its own
-        dx = 1.0
-        push = reach
+    if distance > 0.0:
+        dx /= distance
+        dy /= distance
     else:
-        push = (reach - distance) / distance
+        dx = 1.0  # one on the other: the pair has no direction of its own
     share = 0.5
     if unit.moved and not other.moved and (other.fights or not friends):
         share = 1.0
+        _go_around(unit, dx, dy)
     elif other.moved and not unit.moved and (unit.fights or not friends):
         share = 0.0
-    _shift(unit, -share * push * dx, -share * push * dy, facts.pathable)
-    _shift(other, (1.0 - share) * push * dx, (1.0 - share) * push * dy, facts.pathable)
+        _go_around(other, -dx, -dy)
+    depth = reach - distance
+    _shift(unit, -share * depth * dx, -share * depth * dy, facts.pathable)
+    _shift(other, (1.0 - share) * depth * dx, (1.0 - share) * depth * dy, facts.pathable)
+
+
+@part
+def _go_around(unit: Unit, dx: float, dy: float) -> None:
+    """Make a unit's next walks lead along an obstacle in the direction (dx, dy), a unit vector.
+
+    It stays on the side that it has once chosen, or it would be caught between two.
+    """
+    if unit.detour == 0:
+        unit.detour = 1 if unit.heading_y * dx - unit.heading_x * dy >= 0.0 else -1
+    unit.heading_x = -unit.detour * dy
+    unit.heading_y = unit.detour * dx
+    unit.detour_in = FORGET_DETOUR
 
 
 @part

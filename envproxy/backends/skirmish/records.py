@@ -43,6 +43,10 @@ UNIT: Final = np.dtype(
         ("goal_y", np.float64),
         ("target", np.int64),  # the unit to attack, or NOBODY
         ("moved", np.bool_),  # walked in this loop
+        ("heading_x", np.float64),  # unit vector along which it walked last
+        ("heading_y", np.float64),
+        ("detour", np.int64),  # the side on which it rounds what stands in its way: 1, -1, or 0 when nothing does
+        ("detour_in", np.int64),  # until it forgets that side
         ("fights", np.bool_),  # stood in range of its target in this loop
         ("swinging", np.bool_),  # between the start of an attack and its damage point
         ("swing_in", np.float64),

@@ -55,6 +55,10 @@ def _make_whole(unit: Unit, facts: MapFacts, u: int) -> None:
     unit.attacker = NOBODY
     unit.victim = NOBODY
     unit.moved = False
+    unit.detour = 0
+    unit.heading_x = 0.0
+    unit.heading_y = 0.0
+    unit.detour_in = 0
     unit.fights = False
     unit.swinging = False
     unit.swing_in = 0.0

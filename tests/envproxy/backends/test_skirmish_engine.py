@@ -53,6 +53,17 @@ def test_the_enemy_cannot_be_shoved_about(scene):
     assert pair.enemies["x"][0] == 9.0
 
 
+def test_a_unit_walks_around_a_friend_that_fights(scene):
+    # Seat 1 stands right behind seat 0, which stands in range of the enemy and does not budge.
+    queue = scene("3m", [(10.0, 14.0), (9.2, 14.0)], [(15.7, 14.0)])
+    queue.enemies["health"][0] = 1e6
+    queue.enemies["cooldown"] = 1000
+    for _ in range(5):
+        queue.step(ATTACK, ATTACK if ATTACK in queue.available(1) else EAST)
+    np.testing.assert_allclose((queue.allies["x"][0], queue.allies["y"][0]), (10, 14))
+    assert queue.allies["fights"][1]
+
+
 # --- weapons ---
 
 

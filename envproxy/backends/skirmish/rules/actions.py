@@ -72,7 +72,8 @@ def give_order(unit: Unit, action: int, facts: MapFacts) -> None:
         unit.goal_y = unit.y + STEP_Y[action - NORTH] * MOVE_AMOUNT
     else:
         unit.order = STOP
-    if target == NOBODY or target != unit.target:  # the same target again does not begin the swing anew
+    if target == NOBODY or target != unit.target:  # the same target again goes on with what was begun
         unit.swinging = False
         unit.backswing_in = 0.0
+        unit.detour_in = 0
     unit.target = target
