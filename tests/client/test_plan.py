@@ -1,0 +1,88 @@
+"""Which phase comes next: evaluations when they are due, rounds of the ordered length, nothing after the end."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from client.plan import RoundOrder, first_standing, next_phase
+from envproxy.protocol import Phase, PhaseKind, Standing
+
+ORDER = RoundOrder(
+    seed=7, round=3, steps_before=9_000, total_steps=20_000, battles=100, evaluate_every=5_000, evaluate_battles=32
+)
+
+
+def test_a_round_begins_with_everything_evaluated_that_was_due_before() -> None:
+    assert first_standing(ORDER) == Standing(evaluations=1)
+
+
+def test_collects_up_to_the_next_evaluation() -> None:
+    phase = next_phase(ORDER, Standing(evaluations=1))
+    assert phase == Phase(7, 3, PhaseKind.COLLECT, battles=100, steps=1_000, standing=Standing(evaluations=1))
+
+
+def test_evaluates_once_it_is_due() -> None:
+    standing = Standing(index=1, battles=40, steps=1_013, evaluations=1)
+    assert next_phase(ORDER, standing) == Phase(7, 3, PhaseKind.EVALUATE, battles=32, steps=0, standing=standing)
+
+
+def test_goes_on_collecting_after_an_evaluation() -> None:
+    phase = next_phase(ORDER, Standing(index=2, battles=40, steps=1_013, evaluations=2))
+    assert phase is not None
+    assert (phase.kind, phase.battles, phase.steps) == (PhaseKind.COLLECT, 60, 4_987)
+
+
+def test_one_evaluation_stands_for_all_that_a_long_phase_ran_past() -> None:
+    phase = next_phase(ORDER, Standing(index=1, battles=40, steps=10_999, evaluations=1))
+    assert phase is not None
+    assert phase.kind is PhaseKind.EVALUATE
+    assert phase.standing.evaluations == 2  # after it: 3, that is 5000, 10000 and 15000
+
+
+def test_a_round_is_over_when_its_battles_are_played() -> None:
+    assert next_phase(ORDER, Standing(index=2, battles=100, steps=3_000, evaluations=2)) is None
+
+
+def test_the_runs_end_is_evaluated_and_then_nothing_follows() -> None:
+    ended = Standing(index=5, battles=60, steps=11_003, evaluations=3)
+    last = next_phase(ORDER, ended)
+    assert last is not None
+    assert last.kind is PhaseKind.EVALUATE
+    assert next_phase(ORDER, dataclasses.replace(ended, evaluations=last.standing.evaluations + 1)) is None
+
+
+@given(
+    before=st.integers(0, 30_000),
+    total=st.integers(1, 40_000),
+    every=st.integers(1, 10_000),
+    battles=st.integers(1, 300),
+    length=st.integers(1, 60),
+)
+def test_every_round_ends_and_no_evaluation_is_left_out(
+    before: int, total: int, every: int, battles: int, length: int
+) -> None:
+    """Play the plan with battles of one length: it ends, within its battles, with nothing due unevaluated."""
+    order = RoundOrder(0, 1, before, total, battles, every, 4)
+    standing = first_standing(order)
+    while (phase := next_phase(order, standing)) is not None:
+        assert standing.index < 40_000
+        if phase.kind is PhaseKind.EVALUATE:
+            standing = dataclasses.replace(
+                phase.standing, index=standing.index + 1, evaluations=phase.standing.evaluations + 1
+            )
+            continue
+        assert 0 < phase.battles <= battles
+        assert phase.steps > 0
+        played = min(phase.battles, -(-phase.steps // length))
+        standing = dataclasses.replace(
+            standing,
+            index=standing.index + 1,
+            battles=standing.battles + played,
+            steps=standing.steps + played * length,
+        )
+    steps = before + standing.steps
+    assert standing.battles == battles or steps >= total
+    assert standing.evaluations == steps // every + (steps >= total)

@@ -1,0 +1,96 @@
+"""Real processes for real things: the command, a SuperLink, SuperNodes, an env proxy, agent processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+# Three agents, a few battles a round: the smallest run that learns, shares and evaluates.
+TINY = {
+    "map": "3m",
+    "battles": 4,
+    "batch-size": 4,
+    "buffer-size": 200,
+    "aggregation-every": 10,
+    "train-per-battle": 0.5,
+    "evaluate-every": 400,
+    "evaluate-battles": 4,
+    "hidden": 16,
+}
+
+
+def flags(settings: dict[str, Any]) -> list[str]:
+    """Return settings as flags of `pps-qmix train`."""
+    return [word for name, value in settings.items() for word in (f"--{name}", str(value))]
+
+
+def rows(run: Path) -> list[dict[str, Any]]:
+    """Return the whole rows of a run's metrics so far."""
+    path = run / "metrics.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+def rounds(run: Path) -> list[dict[str, Any]]:
+    return [row for row in rows(run) if row["kind"] == "round"]
+
+
+def wait_for(condition: Callable[[], Any], what: str, limit: float = 120.0) -> Any:
+    """Return the first true value of `condition`; fail after `limit` seconds."""
+    deadline = time.monotonic() + limit
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"waited {limit:.0f} s for {what}"
+        time.sleep(0.1)
+    return value
+
+
+def processes(*words: str) -> list[psutil.Process]:
+    """Return the processes whose command line has all `words` (as parts of arguments)."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        line = "\0".join(process.info["cmdline"] or [])
+        if all(word in line for word in words):
+            found.append(process)
+    return found
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A PPS_HOME of the test's own, short enough for a socket."""
+    path = tmp_path / "h"
+    monkeypatch.setenv("PPS_HOME", str(path))
+    return path
+
+
+@pytest.fixture
+def train(tmp_path: Path, home: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start `pps-qmix train` with the tiny settings; ended, with all it started, when the test is over."""
+    started = []
+
+    def start(run: str, *arguments: str, **settings: Any) -> subprocess.Popen[str]:
+        named = {**TINY, **{name.replace("_", "-"): value for name, value in settings.items()}}
+        command = [sys.executable, "-m", "cli.main", "train", "--runs", str(tmp_path), "--run", run]
+        process = subprocess.Popen(
+            [*command, *flags(named), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=os.environ.copy(),
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.terminate()
+        process.wait(60)

@@ -1,0 +1,66 @@
+"""A killed agent process, a killed SuperNode: the run goes on, the seat comes back, its buffer is what it was."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.system.conftest import processes, rounds, wait_for
+
+RUN = "faults"
+
+
+@pytest.mark.timeout(280)
+def test_run_survives_the_death_of_an_agent_process_and_of_a_supernode(
+    train: Callable[..., subprocess.Popen[str]], tmp_path: Path, home: Path
+) -> None:
+    run = tmp_path / RUN
+    # rounds of some seconds, so that there is a middle to kill in
+    process = train(RUN, strategy="rs-pps", total_steps=26000, aggregation_every=120, seat_timeout=5.0)
+
+    # an agent process, in the middle of round 2
+    wait_for(lambda: len(rounds(run)) >= 1, "round 1")
+    wait_for(lambda: buffered(home, 1) > seat(rounds(run)[0], 1)["buffered"] + 5, "battles of round 2")
+    (agent,) = processes("client.resident", RUN, "--seat\x001")
+    agent.send_signal(signal.SIGKILL)
+    wait_for(lambda: [p for p in processes("client.resident", RUN, "--seat\x001") if p.pid != agent.pid], "a new agent")
+
+    # a SuperNode, in the middle of the round after that
+    wait_for(lambda: len(rounds(run)) >= 2, "round 2")
+    wait_for(lambda: buffered(home, 2) > seat(rounds(run)[1], 2)["buffered"] + 5, "battles of round 3")
+    (node,) = processes("flower-supernode", f"{RUN}/flower/tokens", "seat=2")
+    node.send_signal(signal.SIGKILL)
+
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, output
+    assert "the SuperNode of seat 2 ended" in output
+    played = rounds(run)
+    assert played[-1]["steps"] >= 26000
+    # the killed agent came back within its round: it reports it, with all battles of the rounds before and new ones
+    assert seat(played[1], 1)["buffered"] > seat(played[0], 1)["buffered"]
+    # the seat of the killed SuperNode came back, and began from what it had kept
+    kept = seat(played[1], 2)["buffered"]
+    after = [row for row in played[2:] if "2" in row["seats"]]
+    assert after, "seat 2 never came back"
+    assert seat(after[0], 2)["buffered"] >= min(kept, 200)
+    # nobody else was harmed
+    assert all({"0", "1"} <= row["seats"].keys() for row in played[2:])
+    assert not processes("client.resident", RUN)
+    assert not processes(f"{RUN}/flower/tokens")
+
+
+def seat(row: dict[str, Any], number: int) -> dict[str, Any]:
+    found: dict[str, Any] = row["seats"][str(number)]
+    return found
+
+
+def buffered(home: Path, number: int) -> int:
+    """Count the battles in a seat's buffer files, as they stand on disk now."""
+    path = home / RUN / f"seat-{number}" / "buffer" / "lengths.npy"
+    return int(np.count_nonzero(np.load(path, mmap_mode="r"))) if path.exists() else 0

@@ -1,0 +1,73 @@
+"""`pps-qmix train` as its user sees it: interrupted, resumed, with a part that dies."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.system.conftest import processes, rounds, wait_for
+
+Train = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.mark.timeout(200)
+def test_an_interrupt_ends_everything_and_the_run_can_be_resumed(train: Train, tmp_path: Path, home: Path) -> None:
+    run = tmp_path / "cut"
+    process = train("cut", total_steps=50_000, seed=3)
+    wait_for(lambda: rounds(run), "a round")
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "interrupted" in output
+    assert "Traceback" not in output
+    assert not processes("cut/flower")
+    assert not processes("client.resident", "cut")
+
+    before = rounds(run)
+    total = before[-1]["steps"] + 300
+    resumed = subprocess.run(
+        [
+            *(sys.executable, "-m", "cli.main", "train", "--resume", str(run)),
+            *("--total-steps", str(total), "--runtime", "in-process"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert resumed.returncode == 0, resumed.stderr
+    after = rounds(run)
+    assert after[: len(before)] == before
+    assert [row["round"] for row in after] == list(range(1, len(after) + 1))
+    assert after[-1]["steps"] >= total
+    # the agents went on with the buffers they had
+    assert after[len(before)]["seats"]["0"]["buffered"] > before[-1]["seats"]["0"]["buffered"]
+
+
+@pytest.mark.timeout(120)
+def test_a_dead_part_ends_the_run_with_its_last_words(train: Train, tmp_path: Path, home: Path) -> None:
+    process = train("dead", total_steps=50_000)
+    (proxy,) = wait_for(lambda: processes("cli.main", "envproxy", "dead/flower"), "the env proxy")
+    wait_for(lambda: processes("client.resident", "dead"), "an agent")
+    proxy.send_signal(signal.SIGKILL)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "the env proxy ended (exit code -9)" in output
+    assert "listening on" in output  # its last words
+    assert "Traceback" not in output
+    assert not processes("dead/flower")
+    assert not processes("client.resident", "dead")
+
+
+@pytest.mark.timeout(60)
+def test_the_in_process_runtime_is_interrupted_like_the_other(train: Train, tmp_path: Path, home: Path) -> None:
+    process = train("short", "--runtime", "in-process", total_steps=500_000)
+    wait_for(lambda: rounds(tmp_path / "short"), "a round")
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
