@@ -45,16 +45,19 @@ class DeviceDirectory:
         self._lock: int | None = None
 
     def make(self) -> None:
-        """Make the directory. Raises DeviceError if that fails or its path is too long for a socket."""
+        """Make the directory. Raises DeviceError if that fails."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise DeviceError(f"cannot make the device directory {self.path}: {error.strerror}") from None
+
+    def check_socket(self) -> None:
+        """Raise DeviceError if the directory's path is too long for a socket in it."""
         if len(os.fsencode(self.socket)) > _MAX_SOCKET_PATH:
             raise DeviceError(
                 f"the path {self.socket} is longer than the {_MAX_SOCKET_PATH} bytes a socket may have; "
                 "set PPS_HOME to a shorter one"
             )
-        try:
-            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise DeviceError(f"cannot make the device directory {self.path}: {error.strerror}") from None
 
     def lock(self) -> bool:
         """Become the one writer, until this process ends or `unlock`. False if another process is."""

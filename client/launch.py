@@ -37,8 +37,9 @@ class SeatAddress:
 def ask(directory: DeviceDirectory, run: str, address: SeatAddress, request: Request) -> Reply:
     """Put a question to the seat's agent process; start the process if none runs, or if it dies on the way.
 
-    Raises AgentError, and DeviceError if the device directory cannot be made.
+    Raises AgentError, and DeviceError if the device directory cannot be made or its path is too long.
     """
+    directory.check_socket()
     directory.make()
     for attempt in range(1, _ATTEMPTS + 1):
         _ensure_running(directory, run, address)
