@@ -22,6 +22,7 @@ log = logging.getLogger("agent")
 _PATIENCE = {  # seconds that the env proxy is called again
     grpc.StatusCode.UNAVAILABLE: 120.0,  # it restarts, or the network is down
     grpc.StatusCode.CANCELLED: 120.0,
+    grpc.StatusCode.ABORTED: 120.0,  # it gave the phase up, which no seat played any more
     grpc.StatusCode.ALREADY_EXISTS: 20.0,  # it has yet to notice that this seat's last stream is dead
 }
 _STOPPED = "stopped: the server has ordered another round"
@@ -52,6 +53,7 @@ class SeatSession:
         self._stub = battle_pb2_grpc.BattleServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._stopped = threading.Event()
         self._stream: _Stream | None = None
+        self._proposal: Phase | None = None  # what the arena has not answered yet
         self._lost_since: float | None = None
         self._description: pb.ArenaDescription | None = None
 
@@ -73,11 +75,13 @@ class SeatSession:
         """
         self._stopped.clear()
         sizes = self._description or self.describe()
-        answer = advance(round_, None)
+        answer = self._noted(advance(round_, None))
         self._lost_since = None
         while not isinstance(answer, RoundReport):
             with _Stream(self._stub.Play) as stream:
                 self._stream = stream
+                if self._stopped.is_set():  # `stop` may have cancelled the stream before this one
+                    raise SeatSessionError(_STOPPED)
                 try:
                     return self._converse(stream, round_, answer, sizes)
                 except grpc.RpcError as error:
@@ -86,7 +90,8 @@ class SeatSession:
                     raise SeatSessionError(f"the env proxy at {self._address} sent a bad message: {error}") from None
             if self._stopped.wait(_PAUSE):
                 raise SeatSessionError(_STOPPED)
-            answer = advance(round_, Lost())
+            # A proposal that was not answered stands: nothing was played, so nothing is lost.
+            answer = self._proposal or self._noted(advance(round_, Lost()))
         return answer
 
     def stop(self) -> None:
@@ -105,11 +110,16 @@ class SeatSession:
         while True:
             event = wire.event_from(stream.receive(), sizes)
             self._lost_since = None
-            answer = advance(round_, event)
+            answer = self._noted(advance(round_, event))
             if isinstance(answer, RoundReport):
                 return answer
             if answer is not None:
                 stream.send(_message(answer))
+
+    def _noted(self, answer: Answer | RoundReport) -> Answer | RoundReport:
+        """Note whether `answer` is a proposal, which waits for the arena's answer from now on."""
+        self._proposal = answer if isinstance(answer, Phase) else None
+        return answer
 
     def _check_lost(self, error: grpc.RpcError) -> None:
         """Return if it is worth calling again. Raises SeatSessionError if not."""

@@ -8,6 +8,7 @@ when it has waited long enough for the seats in `awaited`.
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -29,6 +30,17 @@ from envproxy.protocol import (
 
 _ROUND_SHIFT, _INDEX_SHIFT = 32, 20  # a battle id is round, phase, number: unique in a run, never 0
 MAX_PHASE_BATTLES = 2**_INDEX_SHIFT - 2
+MAX_INDEX = 2 ** (_ROUND_SHIFT - _INDEX_SHIFT) - 1
+_BOUNDS = {  # of what a seat may propose: ids fit into uint64, and what a phase adds still fits into the protocol
+    "seed": 2**64,
+    "round": 2**32,
+    "battles": MAX_PHASE_BATTLES + 1,
+    "steps": 2**48,
+    "standing.index": MAX_INDEX + 1,
+    "standing.battles": 2**31,
+    "standing.steps": 2**48,
+    "standing.evaluations": 2**48,
+}
 
 
 class SeatError(Exception):
@@ -43,6 +55,10 @@ class StaleRoundError(SeatError):
     """A seat wants to play a round that the arena has left behind."""
 
 
+class GivenUpError(SeatError):
+    """The phase that a seat played will not be ended; it may propose another."""
+
+
 def battle_id(phase: Phase, number: int) -> int:
     """Return the id of battle `number` (0, 1, ...) of a phase."""
     return (phase.round << _ROUND_SHIFT) + (phase.standing.index << _INDEX_SHIFT) + number + 1
@@ -52,6 +68,16 @@ def battle_seed(phase: Phase, number: int) -> int:
     """Return the seed of battle `number`: a function of the run's seed and the battle's place in the run alone."""
     sequence = np.random.SeedSequence([phase.seed, battle_id(phase, number)])
     return int(sequence.generate_state(1, np.uint64)[0])
+
+
+def _check_possible(phase: Phase) -> None:
+    """Raise SeatError if a phase has no end, or numbers that no arena can count with."""
+    for name, bound in _BOUNDS.items():
+        value = operator.attrgetter(name)(phase)
+        if not 0 <= value < bound:
+            raise SeatError(f"a phase with {name} {value}; expected 0..{bound - 1}")
+    if phase.battles == 0 and phase.steps == 0:
+        raise SeatError("a phase needs a bound: battles or steps above 0")
 
 
 def _stale(newest: int) -> StaleRoundError:
@@ -68,11 +94,12 @@ class _Seat:
     answered: bool = False  # waits for the next tick
     actions: NDArray[np.uint8] | None = None  # what it answered, if it took part in this tick
     takes_part: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))  # [E], plays this battle
-    missed: int = 0
+    missed: int = 0  # battles of the phase that it has not played from beginning to end, whether it is here or not
     events: deque[ArenaEvent | SeatError] = field(default_factory=deque)
 
-    def pause(self) -> None:
-        """Take no part in the battles that are on."""
+    def pause(self, on: NDArray[np.bool_]) -> None:
+        """Take no further part in the battles that are `on` [E]."""
+        self.missed += int((on & self.takes_part).sum())
         self.takes_part[:] = False
         self.actions = None
 
@@ -115,20 +142,16 @@ class Arena:
 
         Raises SeatError for an impossible phase, StaleRoundError for a round that is over.
         """
-        if not 0 <= phase.battles <= MAX_PHASE_BATTLES or phase.steps < 0:
-            raise SeatError(f"a phase has 0..{MAX_PHASE_BATTLES} battles and 0 or more steps, not {phase}")
-        if phase.battles == 0 and phase.steps == 0:
-            raise SeatError("a phase needs a bound: battles or steps above 0")
+        _check_possible(phase)
         newest = max((p.round for p in self._rounds()), default=phase.round)
         if phase.round < newest:
             raise _stale(newest)
         state = self._seats[seat]
-        state.pause()
+        state.pause(self._on)
         state.events.clear()
         state.silent = False
         if self._play is not None and phase.round == self._play.phase.round:
             state.playing, state.answered, state.proposal = True, True, None
-            state.missed = self._play.begun
             state.events.append(Seated(self._play.phase))
         else:
             state.playing, state.answered, state.proposal = False, False, phase
@@ -141,9 +164,9 @@ class Arena:
     def act(self, seat: int, tick: int, actions: NDArray[np.uint8]) -> None:
         """Seat `seat` answers tick `tick` with `actions` [E]; entries without a battle of its own are ignored.
 
-        An answer to an older tick is too late: the seat's unit was held. The seat then goes on at the next battle.
+        A seat that was held may answer an older tick; it then goes on at the next battle of each slot.
 
-        Raises SeatError if the seat is not playing, the shape is wrong or an action is not available.
+        Raises SeatError if the seat is not playing, or the tick, the shape or an action is not what was expected.
         """
         play, state = self._play, self._seats[seat]
         if not state.playing and state.events:  # its phase ended while it was silent; it is about to be told
@@ -152,8 +175,8 @@ class Arena:
             raise SeatError("no phase is on for this seat: propose one first")
         if actions.shape != (self.battles,):
             raise SeatError(f"{actions.size} actions; expected one uint8 for each of {self.battles} battles")
-        if tick > play.tick:
-            raise SeatError(f"an answer to tick {tick}, but the arena is at tick {play.tick}")
+        if tick > play.tick or (tick < play.tick and not state.silent):
+            raise SeatError(f"an answer to tick {tick}; expected one to tick {play.tick}")
         if tick < play.tick:
             state.silent, state.answered = False, True
             return
@@ -174,7 +197,7 @@ class Arena:
     def leave(self, seat: int) -> None:
         """Seat `seat` is gone. The others wait for it as for any seat that does not answer."""
         state = self._seats[seat]
-        state.pause()
+        state.pause(self._on)
         state.playing, state.answered, state.proposal = False, False, None
         state.events.clear()
         self._abandon_if_deserted()
@@ -183,7 +206,10 @@ class Arena:
                 other.silent = False
 
     def next_event(self, seat: int) -> ArenaEvent | None:
-        """Take the oldest event that seat `seat` has not been handed. Raises StaleRoundError if it waits in vain."""
+        """Take the oldest event that seat `seat` has not been handed.
+
+        Raises StaleRoundError or GivenUpError if the seat waits in vain.
+        """
         events = self._seats[seat].events
         if not events:
             return None
@@ -199,12 +225,7 @@ class Arena:
         """The seats that others are waiting for; empty while nobody waits."""
         if not any(s.answered or s.proposal for s in self._seats):
             return []
-        playing = self._play is not None
-        return [
-            i
-            for i, s in enumerate(self._seats)
-            if not s.silent and not (s.answered if playing else s.proposal is not None)
-        ]
+        return [i for i, s in enumerate(self._seats) if not (s.silent or s.answered or s.proposal)]
 
     @property
     def ready(self) -> bool:
@@ -218,8 +239,7 @@ class Arena:
         for seat in held:
             state = self._seats[seat]
             state.silent = True
-            state.missed += int((self._on & state.takes_part).sum())
-            state.pause()
+            state.pause(self._on)
         self._abandon_if_deserted()
         return held
 
@@ -253,7 +273,9 @@ class Arena:
         for seat in self._seats:
             if seat.playing:
                 seat.playing, seat.answered = False, False
-                seat.events.append(SeatError("the phase was given up: every seat in it was silent for too long"))
+                seat.events.append(
+                    GivenUpError("the phase was given up: all its seats have left or were silent for too long")
+                )
 
     def _begin(self) -> None:
         phase = max((s.proposal for s in self._seats if s.proposal), key=lambda p: (p.round, p.standing))
@@ -262,8 +284,8 @@ class Arena:
         self._on[:] = False
         for seat in self._seats:
             seat.playing = seat.proposal is not None
+            seat.pause(self._on)
             seat.proposal, seat.answered, seat.missed = None, False, 0
-            seat.pause()
             if seat.playing:
                 seat.events.append(Seated(phase))
         nothing = np.zeros(self.battles, np.bool_)
@@ -325,8 +347,9 @@ class Arena:
         free = ~self._on
         if play.phase.steps and play.steps >= play.phase.steps:
             free[:] = False
-        elif play.phase.battles:
-            free[np.flatnonzero(free)[play.phase.battles - play.begun :]] = False
+        else:
+            bound = play.phase.battles or MAX_PHASE_BATTLES
+            free[np.flatnonzero(free)[bound - play.begun :]] = False
         return free
 
     def _tick_of(

@@ -15,7 +15,7 @@ import grpc
 
 from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc, wire
-from envproxy.arena import Arena, SeatError, StaleRoundError, TakenSeatError
+from envproxy.arena import Arena, GivenUpError, SeatError, StaleRoundError, TakenSeatError
 from envproxy.protocol import ArenaEvent, Seated
 from envproxy.tokens import same_token
 
@@ -156,6 +156,8 @@ class BattleService(battle_pb2_grpc.BattleServiceServicer):
                 yield from self._converse(hosted, join, request_iterator, context)
         except StaleRoundError as error:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+        except GivenUpError as error:
+            context.abort(grpc.StatusCode.ABORTED, str(error))  # the seat did nothing wrong and may come again
         except wire.MalformedError as error:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"seat {join.seat}: {error}")
         except TakenSeatError as error:
@@ -256,7 +258,8 @@ def serve(arenas: Sequence[HostedArena], address: str) -> tuple[grpc.Server, int
             ("grpc.keepalive_permit_without_calls", 1),
         ],
     )
-    battle_pb2_grpc.add_BattleServiceServicer_to_server(BattleService({arena.name: arena for arena in arenas}), server)
+    service = BattleService({arena.name: arena for arena in arenas})
+    battle_pb2_grpc.add_BattleServiceServicer_to_server(service, server)  # type: ignore[no-untyped-call]
     try:
         port = server.add_insecure_port(address)
     except RuntimeError as error:

@@ -17,16 +17,23 @@ def token_path(directory: Path, arena: str, seat: int) -> Path:
 
 
 def read_token(path: Path) -> str:
-    """Return the token in a file. Raises OSError if it cannot be read."""
-    return path.read_text(encoding="ascii").strip()
+    """Return the token in a file. Raises OSError if it cannot be read or there is none in it."""
+    token = path.read_text(encoding="ascii", errors="replace").strip()
+    if not token.isascii() or not token:  # whoever wrote it was stopped; an empty token must never open a seat
+        raise OSError(f"{path} holds no token; delete it, and the env proxy makes another when it starts")
+    return token
 
 
 def keep_tokens(directory: Path, arena: str, seats: int) -> list[str]:
-    """Return the tokens of an arena's seats; those that do not exist yet are made (mode 0600)."""
+    """Return the tokens of an arena's seats; those that do not exist yet are made (mode 0600, folders 0700).
+
+    Raises OSError if they cannot be kept, or a file is there without a token in it.
+    """
+    for folder in (directory, directory / arena):  # of parents, mkdir would set no mode
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     tokens = []
     for seat in range(seats):
         path = token_path(directory, arena, seat)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
