@@ -20,11 +20,10 @@ NEVER_RESET: Final = 0
 ON: Final = 1
 OVER: Final = 2
 
-# A unit's order. The enemy's units attack-move all the time; allies do what their seat's last action said.
+# An ally's order, given by its seat's last action. The enemy's units have one order for ever: attack-move.
 STOP: Final = 0
 MOVE: Final = 1
 ATTACK: Final = 2
-ATTACK_MOVE: Final = 3
 
 NOBODY: Final = -1  # no target, no attacker
 NO_ACTION: Final = -1  # a seat that has not acted since the reset
@@ -38,8 +37,8 @@ UNIT: Final = np.dtype(
         ("shield", np.float64),
         ("kind", np.int64),  # index into the map's kinds
         ("last_action", np.int64),  # of an ally's seat
-        ("order", np.int64),
-        ("goal_x", np.float64),  # the point of MOVE and ATTACK_MOVE
+        ("order", np.int64),  # of an ally
+        ("goal_x", np.float64),  # where it goes: an ally's MOVE, the enemy's attack-move
         ("goal_y", np.float64),
         ("target", np.int64),  # the unit to attack, or NOBODY
         ("moved", np.bool_),  # walked in this loop

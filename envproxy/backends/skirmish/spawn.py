@@ -8,7 +8,6 @@ from typing import Final
 from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.maps import MapFacts
 from envproxy.backends.skirmish.records import (
-    ATTACK_MOVE,
     NO_ACTION,
     NOBODY,
     ON,
@@ -19,9 +18,9 @@ from envproxy.backends.skirmish.records import (
 )
 from envproxy.backends.skirmish.rng import uniform
 
-# The formation is not specified, only that units are placed around the point without overlap. A sunflower's
-# seeds do that for any number: seed k lies at radius DENSITY * spacing * sqrt(k + 1/2), turned by the golden
-# angle each time; no two are then closer than about 1.55 * DENSITY * spacing.
+# The formation is not specified, only that units are placed around the point without overlap. A sunflower's seeds do
+# that for any number: seed k lies at radius DENSITY * spacing * sqrt(k + 1/2), turned by the golden angle each time;
+# no two are then closer than 1.54 * DENSITY * spacing. Each army is turned at random, and each unit put a little off.
 _GOLDEN_ANGLE: Final = math.pi * (3.0 - math.sqrt(5.0))
 _DENSITY: Final = 0.7
 _JITTER: Final = 0.05  # of the spacing, along each axis
@@ -50,7 +49,7 @@ def _make_whole(unit: Unit, facts: MapFacts, u: int) -> None:
     unit.shield = kind.shield
     unit.hp_before = kind.health + kind.shield
     unit.last_action = NO_ACTION
-    unit.order = STOP if u < facts.n_agents else ATTACK_MOVE
+    unit.order = STOP
     unit.target = NOBODY
     unit.attacker = NOBODY
     unit.victim = NOBODY
