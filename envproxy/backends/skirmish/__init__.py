@@ -5,7 +5,7 @@ from __future__ import annotations
 from envproxy.backends.skirmish.battles import Skirmish
 from envproxy.backends.skirmish.maps import map_names
 
-__all__ = ["create", "map_names"]
+__all__ = ["Skirmish", "create", "map_names"]
 
 
 def create(map_name: str, battles: int) -> Skirmish:

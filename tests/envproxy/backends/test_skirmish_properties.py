@@ -4,17 +4,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from envproxy.backends.skirmish import create, map_names
+from envproxy.backend import Observation
+from envproxy.backends.skirmish import Skirmish, create, map_names
 
 SEPARATION = {"2s3z": (0.625, 0.625, 0.375, 0.375, 0.375) * 2}
 
 
-def legal(available, rng):
+def legal(available: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.uint8]:
     return (rng.random(available.shape) * available).argmax(-1).astype(np.uint8)
 
 
-def focus(battles, seen):
+def focus(battles: Skirmish, seen: Observation) -> NDArray[np.uint8]:
     """Attack the weakest enemy that may be attacked, else walk east or stop: wins often enough to test wins."""
     n_agents = battles.spec.n_agents
     enemies = battles.units[:, n_agents:]
@@ -27,7 +29,7 @@ def focus(battles, seen):
 @pytest.mark.parametrize("map_name", map_names())
 @given(seed=st.integers(0, 2**64 - 1), aggressive=st.booleans())
 @settings(max_examples=15, deadline=None, derandomize=True)
-def test_a_battle_keeps_its_laws(map_name, seed, aggressive):
+def test_a_battle_keeps_its_laws(map_name: str, seed: int, aggressive: bool) -> None:
     battles = create(map_name, 4)
     battles.reset(np.ones(4, bool), np.uint64(seed) + np.arange(4, dtype=np.uint64))
     rng = np.random.default_rng(seed)
@@ -65,7 +67,7 @@ def test_a_battle_keeps_its_laws(map_name, seed, aggressive):
             np.testing.assert_allclose(paid, (lost + 200 * ever_won) / divisor, rtol=1e-5, atol=1e-5)
 
 
-def test_scripted_focus_wins_and_its_return_is_twenty():
+def test_scripted_focus_wins_and_its_return_is_twenty() -> None:
     battles = create("3m", 64)
     battles.reset(np.ones(64, bool), np.arange(64, dtype=np.uint64))
     paid, won = np.zeros(64), np.zeros(64, bool)
@@ -78,7 +80,7 @@ def test_scripted_focus_wins_and_its_return_is_twenty():
     assert (paid[~won] < 20).all()
 
 
-def test_spawns_are_crowds_around_their_points_and_differ_with_the_seed():
+def test_spawns_are_crowds_around_their_points_and_differ_with_the_seed() -> None:
     for map_name in map_names():
         battles = create(map_name, 20)
         battles.reset(np.ones(20, bool), np.arange(20, dtype=np.uint64))

@@ -4,12 +4,16 @@ Actions: 0 no-op, 1 stop, 2 north, 3 south, 4 east, 5 west, 6+k attack enemy k. 
 8 <= y < 24 over the whole width of 32.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
 from envproxy.backend import MapSpec
 from envproxy.backends.skirmish import create, map_names
 
+SceneMaker = Callable[..., Any]  # see conftest.py
 FAR = [(30.0, 10.0), (30.0, 12.0), (30.0, 14.0)]
 
 
@@ -23,15 +27,15 @@ FAR = [(30.0, 10.0), (30.0, 12.0), (30.0, 14.0)]
     ],
     ids=lambda spec: spec.name,
 )
-def test_sizes_are_smacs(spec):
+def test_sizes_are_smacs(spec: MapSpec) -> None:
     assert create(spec.name, 1).spec == spec
 
 
-def test_all_maps_of_the_first_version_are_there():
+def test_all_maps_of_the_first_version_are_there() -> None:
     assert set(map_names()) >= {"3m", "8m", "2s3z", "10m_vs_11m"}
 
 
-def test_seats_go_by_type_then_x_then_y():
+def test_seats_go_by_type_then_x_then_y() -> None:
     battles = create("2s3z", 50)
     battles.reset(np.ones(50, bool), np.arange(50, dtype=np.uint64))
     units = battles.units[:, :5]
@@ -43,19 +47,19 @@ def test_seats_go_by_type_then_x_then_y():
 # --- actions (section 3) ---
 
 
-def test_attack_range_is_six_between_centres_whatever_the_weapon(scene):
+def test_attack_range_is_six_between_centres_whatever_the_weapon(scene: SceneMaker) -> None:
     marines = scene("3m", [(10.0, 16.0)], [(16.0, 16.0), (16.001, 16.0), (10.0, 10.0)])
     assert marines.available(0) == [1, 2, 3, 4, 5, 6, 8]
     zealot = scene("2s3z", [None, None, (10.0, 16.0)], [(16.0, 16.0)])
     assert 6 in zealot.available(2)
 
 
-def test_a_dead_enemy_is_no_target(scene):
+def test_a_dead_enemy_is_no_target(scene: SceneMaker) -> None:
     three = scene("3m", [(10.0, 16.0)], [None, (12.0, 16.0)])
     assert three.available(0) == [1, 2, 3, 4, 5, 7]
 
 
-def test_the_dead_have_no_op_and_nothing_else_and_the_living_have_not(scene):
+def test_the_dead_have_no_op_and_nothing_else_and_the_living_have_not(scene: SceneMaker) -> None:
     three = scene("3m", [(10.0, 16.0), None], FAR)
     assert three.available(0) == [1, 2, 3, 4, 5]
     assert three.available(1) == [0]
@@ -73,7 +77,7 @@ def test_the_dead_have_no_op_and_nothing_else_and_the_living_have_not(scene):
         ((0.5, 16.0), [2, 3, 4, 5]),  # int(-0.5) is 0
     ],
 )
-def test_a_move_asks_for_the_one_cell_ahead(scene, point, moves):
+def test_a_move_asks_for_the_one_cell_ahead(scene: SceneMaker, point: tuple[float, float], moves: list[int]) -> None:
     available = scene("3m", [point], FAR).available(0)
     assert [action for action in available if 2 <= action <= 5] == moves
 
@@ -81,7 +85,7 @@ def test_a_move_asks_for_the_one_cell_ahead(scene, point, moves):
 # --- observation (section 7) ---
 
 
-def test_observation_of_a_marine(scene):
+def test_observation_of_a_marine(scene: SceneMaker) -> None:
     three = scene("3m", [(10.0, 16.0), (13.0, 12.0), None], [(16.0, 16.0), (17.0, 20.0), (19.0, 16.0)])
     three.units["health"][[1, 3]] = 9.0, 27.0
     expected = [1, 1, 1, 1]
@@ -96,13 +100,13 @@ def test_observation_of_a_marine(scene):
     assert not obs[2].any()
 
 
-def test_other_allies_come_in_the_order_of_their_seats(scene):
+def test_other_allies_come_in_the_order_of_their_seats(scene: SceneMaker) -> None:
     three = scene("3m", [(10.0, 16.0), (11.0, 16.0), (13.0, 16.0)], FAR)
     allies = three.battle.observe().obs[0, 1, 19:29].reshape(2, 5)
     np.testing.assert_allclose(allies[:, 2], [-1 / 9, 2 / 9], atol=1e-6)
 
 
-def test_enemy_type_bits_of_zealots_and_stalkers_are_reversed(scene):
+def test_enemy_type_bits_of_zealots_and_stalkers_are_reversed(scene: SceneMaker) -> None:
     mixed = scene("2s3z", [(10.0, 16.0), None, (11.0, 16.0)], [(12.0, 16.0), None, (13.0, 16.0)])
     mixed.units["shield"][[0, 2, 5, 7]] = 40, 25, 20, 10
     stalker = mixed.battle.observe().obs[0, 0]
@@ -118,7 +122,7 @@ def test_enemy_type_bits_of_zealots_and_stalkers_are_reversed(scene):
 # --- state (section 8) ---
 
 
-def test_state_of_marines(scene):
+def test_state_of_marines(scene: SceneMaker) -> None:
     three = scene("3m", [(10.0, 16.0), None, (16.0, 24.0 - 1)], [(24.0, 12.0), None, (28.0, 20.0)])
     three.units["health"][5] = 15
     three.units["cooldown"][0] = 12
@@ -128,7 +132,7 @@ def test_state_of_marines(scene):
     np.testing.assert_allclose(three.battle.observe().state[0], expected, atol=1e-6)
 
 
-def test_state_keeps_the_last_actions_and_the_no_op_of_the_dead(scene):
+def test_state_keeps_the_last_actions_and_the_no_op_of_the_dead(scene: SceneMaker) -> None:
     three = scene("3m", [(10.0, 16.0), None, (12.0, 16.0)], FAR)
     three.step(2, 0, 1)
     np.testing.assert_array_equal(three.battle.observe().state[0, 21:].reshape(3, 9).argmax(1), [2, 0, 1])
@@ -137,7 +141,7 @@ def test_state_keeps_the_last_actions_and_the_no_op_of_the_dead(scene):
     assert not three.battle.observe().state[0, 21:].any()
 
 
-def test_state_of_protoss_has_shields_and_types(scene):
+def test_state_of_protoss_has_shields_and_types(scene: SceneMaker) -> None:
     mixed = scene("2s3z", [(10.0, 16.0), None, (16.0, 12.0)], [(24.0, 16.0), None, (28.0, 16.0)])
     mixed.units["shield"][[0, 2, 5, 7]] = 40, 25, 20, 10
     mixed.units["cooldown"][[0, 2]] = 7, 11
@@ -152,7 +156,7 @@ def test_state_of_protoss_has_shields_and_types(scene):
 
 
 @pytest.mark.parametrize(("map_name", "divisor"), [("3m", 18.25), ("8m", 32), ("2s3z", 51), ("10m_vs_11m", 40.25)])
-def test_a_win_pays_the_bonus_over_the_divisor(scene, map_name, divisor):
+def test_a_win_pays_the_bonus_over_the_divisor(scene: SceneMaker, map_name: str, divisor: float) -> None:
     last = scene(map_name, [(10.0, 16.0)], [(13.0, 16.0)])
     last.units["health"][last.battle.spec.n_agents] = 1.0
     last.units["shield"][last.battle.spec.n_agents] = 0.0
@@ -163,7 +167,7 @@ def test_a_win_pays_the_bonus_over_the_divisor(scene, map_name, divisor):
     np.testing.assert_allclose(result.reward[0], (1 + 10 + 200) / divisor, rtol=1e-6)
 
 
-def test_damage_and_kills_pay_and_overkill_does_not(scene):
+def test_damage_and_kills_pay_and_overkill_does_not(scene: SceneMaker) -> None:
     three = scene("3m", [(10.0, 16.0), (10.0, 17.0)], [(14.0, 16.0), (14.0, 17.0), (14.0, 18.0)])
     three.enemies["cooldown"] = 99
     three.enemies["health"][1] = 2.0
@@ -171,7 +175,7 @@ def test_damage_and_kills_pay_and_overkill_does_not(scene):
     np.testing.assert_allclose(result.reward[0], (6 + 2 + 10) / 18.25, rtol=1e-6)
 
 
-def test_losses_cost_nothing(scene):
+def test_losses_cost_nothing(scene: SceneMaker) -> None:
     three = scene("3m", [(10.0, 16.0), (10.0, 17.0)], [(14.0, 16.0)])
     three.allies["health"][0] = 1.0
     result = three.step(1, 1)
@@ -179,7 +183,7 @@ def test_losses_cost_nothing(scene):
     assert result.reward[0] == 0
 
 
-def test_a_recovering_enemy_shield_pays_too(scene):
+def test_a_recovering_enemy_shield_pays_too(scene: SceneMaker) -> None:
     mixed = scene("2s3z", [(5.0, 10.0)], [(25.0, 16.0)])
     mixed.enemies["shield"][0] = 40.0
     mixed.enemies["calm"] = 1000
@@ -191,14 +195,14 @@ def test_a_recovering_enemy_shield_pays_too(scene):
 # --- end of a battle (section 6) ---
 
 
-def test_a_lost_battle_is_terminated_and_not_won(scene):
+def test_a_lost_battle_is_terminated_and_not_won(scene: SceneMaker) -> None:
     three = scene("3m", [(10.0, 16.0)], [(14.0, 16.0)])
     three.allies["health"][0] = 1.0
     result = three.step(1)
     assert (result.terminated[0], result.truncated[0], result.won[0]) == (True, False, False)
 
 
-def test_both_sides_dead_is_a_draw_without_bonus(scene):
+def test_both_sides_dead_is_a_draw_without_bonus(scene: SceneMaker) -> None:
     duel = scene("3m", [(10.0, 16.0)], [(14.0, 16.0)])
     duel.units["health"][[0, 3]] = 6.0  # each shoots in the same loop
     result = duel.step(6)
@@ -206,7 +210,7 @@ def test_both_sides_dead_is_a_draw_without_bonus(scene):
     np.testing.assert_allclose(result.reward[0], 16 / 18.25, rtol=1e-6)
 
 
-def test_the_step_limit_truncates_and_does_not_terminate(scene):
+def test_the_step_limit_truncates_and_does_not_terminate(scene: SceneMaker) -> None:
     apart = scene("3m", [(3.0, 10.0)], FAR)
     for _ in range(59):
         result = apart.step(1)
@@ -216,7 +220,7 @@ def test_the_step_limit_truncates_and_does_not_terminate(scene):
     assert (result.terminated[0], result.truncated[0], result.won[0]) == (False, True, False)
 
 
-def test_a_win_in_the_last_step_is_a_win(scene):
+def test_a_win_in_the_last_step_is_a_win(scene: SceneMaker) -> None:
     last = scene("3m", [(10.0, 16.0)], [(14.0, 16.0)])
     last.battle.progress["steps"] = 59
     last.enemies["health"][0] = 1.0
