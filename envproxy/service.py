@@ -16,11 +16,12 @@ import grpc
 from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc, wire
 from envproxy.arena import Arena, GivenUpError, SeatError, StaleRoundError, TakenSeatError
-from envproxy.protocol import ArenaEvent, Seated
+from envproxy.protocol import ArenaEvent, Phase, Seated
 from envproxy.tokens import same_token
 
 log = logging.getLogger("envproxy")
 
+JOIN_TIMEOUT = 10.0  # seconds from the opening of a stream to its Join
 MAX_SEAT_MESSAGE = 64 * 1024  # bytes; a seat sends a join, a proposal or one byte a battle
 
 
@@ -81,6 +82,11 @@ class HostedArena:
                 self._changed.notify_all()
             log.info("arena %s: seat %d left", self.name, seat)
 
+    def propose(self, seat: int, phase: Phase) -> None:
+        """Pass a seat's proposal to the arena. Raises SeatError."""
+        self.tell(lambda arena: arena.propose(seat, phase))
+        self.wake()  # those who still wait for an older round have been told that it is over
+
     def tell(self, speak: Callable[[Arena], None]) -> None:
         """Pass a seat's word to the arena. Raises SeatError."""
         with self._changed:
@@ -118,7 +124,7 @@ class HostedArena:
         return None
 
     def wake(self) -> None:
-        """Let every waiting thread look again whether its client is still there."""
+        """Let every waiting thread look again: for what it is told, and whether its client is still there."""
         with self._changed:
             self._changed.notify_all()
 
@@ -145,7 +151,7 @@ class BattleService(battle_pb2_grpc.BattleServiceServicer):
     def Play(  # noqa: N802
         self, request_iterator: Iterator[pb.SeatMessage], context: grpc.ServicerContext
     ) -> Iterator[pb.ArenaMessage]:
-        first = next(request_iterator, None)
+        first = _first(request_iterator, context)
         if first is None or first.WhichOneof("message") != "join":
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a stream begins with Join{arena, seat, token, ...}")
         join = first.join
@@ -174,7 +180,7 @@ class BattleService(battle_pb2_grpc.BattleServiceServicer):
     ) -> Iterator[pb.ArenaMessage]:
         seat = join.seat
         phase = wire.phase_from(join.phase)
-        hosted.tell(lambda arena: arena.propose(seat, phase))
+        hosted.propose(seat, phase)
         while True:
             event = hosted.next_event(seat, context.is_active)
             if event is None:
@@ -223,14 +229,24 @@ class BattleService(battle_pb2_grpc.BattleServiceServicer):
         return hosted
 
 
+def _first(messages: Iterator[pb.SeatMessage], context: grpc.ServicerContext) -> pb.SeatMessage | None:
+    """Return the first message, None if there is none. Whoever says nothing is cut off: it holds a thread, no seat."""
+    timer = threading.Timer(JOIN_TIMEOUT, context.cancel)
+    timer.daemon = True
+    timer.start()
+    try:
+        return next(messages, None)
+    finally:
+        timer.cancel()
+
+
 def _pass_on(hosted: HostedArena, seat: int, message: pb.SeatMessage) -> None:
     match message.WhichOneof("message"):
         case "act":
             actions = wire.actions_from(message.act, hosted.battles)
             hosted.tell(lambda arena: arena.act(seat, message.act.tick, actions))
         case "propose":
-            phase = wire.phase_from(message.propose.phase)
-            hosted.tell(lambda arena: arena.propose(seat, phase))
+            hosted.propose(seat, wire.phase_from(message.propose.phase))
         case other:
             raise wire.MalformedError(f"{other or 'an empty message'}; expected act or propose")
 
