@@ -60,8 +60,8 @@ class Agent:
         self._actor = Actor(self.learner.network, spec, battles)
         self._recorder = Recorder(spec, battles)
         kept = directory.load()
-        if kept is not None and kept[1]["run"] != run_id:
-            directory.forget()
+        if kept is None or kept[1].get("run") != run_id:
+            directory.forget()  # nobody vouches for what else is there, a buffer of other sizes for one
             kept = None
         try:
             self.buffer = BattleBuffer(directory.buffer, settings.buffer_size, spec)
@@ -69,7 +69,11 @@ class Agent:
             if kept is not None:
                 self._restore(*kept)
         except (ValueError, OSError) as error:
-            raise DeviceError(f"cannot go on with {directory.path}: {error}") from None
+            raise DeviceError(
+                f"cannot go on with {directory.path}: {error}; remove the folder to begin afresh"
+            ) from None
+        except (KeyError, TypeError) as error:
+            raise DeviceError(f"{directory.path} is damaged ({error!r}); remove the folder to begin afresh") from None
 
     # --- the server's part ------------------------------------------------------------------------------------
 
@@ -100,6 +104,10 @@ class Agent:
         )
 
     # --- the battle's part ------------------------------------------------------------------------------------
+
+    def forget_battles(self) -> None:
+        """A phase begins: battles that a phase before it left unfinished will not go on, whatever their ids."""
+        self._recorder.forget()
 
     def collect(self, tick: Tick) -> NDArray[np.bool_]:
         """Store the battles that ended on this tick; return where one began (bool [E])."""

@@ -104,6 +104,7 @@ def _play_phase(
         report.waiting += now - asked
         if isinstance(event, Seated):
             phase, answer = event.phase, None
+            agent.forget_battles()
         elif isinstance(event, PhaseEnd):
             _close_phase(steps_before, phase, event, report)
             return

@@ -22,6 +22,10 @@ class Recorder:
         self._ids = np.zeros(battles, np.uint64)
         self._step = np.zeros(battles, np.int64)
 
+    def forget(self) -> None:
+        """Forget the battles in the making: what comes next begins them anew, even under the same ids."""
+        self._ids = np.zeros_like(self._ids)
+
     def see(self, tick: Tick) -> tuple[NDArray[np.bool_], list[Battle]]:
         """Take in a tick; return where a battle began (bool [E]), and the battles that ended, in slot order.
 

@@ -45,17 +45,22 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         self._token_file = token_file
         self._seat = Seat(seat, pps_home())
         self._session: SeatSession | None = None
+        self._newest = 0  # questions come in while another one is being answered
+        self._order = threading.Lock()  # of their numbers, and of stopping and allowing
         self._turn = threading.Lock()
 
     def Handle(self, request: pb.Request, context: grpc.ServicerContext) -> pb.Answer:  # noqa: N802
-        if self._session is not None and self._turn.locked():
+        session = self._session
+        if session is not None and self._turn.locked():
             log.warning("a new question ends the round that is on")
-            self._session.stop()
+            session.stop()
         with self._turn, self._at_work():
             try:
                 return reply_to(self._answer(request_from(request)))
             except (SeatRefusedError, SeatSessionError, DeviceError) as error:
                 log.error("%s", error)
+                if isinstance(error, SeatSessionError):
+                    self._disconnect()
                 context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
             except KeyError as error:
                 context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"the server's message lacks {error}")
@@ -84,6 +89,20 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
             self._session = SeatSession(self._envproxy, arena, self._seat_number, token)
         return self._session
 
+    def _disconnect(self) -> None:
+        """Let the next question begin with a new connection and the token that is in the file then."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def stop(self) -> None:
+        """End the round that is on and return when no question is being answered any more."""
+        while self.busy:
+            session = self._session
+            if session is not None:
+                session.stop()
+            time.sleep(0.05)
+
     @contextmanager
     def _at_work(self) -> Iterator[None]:
         self.busy = True
@@ -108,6 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not _lock(directory):
         log.error("another agent process writes in %s", directory.path)
         return 1
+    watched = _process(options.watch)
     service = AgentService(options.seat, options.envproxy, options.token)
     directory.socket.unlink(missing_ok=True)
     server = grpc.server(
@@ -121,15 +141,15 @@ def main(arguments: list[str] | None = None) -> int:
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    watched = _process(options.watch)
     while not ended.wait(0.5):
-        if watched is not None and not watched.is_running():
+        if watched is not None and not _alive(watched):
             log.info("the SuperNode (pid %d) is gone", options.watch)
             break
         if not service.busy and time.monotonic() - service.asked_at > IDLE_LIMIT:
             log.info("nobody has asked anything for %.0f s", IDLE_LIMIT)
             break
     server.stop(grace=None)
+    service.stop()  # or the round that is on would be played to its end
     return 0
 
 
@@ -140,6 +160,13 @@ def _lock(directory: DeviceDirectory) -> bool:
             return True
         time.sleep(0.1)
     return False
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _process(pid: int | None) -> psutil.Process | None:

@@ -42,7 +42,7 @@ class SeatSessionError(Exception):
 
 
 class SeatSession:
-    """One seat of one arena. `play` may be called round after round; `stop` ends the one that is on."""
+    """One seat of one arena. `play` may be called round after round; `stop` ends the one that is on, until `allow`."""
 
     def __init__(self, address: str, arena: str, seat: int, token: str) -> None:
         self._address = address
@@ -71,9 +71,8 @@ class SeatSession:
     def play(self, round_: Round) -> RoundReport:
         """Play a round to its end, also across restarts of the env proxy.
 
-        Raises SeatSessionError if the proxy refuses this seat, stays away, or `stop` was called.
+        Raises SeatSessionError if the proxy refuses this seat, stays away, or `stop` was called and not `allow`.
         """
-        self._stopped.clear()
         sizes = self._description or self.describe()
         answer = self._noted(advance(round_, None))
         self._lost_since = None
@@ -95,10 +94,14 @@ class SeatSession:
         return answer
 
     def stop(self) -> None:
-        """End the round that is on, from another thread."""
+        """End the round that is on, from another thread, and let none begin."""
         self._stopped.set()
         if self._stream is not None:
             self._stream.cancel()
+
+    def allow(self) -> None:
+        """Let rounds begin again after `stop`."""
+        self._stopped.clear()
 
     def close(self) -> None:
         """Close the connection."""

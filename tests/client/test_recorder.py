@@ -82,3 +82,16 @@ def test_a_battle_that_vanishes_is_forgotten() -> None:
     _, (battle,) = recorder.see(tick(4, [10], [0.6], [1.0], [Ended.TERMINATED]))
     assert began.tolist() == [True]
     np.testing.assert_allclose(battle.observations[:, 0], [0.5, 0.6])
+
+
+def test_a_forgotten_battle_begins_anew_under_the_same_id() -> None:
+    """A round that is played again has the same ids as the one that was cut off."""
+    recorder = Recorder(SPEC, 1)
+    recorder.see(tick(1, [9], [0.1], [0.0], [0]))
+    recorder.acted(acts(1))
+    recorder.forget()
+    began, _ = recorder.see(tick(1, [9], [0.5], [0.0], [0]))
+    recorder.acted(acts(0))
+    _, (battle,) = recorder.see(tick(2, [9], [0.6], [1.0], [Ended.TERMINATED]))
+    assert began.tolist() == [True]
+    assert (battle.actions.tolist(), battle.length) == ([0], 1)

@@ -504,6 +504,9 @@ def test_a_round_can_be_stopped_and_the_session_plays_the_next(proxies):
         go_on.set()
         with pytest.raises(SeatSessionError, match="stopped: the server has ordered another round"):
             playing.result(30)
+    with pytest.raises(SeatSessionError, match="stopped"):
+        own.play(legal_round(2))
+    own.allow()
     assert own.play(legal_round(2)).standing.battles == 2
     own.close()
 
