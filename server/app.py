@@ -65,8 +65,7 @@ def train(grid: Grid, config: Mapping[str, Value], given: Mapping[str, Value]) -
 
 
 def _keep(directory: RunDirectory, board: Board, result: RoundResult) -> None:
-    directory.save_checkpoint(result.checkpoint)
-    for row in result.rows:
+    for row in result.rows:  # before the checkpoint: a resumed run drops rows without one, it cannot make them up
         directory.append(row)
         board.add(row)
         if row["kind"] == "evaluation":
@@ -80,6 +79,7 @@ def _keep(directory: RunDirectory, board: Board, result: RoundResult) -> None:
                 *(row["round"], row["steps"], row["battles"], row["win-rate"] or 0.0, row["return"] or 0.0),
                 row["seconds"]["round"],
             )
+    directory.save_checkpoint(result.checkpoint)
 
 
 def _draw(directory: RunDirectory) -> None:

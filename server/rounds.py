@@ -54,6 +54,7 @@ class Rounds:
         self._strategy = strategy
         self._config = run_config
         self._seats = Seats(grid, run_config)
+        self._asked: dict[int, int] = {}  # seat -> the node that was last asked to play this round
 
     def play(self, start: Checkpoint | None) -> Iterator[RoundResult]:
         """Play on from `start` (None: from the beginning), yielding each round as it ends.
@@ -74,7 +75,7 @@ class Rounds:
             if result is None:
                 fruitless += 1
                 if fruitless == _FRUITLESS_LIMIT:
-                    raise RoundsError(f"{fruitless} times no device brought round {round_ + 1} to its end")
+                    raise RoundsError(self._fruitless(round_ + 1))
                 continue
             fruitless = 0
             round_, steps = result.checkpoint.round, result.checkpoint.steps
@@ -100,7 +101,8 @@ class Rounds:
         self._seats.look()
         if not self._seats.holders:
             self._seats.wait_for_all(self._settings.round_timeout)
-        self._strategy.place(self._seats.nodes)
+        self._asked = dict(self._seats.nodes)
+        self._strategy.place(self._asked)
         orders = ConfigRecord(
             {**self._config, "steps-before": steps, "round-battles": round_battles(self._settings, round_)}
         )
@@ -108,7 +110,8 @@ class Rounds:
         messages = self._strategy.configure_train(round_, initial, orders, self._grid)
         replies = list(self._exchange(messages))
         exchanged = time.monotonic()
-        self._strategy.place(self._seats.nodes)
+        # Who was asked last, not who is there now: a node may be gone that has answered, or whose seat is missing.
+        self._strategy.place(self._asked)
         _, shared = self._strategy.aggregate_train(round_, replies)
         reports = self._usable(replies)
         if not reports:
@@ -157,8 +160,14 @@ class Rounds:
                 ttl=message.metadata.ttl,
             )
             del pending[message_id]
+            self._asked[seat] = holder.node
             pending[next(iter(self._grid.push_messages([again])))] = again
             log.info("seat %d is back: round %s goes to it again", seat, message.metadata.group_id)
+
+    def _fruitless(self, round_: int) -> str:
+        said = [f"seat {seat}: {reason}" for seat, reason in self._strategy.rejected.items()]
+        silent = [f"seat {seat}: no reply" for seat in self._strategy.missing]
+        return "; ".join([f"{_FRUITLESS_LIMIT} times no device brought round {round_} to its end", *said, *silent])
 
     def _usable(self, replies: list[Message]) -> dict[int, dict[str, Any]]:
         """Seat -> metrics of the replies that the strategy did not reject."""
@@ -166,10 +175,11 @@ class Rounds:
         for reply in replies:
             if reply.has_error():
                 continue
-            metrics = reply.content.metric_records.get("metrics")
-            if metrics is not None and metrics.get("seat") not in (None, *self._strategy.rejected):
-                report: dict[str, Any] = dict(metrics)
-                reports[report["seat"]] = report
+            metrics: dict[str, Any] = dict(reply.content.metric_records.get("metrics", {}))
+            seat: Any = metrics.get("seat")
+            if seat in self._strategy.rejected or self._asked.get(seat) != reply.metadata.src_node_id:
+                continue
+            reports.setdefault(seat, metrics)
         return dict(sorted(reports.items()))
 
     def _round_row(

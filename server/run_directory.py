@@ -8,7 +8,7 @@ runs/<name>/
     report.html            what the run was and what came of it
     checkpoints/round-000123/
         seat-<i>.safetensors   every agent's weights, as it begins the next round
-        checkpoint.json        round, steps and evaluations so far
+        checkpoint.json        round, steps, seats
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import platform
 import secrets
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -38,6 +39,10 @@ _MAY_CHANGE = {"total-steps", "resume", "run", "runs", "seat-timeout", "round-ti
 
 class RunDirectoryError(Exception):
     """The run directory cannot be used; the message says why and what to do."""
+
+
+class NotKeptError(RunDirectoryError):
+    """What a run brought forth cannot be written (the disk is full, say); what was kept before is whole."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +71,7 @@ class RunDirectory:
         settings = settings.model_copy(update={"run": name})
         directory = cls(Path(settings.runs).expanduser().absolute() / name, secrets.token_hex(8), settings)
         if (directory.path / "run.json").exists():
-            raise RunDirectoryError(
-                f"{directory.path} holds a run: choose another name (run), or continue it with --resume {name}"
-            )
+            raise already_there(directory.path)
         try:
             (directory.path / "checkpoints").mkdir(parents=True, exist_ok=True)
             directory._write_json("run.json", directory._document())
@@ -80,23 +83,23 @@ class RunDirectory:
     def resume(cls, settings: Settings, given: Mapping[str, Value]) -> RunDirectory:
         """Open the directory of a run that is to go on, with the settings it began with and those `given` now.
 
-        Raises RunDirectoryError if there is no such run, SettingsError if a given setting must not change.
+        Raises RunDirectoryError if there is no such run or it cannot be written, SettingsError if a given setting
+        must not change.
         """
         path = Path(settings.runs).expanduser().absolute() / settings.run
         document = read_run(path)
         kept: dict[str, Value] = document["settings"]
-        for name, value in given.items():
-            if name not in _MAY_CHANGE and kept.get(name) != value:
-                raise SettingsError(f"{name}: the run began with {kept.get(name)!r}, a resumed run cannot change it")
+        check_unchanged(kept, given)
         changed = {name: value for name, value in given.items() if name in _MAY_CHANGE}
         merged = check_settings({**kept, **changed, "runs": settings.runs, "run": settings.run, "resume": True})
         directory = cls(path, document["id"], merged)
-        directory._write_json("run.json", {**document, "settings": merged.config()})
+        with _keeping(path / "run.json"):
+            directory._write_json("run.json", {**document, "settings": merged.config()})
         return directory
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Add a row to metrics.jsonl."""
-        with open(self._metrics, "a", encoding="utf-8") as file:
+        """Add a row to metrics.jsonl. Raises NotKeptError."""
+        with _keeping(self._metrics), open(self._metrics, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
     def rows(self) -> list[dict[str, Any]]:
@@ -104,26 +107,28 @@ class RunDirectory:
         return read_rows(self.path)
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Keep a round whole or not at all; of the older ones a few are kept."""
+        """Keep a round whole or not at all; of the older ones a few are kept. Raises NotKeptError."""
         final = self._checkpoints / f"round-{checkpoint.round:06d}"
         temporary = final.with_suffix(".tmp")
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
-        for seat, tensors in checkpoint.agents.items():
-            _write(temporary / f"seat-{seat}.safetensors", save(tensors))
-        document = {"round": checkpoint.round, "steps": checkpoint.steps, "seats": sorted(checkpoint.agents)}
-        _write(temporary / "checkpoint.json", json.dumps(document).encode())
-        shutil.rmtree(final, ignore_errors=True)
-        os.replace(temporary, final)
+        with _keeping(final):
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir()
+            for seat, tensors in checkpoint.agents.items():
+                _write(temporary / f"seat-{seat}.safetensors", save(tensors))
+            document = {"round": checkpoint.round, "steps": checkpoint.steps, "seats": sorted(checkpoint.agents)}
+            _write(temporary / "checkpoint.json", json.dumps(document).encode())
+            shutil.rmtree(final, ignore_errors=True)
+            os.replace(temporary, final)
         for old in whole_checkpoints(self.path)[:-_KEPT_CHECKPOINTS]:
             shutil.rmtree(old, ignore_errors=True)
 
     def drop_after(self, round_: int) -> None:
-        """Forget the metrics of rounds after `round_`: they will be played again."""
+        """Forget the metrics of rounds after `round_`: they will be played again. Raises NotKeptError."""
         kept = [row for row in self.rows() if row["round"] <= round_]
         temporary = self._metrics.with_suffix(".tmp")
-        _write(temporary, "".join(json.dumps(row) + "\n" for row in kept).encode())
-        os.replace(temporary, self._metrics)
+        with _keeping(self._metrics):
+            _write(temporary, "".join(json.dumps(row) + "\n" for row in kept).encode())
+            os.replace(temporary, self._metrics)
 
     def _document(self) -> dict[str, Any]:
         packages = ("pps-qmix", "flwr", "torch", "numpy")
@@ -147,12 +152,26 @@ def run_name(settings: Settings) -> str:
     return f"{settings.map}-{settings.strategy}-{settings.base}-s{settings.seed}-{began}"
 
 
+def already_there(path: Path) -> RunDirectoryError:
+    """Return the error of a new run whose directory holds a run already."""
+    return RunDirectoryError(f"{path} holds a run: choose another name (run), or continue it with --resume {path.name}")
+
+
+def check_unchanged(kept: Mapping[str, Value], given: Mapping[str, Value]) -> None:
+    """Raise SettingsError if a setting `given` for a resumed run must not differ from that it was `kept` with."""
+    for name, value in given.items():
+        if name not in _MAY_CHANGE and kept.get(name) != value:
+            raise SettingsError(f"{name}: the run began with {kept.get(name)!r}, a resumed run cannot change it")
+
+
 def read_run(path: Path) -> dict[str, Any]:
     """Return run.json. Raises RunDirectoryError if `path` is not a run directory."""
     try:
-        document: dict[str, Any] = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        document = json.loads((path / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise RunDirectoryError(f"{path} is not a run directory: it has no readable run.json") from None
+        document = None
+    if not isinstance(document, dict) or not isinstance(document.get("settings"), dict) or "id" not in document:
+        raise RunDirectoryError(f"{path} is not a run directory: it has no readable run.json")
     return document
 
 
@@ -160,7 +179,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     """Return the rows of a run directory's metrics.jsonl, as far as they are whole."""
     rows = []
     try:
-        lines = (path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        lines = (path / "metrics.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return []
     for line in lines:
@@ -196,6 +215,15 @@ def newest_checkpoint(path: Path) -> Checkpoint | None:
     except Exception as error:
         raise RunDirectoryError(f"{found[-1]} is damaged ({error}); remove it to go on from the one before") from None
     return Checkpoint(document["round"], document["steps"], agents)
+
+
+@contextmanager
+def _keeping(path: Path) -> Iterator[None]:
+    """Say what could not be written, and why."""
+    try:
+        yield
+    except OSError as error:
+        raise NotKeptError(f"cannot write {path}: {error.strerror}; make room, then go on with --resume") from None
 
 
 def _write(path: Path, content: bytes) -> None:

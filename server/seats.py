@@ -14,6 +14,7 @@ from flwr.serverapp import Grid
 log = logging.getLogger("server")
 
 _PAUSE = 0.2  # seconds between two looks
+_ASK_AGAIN = 30.0  # seconds after which a device that refused is asked again: its env proxy may be back
 
 
 class SeatsError(Exception):
@@ -28,6 +29,12 @@ class Holder:
     round: int
 
 
+@dataclass(frozen=True)
+class _Refusal:
+    reason: str
+    at: float  # time.monotonic()
+
+
 class Seats:
     """The table of seats, kept up to date by `look`."""
 
@@ -36,8 +43,9 @@ class Seats:
         self._grid = grid
         self._config = dict(config)
         self._asked: dict[str, int] = {}  # message id -> node
-        self._known: set[int] = set()
-        self._refusals: dict[int, str] = {}
+        self._known: set[int] = set()  # nodes that were asked and are still there
+        self._refusals: dict[int, _Refusal] = {}
+        self._replaced: set[int] = set()  # nodes that are there, but whose seat another one holds
         self.holders: dict[int, Holder] = {}
         self.n_agents: int | None = None
 
@@ -47,17 +55,15 @@ class Seats:
         return {seat: holder.node for seat, holder in sorted(self.holders.items())}
 
     def look(self) -> list[int]:
-        """Ask nodes that are new, take in what they have answered, drop seats whose node is gone; do not wait.
+        """Ask nodes that are new, take in what they have answered, forget those that are gone; do not wait.
 
+        A node that comes back is new, also under the id it had. One that refused is asked again after a while.
         Returns the seats that have a new holder. Raises SeatsError if devices play maps of different sizes.
         """
         present = set(self._grid.get_node_ids())
-        for seat, holder in list(self.holders.items()):
-            if holder.node not in present:
-                log.warning("seat %d: its node is gone", seat)
-                del self.holders[seat]
+        self._forget(present)
         new = sorted(present - self._known)
-        self._known |= present
+        self._known = present
         if new:
             questions = [self._question(node) for node in new]
             self._asked |= dict(zip(self._grid.push_messages(questions), new, strict=True))
@@ -66,7 +72,7 @@ class Seats:
     def wait_for_all(self, timeout: float) -> None:
         """Look until every seat of the map has a holder.
 
-        Raises SeatsError if a device refused and its seat stays empty, or after `timeout` seconds.
+        Raises SeatsError if a device refused and a seat stays empty, or after `timeout` seconds.
         """
         deadline = time.monotonic() + timeout
         told: list[int] | None = None
@@ -75,10 +81,12 @@ class Seats:
             empty = self.empty()
             if empty == []:
                 return
-            if self._refusals and not self._asked:
-                raise SeatsError("; ".join(self._refusals.values()))
+            said = [refusal.reason for refusal in self._refusals.values()]
+            if said and not self._asked:
+                raise SeatsError("; ".join(said))
             if time.monotonic() > deadline:
-                raise SeatsError(f"after {timeout:.0f} s {_wanted(empty)}; start a SuperNode for each")
+                missing = f"after {timeout:.0f} s {_wanted(empty)}; start a SuperNode for each"
+                raise SeatsError("; ".join([missing, *said]))
             if empty != told:
                 log.info("waiting: %s", _wanted(empty))
                 told = empty
@@ -99,13 +107,28 @@ class Seats:
             ttl=float(self._config["round-timeout"]),
         )
 
+    def _forget(self, present: set[int]) -> None:
+        for seat, holder in list(self.holders.items()):
+            if holder.node not in present:
+                log.warning("seat %d: its node is gone", seat)
+                del self.holders[seat]
+                self._known -= self._replaced  # one of them may hold this seat still
+                self._replaced.clear()
+        late = time.monotonic() - _ASK_AGAIN
+        for node, refusal in list(self._refusals.items()):
+            if node not in present or refusal.at < late:
+                del self._refusals[node]
+                self._known.discard(node)
+        self._known &= present
+        self._asked = {message: node for message, node in self._asked.items() if node in present}
+
     def _take_answers(self) -> list[int]:
         moved = []
         for reply in self._grid.pull_messages(list(self._asked)):
             node = self._asked.pop(reply.metadata.reply_to_message_id)
             if reply.has_error():
-                self._refusals[node] = error_text(reply)
-                log.error("node %d: %s", node, self._refusals[node])
+                self._refusals[node] = _Refusal(error_text(reply), time.monotonic())
+                log.error("node %d: %s", node, self._refusals[node].reason)
                 continue
             numbers = reply.content.metric_records["metrics"]
             seat, n_agents = int(_one(numbers["seat"])), int(_one(numbers["n-agents"]))
@@ -114,6 +137,7 @@ class Seats:
             self.n_agents = n_agents
             if seat in self.holders:
                 log.warning("seat %d: node %d takes the place of node %d", seat, node, self.holders[seat].node)
+                self._replaced.add(self.holders[seat].node)
             self.holders[seat] = Holder(node, int(_one(numbers["round"])))
             moved.append(seat)
             log.info("seat %d of %d is held by node %d", seat, n_agents, node)

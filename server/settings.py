@@ -24,7 +24,11 @@ class Settings(BaseModel):
     """Every setting of a run. Field names are the kebab-case keys with underscores."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=lambda name: name.replace("_", "-"), populate_by_name=False
+        frozen=True,
+        extra="forbid",
+        strict=True,  # "total-steps=true" is no 1, and a text is no number
+        alias_generator=lambda name: name.replace("_", "-"),
+        populate_by_name=False,
     )
 
     run: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$|^$")]
@@ -73,7 +77,7 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _buffer_holds_a_batch(self) -> Settings:
         if self.buffer_size < self.batch_size:
-            raise ValueError(f"buffer-size ({self.buffer_size}) must hold at least one batch ({self.batch_size})")
+            raise ValueError(f"buffer-size: expected at least batch-size ({self.batch_size}), found {self.buffer_size}")
         return self
 
     def config(self) -> dict[str, Value]:
@@ -101,6 +105,8 @@ def _line(problem: Mapping[str, object]) -> str:
             return f"{name}: missing"
         case "extra_forbidden":
             return f"{name}: there is no such setting"
+        case "value_error":  # ours: it names what was found
+            return f"{name}: {message}"
         case _:
             expected = message[0].lower() + message[1:]
             return f"{name}: {expected}, found {problem['input']!r}"

@@ -1,0 +1,141 @@
+"""Devices that answer the server as real ones do, but play nothing: what a round brings them is a number."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
+from flwr.supercore.run import Run
+from numpy.typing import NDArray
+
+from server.in_process import InProcessGrid
+from server.rounds import Rounds
+from server.settings import Settings, Value, check_settings
+from strategies.registry import create_strategy
+from strategies.sharing import NETWORK_TENSORS, SharingSettings
+
+Tensors = dict[str, NDArray[np.float32]]
+
+
+def defaults() -> dict[str, Value]:
+    """Every setting with its default, straight from pyproject.toml."""
+    document = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    config: dict[str, Value] = document["tool"]["flwr"]["app"]["config"]
+    return config
+
+
+def settings(**changes: Value) -> Settings:
+    return check_settings({**defaults(), **{name.replace("_", "-"): value for name, value in changes.items()}})
+
+
+def filled(value: float) -> Tensors:
+    """Tensors of an agent's names, all filled with one number."""
+    return {name: np.full(2, value, np.float32) for name in NETWORK_TENSORS}
+
+
+@dataclass
+class Device:
+    """One device: `gain` is added to the weights it is sent; `report` is what it makes known beside that."""
+
+    seat: int
+    gain: float = 1.0
+    round: int = 0  # the last one its agent has kept
+    refusal: str = ""  # its answer to `describe`, if any
+    failure: str = ""  # its answer to `train`, if any
+    mute: bool = False
+    report: dict[str, Any] = field(default_factory=dict)
+    tensors: Tensors = field(default_factory=lambda: filled(0.0))
+    orders: list[dict[str, Any]] = field(default_factory=list)  # configs of its train messages
+    sent: list[Tensors] = field(default_factory=list)  # what came with them
+
+
+class Squad:
+    """Answers messages; `devices` maps node ids to devices. A node without a device says nothing."""
+
+    def __init__(self, devices: dict[int, Device], n_agents: int | None = None) -> None:
+        self.devices = devices
+        self.n_agents = n_agents or len(devices)
+        self.asked: list[tuple[int, str]] = []  # node and message type, in order
+        self.after: Callable[[], None] = lambda: None  # called when messages have been answered
+
+    def __call__(self, messages: Sequence[Message]) -> Iterable[Message]:
+        replies = []
+        for message in messages:
+            node, kind = message.metadata.dst_node_id, message.metadata.message_type
+            self.asked.append((node, kind))
+            device = self.devices.get(node)
+            if device is not None and not device.mute:
+                replies.append(self._answer(device, message, kind))
+        self.after()
+        return replies
+
+    def _answer(self, device: Device, message: Message, kind: str) -> Message:
+        config = dict(message.content.config_records["config"])
+        if kind == "query.describe":
+            if device.refusal:
+                return _error(message, device.refusal)
+            return _reply(message, {}, {"seat": device.seat, "round": device.round, "n-agents": self.n_agents})
+        if kind == "query.weights":
+            return _reply(message, filled(0.0), {"seat": device.seat})
+        device.orders.append(config)
+        device.sent.append({name: a.numpy() for name, a in message.content.array_records["arrays"].items()})
+        if device.failure:
+            return _error(message, device.failure)
+        device.tensors = {name: tensor + device.gain for name, tensor in (device.tensors | device.sent[-1]).items()}
+        device.round = int(config["round"])
+        return _reply(message, device.tensors, {**_REPORT, "seat": device.seat, **device.report})
+
+
+_REPORT: dict[str, Any] = {
+    "steps": 100,
+    "battles": 10,
+    "missed": 0,
+    "won": 4,
+    "return-sum": 50.0,
+    "training-steps": 10,
+    "reward-sum": 30.0,
+    "reward-battles": 10,
+    "buffered": 10,
+    "epsilon": 0.5,
+    "seconds-waiting": 0.1,
+    "seconds-acting": 0.2,
+    "seconds-learning": 0.3,
+}
+
+
+def _reply(question: Message, tensors: Tensors, numbers: dict[str, Any]) -> Message:
+    arrays = ArrayRecord({name: Array(tensor) for name, tensor in tensors.items()})
+    content = {"arrays": arrays, "metrics": MetricRecord(numbers), "config": ConfigRecord({"map": "3m"})}
+    return Message(RecordDict(content), reply_to=question)
+
+
+def _error(question: Message, reason: str) -> Message:
+    """As Flower wraps what a ClientApp raises."""
+    return Message(Error(0, f"<class 'client.launch.AgentError'>:<'{reason}'>"), reply_to=question)
+
+
+class Field(InProcessGrid):
+    """An InProcessGrid on which nodes come and go: `present` are those that Flower sees."""
+
+    def __init__(self, squad: Squad) -> None:
+        super().__init__(len(squad.devices), squad, Run.create_empty(1))
+        self.present = set(squad.devices)
+
+    def get_node_ids(self) -> Iterable[int]:
+        return sorted(self.present)
+
+
+def config_of(run: Settings) -> dict[str, Value]:
+    """What every device is told of a run."""
+    return {**run.config(), "run-id": "id", "version": "1"}
+
+
+def rounds(grid: InProcessGrid, run: Settings) -> Rounds:
+    """The rounds of a run with its real strategy."""
+    strategy = create_strategy(run.strategy, SharingSettings.from_config(run.config()))
+    return Rounds(grid, run, strategy, config_of(run))

@@ -1,0 +1,169 @@
+"""What a run shows of itself: the curve, the report, TensorBoard's events."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import matplotlib.image
+import pytest
+from matplotlib.figure import Figure
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from server.board import Board
+from server.curve import draw_curve
+from server.report import mean_seconds, result_of, write_report
+
+
+def evaluation(steps: int, won: int) -> dict[str, Any]:
+    share = {"battles": 32, "won": won, "win-rate": won / 32, "return": won / 2, "length": 20.0}
+    return {"kind": "evaluation", "round": 1, "steps": steps, **share}
+
+
+def round_(number: int, steps: int) -> dict[str, Any]:
+    return {
+        "kind": "round",
+        "round": number,
+        "steps": steps,
+        "played": 1000,
+        "win-rate": None,
+        "loss": 0.25,
+        "seconds": {"round": 2.0 * number, "waiting": 0.5},
+        "seats": {"0": {"steps": 7, "loss": 0.5, "texts": "no number", "list": [1, 2]}},
+        "missing": [1],
+        "rejected": {"2": "a <b>reason</b>"},
+    }
+
+
+ROWS = [evaluation(5000, 8), round_(1, 5100), evaluation(10000, 24), evaluation(15000, 16), round_(2, 15500)]
+RUN = {
+    "settings": {"run": "x</title><script>alert(1)</script>", "runs": '"/tmp/<b>&"', "map": "3m", "gamma": 0.99},
+    "versions": {"python": "3.11", "pps-qmix": "<i>0</i>"},
+    "commit": "<script>",
+}
+
+
+class Page(HTMLParser):
+    """Collects what a browser would see of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.images: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.images += [value or "" for name, value in attrs if name == "src"]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that were written."""
+    figures: list[Figure] = []
+    save = Figure.savefig
+
+    def remember(figure: Figure, *arguments: Any, **named: Any) -> None:
+        figures.append(figure)
+        save(figure, *arguments, **named)
+
+    monkeypatch.setattr(Figure, "savefig", remember)
+    return figures
+
+
+def test_the_curve_shows_win_rate_and_return_over_steps(tmp_path: Path, drawn: list[Figure]) -> None:
+    path = tmp_path / "curve.png"
+    path.write_bytes(b"the curve before")
+    draw_curve(ROWS, "3m-a_b", path)
+    win_rate, returns = drawn[0].axes
+    assert win_rate.get_title() == "3m-a_b"
+    assert win_rate.get_ylabel() == "test win rate"
+    assert returns.get_ylabel() == "test return"
+    assert returns.get_xlabel() == "environment steps"
+    (line,) = win_rate.lines
+    assert list(line.get_xdata()) == [5000, 10000, 15000]
+    assert list(line.get_ydata()) == [0.25, 0.75, 0.5]
+    assert list(returns.lines[0].get_ydata()) == [4.0, 12.0, 8.0]
+    low, high = win_rate.get_ylim()
+    assert low <= 0.0
+    assert high >= 1.0
+    assert matplotlib.image.imread(path).shape[2] == 4
+    assert [left.name for left in tmp_path.iterdir()] == ["curve.png"]
+
+
+@pytest.mark.parametrize("rows", [[], [round_(1, 5100)]])
+def test_a_run_without_evaluations_has_an_empty_curve_and_a_report(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
+    draw_curve(rows, "new", tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+    write_report(tmp_path / "report.html", RUN, rows, tmp_path / "curve.png")
+    assert "Settings" in (tmp_path / "report.html").read_text()
+
+
+def test_a_curve_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(figure: Figure, path: Path, **_: Any) -> None:
+        path.write_bytes(b"\x89PNG half")
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "curve.png"
+    draw_curve(ROWS, "x", path)
+    before = path.read_bytes()
+    monkeypatch.setattr(Figure, "savefig", full)
+    with pytest.raises(OSError, match="No space"):
+        draw_curve(ROWS, "x", path)
+    assert path.read_bytes() == before
+
+
+def test_the_report_holds_result_times_and_settings(tmp_path: Path) -> None:
+    curve = tmp_path / "curve.png"
+    curve.write_bytes(b"\x89PNG")
+    write_report(tmp_path / "report.html", RUN, ROWS, curve)
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    for text in ("0.50 (32 battles at step 15,000)", "0.75 (at step 10,000)", "15,500", "gamma", "0.99", "3.00"):
+        assert text in page.text, text
+    assert page.images == ["data:image/png;base64,iVBORw=="]
+
+
+def test_nothing_in_the_report_is_taken_for_markup(tmp_path: Path) -> None:
+    curve = tmp_path / "curve.png"
+    curve.write_bytes(b"\x89PNG")
+    write_report(tmp_path / "report.html", RUN, ROWS, curve)
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert not {"script", "b", "i"} & set(page.tags)
+    assert page.text.count("x</title><script>alert(1)</script>") == 3  # title, heading, setting
+    assert '"/tmp/<b>&"' in page.text
+
+
+def test_result_and_times_in_figures() -> None:
+    assert result_of(ROWS) == {
+        "last test win rate": "0.50 (32 battles at step 15,000)",
+        "best test win rate": "0.75 (at step 10,000)",
+        "rounds": "2",
+        "environment steps": "15,500",
+    }
+    assert result_of([]) == {}
+    assert mean_seconds(ROWS) == {"round": 3.0, "waiting": 0.5}
+    assert mean_seconds([]) == {}
+
+
+def test_tensorboard_reads_the_board(tmp_path: Path) -> None:
+    board = Board(tmp_path)
+    for row in ROWS:
+        board.add(row)
+    board.close()
+    events = EventAccumulator(str(tmp_path), size_guidance={"tensors": 0, "scalars": 0})
+    events.Reload()
+
+    def read(tag: str) -> list[tuple[int, float]]:
+        return [(event.step, float(event.tensor_proto.float_val[0])) for event in events.Tensors(tag)]
+
+    assert read("evaluation/win-rate") == [(5000, 0.25), (10000, 0.75), (15000, 0.5)]
+    assert read("round/loss") == [(5100, 0.25), (15500, 0.25)]
+    assert read("round/seconds/round") == [(5100, 2.0), (15500, 4.0)]
+    assert read("round/seats/0/loss") == [(5100, 0.5), (15500, 0.5)]
+    tags = events.Tags()["tensors"]
+    assert not [tag for tag in tags if "steps" in tag or "texts" in tag or "list" in tag or "round/win-rate" in tag]

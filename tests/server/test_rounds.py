@@ -1,0 +1,322 @@
+"""Rounds over the real Grid and the real strategies, with devices that answer without playing."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import pytest
+
+from server.rounds import RoundResult, RoundsError, round_battles
+from server.run_directory import Checkpoint
+from server.seats import SeatsError
+from tests.server.squad import Device, Field, Squad, Tensors, filled, rounds, settings
+
+RUN = settings(strategy="a-pps", total_steps=300, aggregation_every=10, batch_size=4, round_timeout=30.0)
+PERSONAL = RUN.model_copy(update={"strategy": "pp-pps"})
+
+
+def team(seats: int = 3) -> tuple[Field, Squad]:
+    """Node i + 1 holds seat i, whose rounds add i + 1 to every weight."""
+    squad = Squad({seat + 1: Device(seat, gain=seat + 1.0) for seat in range(seats)})
+    return Field(squad), squad
+
+
+def play(grid: Field, start: Checkpoint | None = None, run: Any = RUN) -> list[RoundResult]:
+    return list(rounds(grid, run).play(start))
+
+
+def round_row(result: RoundResult) -> dict[str, Any]:
+    assert result.rows[-1]["kind"] == "round"
+    return result.rows[-1]
+
+
+def values(tensors: Tensors) -> set[float]:
+    return {float(value) for tensor in tensors.values() for value in tensor}
+
+
+# --- a whole run ----------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_played_to_its_steps_and_shares_after_every_round() -> None:
+    grid, squad = team()
+    results = play(grid)
+    assert [(r.checkpoint.round, r.checkpoint.steps) for r in results] == [(1, 100), (2, 200), (3, 300)]
+    assert [values(r.checkpoint.agents[seat]) for r in results for seat in range(3)] == [
+        *[{2.0}] * 3,  # the mean of 1, 2, 3
+        *[{4.0}] * 3,
+        *[{6.0}] * 3,
+    ]
+    assert [values(sent) for sent in squad.devices[1].sent] == [{0.0}, {2.0}, {4.0}]
+    assert squad.asked[:4] == [
+        (1, "query.describe"),
+        (2, "query.describe"),
+        (3, "query.describe"),
+        (1, "query.weights"),
+    ]
+    assert [kind for _, kind in squad.asked[4:]] == ["train"] * 9
+
+
+def test_every_seat_is_told_where_the_round_begins_and_how_long_it_is() -> None:
+    grid, squad = team()
+    play(grid)
+    for seat in range(3):
+        orders = squad.devices[seat + 1].orders
+        assert [(o["seat"], o["round"], o["steps-before"]) for o in orders] == [
+            (seat, 1, 0),
+            (seat, 2, 100),
+            (seat, 3, 200),
+        ]
+        assert [o["round-battles"] for o in orders] == [13, 10, 10]
+        assert {"run-id", "version", *RUN.config()} < orders[0].keys()
+
+
+def test_battles_that_give_the_training_steps_of_a_round() -> None:
+    assert round_battles(RUN, 2) == 10
+    assert round_battles(RUN, 1) == 13  # the first batch must be there before anything is learnt
+    half = settings(aggregation_every=10, train_per_battle=0.3, batch_size=4)
+    assert [round_battles(half, round_) for round_ in (1, 2)] == [37, 34]
+    twice = settings(aggregation_every=1, train_per_battle=2.0, batch_size=1)
+    assert [round_battles(twice, round_) for round_ in (1, 2)] == [1, 1]
+
+
+def test_a_round_has_a_row() -> None:
+    grid, squad = team()
+    squad.devices[2].report = {"battles": 8, "missed": 2, "loss": 0.5, "seconds-learning": 0.9}
+    squad.devices[3].report = {"steps": 90, "loss": 1.5}
+    row = round_row(play(grid)[0])
+    assert (row["round"], row["steps"], row["played"], row["battles"]) == (1, 100, 100, 10)
+    assert (row["win-rate"], row["return"]) == (0.4, 5.0)
+    assert row["loss"] == 1.0  # the mean of those that learnt
+    assert row["td-error"] is None
+    assert row["training-steps"] == 10
+    assert row["seconds"].keys() == {"round", "aggregation", "flower", "waiting", "acting", "learning"}
+    assert row["seconds"]["learning"] == pytest.approx(0.5)
+    assert row["seats"]["1"]["missed"] == 2
+    assert row["shared"]["seats-replied"] == 3
+    assert (row["rejected"], row["missing"]) == ({}, [])
+
+
+def test_evaluations_are_rows_once_however_many_seats_report_them() -> None:
+    grid, squad = team()
+
+    def seen(*steps: int) -> dict[str, Any]:
+        return {
+            "evaluate-steps": list(steps),
+            "evaluate-battles": [32 for _ in steps],
+            "evaluate-won": [step // 10 for step in steps],
+            "evaluate-return": [float(step) for step in steps],
+            "evaluate-length": [20.0 for _ in steps],
+        }
+
+    squad.devices[2].report = seen(50, 90)
+    squad.devices[3].report = seen(20, 50)
+    rows = play(grid)[0].rows
+    assert [row["kind"] for row in rows] == ["evaluation"] * 3 + ["round"]
+    assert [row["steps"] for row in rows[:3]] == [20, 50, 90]
+    assert rows[1] == {
+        "kind": "evaluation",
+        "round": 1,
+        "steps": 50,
+        "battles": 32,
+        "won": 5,
+        "win-rate": 5 / 32,
+        "return": 50.0,
+        "length": 20.0,
+    }
+    assert not [name for seat in rows[3]["seats"].values() for name in seat if name.startswith("evaluate")]
+
+
+# --- seats that fail ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ({"failure": "no env proxy answers"}, "no env proxy answers"),
+        ({"gain": np.nan}, "tensor fc1.weight holds NaN, expected finite numbers"),
+        ({"report": {"reward-sum": np.inf}}, 'metric "reward-sum" is inf, expected a finite number'),
+        ({"report": {"seat": 2}}, "the reply is of seat 2, but its node holds seat 1"),
+    ],
+)
+def test_a_seat_without_a_usable_answer_is_left_out_by_name(
+    fault: dict[str, Any], said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    grid, squad = team()
+    vars(squad.devices[2]).update(fault)
+    results = play(grid)
+    assert len(results) == 3
+    row = round_row(results[0])
+    assert row["seats"].keys() == {"0", "2"}
+    assert said in row["rejected"]["1"]
+    assert row["missing"] == []
+    assert "round 1: seat 1 left out" in caplog.text
+    assert values(results[0].checkpoint.agents[0]) == {2.0}  # the mean of 1 and 3
+    assert [values(sent) for sent in squad.devices[2].sent] == [{0.0}, {2.0}, {4.0}]
+
+
+def test_a_silent_seat_is_missing_by_name_and_the_round_goes_on() -> None:
+    grid, squad = team()
+    run = settings(strategy="a-pps", total_steps=100, batch_size=4, round_timeout=0.05)
+    squad.after = lambda: setattr(squad.devices[3], "mute", True)  # after it has said which seat it is
+    row = round_row(play(grid, run=run)[0])
+    assert row["seats"].keys() == {"0", "1"}
+    assert row["missing"] == [2]
+
+
+def test_what_a_seat_learnt_before_its_node_went_away_counts() -> None:
+    """Its reply has come; while the round waits for seat 2, its node vanishes."""
+    grid, squad = team()
+
+    def leave() -> None:
+        squad.devices[3].mute = True
+        if squad.devices[1].orders:
+            grid.present.discard(1)
+
+    squad.after = leave
+    run = settings(strategy="a-pps", total_steps=100, batch_size=4, round_timeout=0.05)
+    (result,) = play(grid, run=run)
+    assert round_row(result)["seats"].keys() == {"0", "1"}
+    assert values(result.checkpoint.agents[1]) == {1.5}  # the mean of 1 and 2
+
+
+def test_a_seat_whose_node_went_away_without_an_answer_is_missing_by_name() -> None:
+    grid, squad = team()
+
+    def leave() -> None:
+        squad.devices[3].mute = True
+        if squad.devices[1].orders:
+            grid.present.discard(3)
+
+    squad.after = leave
+    (result,) = play(grid, run=settings(strategy="a-pps", total_steps=100, batch_size=4, round_timeout=0.05))
+    assert round_row(result)["missing"] == [2]
+
+
+def test_nobody_answers_three_times() -> None:
+    grid, squad = team()
+    for device in squad.devices.values():
+        device.failure = f"the disk of seat {device.seat} is full"
+    with pytest.raises(RoundsError) as over:
+        play(grid)
+    assert "3 times no device brought round 1 to its end; seat 0: " in str(over.value)
+    for seat in range(3):
+        assert f"the disk of seat {seat} is full" in str(over.value)
+    assert [o["round"] for o in squad.devices[1].orders] == [1, 1, 1]
+
+
+def test_a_round_that_fails_twice_is_played_the_third_time() -> None:
+    grid, squad = team()
+    for device in squad.devices.values():
+        device.failure = "not now"
+
+    def mend() -> None:
+        for device in squad.devices.values():
+            device.failure = "" if len(device.orders) == 2 else device.failure
+
+    squad.after = mend
+    results = play(grid)
+    assert [r.checkpoint.round for r in results] == [1, 2, 3]
+    assert [o["round"] for o in squad.devices[1].orders] == [1, 1, 1, 2, 3]
+    assert [values(sent) for sent in squad.devices[1].sent][:3] == [{0.0}] * 3
+
+
+def test_a_team_that_does_not_come_together() -> None:
+    grid, _ = team()
+    grid.present = {1, 2}
+    with pytest.raises(SeatsError, match="no device holds seat 2"):
+        play(grid, run=settings(round_timeout=0.02))
+
+
+def test_a_device_that_refuses_ends_the_run_before_it_begins() -> None:
+    grid, squad = team()
+    squad.devices[2].refusal = "the run wants map '8m', but arena 'main' of the env proxy plays '3m'"
+    with pytest.raises(SeatsError, match="the run wants map '8m'"):
+        play(grid)
+    assert not squad.devices[1].orders
+
+
+# --- seats that come back -------------------------------------------------------------------------------------
+
+
+class Outage:
+    """In round 2 the node of seat 2 dies with its question; it comes back as another node."""
+
+    def __init__(self, grid: Field, squad: Squad, kept: int) -> None:
+        self.grid, self.squad, self.kept = grid, squad, kept
+        squad.after = self
+
+    def __call__(self) -> None:
+        squad = self.squad
+        if 3 in squad.devices and len(squad.devices[1].orders) == 1:
+            squad.devices[3].mute = True  # from here on nothing that it is asked reaches it
+        elif 3 in squad.devices and len(squad.devices[1].orders) == 2:
+            self.grid.present.discard(3)
+            back = squad.devices.pop(3)
+            back.mute, back.round = False, self.kept
+            squad.devices[30] = back
+            self.grid.present.add(30)
+
+
+def test_a_seat_that_comes_back_with_what_it_kept_is_asked_in_the_same_round(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    grid, squad = team()
+    Outage(grid, squad, kept=1)
+    with caplog.at_level(logging.INFO, "server"):
+        results = play(grid, run=PERSONAL)
+    assert [round_row(r)["seats"].keys() for r in results] == [{"0", "1", "2"}] * 3
+    assert "seat 2: its node is gone" in caplog.text
+    assert "seat 2 is back: round 2 goes to it again" in caplog.text
+    back = squad.devices[30]
+    assert [o["round"] for o in back.orders] == [1, 2, 3]
+    assert [len(sent) for sent in back.sent] == [8, 4, 4]  # just what is shared, for it kept the rest
+
+
+def test_a_seat_that_comes_back_without_what_it_kept_is_asked_in_the_next_round() -> None:
+    grid, squad = team()
+    Outage(grid, squad, kept=0)
+    results = play(grid, run=PERSONAL.model_copy(update={"round_timeout": 0.1}))
+    assert [sorted(round_row(r)["seats"]) for r in results] == [["0", "1", "2"], ["0", "1"], ["0", "1", "2"]]
+    assert [round_row(r)["missing"] for r in results] == [[], [2], []]
+    back = squad.devices[30]
+    assert [o["round"] for o in back.orders] == [1, 3]
+    assert len(back.sent[-1]) == 8
+    # its own layers are those of its last reply, the shared ones those of the round it missed
+    own = results[1].checkpoint.agents[2]
+    assert {name: values({name: tensor}) for name, tensor in back.sent[-1].items()} == {
+        name: values({name: tensor}) for name, tensor in own.items()
+    }
+
+
+# --- resume ---------------------------------------------------------------------------------------------------
+
+
+def test_a_resumed_run_sends_every_seat_its_own_weights_and_goes_on_counting() -> None:
+    grid, squad = team()
+    start = Checkpoint(7, 700, {seat: filled(10.0 * seat) for seat in range(3)})
+    results = play(grid, start, PERSONAL.model_copy(update={"total_steps": 900}))
+    assert [(r.checkpoint.round, r.checkpoint.steps) for r in results] == [(8, 800), (9, 900)]
+    assert [kind for _, kind in squad.asked if kind == "query.weights"] == []
+    for seat in range(3):
+        device = squad.devices[seat + 1]
+        assert [(o["round"], o["steps-before"], o["round-battles"]) for o in device.orders] == [
+            (8, 700, 10),
+            (9, 800, 10),
+        ]
+        assert [len(sent) for sent in device.sent] == [8, 4]
+        assert values(device.sent[0]) == {10.0 * seat}
+
+
+def test_a_seat_that_the_checkpoint_lacks_begins_with_anothers_weights() -> None:
+    grid, squad = team()
+    start = Checkpoint(7, 200, {seat: filled(10.0 + seat) for seat in (0, 1)})
+    play(grid, start)
+    assert values(squad.devices[3].sent[0]) == {10.0}
+
+
+def test_a_run_that_is_done_plays_nothing() -> None:
+    grid, squad = team()
+    assert play(grid, Checkpoint(3, 300, {seat: filled(0.0) for seat in range(3)})) == []
+    assert not squad.devices[1].orders

@@ -1,0 +1,268 @@
+"""The run directory: whole or not at all, whatever happens; and nothing that a resumed run must not do."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import server.run_directory as module
+from server.run_directory import (
+    Checkpoint,
+    NotKeptError,
+    RunDirectory,
+    RunDirectoryError,
+    newest_checkpoint,
+    newest_checkpoint_steps,
+    read_rows,
+    read_run,
+    whole_checkpoints,
+)
+from server.settings import SettingsError, check_settings
+from tests.server.squad import defaults, settings
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> RunDirectory:
+    return RunDirectory.create(settings(runs=str(tmp_path), run="first"))
+
+
+def checkpoint(round_: int, seats: int = 2) -> Checkpoint:
+    """A checkpoint whose tensors are in an order that safetensors does not keep, with odd numbers in them."""
+    rng = np.random.default_rng(round_)
+    odd = np.array([np.nan, -0.0, np.inf, np.finfo(np.float32).tiny / 8], np.float32)
+    agents = {
+        seat: {"rnn.weight_hh": rng.standard_normal((3, 2)).astype(np.float32), "fc1.weight": odd * (seat + 1)}
+        for seat in range(seats)
+    }
+    return Checkpoint(round_, 1000 * round_, agents)
+
+
+def bits(read: Checkpoint | None) -> dict[int, dict[str, tuple[Any, bytes]]]:
+    assert read is not None
+    return {
+        seat: {name: (tensor.shape, tensor.tobytes()) for name, tensor in tensors.items()}
+        for seat, tensors in read.agents.items()
+    }
+
+
+def row(round_: int, kind: str = "round") -> dict[str, Any]:
+    return {"kind": kind, "round": round_, "steps": 1000 * round_}
+
+
+# --- create ---------------------------------------------------------------------------------------------------
+
+
+def test_a_new_run_says_what_it_is(made: RunDirectory, tmp_path: Path) -> None:
+    document = read_run(tmp_path / "first")
+    assert document["settings"] == made.settings.config()
+    assert document["id"] == made.run_id
+    assert {"python", "pps-qmix", "flwr", "torch", "numpy"} == document["versions"].keys()
+    assert made.rows() == []
+    assert newest_checkpoint(made.path) is None
+    assert newest_checkpoint_steps(made.path) == 0
+
+
+def test_a_run_without_a_name_is_given_one(tmp_path: Path) -> None:
+    made = RunDirectory.create(settings(runs=str(tmp_path), seed=7, strategy="a-pps"))
+    assert made.path.name.startswith("3m-a-pps-vdn-s7-")
+    assert made.settings.run == made.path.name
+    assert read_run(made.path)["settings"]["run"] == made.path.name
+
+
+def test_two_runs_have_different_ids(made: RunDirectory, tmp_path: Path) -> None:
+    assert RunDirectory.create(settings(runs=str(tmp_path), run="second")).run_id != made.run_id
+
+
+def test_a_run_is_not_overwritten(made: RunDirectory, tmp_path: Path) -> None:
+    before = (made.path / "run.json").read_bytes()
+    with pytest.raises(RunDirectoryError, match=r"first holds a run: .* --resume first"):
+        RunDirectory.create(made.settings)
+    assert (made.path / "run.json").read_bytes() == before
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(RunDirectoryError, match=r"cannot make .*file/x: (Not a directory|File exists)"):
+        RunDirectory.create(settings(runs=str(tmp_path / "file"), run="x"))
+
+
+# --- resume ---------------------------------------------------------------------------------------------------
+
+
+def test_a_resumed_run_keeps_its_id_and_takes_what_may_change(made: RunDirectory, tmp_path: Path) -> None:
+    given = {"total-steps": 5, "seat-timeout": 7.0, "resume": True, "run": "first", "runs": str(tmp_path)}
+    resumed = RunDirectory.resume(check_settings({**defaults(), **given}), given)
+    assert resumed.run_id == made.run_id
+    assert resumed.settings.total_steps == 5
+    assert resumed.settings.seat_timeout == 7.0
+    assert read_run(made.path)["id"] == made.run_id
+    assert read_run(made.path)["settings"] == resumed.settings.config()
+
+
+def test_what_was_not_named_is_as_the_run_began(tmp_path: Path) -> None:
+    RunDirectory.create(settings(runs=str(tmp_path), run="x", gamma=0.5, hidden=8))
+    resumed = RunDirectory.resume(settings(runs=str(tmp_path), run="x"), {"run": "x"})
+    assert (resumed.settings.gamma, resumed.settings.hidden) == (0.5, 8)
+
+
+def test_a_setting_that_must_not_change(made: RunDirectory, tmp_path: Path) -> None:
+    before = (made.path / "run.json").read_bytes()
+    with pytest.raises(SettingsError, match=r"^gamma: the run began with 0.99, a resumed run cannot change it$"):
+        RunDirectory.resume(settings(runs=str(tmp_path), run="first"), {"gamma": 0.9})
+    assert (made.path / "run.json").read_bytes() == before
+    RunDirectory.resume(settings(runs=str(tmp_path), run="first"), {"gamma": 0.99})  # the same is no change
+
+
+def test_a_run_moved_to_another_folder_is_resumed_there(made: RunDirectory, tmp_path: Path) -> None:
+    shutil.move(made.path, tmp_path / "moved" / "renamed")
+    where = {"runs": str(tmp_path / "moved"), "run": "renamed"}
+    resumed = RunDirectory.resume(settings(**where), where)
+    assert resumed.path == tmp_path / "moved" / "renamed"
+    assert resumed.settings.runs == str(tmp_path / "moved")
+
+
+@pytest.mark.parametrize(
+    "content", [None, "", "{", "[]", "{}", '{"settings": {}}', '{"id": "x"}', '{"id": "x", "settings": 3}', "\0\0"]
+)
+def test_no_or_a_bad_run_json(tmp_path: Path, content: str | None) -> None:
+    (tmp_path / "x").mkdir()
+    if content is not None:
+        (tmp_path / "x" / "run.json").write_text(content)
+    with pytest.raises(RunDirectoryError, match="x is not a run directory: it has no readable run.json"):
+        RunDirectory.resume(settings(runs=str(tmp_path), run="x"), {})
+
+
+# --- metrics --------------------------------------------------------------------------------------------------
+
+
+def test_rows_come_back_in_order(made: RunDirectory) -> None:
+    rows = [row(1, "evaluation"), row(1), row(2)]
+    for each in rows:
+        made.append(each)
+    assert made.rows() == rows == read_rows(made.path)
+
+
+@pytest.mark.parametrize("cut", [b'{"kind": "rou', b'{"kind": "round", "round": 3}\xc3', b"\0\0\0\0", b"{"])
+def test_a_last_line_cut_by_a_crash_is_left_out_and_then_dropped(made: RunDirectory, cut: bytes) -> None:
+    made.append(row(1))
+    made.append(row(2))
+    with open(made.path / "metrics.jsonl", "ab") as file:
+        file.write(cut)
+    assert made.rows() == [row(1), row(2)]
+    made.drop_after(2)
+    made.append(row(3))
+    assert made.rows() == [row(1), row(2), row(3)]
+
+
+def test_rows_after_a_round_are_dropped(made: RunDirectory) -> None:
+    for each in (row(1), row(2, "evaluation"), row(2), row(3, "evaluation"), row(3)):
+        made.append(each)
+    made.drop_after(2)
+    assert made.rows() == [row(1), row(2, "evaluation"), row(2)]
+    made.drop_after(0)
+    assert made.rows() == []
+
+
+def test_a_row_that_finds_no_room(made: RunDirectory) -> None:
+    (made.path / "metrics.jsonl").symlink_to("/dev/full")
+    with pytest.raises(NotKeptError, match=r"cannot write .*metrics.jsonl: No space left on device; .*--resume"):
+        made.append(row(1))
+
+
+# --- checkpoints ----------------------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_comes_back_bit_for_bit(made: RunDirectory) -> None:
+    kept = checkpoint(1)
+    made.save_checkpoint(kept)
+    read = newest_checkpoint(made.path)
+    assert bits(read) == bits(kept)
+    assert read is not None
+    assert (read.round, read.steps) == (1, 1000)
+    assert newest_checkpoint_steps(made.path) == 1000
+
+
+def test_only_a_few_are_kept(made: RunDirectory) -> None:
+    for round_ in range(1, 13):
+        made.save_checkpoint(checkpoint(round_))
+    assert [path.name for path in whole_checkpoints(made.path)] == ["round-000010", "round-000011", "round-000012"]
+    assert bits(newest_checkpoint(made.path)) == bits(checkpoint(12))
+
+
+def test_a_round_that_is_played_again_replaces_its_checkpoint(made: RunDirectory) -> None:
+    made.save_checkpoint(checkpoint(1))
+    again = dataclasses.replace(checkpoint(9), round=1)
+    made.save_checkpoint(again)
+    assert bits(newest_checkpoint(made.path)) == bits(again)
+
+
+def test_what_a_crash_left_half_written_is_ignored_and_then_replaced(made: RunDirectory) -> None:
+    made.save_checkpoint(checkpoint(1))
+    half = made.path / "checkpoints" / "round-000002.tmp"
+    half.mkdir()
+    (half / "seat-0.safetensors").write_bytes(b"half")
+    assert bits(newest_checkpoint(made.path)) == bits(checkpoint(1))
+    made.save_checkpoint(checkpoint(2, seats=1))
+    assert bits(newest_checkpoint(made.path)) == bits(checkpoint(2, seats=1))
+    assert not half.exists()
+
+
+@pytest.mark.parametrize("file", ["seat-1.safetensors", "checkpoint.json"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "gone"])
+def test_a_damaged_checkpoint_is_named(made: RunDirectory, file: str, damage: str) -> None:
+    made.save_checkpoint(checkpoint(1))
+    made.save_checkpoint(checkpoint(2))
+    path = made.path / "checkpoints" / "round-000002" / file
+    content = path.read_bytes()
+    path.unlink()
+    if damage != "gone":
+        path.write_bytes(content[: len(content) // 2 if damage == "cut" else 0])
+    with pytest.raises(
+        RunDirectoryError, match=r"round-000002 is damaged \(.*; remove it to go on from the one before"
+    ):
+        newest_checkpoint(made.path)
+    shutil.rmtree(path.parent)
+    assert bits(newest_checkpoint(made.path)) == bits(checkpoint(1))
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(made: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.save_checkpoint(checkpoint(1))
+    room = 2  # files
+
+    def full(path: Path, content: bytes) -> None:
+        nonlocal room
+        room -= 1
+        if room < 0:
+            with open(path, "wb") as file:
+                file.write(content[: len(content) // 2])
+            raise OSError(28, os.strerror(28))
+        path.write_bytes(content)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(module, "_write", full)
+        with pytest.raises(NotKeptError, match="cannot write .*round-000002: No space left on device"):
+            made.save_checkpoint(checkpoint(2))
+        with pytest.raises(NotKeptError, match="cannot write .*metrics.jsonl: No space"):
+            made.drop_after(0)
+    assert bits(newest_checkpoint(made.path)) == bits(checkpoint(1))
+    made.save_checkpoint(checkpoint(2))  # there is room again
+    assert bits(newest_checkpoint(made.path)) == bits(checkpoint(2))
+
+
+def test_run_json_is_replaced_whole(made: RunDirectory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    before = (made.path / "run.json").read_bytes()
+
+    def full(path: Path, content: bytes) -> None:
+        path.write_bytes(content[:10])
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(module, "_write", full)
+    with pytest.raises(NotKeptError, match="cannot write .*run.json: No space"):
+        RunDirectory.resume(settings(runs=str(tmp_path), run="first"), {})
+    assert (made.path / "run.json").read_bytes() == before

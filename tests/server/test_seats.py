@@ -1,0 +1,169 @@
+"""Who holds which seat: asked by a query, whatever node ids Flower gives, and however nodes come and go."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from flwr.app import Error, Message
+
+import server.seats
+from server.seats import Seats, SeatsError, error_text
+from tests.server.squad import Device, Field, Squad, config_of, settings
+
+CONFIG = config_of(settings(round_timeout=60.0))
+
+
+def team(*seats: int, n_agents: int = 3) -> tuple[Field, Squad, Seats]:
+    """Nodes 1, 2, ... that hold these seats."""
+    squad = Squad({node: Device(seat) for node, seat in enumerate(seats, 1)}, n_agents)
+    grid = Field(squad)
+    return grid, squad, Seats(grid, CONFIG)
+
+
+def asked(squad: Squad) -> list[int]:
+    nodes = [node for node, kind in squad.asked if kind == "query.describe"]
+    squad.asked.clear()
+    return nodes
+
+
+def test_seats_are_what_the_devices_say_whatever_their_nodes() -> None:
+    _, squad, seats = team(2, 0, 1)
+    squad.devices[1].round = 7
+    seats.wait_for_all(10.0)
+    assert list(seats.nodes.items()) == [(0, 2), (1, 3), (2, 1)]
+    assert seats.n_agents == 3
+    assert [seats.holders[seat].round for seat in range(3)] == [0, 0, 7]
+    assert seats.empty() == []
+    assert asked(squad) == [1, 2, 3]
+
+
+def test_a_node_is_asked_once() -> None:
+    _, squad, seats = team(0, 1, 2)
+    assert sorted(seats.look()) == [0, 1, 2]
+    assert seats.look() == []
+    assert asked(squad) == [1, 2, 3]
+
+
+def test_a_missing_seat_is_named_when_time_is_up(caplog: pytest.LogCaptureFixture) -> None:
+    _, _, seats = team(0, 2)
+    with caplog.at_level(logging.INFO, "server"), pytest.raises(SeatsError) as over:
+        seats.wait_for_all(0.02)
+    assert str(over.value) == "after 0 s no device holds seat 1; start a SuperNode for each"
+    assert "waiting: no device holds seat 1" in caplog.text
+
+
+def test_no_device_at_all() -> None:
+    grid, _, seats = team(0, 1, 2)
+    grid.present = set()
+    assert seats.empty() is None
+    with pytest.raises(SeatsError, match="no device has answered yet"):
+        seats.wait_for_all(0.02)
+
+
+def test_waiting_ends_when_the_last_device_comes() -> None:
+    grid, squad, seats = team(0, 1, 2)
+    grid.present = {1, 2}
+    squad.after = lambda: grid.present.add(3)
+    seats.wait_for_all(10.0)
+    assert seats.nodes == {0: 1, 1: 2, 2: 3}
+
+
+def test_a_device_that_refuses_is_heard_at_once() -> None:
+    _, squad, seats = team(0, 1, 2)
+    squad.devices[2].refusal = "cannot read the token of seat 1"
+    with pytest.raises(SeatsError, match="^cannot read the token of seat 1$"):
+        seats.wait_for_all(60.0)
+
+
+def test_the_others_answers_are_waited_for_before_a_refusal_counts() -> None:
+    _, squad, seats = team(0, 1, 2)
+    squad.devices[2].refusal = "no"
+    squad.devices[3].mute = True
+    with pytest.raises(SeatsError) as over:
+        seats.wait_for_all(0.02)
+    assert str(over.value) == "after 0 s no device holds seat 1, 2; start a SuperNode for each; no"
+
+
+def test_what_a_node_said_that_is_gone_does_not_count() -> None:
+    grid, squad, seats = team(0, 1, 2)
+    squad.devices[4] = Device(2, refusal="node is unavailable")
+    grid.present = {1, 2, 4}
+    seats.look()
+    grid.present = {1, 2, 3}
+    seats.wait_for_all(10.0)
+    assert seats.nodes == {0: 1, 1: 2, 2: 3}
+
+
+def test_a_device_that_refused_is_asked_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, squad, seats = team(0, 1, 2)
+    squad.devices[2].refusal = "no env proxy answers"
+    seats.look()
+    seats.look()
+    assert asked(squad) == [1, 2, 3]
+    squad.devices[2].refusal = ""
+    monkeypatch.setattr(server.seats, "_ASK_AGAIN", 0.0)
+    assert seats.look() == [1]
+    assert asked(squad) == [2]
+    assert seats.empty() == []
+
+
+def test_a_seat_goes_to_the_newest_node_that_claims_it(caplog: pytest.LogCaptureFixture) -> None:
+    grid, squad, seats = team(0, 1, 2)
+    seats.look()
+    squad.devices[9] = Device(1)
+    grid.present.add(9)
+    assert seats.look() == [1]
+    assert seats.nodes == {0: 1, 1: 9, 2: 3}
+    assert "seat 1: node 9 takes the place of node 2" in caplog.text
+    asked(squad)
+
+    grid.present.remove(9)  # the node that was there before still is
+    assert seats.look() == [1]
+    assert seats.nodes == {0: 1, 1: 2, 2: 3}
+    assert asked(squad) == [2]
+    assert "seat 1: its node is gone" in caplog.text
+
+
+def test_a_seat_whose_node_is_gone_is_empty_until_it_comes_back() -> None:
+    grid, squad, seats = team(0, 1, 2)
+    seats.look()
+    grid.present.remove(2)
+    assert seats.look() == []
+    assert seats.empty() == [1]
+    squad.devices[8] = squad.devices.pop(2)
+    grid.present.add(8)
+    assert seats.look() == [1]
+    assert seats.nodes == {0: 1, 1: 8, 2: 3}
+
+
+def test_a_node_may_come_back_under_the_id_it_had() -> None:
+    """With SuperNode authentication, and after a network outage, the id is the same."""
+    grid, squad, seats = team(0, 1, 2)
+    seats.look()
+    asked(squad)
+    grid.present.remove(2)
+    seats.look()
+    grid.present.add(2)
+    assert seats.look() == [1]
+    assert asked(squad) == [2]
+
+
+def test_devices_must_agree_on_the_size_of_the_team() -> None:
+    grid, squad, seats = team(0, 1, 2)
+    grid.present = {1, 2}
+    seats.look()
+    squad.n_agents = 5
+    grid.present.add(3)
+    with pytest.raises(SeatsError, match="^seat 2 plays with 5 agents, the others with 3$"):
+        seats.look()
+
+
+def test_flowers_wrapping_is_taken_off_an_error() -> None:
+    _, _, seats = team(0)
+    question = seats._question(1)
+    for reason, text in (
+        ("<class 'client.launch.AgentError'>:<'two\nlines <here>'>", "two\nlines <here>"),
+        ("something else", "something else"),
+    ):
+        assert error_text(Message(Error(0, reason), reply_to=question)) == text
