@@ -16,7 +16,9 @@ from envproxy.backends.skirmish.records import NOBODY, Progress, Unit, Units
 
 HELP_RADIUS: Final = 4.0
 HELP_PERIOD: Final = 2 * LOOPS_PER_SECOND
-LOOK_PERIOD: Final = 4  # loops between two looks around: a quarter of a second goes unnoticed and saves time
+# Loops between two looks around. How often StarCraft's units look is not published; this is as often as a seat acts, so
+# neither side is quicker to see. They do not all look in the same loop.
+LOOK_PERIOD: Final = 8
 
 
 @part

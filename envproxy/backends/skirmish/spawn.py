@@ -6,6 +6,7 @@ import math
 from typing import Final
 
 from envproxy.backends.skirmish.compiled import part
+from envproxy.backends.skirmish.enemy import LOOK_PERIOD
 from envproxy.backends.skirmish.maps import MapFacts
 from envproxy.backends.skirmish.records import (
     NO_ACTION,
@@ -38,6 +39,8 @@ def start(units: Units, progress: Progress, facts: MapFacts, seed: int) -> None:
     enemy_turn = uniform(progress, 0.0, 2.0 * math.pi)
     for u in range(len(units)):
         _place(units[u], progress, facts, u, ally_turn if u < facts.n_agents else enemy_turn)
+    for u in range(facts.n_agents, len(units)):
+        units[u].look_in = int(uniform(progress, 0.0, LOOK_PERIOD))
     _sort_allies(units, facts)
 
 

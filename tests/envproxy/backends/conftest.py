@@ -21,6 +21,7 @@ class Scene:
         self.battle.reset(np.ones(1, np.bool_), np.zeros(1, np.uint64))
         self.units = self.battle.units[0]
         n_agents = self.battle.spec.n_agents
+        self.units["look_in"] = 0  # enemies notice in the first loop what is there to be noticed
         self.allies, self.enemies = self.units[:n_agents], self.units[n_agents:]
         for side, points in ((self.allies, allies), (self.enemies, enemies)):
             for u in range(len(side)):
