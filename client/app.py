@@ -63,5 +63,12 @@ def seat_address(node_config: dict[str, bool | float | int | str], arena: str) -
             f"the node config names no seat (found {dict(node_config)}); "
             "start the SuperNode with --node-config 'seat=0' (0, 1, 2, ...: one per device)"
         )
+    envproxy = str(node_config.get("envproxy", DEFAULT_ENVPROXY))
+    host, _, port = envproxy.rpartition(":")
+    if not host or not port.isdecimal():
+        raise NodeConfigError(
+            f"envproxy is {envproxy!r}; start the SuperNode with --node-config 'seat={seat} envproxy=\"HOST:PORT\"', "
+            "the address where `pps-qmix envproxy` listens"
+        )
     token = node_config.get("token") or token_path(pps_home() / "tokens", arena, seat)
-    return SeatAddress(seat, str(node_config.get("envproxy", DEFAULT_ENVPROXY)), Path(str(token)).absolute())
+    return SeatAddress(seat, envproxy, Path(str(token)).absolute())
