@@ -99,7 +99,7 @@ class DeviceDirectory:
             raise DeviceError(f"cannot read {path}: {error.strerror}") from None
         try:
             header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-            state: dict[str, Any] = json.loads(header["__metadata__"]["state"])
+            state: dict[str, Any] = dict(json.loads(header["__metadata__"]["state"]))
             tensors: dict[str, NDArray[Any]] = load(content)
         except Exception as error:
             raise DeviceError(f"{path} is damaged ({error}); remove {self.path} to begin afresh") from None

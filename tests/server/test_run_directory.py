@@ -134,7 +134,7 @@ def test_no_or_a_bad_run_json(tmp_path: Path, content: str | None) -> None:
     (tmp_path / "x").mkdir()
     if content is not None:
         (tmp_path / "x" / "run.json").write_text(content)
-    with pytest.raises(RunDirectoryError, match="x is not a run directory: it has no readable run.json"):
+    with pytest.raises(RunDirectoryError, match=r"x is not a run directory: it has no readable run.json"):
         RunDirectory.resume(settings(runs=str(tmp_path), run="x"), {})
 
 
@@ -246,9 +246,9 @@ def test_a_full_disk_leaves_the_checkpoint_before(made: RunDirectory, monkeypatc
 
     with monkeypatch.context() as disk:
         disk.setattr(module, "_write", full)
-        with pytest.raises(NotKeptError, match="cannot write .*round-000002: No space left on device"):
+        with pytest.raises(NotKeptError, match=r"cannot write .*round-000002: No space left on device"):
             made.save_checkpoint(checkpoint(2))
-        with pytest.raises(NotKeptError, match="cannot write .*metrics.jsonl: No space"):
+        with pytest.raises(NotKeptError, match=r"cannot write .*metrics.jsonl: No space"):
             made.drop_after(0)
     assert bits(newest_checkpoint(made.path)) == bits(checkpoint(1))
     made.save_checkpoint(checkpoint(2))  # there is room again
@@ -263,6 +263,6 @@ def test_run_json_is_replaced_whole(made: RunDirectory, monkeypatch: pytest.Monk
         raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr(module, "_write", full)
-    with pytest.raises(NotKeptError, match="cannot write .*run.json: No space"):
+    with pytest.raises(NotKeptError, match=r"cannot write .*run.json: No space"):
         RunDirectory.resume(settings(runs=str(tmp_path), run="first"), {})
     assert (made.path / "run.json").read_bytes() == before

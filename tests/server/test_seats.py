@@ -72,7 +72,7 @@ def test_waiting_ends_when_the_last_device_comes() -> None:
 def test_a_device_that_refuses_is_heard_at_once() -> None:
     _, squad, seats = team(0, 1, 2)
     squad.devices[2].refusal = "cannot read the token of seat 1"
-    with pytest.raises(SeatsError, match="^cannot read the token of seat 1$"):
+    with pytest.raises(SeatsError, match=r"^cannot read the token of seat 1$"):
         seats.wait_for_all(60.0)
 
 
@@ -155,7 +155,7 @@ def test_devices_must_agree_on_the_size_of_the_team() -> None:
     seats.look()
     squad.n_agents = 5
     grid.present.add(3)
-    with pytest.raises(SeatsError, match="^seat 2 plays with 5 agents, the others with 3$"):
+    with pytest.raises(SeatsError, match=r"^seat 2 plays with 5 agents, the others with 3$"):
         seats.look()
 
 

@@ -1,0 +1,219 @@
+"""The device directory: whole or not at all, for one process at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load, save
+
+import client.device as module
+from client.device import DeviceDirectory, DeviceError, pps_home
+
+STATE = {"run": "r", "round": 3, "explore": {"state": 2**127 + 1}, "rewards": [0.1, 1 / 3]}
+TENSORS = {
+    "online.rnn.weight_hh": np.array([[np.nan, -0.0], [np.inf, 1e-40]], np.float32),
+    "adam.step.fc1.bias": np.array(7.0, np.float32),
+    "empty": np.zeros((0, 3), np.float32),
+}
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> DeviceDirectory:
+    made = DeviceDirectory(tmp_path, "run", 2)
+    made.make()
+    return made
+
+
+def bits(tensors: dict[str, Any]) -> dict[str, tuple[Any, bytes]]:
+    return {name: (tensor.shape, tensor.tobytes()) for name, tensor in tensors.items()}
+
+
+# --- where ----------------------------------------------------------------------------------------------------
+
+
+def test_it_is_under_home_by_run_and_seat_and_private(device: DeviceDirectory, tmp_path: Path) -> None:
+    assert device.path == tmp_path / "run" / "seat-2"
+    assert device.path.stat().st_mode & 0o777 == 0o700
+    device.make()  # again does no harm
+
+
+def test_home_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PPS_HOME", "here")
+    assert pps_home() == tmp_path / "here"
+    monkeypatch.setenv("PPS_HOME", "")
+    assert pps_home() == Path.home() / ".pps-qmix"
+
+
+def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(DeviceError, match=r"cannot make the device directory .*file/run/seat-0: Not a directory"):
+        DeviceDirectory(tmp_path / "file", "run", 0).make()
+
+
+def test_a_path_too_long_for_a_socket_says_what_to_set(tmp_path: Path) -> None:
+    DeviceDirectory(Path("/tmp"), "r" * 60, 0).check_socket()
+    with pytest.raises(DeviceError, match="set PPS_HOME to a shorter one"):
+        DeviceDirectory(Path("/tmp"), "r" * 100, 0).check_socket()
+    with pytest.raises(DeviceError, match="longer than the 104 bytes"):
+        DeviceDirectory(Path("/tmp"), "ü" * 50, 0).check_socket()
+
+
+# --- keeping --------------------------------------------------------------------------------------------------
+
+
+def test_nothing_was_kept(device: DeviceDirectory) -> None:
+    assert device.load() is None
+
+
+def test_what_was_kept_comes_back_bit_for_bit(device: DeviceDirectory) -> None:
+    device.save(TENSORS, STATE)
+    kept = device.load()
+    assert kept is not None
+    assert bits(kept[0]) == bits(TENSORS)
+    assert kept[1] == {"format": module.FORMAT, **STATE}
+    assert json.loads((device.path / "agent.json").read_text()) == kept[1]
+    device.save({"online.x": np.ones(1, np.float32)}, {"run": "r", "round": 4})
+    kept = device.load()
+    assert kept is not None
+    assert list(kept[0]) == ["online.x"]
+    assert kept[1]["round"] == 4
+
+
+@pytest.mark.parametrize("fails", ["agent.safetensors", "agent.json"])
+@pytest.mark.parametrize("where", ["write", "replace"])
+def test_a_full_disk_never_mixes_two_rounds(
+    device: DeviceDirectory, monkeypatch: pytest.MonkeyPatch, fails: str, where: str
+) -> None:
+    device.save({"w": np.zeros(3, np.float32)}, {"run": "r", "round": 1})
+    real = module._replace
+
+    def full(path: Path, content: bytes) -> None:
+        if path.name != fails:
+            real(path, content)
+            return
+        if where == "write":
+            path.with_suffix(path.suffix + ".tmp").write_bytes(content[: len(content) // 2])
+        raise OSError(28, os.strerror(28))
+
+    with monkeypatch.context() as disk:
+        disk.setattr(module, "_replace", full)
+        with pytest.raises(DeviceError, match=r"cannot save the agent's state in .*: No space left on device"):
+            device.save({"w": np.ones(3, np.float32)}, {"run": "r", "round": 2})
+    kept = device.load()
+    assert kept is not None
+    assert kept[0]["w"].tolist() == [float(kept[1]["round"] - 1)] * 3
+    device.save({"w": np.full(3, 2.0, np.float32)}, {"run": "r", "round": 3})
+    kept = device.load()
+    assert kept is not None
+    assert (kept[0]["w"].tolist(), kept[1]["round"]) == ([2.0] * 3, 3)
+
+
+def test_a_kill_at_any_moment_leaves_one_of_two_rounds(device: DeviceDirectory) -> None:
+    """A process that saves round after round is killed; what it leaves is one of them, whole."""
+    program = (
+        "import sys, numpy as np; from pathlib import Path; from client.device import DeviceDirectory\n"
+        f"device = DeviceDirectory(Path({str(device.path.parent.parent)!r}), 'run', 2)\n"
+        "for round_ in range(1, 10**9):\n"
+        "    device.save({'w': np.full(50_000, round_, np.float32)}, {'round': round_})\n"
+        "    print(round_, flush=True)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for _ in range(5):
+        told = int(process.stdout.readline())
+    process.kill()
+    process.wait()
+    kept = device.load()
+    assert kept is not None
+    assert kept[1]["round"] >= told
+    assert set(kept[0]["w"].tolist()) == {float(kept[1]["round"])}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: content[:5],
+        lambda content: content[: len(content) // 2],
+        lambda content: b"\xff" * len(content),
+        lambda content: content[:-4],
+        lambda content: save(load(content)),  # no state in it
+        lambda content: save(load(content), {"state": "[1]"}),
+        lambda content: save(load(content), {"state": "not json"}),
+    ],
+)
+def test_a_damaged_file_says_what_to_remove(device: DeviceDirectory, damage: Any) -> None:
+    device.save(TENSORS, STATE)
+    path = device.path / "agent.safetensors"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(DeviceError, match=r"agent.safetensors is damaged .*; remove .*seat-2 to begin afresh"):
+        device.load()
+
+
+def test_another_format_says_which_and_what_to_remove(device: DeviceDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FORMAT", 99)
+    device.save(TENSORS, STATE)
+    monkeypatch.undo()
+    with pytest.raises(DeviceError, match=r"has format 99, this version reads 1; remove .*seat-2 to begin afresh"):
+        device.load()
+
+
+def test_a_file_that_cannot_be_read(device: DeviceDirectory) -> None:
+    (device.path / "agent.safetensors").mkdir()
+    with pytest.raises(DeviceError, match=r"cannot read .*: Is a directory"):
+        device.load()
+
+
+def test_forgetting_leaves_the_socket_the_lock_and_the_log(device: DeviceDirectory) -> None:
+    device.save(TENSORS, STATE)
+    device.buffer.mkdir()
+    (device.buffer / "lengths.npy").write_bytes(b"x")
+    for path in (device.socket, device.log):
+        path.write_bytes(b"")
+    assert device.lock()
+    device.forget()
+    assert device.load() is None
+    assert sorted(path.name for path in device.path.iterdir()) == ["agent.log", "agent.sock", "lock"]
+    device.forget()  # again does no harm
+    device.unlock()
+
+
+# --- one writer -----------------------------------------------------------------------------------------------
+
+
+def test_the_lock_excludes_another_process_until_it_is_killed(device: DeviceDirectory) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; from client.device import DeviceDirectory\n"
+        f"device = DeviceDirectory(Path({str(device.path.parent.parent)!r}), 'run', 2)\n"
+        "print(device.lock(), flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+
+    def other() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    assert device.lock()
+    second = other()
+    assert second.communicate("")[0] == "False\n"
+    device.unlock()
+    device.unlock()  # again does no harm
+
+    holder = other()
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "True\n"
+    assert not device.lock()
+    holder.send_signal(signal.SIGKILL)
+    holder.communicate()
+    assert device.lock()
+    device.unlock()
