@@ -161,15 +161,13 @@ class BattleService(battle_pb2_grpc.BattleServiceServicer):
             with hosted.seat(join.seat):
                 yield from self._converse(hosted, join, request_iterator, context)
         except StaleRoundError as error:
-            context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
-        except GivenUpError as error:
-            context.abort(grpc.StatusCode.ABORTED, str(error))  # the seat did nothing wrong and may come again
-        except wire.MalformedError as error:
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"seat {join.seat}: {error}")
+            _refuse(context, grpc.StatusCode.FAILED_PRECONDITION, f"seat {join.seat}: {error}")
+        except GivenUpError as error:  # the seat did nothing wrong and may come again
+            _refuse(context, grpc.StatusCode.ABORTED, f"seat {join.seat}: {error}")
         except TakenSeatError as error:
-            context.abort(grpc.StatusCode.ALREADY_EXISTS, str(error))
-        except SeatError as error:
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"seat {join.seat}: {error}")
+            _refuse(context, grpc.StatusCode.ALREADY_EXISTS, str(error))
+        except (SeatError, wire.MalformedError) as error:
+            _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, f"seat {join.seat}: {error}")
 
     def _converse(
         self,
