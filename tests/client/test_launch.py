@@ -1,0 +1,248 @@
+"""Real agent processes: found, started, started again, heard when they fail, gone when their SuperNode is."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import grpc
+import psutil
+import pytest
+
+import client.launch
+import client.resident
+import client.seat_session
+from cli.defaults import default_config
+from client import agent_pb2_grpc
+from client.device import DeviceDirectory, DeviceError
+from client.launch import AgentError, SeatAddress, ask
+from client.messages import DESCRIBE, TRAIN, WEIGHTS, Reply, Request, request_to
+from client.resident import AgentService
+from envproxy.arena import Arena
+from envproxy.backend import create_backend
+from envproxy.service import HostedArena, serve
+from envproxy.tokens import keep_tokens, token_path
+
+RUN = "launched"
+CONFIG = {**default_config(), "run": RUN, "run-id": "id", "version": version("pps-qmix"), "battles": 2, "hidden": 8}
+ORDERS = {"round": 1, "steps_before": 0, "round_battles": 100}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A PPS_HOME of the test's own; the agent processes in it are ended with the test."""
+    path = tmp_path / "h"
+    monkeypatch.setenv("PPS_HOME", str(path))
+    yield path
+    for process in processes(path):
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("tokens")
+
+
+@pytest.fixture(scope="module")
+def envproxy(tokens: Path) -> Iterator[str]:
+    """An env proxy that plays 3m; its address. Seats are never given up, so a seat alone waits for the others."""
+    arena = Arena(create_backend("skirmish", "3m", 2))
+    hosted = HostedArena("main", "skirmish", arena, keep_tokens(tokens, "main", 3), seat_timeout=600.0)
+    server, port = serve([hosted], "127.0.0.1:0")
+    yield f"127.0.0.1:{port}"
+    server.stop(grace=None).wait()
+    hosted.close()
+
+
+@pytest.fixture
+def address(envproxy: str, tokens: Path) -> SeatAddress:
+    return SeatAddress(1, envproxy, token_path(tokens, "main", 1))
+
+
+def processes(home: Path) -> list[psutil.Process]:
+    """The agent processes that work in `home`."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        if "client.resident" in (process.info["cmdline"] or []) and Path(process.info["cwd"] or "").is_relative_to(
+            home
+        ):
+            found.append(process)
+    return found
+
+
+def device(home: Path) -> DeviceDirectory:
+    return DeviceDirectory(home, RUN, 1)
+
+
+def question(kind: str = DESCRIBE, **config: Any) -> Request:
+    return Request(kind, {**CONFIG, **{name.replace("_", "-"): value for name, value in config.items()}})
+
+
+def wait_for(condition: Callable[[], Any], what: str) -> Any:
+    deadline = time.monotonic() + 60.0
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"waited for {what}"
+        time.sleep(0.05)
+    return value
+
+
+@pytest.mark.timeout(120)
+def test_an_agent_process_is_started_found_and_started_again(
+    home: Path, address: SeatAddress, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "envproxy")
+    token = tmp_path / "my.token"
+    mine = SeatAddress(1, address.envproxy, token)
+
+    def asked(request: Request) -> Reply:
+        return ask(device(home), RUN, mine, request)
+
+    # started, though it cannot do anything yet; what is wrong may be put right while it runs
+    with pytest.raises(AgentError, match=r"^seat 1: cannot read the token of seat 1: .*my.token.*name it in the node"):
+        asked(question())
+    (first,) = processes(home)
+    token.write_text("not the one\n")
+    described = asked(question())
+    assert described.values["seat"] == 1
+    assert (described.values["map"], described.values["n-agents"], described.values["round"]) == ("3m", 3, 0)
+    assert described.tensors == {}
+    with pytest.raises(AgentError, match=r"this is not the token of seat 1 of arena 'main'"):
+        asked(question(TRAIN, **ORDERS))
+    token.write_bytes(address.token.read_bytes())
+
+    sent = asked(question(WEIGHTS))
+    assert sent.tensors["fc1.weight"].shape[0] == 8
+    with pytest.raises(AgentError, match=r"^seat 1: the run wants map '8m', but arena 'main' .* plays '3m'"):
+        asked(question(map="8m"))
+    with pytest.raises(AgentError, match=r"^seat 1: unknown kind of message 'dance'"):
+        asked(question("dance"))
+    with pytest.raises(AgentError, match=r"^seat 1: the server's message lacks 'round'"):
+        asked(question(TRAIN))
+
+    # a round alone waits for the other seats; a newer question ends it
+    with ThreadPoolExecutor(1) as pool:
+        round_ = pool.submit(asked, question(TRAIN, **ORDERS))
+        wait_for(lambda: "seat 1 taken" in caplog.text, "its seat at the env proxy")
+        assert asked(question()) == described
+        with pytest.raises(AgentError, match="the server has ordered another round"):
+            round_.result()
+
+    assert [process.pid for process in processes(home)] == [first.pid]
+    assert not device(home).lock()  # it is the one writer
+    first.send_signal(signal.SIGKILL)
+    wait_for(lambda: not first.is_running() or first.status() == psutil.STATUS_ZOMBIE, "its end")
+    assert device(home).socket.exists()  # nobody listens there any more
+    assert asked(question()) == described
+    (second,) = processes(home)
+    assert second.pid != first.pid
+
+
+@pytest.mark.timeout(120)
+def test_it_ends_with_what_it_watches_even_in_a_round(
+    home: Path, address: SeatAddress, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "envproxy")
+    supernode = subprocess.Popen(["sleep", "600"])
+    directory = device(home)
+    directory.make()
+    with open(directory.log, "wb") as log:
+        agent = subprocess.Popen(
+            [
+                *(sys.executable, "-P", "-m", "client.resident", "--run", RUN, "--seat", "1"),
+                *("--envproxy", address.envproxy, "--token", str(address.token), "--watch", str(supernode.pid)),
+            ],
+            cwd=directory.path,
+            stderr=log,
+        )
+    wait_for(directory.socket.exists, "the agent's socket")
+    weights = ask(directory, RUN, address, question()) and ask(directory, RUN, address, question(WEIGHTS))
+    with grpc.insecure_channel(f"unix:{directory.socket}") as channel:
+        stub = agent_pb2_grpc.AgentServiceStub(channel)
+        train = Request(TRAIN, question(TRAIN, **ORDERS).config, weights.tensors)
+        answer = stub.Handle.future(request_to(train))  # the round waits for seats 0 and 2, which never come
+        wait_for(lambda: "seat 1 taken" in caplog.text, "its seat at the env proxy")
+        supernode.kill()  # and stays a zombie until this test has waited for it
+        assert wait_for(lambda: agent.poll() is not None, "the agent's end")
+        assert agent.returncode == 0
+        assert answer.exception() is not None
+    supernode.wait()
+    assert "is gone" in directory.log.read_text()
+
+
+def test_its_last_words_are_heard_when_it_cannot_start(
+    home: Path, address: SeatAddress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho 'something else'\necho \"ImportError: no torch, asked for $*\" >&2\nexit 1\n")
+    python.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(python))
+    with pytest.raises(AgentError) as refused:
+        ask(device(home), RUN, address, question())
+    said = str(refused.value)
+    assert said.startswith("the agent process did not start: ImportError: no torch, asked for -P -m client.resident")
+    assert said.endswith(f"(see {device(home).log})")
+
+
+def test_one_that_ends_at_once_is_told_without_words(
+    home: Path, address: SeatAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(AgentError, match="did not start: it said nothing"):
+        ask(device(home), RUN, address, question())
+
+
+def test_a_second_agent_process_of_a_seat_gives_way(
+    home: Path, address: SeatAddress, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(client.resident, "_lock", DeviceDirectory.lock)  # without waiting for the first one's end
+    first = device(home)
+    first.make()
+    assert first.lock()
+    arguments = ["--run", RUN, "--seat", "1", "--envproxy", address.envproxy, "--token", str(address.token)]
+    assert client.resident.main(arguments) == 1
+    assert f"another agent process writes in {first.path}" in caplog.text
+    assert not first.socket.exists()
+    first.unlock()
+
+
+def test_an_env_proxy_out_of_reach_is_named(home: Path, address: SeatAddress, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client.seat_session, "_DESCRIBE_TIMEOUT", 0.2)
+    service = AgentService(1, "127.0.0.1:1", address.token)
+
+    class RefusedError(Exception):
+        pass
+
+    class Context:
+        def abort(self, code: grpc.StatusCode, details: str) -> None:
+            raise RefusedError(f"{code.name} {details}")
+
+    with pytest.raises(RefusedError, match=r"^FAILED_PRECONDITION no env proxy answers at 127.0.0.1:1 .*pps-qmix env"):
+        service.Handle(request_to(question()), Context())  # type: ignore[arg-type]
+    assert not service.busy
+
+
+def test_a_path_too_long_is_told_before_anything_is_started(home: Path, address: SeatAddress) -> None:
+    long = DeviceDirectory(home / ("x" * 90), RUN, 1)
+    with pytest.raises(DeviceError, match="set PPS_HOME to a shorter one"):
+        ask(long, RUN, address, question())
+    assert not long.path.exists()
+
+
+def test_only_a_supernode_is_watched() -> None:
+    assert client.launch._watch_arguments() == []
+    program = "from client.launch import _watch_arguments; print(*_watch_arguments())"
+    shell = subprocess.Popen(
+        ["bash", "-c", 'exec -a flower-supernode bash -c "\\"$0\\" -c \'$1\'; true"', sys.executable, program],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert shell.communicate()[0].split() == ["--watch", str(shell.pid)]
