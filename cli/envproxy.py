@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
+import re
 import signal
 import threading
 from pathlib import Path
@@ -17,6 +19,9 @@ from envproxy.service import HostedArena, serve
 from envproxy.tokens import keep_tokens
 
 log = logging.getLogger("envproxy")
+
+_ARENA_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_ADDRESS = re.compile(r".+:\d{1,5}")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,15 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serve. Raises ValueError for a wrong map, backend or number, OSError if it cannot listen or write tokens."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    if not 1 <= options.battles <= 1024:
-        raise ValueError(f"battles: expected 1..1024, found {options.battles}")
-    if options.seat_timeout <= 0:
-        raise ValueError(f"seat-timeout: expected more than 0 seconds, found {options.seat_timeout:g}")
     tokens = options.tokens or pps_home() / "tokens"
     arenas = []
-    for wanted in options.arena or [str(default_config()["arena"])]:
-        name, _, map_name = wanted.partition("=")
-        arena = Arena(create_backend(options.backend, map_name or options.map, options.battles))
+    for name, map_name in _check(options).items():
+        arena = Arena(create_backend(options.backend, map_name, options.battles))
         seats = keep_tokens(tokens, name, arena.spec.n_agents)
         arenas.append(HostedArena(name, options.backend, arena, seats, options.seat_timeout))
     server, port = serve(arenas, options.listen)
@@ -74,3 +74,22 @@ def run(options: argparse.Namespace) -> int:
     for hosted in arenas:
         hosted.close()
     return 0
+
+
+def _check(options: argparse.Namespace) -> dict[str, str]:
+    """Return the map of every arena. Raises ValueError for a flag that has a wrong value."""
+    if not 1 <= options.battles <= 1024:
+        raise ValueError(f"battles: expected 1..1024, found {options.battles}")
+    if not 0 < options.seat_timeout < math.inf:
+        raise ValueError(f"seat-timeout: expected more than 0 seconds, found {options.seat_timeout:g}")
+    if not _ADDRESS.fullmatch(options.listen):
+        raise ValueError(f"listen: expected HOST:PORT, found {options.listen!r}")
+    arenas: dict[str, str] = {}
+    for wanted in options.arena or [str(default_config()["arena"])]:
+        name, _, map_name = wanted.partition("=")
+        if not _ARENA_NAME.fullmatch(name):  # as the settings have it: tokens are in a folder of this name
+            raise ValueError(f"arena: expected NAME or NAME=MAP, a name of letters, digits and ._-, found {wanted!r}")
+        if name in arenas:
+            raise ValueError(f"arena: {name!r} is given twice")
+        arenas[name] = map_name or options.map
+    return arenas

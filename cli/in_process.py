@@ -76,9 +76,11 @@ class Team:
         """Play one round with all seats."""
         seats = [self._seat_of(message) for message in messages]
         requests = [request_from_message(TRAIN, message) for message in messages]
-        reports = play_in_lockstep(
-            self._arena, [seat.begin(request) for seat, request in zip(seats, requests, strict=True)]
-        )
+        try:
+            rounds = [seat.begin(request) for seat, request in zip(seats, requests, strict=True)]
+        except SeatRefusedError as error:  # nobody can play without it: here nobody waits for a silent seat
+            return [Message(Error(_APP_ERROR, str(error)), reply_to=message) for message in messages]
+        reports = play_in_lockstep(self._arena, rounds)
         return [
             message_from_reply(seat.finish(request, report), message)
             for seat, request, report, message in zip(seats, requests, reports, messages, strict=True)

@@ -13,7 +13,7 @@ from cli import envproxy, evaluate, listing, train
 from cli.parts import PartFailedError
 from client.device import DeviceError
 from server.rounds import RoundsError
-from server.run_directory import RunDirectoryError
+from server.run_directory import NotKeptError, RunDirectoryError
 from server.seats import SeatsError
 
 USAGE_ERROR, RUN_FAILED, INTERRUPTED = 2, 1, 130
@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=help_, description=help_[0].upper() + help_[1:] + ".")
         if add_arguments is not None:
             add_arguments(command)
-        command.set_defaults(run=run)
+        command.set_defaults(call=run)  # not "run": that is an argument of `evaluate`
     return parser
 
 
@@ -50,11 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        code: int = options.run(options)
+        code: int = options.call(options)
     except KeyboardInterrupt:
         print("pps-qmix: interrupted; everything it started has ended", file=sys.stderr)
         return INTERRUPTED
-    except (PartFailedError, RoundsError, SeatsError, DeviceError) as error:
+    except (PartFailedError, RoundsError, SeatsError, DeviceError, NotKeptError) as error:
         print(f"pps-qmix: {error}", file=sys.stderr)
         return RUN_FAILED
     except (ValueError, OSError, RunDirectoryError) as error:

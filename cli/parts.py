@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -118,8 +119,10 @@ def end_agents(run: str) -> None:
     agents = []
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []
-        if "client.resident" in words and run in words:
-            process.terminate()
-            agents.append(process)
+        if "client.resident" in words and ("--run", run) in itertools.pairwise(words):
+            with contextlib.suppress(psutil.Error):  # it has just ended, or is another user's
+                process.terminate()
+                agents.append(process)
     for survivor in psutil.wait_procs(agents, timeout=_END_LIMIT)[1]:
-        survivor.kill()
+        with contextlib.suppress(psutil.Error):
+            survivor.kill()

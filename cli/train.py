@@ -14,7 +14,7 @@ from cli.flower import FlowerRun
 from cli.progress import ProgressDisplay
 from envproxy.backend import create_backend
 from server.report import result_of
-from server.run_directory import read_rows, read_run, run_name
+from server.run_directory import already_there, check_unchanged, read_rows, read_run, run_name
 from server.settings import Settings, SettingsError, check_settings
 
 _NO_FLAG = {"resume"}  # `--resume RUN` names the run instead
@@ -39,6 +39,7 @@ def run(options: argparse.Namespace) -> int:
     if options.resume:
         path = _run_path(options.resume, Path(str(given.get("runs", defaults["runs"]))))
         kept = read_run(path)["settings"]
+        check_unchanged(kept, given)
         given |= {"runs": str(path.parent), "run": path.name, "resume": True}
         settings = check_settings({**kept, **given})
     else:
@@ -46,6 +47,8 @@ def run(options: argparse.Namespace) -> int:
         settings = check_settings(merge(defaults, given))
         given["run"] = settings.run or run_name(settings)
         path = Path(str(given["runs"])) / str(given["run"])
+        if (path / "run.json").exists():  # before anything is started: the run may be going on
+            raise already_there(path)
     backend = create_backend(settings.backend, settings.map, 1)
     n_agents = backend.spec.n_agents
     backend.close()

@@ -1,0 +1,352 @@
+"""The command as its user meets it: one clear line for what is wrong, and everything a flag."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import cli.envproxy
+import cli.main
+import cli.parts
+import cli.train
+from cli.defaults import PresetError, default_config, merge, parse_value, preset, preset_names
+from cli.main import build_parser, main
+from client.device import DeviceError
+from envproxy.backend import map_names
+from server.rounds import RoundsError
+from server.run_directory import NotKeptError, RunDirectory
+from server.settings import Settings, check_settings
+
+
+@pytest.fixture(autouse=True)
+def _surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """A home, a working directory and a terminal of the test's own."""
+    monkeypatch.setenv("PPS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run the command; return its exit code, output and errors."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        try:
+            code = main(arguments)
+        except SystemExit as end:  # argparse ends so
+            code = int(end.code or 0)
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """The directory of a run that was begun in runs/."""
+    config = {**default_config(), "runs": str(tmp_path / "runs"), "run": "begun", "seed": 4}
+    return RunDirectory.create(check_settings(config)).path
+
+
+# --- what is wrong --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("", r"the following arguments are required: COMMAND"),
+        ("trian", r"invalid choice: 'trian'"),
+        ("train --lerning-rate 1", r"unrecognized arguments: --lerning-rate 1"),
+        ("train --map", r"argument --map: expected one argument"),
+        ("train --resume", r"argument --resume: expected one argument"),
+        ("train --preset quik", r"argument --preset: invalid choice: 'quik' \(choose from '?quick'?\)"),
+        ("train --runtime here", r"argument --runtime: invalid choice: 'here'"),
+        ("train --seed five", r"seed: expected a whole number, found 'five'"),
+        ("train --total-steps 1.5", r"total-steps: expected a whole number, found '1.5'"),
+        ("train --gamma high", r"gamma: expected a number, found 'high'"),
+        ("train --gamma 1.5", r"gamma: input should be less than or equal to 1, found 1.5"),
+        ("train --learning-rate nan", r"learning-rate: input should be a finite number, found nan"),
+        ("train --battles 0", r"battles: input should be greater than 0, found 0"),
+        ("train --seed -1", r"seed: input should be greater than or equal to 0, found -1"),
+        ("train --base vdnn", r"base: input should be 'vdn' or 'qmix', found 'vdnn'"),
+        ("train --mixing joint", r"mixing: input should be 'solo', found 'joint'"),
+        ("train --strategy rs-pp", r'strategy: unknown strategy "rs-pp"; .*Did you mean "rs-pps"\?'),
+        ("train --buffer-size 10", r"buffer-size: expected at least batch-size \(96\), found 10"),
+        ("train --run a/b", r"run: string should match pattern .*, found 'a/b'"),
+        ("train --map 3mm", r"the backend 'skirmish' has no map '3mm'; it has .*\b3m\b"),
+        ("train --backend smack", r"there is no backend 'smack'; there are .*skirmish"),
+        ("train --resume nothing", r".*/runs/nothing is not a run directory: it has no readable run.json"),
+        ("train --resume .", r".*/runs is not a run directory: .*|.* is not a run directory: .*"),
+        ("evaluate", r"the following arguments are required: RUN"),
+        ("evaluate nothing", r"nothing is not a run directory: it has no readable run.json"),
+        ("evaluate x --evaluate-battles 0", r"evaluate-battles: expected at least 1, found 0"),
+        ("evaluate x --evaluate-battles many", r"argument --evaluate-battles: invalid int value: 'many'"),
+        ("evaluate x --seed -3", r"seed: expected 0 or more, found -3"),
+        ("envproxy --map 3mm", r"the backend 'skirmish' has no map '3mm'; .*"),
+        ("envproxy --arena a=3mm", r"the backend 'skirmish' has no map '3mm'; .*"),
+        ("envproxy --arena ../x", r"arena: expected NAME or NAME=MAP, .*, found '../x'"),
+        ("envproxy --arena =3m", r"arena: expected NAME or NAME=MAP, .*, found '=3m'"),
+        ("envproxy --arena a --arena a=8m", r"arena: 'a' is given twice"),
+        ("envproxy --battles 1025", r"battles: expected 1..1024, found 1025"),
+        ("envproxy --seat-timeout 0", r"seat-timeout: expected more than 0 seconds, found 0"),
+        ("envproxy --seat-timeout inf", r"seat-timeout: expected more than 0 seconds, found inf"),
+        ("envproxy --seat-timeout nan", r"seat-timeout: expected more than 0 seconds, found nan"),
+        ("envproxy --listen localhost", r"listen: expected HOST:PORT, found 'localhost'"),
+        ("envproxy --listen :http", r"listen: expected HOST:PORT, found ':http'"),
+    ],
+)
+def test_a_wrong_argument_is_told_in_one_line(
+    command: Callable[..., tuple[int, str, str]], tmp_path: Path, arguments: str, said: str
+) -> None:
+    code, output, errors = command(*arguments.split())
+    assert code == 2
+    assert output == ""
+    (line,) = errors.splitlines()
+    assert re.fullmatch(rf"pps-qmix( \w+)?: .*{said}.*", line), line
+    assert not (tmp_path / "runs").exists()  # nothing was begun
+    assert not (tmp_path / "home" / "tokens" / "a").exists()
+
+
+def test_every_wrong_setting_has_a_line(command: Callable[..., tuple[int, str, str]]) -> None:
+    code, _, errors = command("train", "--gamma", "2", "--battles", "0")
+    assert code == 2
+    assert [line.split(":")[-2].split()[-1] for line in errors.splitlines()] == ["battles", "gamma"]
+
+
+def test_a_run_that_has_not_ended_a_round_cannot_be_evaluated(
+    command: Callable[..., tuple[int, str, str]], run: Path
+) -> None:
+    code, _, errors = command("evaluate", str(run))
+    assert code == 2
+    assert errors == f"pps-qmix: {run} has no checkpoint yet: its first round has not ended\n"
+
+
+def test_a_name_that_is_taken_is_refused_before_anything_is_started(
+    command: Callable[..., tuple[int, str, str]], run: Path
+) -> None:
+    """The run may be going on: its Flower processes live in its folder."""
+    (run / "flower").mkdir()
+    code, _, errors = command("train", "--run", "begun")
+    assert code == 2
+    assert errors == f"pps-qmix: {run} holds a run: choose another name (run), or continue it with --resume begun\n"
+    assert (run / "flower").exists()
+
+
+def test_a_resumed_run_cannot_change_what_it_is(command: Callable[..., tuple[int, str, str]], run: Path) -> None:
+    for where in (str(run), "begun"):
+        code, _, errors = command("train", "--resume", where, "--gamma", "0.5", "--total-steps", "9")
+        assert code == 2
+        assert errors == "pps-qmix: gamma: the run began with 0.99, a resumed run cannot change it\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (RoundsError("3 times no device"), 1),
+        (DeviceError("cannot save"), 1),
+        (NotKeptError("cannot write"), 1),
+        (cli.parts.PartFailedError("the SuperLink ended"), 1),
+        (OSError(98, "Address already in use"), 2),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_what_fails_later_has_its_exit_code_and_line(
+    command: Callable[..., tuple[int, str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    code: int,
+) -> None:
+    def fail(_: argparse.Namespace) -> int:
+        raise error
+
+    monkeypatch.setattr(cli.train, "run", fail)
+    found, _, errors = command("train")
+    assert found == code
+    assert errors.startswith("pps-qmix: ")
+    assert (str(error) or "interrupted") in errors
+    assert errors.count("\n") == 1
+
+
+def test_an_address_in_use_is_told(command: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    (port,) = cli.parts.free_ports(1)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        code, _, errors = command("envproxy", "--listen", f"127.0.0.1:{port}", "--tokens", str(tmp_path / "t"))
+    assert code == 2
+    assert f"cannot listen on 127.0.0.1:{port}: is another program using the port?" in errors
+
+
+# --- what there is --------------------------------------------------------------------------------------------
+
+
+def test_the_version(command: Callable[..., tuple[int, str, str]]) -> None:
+    assert command("--version") == (0, f"{version('pps-qmix')}\n", "")
+
+
+def test_the_strategies_say_what_they_do(command: Callable[..., tuple[int, str, str]]) -> None:
+    code, output, errors = command("strategies")
+    assert (code, errors) == (0, "")
+    lines = [line.split(maxsplit=1) for line in output.splitlines()[1:]]
+    assert {name for name, _ in lines} >= {"a-pps", "rs-pps", "pp-pps", "none"}
+    assert all(len(said) > 20 for _, said in lines)
+
+
+def test_the_maps_have_their_sizes(command: Callable[..., tuple[int, str, str]]) -> None:
+    code, output, errors = command("maps")
+    assert (code, errors) == (0, "")
+    lines = {line.split()[0]: line.split()[1:] for line in output.splitlines()[1:] if " skirmish " in line}
+    assert lines["3m"] == ["skirmish", "3", "9", "30", "48", "60"]
+    assert [name for name, cells in lines.items() if cells[0] == "skirmish"] == map_names("skirmish")
+
+
+def test_help_tells_every_setting_with_its_default(command: Callable[..., tuple[int, str, str]]) -> None:
+    code, output, _ = command("train", "--help")
+    assert code == 0
+    for name, default in default_config().items():
+        assert f"--{name} " in output
+        if name != "resume" and default != "":
+            assert repr(default) in output
+
+
+# --- settings -------------------------------------------------------------------------------------------------
+
+
+def wanted(*arguments: str) -> Settings:
+    """The settings that these flags of `train` make."""
+    options = build_parser().parse_args(["train", *arguments])
+    defaults = default_config()
+    return check_settings(merge(defaults, cli.train._given(options, defaults)))
+
+
+@pytest.mark.parametrize("name", [name for name in default_config() if name != "resume"])
+def test_every_setting_is_a_flag(name: str) -> None:
+    other: dict[str, Any] = {
+        "run": "named", "runs": "elsewhere", "map": "8m", "strategy": "none", "base": "qmix", "mixing": "solo",
+        "reward-credit": "team", "reward-weighting": "softmax", "backend": "smac", "arena": "other",
+        "personal-layers": 2, "batch-size": 90, "adopt": 0.5, "gamma": 0.25,
+        "epsilon-start": 0.5, "epsilon-end": 0.25, "train-per-battle": 0.5,
+    }  # fmt: skip
+    default = default_config()[name]
+    value = other[name] if name in other else default * 2 + 1  # type: ignore[operator]
+    changed = wanted(f"--{name}", str(value)).config()
+    assert changed == {**default_config(), name: value}
+    assert type(changed[name]) is type(default)
+
+
+def test_flags_win_over_presets_and_presets_over_defaults() -> None:
+    assert "quick" in preset_names()
+    quick = preset("quick")
+    assert wanted("--preset", "quick").config() == {**default_config(), **quick}
+    assert quick["batch-size"] != 7
+    for arguments in (("--preset", "quick", "--batch-size", "7"), ("--batch-size", "7", "--preset", "quick")):
+        assert wanted(*arguments).config() == {**default_config(), **quick, "batch-size": 7}
+    with pytest.raises(PresetError, match="there is no 'slow'; there is quick"):
+        preset("slow")
+
+
+def test_presets_change_settings_that_exist_to_valid_ones() -> None:
+    for name in preset_names():
+        assert preset(name).keys() <= default_config().keys()
+        check_settings({**default_config(), **preset(name)})
+
+
+@given(st.integers())
+def test_whole_numbers_are_read_back(value: int) -> None:
+    found = parse_value(str(value), 3)
+    assert (found, type(found)) == (value, int)
+    assert parse_value(f"{value:_}", 3) == value
+
+
+@given(st.floats(allow_nan=False))
+def test_numbers_are_read_back(value: float) -> None:
+    found = parse_value(repr(value), 0.5)
+    assert (found, type(found)) == (value, float)
+
+
+@given(st.integers(-(2**53), 2**53))
+def test_a_whole_number_does_for_a_number(value: int) -> None:
+    found = parse_value(str(value), 0.5)
+    assert (found, type(found)) == (float(value), float)
+
+
+@given(st.text())
+def test_texts_stay_as_they_are(text: str) -> None:
+    assert parse_value(text, "3m") == text
+
+
+@given(st.sampled_from(["true", "false"]), st.randoms(use_true_random=False))
+def test_yes_and_no_in_any_case(word: str, random: Any) -> None:
+    text = "".join(random.choice([letter.upper(), letter]) for letter in word)
+    assert parse_value(text, False) is (word == "true")
+
+
+@given(st.text(), st.sampled_from([True, 3, 0.5]))
+def test_what_is_no_value_is_named(text: str, default: float) -> None:
+    try:
+        assert type(parse_value(text, default)) is type(default)
+    except ValueError as error:
+        said = str(error)
+        assert re.fullmatch(r"expected (true or false|a whole number|a number), found .*", said)
+        assert said.endswith(repr(text))
+
+
+# --- parts ----------------------------------------------------------------------------------------------------
+
+
+def test_only_the_agents_of_the_run_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names of runs may be numbers, as seats are; and an agent may end by itself at the same moment."""
+
+    class Process:
+        def __init__(self, *words: str, gone: bool = False) -> None:
+            self.info = {"cmdline": list(words) or None}
+            self.gone = gone
+            self.ended = False
+
+        def terminate(self) -> None:
+            if self.gone:
+                raise psutil.NoSuchProcess(1)
+            self.ended = True
+
+    agent = ("python", "-m", "client.resident", "--run")
+    mine, gone = Process(*agent, "1", "--seat", "0"), Process(*agent, "1", "--seat", "2", gone=True)
+    others = [Process(*agent, "x", "--seat", "1"), Process("vi", "--run", "1"), Process()]
+    monkeypatch.setattr(cli.parts.psutil, "process_iter", lambda _: [gone, *others, mine])
+    monkeypatch.setattr(cli.parts.psutil, "wait_procs", lambda found, timeout: (found, []))
+    cli.parts.end_agents("1")
+    assert mine.ended
+    assert not any(other.ended for other in others)
+
+
+def test_a_part_that_ends_is_told_with_its_last_words(tmp_path: Path) -> None:
+    part = cli.parts.Part("the thing", ["sh", "-c", "echo one; echo; echo two >&2; exit 3"], tmp_path / "thing.log")
+    with pytest.raises(cli.parts.PartFailedError) as failed:
+        cli.parts.wait_until_listening(part, *cli.parts.free_ports(1), limit=60.0)
+    said = str(failed.value)
+    assert said == f"the thing ended (exit code 3). Its last words ({tmp_path / 'thing.log'}):\n  one\n  two"
+    part.end()  # again does no harm
+
+
+def test_ending_a_part_ends_what_it_has_started(tmp_path: Path) -> None:
+    part = cli.parts.Part("a shell", ["sh", "-c", "sleep 600 & echo $!; wait"], tmp_path / "shell.log")
+    while not (said := (tmp_path / "shell.log").read_text()).endswith("\n"):
+        assert part.running
+    child = psutil.Process(int(said))
+    part.end()
+    assert not part.running
+    psutil.wait_procs([child], timeout=30.0)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
