@@ -167,7 +167,7 @@ class FlowerRun:
         except (ValueError, LookupError):
             raise PartFailedError(f"Flower does not say how the run ended: {listed.stdout}{listed.stderr}") from None
         if run["status"] != "finished:completed":
-            raise PartFailedError(f"the run ended as {run['status']}. {self._stream.last_words()}")
+            raise PartFailedError(f"the run ended as {run['status']}: {run['status-details']} (see {self._stream.log})")
 
     def _environment(self, name: str) -> dict[str, str]:
         home = self._flower / name
