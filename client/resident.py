@@ -45,17 +45,20 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         self._token_file = token_file
         self._seat = Seat(seat, pps_home())
         self._session: SeatSession | None = None
-        self._newest = 0  # questions come in while another one is being answered
+        self._newest = 0  # number of the last question; it may come in while another one is being answered
         self._order = threading.Lock()  # of their numbers, and of stopping and allowing
         self._turn = threading.Lock()
 
     def Handle(self, request: pb.Request, context: grpc.ServicerContext) -> pb.Answer:  # noqa: N802
-        session = self._session
-        if session is not None and self._turn.locked():
-            log.warning("a new question ends the round that is on")
-            session.stop()
+        with self._order:
+            self._newest += 1
+            number = self._newest
+            if self.busy and self._session is not None:
+                log.warning("a new question ends the round that is on")
+                self._session.stop()
         with self._turn, self._at_work():
             try:
+                self._begin(number)
                 return reply_to(self._answer(request_from(request)))
             except (SeatRefusedError, SeatSessionError, DeviceError) as error:
                 log.error("%s", error)
@@ -65,6 +68,14 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
             except KeyError as error:
                 context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"the server's message lacks {error}")
         raise AssertionError("abort raises")
+
+    def _begin(self, number: int) -> None:
+        """Let a round begin again after `stop`, unless a newer question waits for its turn."""
+        with self._order:
+            if number != self._newest:
+                raise SeatRefusedError(f"seat {self._seat_number}: the server has asked something newer")
+            if self._session is not None:
+                self._session.allow()
 
     def _answer(self, request: Request) -> Reply:
         if request.kind == WEIGHTS:

@@ -1,0 +1,210 @@
+"""Whole runs in this process, tiny ones: what they leave behind, that they can be evaluated, stopped and resumed."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from flwr.supercore.task_identity import TaskIdentity
+
+import server.app
+import server.rounds
+from cli.defaults import Value, default_config
+from cli.in_process import Team, run_in_process
+from cli.main import main
+from server.rounds import RoundsError
+from server.run_directory import Checkpoint, RunDirectory, newest_checkpoint, read_rows, whole_checkpoints
+
+TINY: dict[str, Value] = {
+    "battles": 4,
+    "batch-size": 4,
+    "buffer-size": 40,
+    "aggregation-every": 4,
+    "train-per-battle": 0.5,
+    "evaluate-every": 300,
+    "evaluate-battles": 4,
+    "hidden": 8,
+    "seed": 3,
+    "total-steps": 700,
+}
+
+
+@pytest.fixture(autouse=True)
+def _surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """A PPS_HOME and a Flower identity of the test's own, no pauses between rounds."""
+    monkeypatch.setenv("PPS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "300")
+    for name in ("_run_id", "_node_id", "_task_id"):
+        monkeypatch.setattr(TaskIdentity, name, 1)
+    monkeypatch.setattr(server.rounds, "_PAUSE", 0.0)
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pictures, where nobody looks at them: they take longer than the run."""
+    monkeypatch.setattr(server.app, "_draw", lambda directory: None)
+
+
+def play(runs: Path, run: str, **changes: Any) -> RunDirectory:
+    """Play a run, or play on where `resume` is true."""
+    changed = {name.replace("_", "-"): value for name, value in changes.items()}
+    given = {**TINY, "runs": str(runs), "run": run, **changed}
+    team = Team("skirmish", "3m", int(TINY["battles"]), "main")
+    try:
+        return run_in_process({**default_config(), **given}, given, team)
+    finally:
+        team.close()
+
+
+def bits(checkpoint: Checkpoint | None) -> dict[tuple[int, str], bytes]:
+    assert checkpoint is not None
+    return {(s, name): t.tobytes() for s, tensors in checkpoint.agents.items() for name, t in tensors.items()}
+
+
+def deeds(run: Path) -> list[dict[str, Any]]:
+    """The rows of a run without what depends on the clock."""
+    return [without_clock(row) for row in read_rows(run)]
+
+
+def without_clock(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: without_clock(value) if isinstance(value, dict) else value
+        for name, value in row.items()
+        if not name.startswith("seconds")
+    }
+
+
+@pytest.mark.parametrize(
+    ("strategy", "base"), [("a-pps", "vdn"), ("rs-pps", "qmix"), ("pp-pps", "vdn"), ("none", "qmix")]
+)
+def test_a_run_leaves_all_that_is_promised(tmp_path: Path, strategy: str, base: str) -> None:
+    run = play(tmp_path, "whole", strategy=strategy, base=base).path
+    rows = read_rows(run)
+    rounds = [row for row in rows if row["kind"] == "round"]
+    evaluations = [row for row in rows if row["kind"] == "evaluation"]
+    assert rounds[-1]["steps"] >= 700
+    assert [row["round"] for row in rounds] == list(range(1, len(rounds) + 1))
+    assert len(evaluations) == 3  # after 300, after 600 and at the end
+    assert evaluations[-1]["steps"] == rounds[-1]["steps"]
+    assert [row["training-steps"] for row in rounds[:-1]] == [4.0] * (len(rounds) - 1)
+    assert all(row["missing"] == [] and row["rejected"] == {} for row in rounds)
+
+    last = newest_checkpoint(run)
+    assert last is not None
+    assert (last.round, last.steps) == (rounds[-1]["round"], rounds[-1]["steps"])
+    assert sorted(last.agents) == [0, 1, 2]
+    assert any(name.startswith("mixer.") for name in last.agents[0]) is (base == "qmix")
+    equal = {
+        name: all(np.array_equal(tensor, last.agents[seat][name]) for seat in (1, 2))
+        for name, tensor in last.agents[0].items()
+    }
+    shared = {"none": 0, "pp-pps": len(equal) - 4}.get(strategy, len(equal))
+    assert sum(equal.values()) == shared
+
+    assert (run / "curve.png").read_bytes().startswith(b"\x89PNG")
+    report = (run / "report.html").read_text()
+    assert strategy in report
+    assert "last test win rate" in report
+    assert list(run.glob("events.out.tfevents.*"))
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_resumed_run_is_the_run_that_was_never_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"strategy": "pp-pps", "base": "qmix", "adopt": 0.5}
+    whole = play(tmp_path / "whole", "x", **settings).path
+
+    class KilledError(BaseException):
+        pass
+
+    def killed(*_: Any) -> None:
+        raise KilledError
+
+    # First between the rows of round 1 and its checkpoint, where the devices are lost with it (else their buffers
+    # hold the battles of round 1 twice), then after round 2.
+    real = RunDirectory.save_checkpoint
+    monkeypatch.setattr(RunDirectory, "save_checkpoint", killed)
+    with pytest.raises(KilledError):
+        play(tmp_path / "cut", "y", **settings)
+    shutil.rmtree(tmp_path / "home" / "y")
+
+    def after_two(directory: RunDirectory, checkpoint: Checkpoint) -> None:
+        real(directory, checkpoint)
+        if checkpoint.round == 2:
+            raise KilledError
+
+    monkeypatch.setattr(RunDirectory, "save_checkpoint", after_two)
+    with pytest.raises(KilledError):
+        play(tmp_path / "cut", "y", resume=True, **settings)
+    monkeypatch.undo()
+    monkeypatch.setenv("PPS_HOME", str(tmp_path / "home"))
+    cut = play(tmp_path / "cut", "y", resume=True, **settings).path
+
+    assert [path.name for path in whole_checkpoints(cut)] == [path.name for path in whole_checkpoints(whole)]
+    assert bits(newest_checkpoint(cut)) == bits(newest_checkpoint(whole))
+    assert deeds(cut) == deeds(whole)
+    assert len(deeds(cut)) > 5
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_finished_run_is_resumed_to_more_steps_or_to_nothing(tmp_path: Path) -> None:
+    run = play(tmp_path, "x", total_steps=150).path
+    before = (read_rows(run), bits(newest_checkpoint(run)))
+    play(tmp_path, "x", total_steps=150, resume=True)
+    assert (read_rows(run), bits(newest_checkpoint(run))) == before
+    play(tmp_path, "x", total_steps=250, resume=True)
+    assert read_rows(run)[: len(before[0])] == before[0]
+    assert read_rows(run)[-1]["steps"] >= 250
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_same_seed_gives_the_same_run_and_another_another(tmp_path: Path) -> None:
+    runs = [
+        play(tmp_path / name, name, total_steps=150, seed=seed).path for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    ]
+    assert bits(newest_checkpoint(runs[0])) == bits(newest_checkpoint(runs[1]))
+    assert deeds(runs[0]) == deeds(runs[1])
+    assert bits(newest_checkpoint(runs[0])) != bits(newest_checkpoint(runs[2]))
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_weights_that_do_not_fit_end_the_run_with_a_reason(tmp_path: Path) -> None:
+    run = play(tmp_path, "x", total_steps=150)
+    newest = newest_checkpoint(run.path)
+    assert newest is not None
+    wrong = {seat: {**tensors, "fc2.bias": np.zeros(5, np.float32)} for seat, tensors in newest.agents.items()}
+    run.save_checkpoint(Checkpoint(newest.round, newest.steps, wrong))
+    with pytest.raises(RoundsError, match=r"seat 0 cannot use the server's weights: tensor 'fc2.bias' is of shape"):
+        play(tmp_path, "x", total_steps=250, resume=True)
+
+
+def test_the_command_trains_and_evaluates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = [word for name, value in TINY.items() for word in (f"--{name}", str(value))]
+    train = ["train", "--runtime", "in-process", "--runs", str(tmp_path), "--run", "x", *flags, "--total-steps", "300"]
+    assert main(train) == 0
+    told = capsys.readouterr().out
+    assert f"3m: 3 agents, rs-pps, vdn; run {tmp_path / 'x'}" in told
+    assert "last test win rate: " in told
+    assert f"learning curve: {tmp_path / 'x' / 'curve.png'}" in told
+    assert main(["train", "--runtime", "in-process", "--resume", str(tmp_path / "x"), "--total-steps", "400"]) == 0
+    capsys.readouterr()
+
+    def line(*arguments: str) -> str:
+        assert main(["evaluate", str(tmp_path / "x"), "--evaluate-battles", "6", *arguments]) == 0
+        (said,) = capsys.readouterr().out.splitlines()
+        return said
+
+    kept = {path: path.read_bytes() for path in (tmp_path / "home").rglob("*.*")}
+    first = line("--seed", "11")
+    assert " of 6 battles won: win rate " in first
+    assert line("--seed", "11") == first
+    assert line() == line("--seed", "3")  # the run's own
+    assert first != line()
+    assert {path: path.read_bytes() for path in kept} == kept  # an evaluation leaves the devices alone
