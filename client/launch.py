@@ -17,7 +17,8 @@ from client.device import DeviceDirectory
 from client.messages import Reply, Request, reply_from, request_to
 
 _START_LIMIT = 90.0  # seconds; importing torch on a small, busy device takes a while
-_ATTEMPTS = 3  # an agent process that dies during a question is started again
+_ATTEMPTS = 4  # an agent process that dies during a question is started again
+_PAUSE = 1.0  # seconds before the next attempt: a process that was killed keeps its lock for a moment
 _MAX_MESSAGE = 256 * 1024 * 1024  # bytes
 
 
@@ -51,6 +52,7 @@ def ask(directory: DeviceDirectory, run: str, address: SeatAddress, request: Req
             except grpc.RpcError as error:
                 if error.code() is not grpc.StatusCode.UNAVAILABLE or attempt == _ATTEMPTS:
                     raise AgentError(f"seat {address.seat}: {error.details()}") from None
+        time.sleep(_PAUSE)
     raise AssertionError("the last attempt returns or raises")
 
 

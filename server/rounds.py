@@ -143,15 +143,20 @@ class Rounds:
             time.sleep(_PAUSE)
 
     def _follow(self, pending: dict[str, Message], moved: list[int]) -> None:
-        """Send the question of a seat that has moved to its new node, if its agent kept the round before."""
-        for message_id, message in list(pending.items()):
-            config = message.content.config_records["config"]
-            seat = config.get("seat")
-            if seat not in moved or not isinstance(seat, int):
-                continue
+        """A seat has a new node, so its old one will not answer: ask the new one, if that makes sense.
+
+        It does while others still play the round, and if the agent kept the round before; else the seat takes part
+        from the next round on, which brings it all its tensors. Alone it would only play against idle units.
+        """
+        seats = {message_id: _seat_asked(message) for message_id, message in pending.items()}
+        others = set(seats.values()) - set(moved)
+        for message_id in [message_id for message_id, seat in seats.items() if seat in moved]:
+            message, seat = pending.pop(message_id), seats[message_id]
             holder = self._seats.holders[seat]
-            if holder.round != int(message.metadata.group_id) - 1:
-                continue  # it lacks what this message builds on; the next round brings it everything
+            round_ = int(message.metadata.group_id)
+            if not others or holder.round != round_ - 1:
+                log.info("seat %d is back, too late for round %d", seat, round_)
+                continue
             again = Message(
                 message.content,
                 dst_node_id=holder.node,
@@ -159,10 +164,9 @@ class Rounds:
                 group_id=message.metadata.group_id,
                 ttl=message.metadata.ttl,
             )
-            del pending[message_id]
             self._asked[seat] = holder.node
             pending[next(iter(self._grid.push_messages([again])))] = again
-            log.info("seat %d is back: round %s goes to it again", seat, message.metadata.group_id)
+            log.info("seat %d is back: round %d goes to it again", seat, round_)
 
     def _fruitless(self, round_: int) -> str:
         said = [f"seat {seat}: {reason}" for seat, reason in self._strategy.rejected.items()]
@@ -215,6 +219,12 @@ class Rounds:
             "rejected": {str(seat): reason for seat, reason in self._strategy.rejected.items()},
             "missing": list(self._strategy.missing),
         }
+
+
+def _seat_asked(message: Message) -> int:
+    """The seat that a train message is for; -1 for a question of another kind."""
+    seat = message.content.config_records["config"].get("seat", -1)
+    return seat if isinstance(seat, int) else -1
 
 
 def _evaluations(round_: int, reports: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:

@@ -48,6 +48,7 @@ class Device:
     refusal: str = ""  # its answer to `describe`, if any
     failure: str = ""  # its answer to `train`, if any
     mute: bool = False
+    busy: bool = False  # it plays on: its answer comes when the team is next asked something
     report: dict[str, Any] = field(default_factory=dict)
     tensors: Tensors = field(default_factory=lambda: filled(0.0))
     orders: list[dict[str, Any]] = field(default_factory=list)  # configs of its train messages
@@ -61,17 +62,25 @@ class Squad:
         self.devices = devices
         self.n_agents = n_agents or len(devices)
         self.asked: list[tuple[int, str]] = []  # node and message type, in order
+        self._unanswered: list[Message] = []
         self.after: Callable[[], None] = lambda: None  # called when messages have been answered
 
     def __call__(self, messages: Sequence[Message]) -> Iterable[Message]:
-        replies = []
-        for message in messages:
-            node, kind = message.metadata.dst_node_id, message.metadata.message_type
-            self.asked.append((node, kind))
-            device = self.devices.get(node)
-            if device is not None and not device.mute:
-                replies.append(self._answer(device, message, kind))
+        self.asked += [(message.metadata.dst_node_id, message.metadata.message_type) for message in messages]
+        self._unanswered += messages
+        replies = self._replies()
         self.after()
+        return replies + self._replies()
+
+    def _replies(self) -> list[Message]:
+        replies = []
+        questions, self._unanswered = self._unanswered, []
+        for message in questions:
+            device = self.devices.get(message.metadata.dst_node_id)
+            if device is not None and device.busy:
+                self._unanswered.append(message)
+            elif device is not None and not device.mute:
+                replies.append(self._answer(device, message, message.metadata.message_type))
         return replies
 
     def _answer(self, device: Device, message: Message, kind: str) -> Message:

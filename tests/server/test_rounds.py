@@ -241,16 +241,22 @@ def test_a_device_that_refuses_ends_the_run_before_it_begins() -> None:
 
 
 class Outage:
-    """In round 2 the node of seat 2 dies with its question; it comes back as another node."""
+    """In round 2 the node of seat 2 dies with its question; it comes back as another node.
 
-    def __init__(self, grid: Field, squad: Squad, kept: int) -> None:
-        self.grid, self.squad, self.kept = grid, squad, kept
+    `played_on`: seat 1 still plays the round when it does.
+    """
+
+    def __init__(self, grid: Field, squad: Squad, kept: int, played_on: bool) -> None:
+        self.grid, self.squad, self.kept, self.played_on = grid, squad, kept, played_on
         squad.after = self
 
     def __call__(self) -> None:
         squad = self.squad
-        if 3 in squad.devices and len(squad.devices[1].orders) == 1:
+        if 30 in squad.devices:
+            squad.devices[2].busy = False
+        elif 3 in squad.devices and len(squad.devices[1].orders) == 1:
             squad.devices[3].mute = True  # from here on nothing that it is asked reaches it
+            squad.devices[2].busy = self.played_on
         elif 3 in squad.devices and len(squad.devices[1].orders) == 2:
             self.grid.present.discard(3)
             back = squad.devices.pop(3)
@@ -263,7 +269,7 @@ def test_a_seat_that_comes_back_with_what_it_kept_is_asked_in_the_same_round(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     grid, squad = team()
-    Outage(grid, squad, kept=1)
+    Outage(grid, squad, kept=1, played_on=True)
     with caplog.at_level(logging.INFO, "server"):
         results = play(grid, run=PERSONAL)
     assert [round_row(r)["seats"].keys() for r in results] == [{"0", "1", "2"}] * 3
@@ -274,10 +280,11 @@ def test_a_seat_that_comes_back_with_what_it_kept_is_asked_in_the_same_round(
     assert [len(sent) for sent in back.sent] == [8, 4, 4]  # just what is shared, for it kept the rest
 
 
-def test_a_seat_that_comes_back_without_what_it_kept_is_asked_in_the_next_round() -> None:
+@pytest.mark.parametrize(("kept", "played_on"), [(0, True), (1, False)], ids=["its disk is lost", "nobody plays on"])
+def test_a_seat_that_comes_back_too_late_for_the_round_is_asked_in_the_next(kept: int, played_on: bool) -> None:
     grid, squad = team()
-    Outage(grid, squad, kept=0)
-    results = play(grid, run=PERSONAL.model_copy(update={"round_timeout": 0.1}))
+    Outage(grid, squad, kept, played_on)
+    results = play(grid, run=PERSONAL)
     assert [sorted(round_row(r)["seats"]) for r in results] == [["0", "1", "2"], ["0", "1"], ["0", "1", "2"]]
     assert [round_row(r)["missing"] for r in results] == [[], [2], []]
     back = squad.devices[30]

@@ -22,7 +22,7 @@ def test_run_survives_the_death_of_an_agent_process_and_of_a_supernode(
 ) -> None:
     run = tmp_path / RUN
     # rounds of some seconds, so that there is a middle to kill in
-    process = train(RUN, strategy="rs-pps", total_steps=26000, aggregation_every=120, seat_timeout=5.0)
+    process = train(RUN, strategy="rs-pps", total_steps=14000, aggregation_every=60, buffer_size=5000, seat_timeout=5.0)
 
     # an agent process, in the middle of round 2
     wait_for(lambda: len(rounds(run)) >= 1, "round 1")
@@ -41,14 +41,14 @@ def test_run_survives_the_death_of_an_agent_process_and_of_a_supernode(
     assert process.returncode == 0, output
     assert "the SuperNode of seat 2 ended" in output
     played = rounds(run)
-    assert played[-1]["steps"] >= 26000
+    assert played[-1]["steps"] >= 14000
     # the killed agent came back within its round: it reports it, with all battles of the rounds before and new ones
     assert seat(played[1], 1)["buffered"] > seat(played[0], 1)["buffered"]
     # the seat of the killed SuperNode came back, and began from what it had kept
     kept = seat(played[1], 2)["buffered"]
     after = [row for row in played[2:] if "2" in row["seats"]]
     assert after, "seat 2 never came back"
-    assert seat(after[0], 2)["buffered"] >= min(kept, 200)
+    assert seat(after[0], 2)["buffered"] > kept
     # nobody else was harmed
     assert all({"0", "1"} <= row["seats"].keys() for row in played[2:])
     assert not processes("client.resident", RUN)
