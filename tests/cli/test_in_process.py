@@ -18,7 +18,7 @@ from cli.defaults import Value, default_config
 from cli.in_process import Team, run_in_process
 from cli.main import main
 from server.rounds import RoundsError
-from server.run_directory import Checkpoint, RunDirectory, newest_checkpoint, read_rows, whole_checkpoints
+from server.run_directory import Checkpoint, NotKeptError, RunDirectory, newest_checkpoint, read_rows, whole_checkpoints
 
 TINY: dict[str, Value] = {
     "battles": 4,
@@ -208,3 +208,23 @@ def test_the_command_trains_and_evaluates(tmp_path: Path, capsys: pytest.Capture
     assert line() == line("--seed", "3")  # the run's own
     assert first != line()
     assert {path: path.read_bytes() for path in kept} == kept  # an evaluation leaves the devices alone
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_no_round_is_kept_without_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full when round 2 is to be written down; then there is room again."""
+    append = RunDirectory.append
+
+    def full(directory: RunDirectory, row: dict[str, Any]) -> None:
+        if row["round"] == 2:
+            raise NotKeptError("no room")
+        append(directory, row)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(RunDirectory, "append", full)
+        with pytest.raises(NotKeptError, match="no room"):
+            play(tmp_path, "x")
+    run = play(tmp_path, "x", resume=True).path
+    rounds = [row["round"] for row in read_rows(run) if row["kind"] == "round"]
+    assert rounds == list(range(1, len(rounds) + 1))
+    assert len(rounds) > 2
