@@ -348,5 +348,5 @@ def test_ending_a_part_ends_what_it_has_started(tmp_path: Path) -> None:
     child = psutil.Process(int(said))
     part.end()
     assert not part.running
-    psutil.wait_procs([child], timeout=30.0)
-    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+    while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
+        pass  # it is being killed

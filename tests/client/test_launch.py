@@ -21,7 +21,6 @@ import client.launch
 import client.resident
 import client.seat_session
 from cli.defaults import default_config
-from client import agent_pb2_grpc
 from client.device import DeviceDirectory, DeviceError
 from client.launch import AgentError, SeatAddress, ask
 from client.messages import DESCRIBE, TRAIN, WEIGHTS, Reply, Request, request_to
@@ -64,6 +63,15 @@ def envproxy(tokens: Path) -> Iterator[str]:
 
 
 @pytest.fixture
+def supernode() -> Iterator[subprocess.Popen[bytes]]:
+    """A process to be watched in a SuperNode's place."""
+    process = subprocess.Popen(["sleep", "600"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
 def address(envproxy: str, tokens: Path) -> SeatAddress:
     return SeatAddress(1, envproxy, token_path(tokens, "main", 1))
 
@@ -96,10 +104,16 @@ def wait_for(condition: Callable[[], Any], what: str) -> Any:
 
 
 @pytest.mark.timeout(120)
-def test_an_agent_process_is_started_found_and_started_again(
-    home: Path, address: SeatAddress, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_an_agent_process_is_started_found_started_again_and_ends_with_its_supernode(
+    home: Path,
+    address: SeatAddress,
+    supernode: subprocess.Popen[bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "envproxy")
+    monkeypatch.setattr(client.launch, "_watch_arguments", lambda: ["--watch", str(supernode.pid)])
     token = tmp_path / "my.token"
     mine = SeatAddress(1, address.envproxy, token)
 
@@ -145,37 +159,17 @@ def test_an_agent_process_is_started_found_and_started_again(
     (second,) = processes(home)
     assert second.pid != first.pid
 
-
-@pytest.mark.timeout(120)
-def test_it_ends_with_what_it_watches_even_in_a_round(
-    home: Path, address: SeatAddress, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO, "envproxy")
-    supernode = subprocess.Popen(["sleep", "600"])
-    directory = device(home)
-    directory.make()
-    with open(directory.log, "wb") as log:
-        agent = subprocess.Popen(
-            [
-                *(sys.executable, "-P", "-m", "client.resident", "--run", RUN, "--seat", "1"),
-                *("--envproxy", address.envproxy, "--token", str(address.token), "--watch", str(supernode.pid)),
-            ],
-            cwd=directory.path,
-            stderr=log,
-        )
-    wait_for(directory.socket.exists, "the agent's socket")
-    weights = ask(directory, RUN, address, question()) and ask(directory, RUN, address, question(WEIGHTS))
-    with grpc.insecure_channel(f"unix:{directory.socket}") as channel:
-        stub = agent_pb2_grpc.AgentServiceStub(channel)
-        train = Request(TRAIN, question(TRAIN, **ORDERS).config, weights.tensors)
-        answer = stub.Handle.future(request_to(train))  # the round waits for seats 0 and 2, which never come
+    # its SuperNode dies in the middle of a round
+    caplog.clear()
+    with ThreadPoolExecutor(1) as pool:
+        round_ = pool.submit(asked, question(TRAIN, **ORDERS))
         wait_for(lambda: "seat 1 taken" in caplog.text, "its seat at the env proxy")
+        monkeypatch.setattr(client.launch, "_ATTEMPTS", 1)  # the one who asks dies with the SuperNode, too
         supernode.kill()  # and stays a zombie until this test has waited for it
-        assert wait_for(lambda: agent.poll() is not None, "the agent's end")
-        assert agent.returncode == 0
-        assert answer.exception() is not None
-    supernode.wait()
-    assert "is gone" in directory.log.read_text()
+        wait_for(lambda: not second.is_running() or second.status() == psutil.STATUS_ZOMBIE, "its end")
+        supernode.wait()
+        round_.exception()
+    assert f"the SuperNode (pid {supernode.pid}) is gone" in device(home).log.read_text()
 
 
 def test_its_last_words_are_heard_when_it_cannot_start(
