@@ -1,6 +1,6 @@
 """Where a round's time goes, in both runtimes: trains the same short run twice and prints the parts and their ratio.
 
-    python -m benchmarks.round_time [any flag of `pps-qmix train`]
+python -m benchmarks.round_time [any flag of `pps-qmix train`]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How fast the skirmish simulator plays: environment steps per second on one core, and its start-up times.
 
-    python benchmarks/skirmish.py [--maps 3m 2s3z] [--battles 1 8 32] [--repeats 5] [--cold]
+    python -m benchmarks.skirmish [--maps 3m 2s3z] [--battles 1 8 32] [--repeats 5] [--cold]
 
 Random valid actions; one timed step is step + observe + restart of the battles that ended, and the choice of actions
 is not counted. A step of E battles counts as E environment steps.

@@ -14,12 +14,11 @@ import psutil
 
 from client import agent_pb2_grpc
 from client.device import DeviceDirectory
-from client.messages import Reply, Request, reply_from, request_to
+from client.messages import SOCKET_OPTIONS, Reply, Request, reply_from, request_to
 
 _START_LIMIT = 90.0  # seconds; importing torch on a small, busy device takes a while
 _ATTEMPTS = 4  # an agent process that dies during a question is started again
 _PAUSE = 1.0  # seconds before the next attempt: a process that was killed keeps its lock for a moment
-_MAX_MESSAGE = 256 * 1024 * 1024  # bytes
 
 
 class AgentError(Exception):
@@ -44,8 +43,7 @@ def ask(directory: DeviceDirectory, run: str, address: SeatAddress, request: Req
     directory.make()
     for attempt in range(1, _ATTEMPTS + 1):
         _ensure_running(directory, run, address)
-        options = [("grpc.max_receive_message_length", _MAX_MESSAGE), ("grpc.max_send_message_length", _MAX_MESSAGE)]
-        with grpc.insecure_channel(f"unix:{directory.socket}", options=options) as channel:
+        with grpc.insecure_channel(f"unix:{directory.socket}", options=SOCKET_OPTIONS) as channel:
             stub = agent_pb2_grpc.AgentServiceStub(channel)  # type: ignore[no-untyped-call]
             try:
                 return reply_from(stub.Handle(request_to(request)))

@@ -14,6 +14,9 @@ from client import agent_pb2 as pb
 
 DESCRIBE, WEIGHTS, TRAIN = "describe", "weights", "train"
 
+_LIMIT = 256 * 1024 * 1024  # bytes of a message: the tensors of the largest map's agent, many times over
+SOCKET_OPTIONS = [("grpc.max_receive_message_length", _LIMIT), ("grpc.max_send_message_length", _LIMIT)]
+
 Tensors = dict[str, NDArray[np.float32]]
 
 

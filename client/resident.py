@@ -23,7 +23,7 @@ import psutil
 from client import agent_pb2 as pb
 from client import agent_pb2_grpc
 from client.device import DeviceDirectory, DeviceError, pps_home
-from client.messages import DESCRIBE, TRAIN, WEIGHTS, Reply, Request, reply_to, request_from
+from client.messages import DESCRIBE, SOCKET_OPTIONS, TRAIN, WEIGHTS, Reply, Request, reply_to, request_from
 from client.seat import Seat, SeatRefusedError
 from client.seat_session import SeatSession, SeatSessionError
 from envproxy.tokens import read_token
@@ -31,7 +31,6 @@ from envproxy.tokens import read_token
 log = logging.getLogger("agent")
 
 IDLE_LIMIT = 900.0  # seconds without a question after which the process ends; the next question starts another
-MAX_MESSAGE = 256 * 1024 * 1024  # bytes
 
 
 class AgentService(agent_pb2_grpc.AgentServiceServicer):
@@ -141,10 +140,7 @@ def main(arguments: list[str] | None = None) -> int:
     watched = _process(options.watch)
     service = AgentService(options.seat, options.envproxy, options.token)
     directory.socket.unlink(missing_ok=True)
-    server = grpc.server(
-        ThreadPoolExecutor(max_workers=4),
-        options=[("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.max_send_message_length", MAX_MESSAGE)],
-    )
+    server = grpc.server(ThreadPoolExecutor(max_workers=4), options=SOCKET_OPTIONS)
     agent_pb2_grpc.add_AgentServiceServicer_to_server(service, server)  # type: ignore[no-untyped-call]
     server.add_insecure_port(f"unix:{directory.socket}")
     server.start()

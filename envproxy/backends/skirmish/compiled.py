@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,5 +28,6 @@ def drop_stale(cache: str | None) -> None:
         return
     newest = max(source.stat().st_mtime for source in Path(__file__).parent.rglob("*.py"))
     for index in Path(cache).glob("*.nbi"):
-        if index.stat().st_mtime < newest:
-            index.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another process is doing the same
+            if index.stat().st_mtime < newest:
+                index.unlink()
