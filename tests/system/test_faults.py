@@ -22,7 +22,15 @@ def test_run_survives_the_death_of_an_agent_process_and_of_a_supernode(
 ) -> None:
     run = tmp_path / RUN
     # rounds of some seconds, so that there is a middle to kill in
-    process = train(RUN, strategy="rs-pps", total_steps=14000, aggregation_every=60, buffer_size=5000, seat_timeout=5.0)
+    process = train(
+        RUN,
+        strategy="rs-pps",
+        total_steps=11000,
+        aggregation_every=60,
+        evaluate_every=5000,
+        buffer_size=5000,
+        seat_timeout=5.0,
+    )
 
     # an agent process, in the middle of round 2
     wait_for(lambda: len(rounds(run)) >= 1, "round 1")
@@ -41,7 +49,7 @@ def test_run_survives_the_death_of_an_agent_process_and_of_a_supernode(
     assert process.returncode == 0, output
     assert "the SuperNode of seat 2 ended" in output
     played = rounds(run)
-    assert played[-1]["steps"] >= 14000
+    assert played[-1]["steps"] >= 11000
     # the killed agent came back within its round: it reports it, with all battles of the rounds before and new ones
     assert seat(played[1], 1)["buffered"] > seat(played[0], 1)["buffered"]
     # the seat of the killed SuperNode came back, and began from what it had kept
