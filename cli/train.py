@@ -46,6 +46,7 @@ def run(options: argparse.Namespace) -> int:
         given["runs"] = str(Path(str(given.get("runs", defaults["runs"]))).expanduser().absolute())
         settings = check_settings(merge(defaults, given))
         given["run"] = settings.run or run_name(settings)
+        settings = settings.model_copy(update={"run": given["run"]})
         path = Path(str(given["runs"])) / str(given["run"])
         if (path / "run.json").exists():  # before anything is started: the run may be going on
             raise already_there(path)

@@ -187,17 +187,20 @@ def test_weights_that_do_not_fit_end_the_run_with_a_reason(tmp_path: Path) -> No
 
 def test_the_command_trains_and_evaluates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = [word for name, value in TINY.items() for word in (f"--{name}", str(value))]
-    train = ["train", "--runtime", "in-process", "--runs", str(tmp_path), "--run", "x", *flags, "--total-steps", "300"]
+    runs = tmp_path / "runs"
+    train = ["train", "--runtime", "in-process", "--runs", str(runs), *flags, "--total-steps", "300"]
     assert main(train) == 0
     told = capsys.readouterr().out
-    assert f"3m: 3 agents, rs-pps, vdn; run {tmp_path / 'x'}" in told
+    (run,) = runs.iterdir()  # the name is made from what it is and when it began
+    assert run.name.startswith("3m-rs-pps-vdn-s3-")
+    assert f"3m: 3 agents, rs-pps, vdn; run {run}" in told
     assert "last test win rate: " in told
-    assert f"learning curve: {tmp_path / 'x' / 'curve.png'}" in told
-    assert main(["train", "--runtime", "in-process", "--resume", str(tmp_path / "x"), "--total-steps", "400"]) == 0
+    assert f"learning curve: {run / 'curve.png'}" in told
+    assert main(["train", "--runtime", "in-process", "--resume", str(run), "--total-steps", "400"]) == 0
     capsys.readouterr()
 
     def line(*arguments: str) -> str:
-        assert main(["evaluate", str(tmp_path / "x"), "--evaluate-battles", "6", *arguments]) == 0
+        assert main(["evaluate", str(run), "--evaluate-battles", "6", *arguments]) == 0
         (said,) = capsys.readouterr().out.splitlines()
         return said
 
