@@ -81,7 +81,7 @@ class ProgressDisplay:
                 self.tell(f"step {row['steps']:>9,}: test win rate {row['win-rate']:.2f}, return {row['return']:.2f}")
             else:
                 self._done, self._round = row["steps"], row["round"]
-                played = row["steps"] / max(self._total, 1)
+                played = min(row["steps"] / self._total, 1.0)
                 self.tell(
                     f"round {row['round']}: {row['steps']:,} steps ({played:.0%}), "
                     f"{row['played'] / row['seconds']['round']:.0f} steps/s"
