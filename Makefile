@@ -10,7 +10,7 @@ demo: $(STAMP)
 	$(BIN)/pps-qmix train --map 3m --strategy a-pps --base vdn --preset quick
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist load --maxschedchunk 1
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
