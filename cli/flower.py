@@ -153,10 +153,10 @@ class FlowerRun:
         assert self._stream is not None
         said = self._stream.log.read_text(errors="replace")
         started = re.findall(r"run (\d{6,})", said)
-        if not started:
+        if not started:  # the log of a resumed run begins with the runs before it
             raise PartFailedError(f"Flower did not take the run. {self._stream.last_words()}")
         listed = subprocess.run(
-            [str(_BIN / "flwr"), "list", "here", "--run-id", started[0], "--format", "json"],
+            [str(_BIN / "flwr"), "list", "here", "--run-id", started[-1], "--format", "json"],
             capture_output=True,
             text=True,
             check=False,

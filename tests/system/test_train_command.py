@@ -31,10 +31,7 @@ def test_an_interrupt_ends_everything_and_the_run_can_be_resumed(train: Train, t
     before = rounds(run)
     total = before[-1]["steps"] + 300
     resumed = subprocess.run(
-        [
-            *(sys.executable, "-m", "cli.main", "train", "--resume", str(run)),
-            *("--total-steps", str(total), "--runtime", "in-process"),
-        ],
+        [sys.executable, "-m", "cli.main", "train", "--resume", str(run), "--total-steps", str(total)],
         capture_output=True,
         text=True,
         check=False,
