@@ -32,7 +32,6 @@ class ProgressDisplay:
         self._directory = directory
         self._total = total_steps
         self._where = where
-        self._console = console
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),

@@ -31,7 +31,7 @@ class Learner:
     """One agent's value function and its optimiser.
 
     With base "vdn" Q_tot is the agent's own Q; with "qmix" a monotone mixer of it, conditioned on the agent's
-    own observation: all that a device knows (DESIGN 5.3, mixing "solo").
+    own observation: all that a device knows (mixing "solo").
     """
 
     def __init__(self, spec: SeatSpec, settings: LearningSettings, seed: int) -> None:
@@ -82,7 +82,7 @@ class Learner:
     def train(self, batch: Batch) -> TrainMetrics:
         """One gradient step; every ``target_update_every`` steps the targets follow.
 
-        A dead unit's steps count like the others: the death step bootstraps from their value (DESIGN 5.2).
+        A dead unit's steps count like the others: the death step bootstraps from their value.
         """
         mask = td.battle_mask(batch.lengths, len(batch.actions))
         values, next_values = self._mixed(*self._utilities(batch), batch)

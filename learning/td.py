@@ -26,7 +26,7 @@ def double_q_values(online: Tensor, target: Tensor, available: Tensor) -> Tensor
 
 
 def td_targets(rewards: Tensor, next_values: Tensor, lengths: Tensor, terminated: Tensor, gamma: float) -> Tensor:
-    """``y = r + gamma (1 - terminated) Q'`` (DESIGN 5.2).
+    """``y = r + gamma (1 - terminated) Q'``.
 
     Only the last step of a terminated battle has no future: one cut by the time limit bootstraps from what the
     seat saw last.
