@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from envproxy.backend import MapSpec, Observation, StepResult
 from envproxy.backends.skirmish import engine
-from envproxy.backends.skirmish.maps import map_facts, map_spec
+from envproxy.backends.skirmish.maps import MapFacts, map_facts, map_spec
 from envproxy.backends.skirmish.records import PROGRESS, UNIT
 
 
@@ -30,6 +30,11 @@ class Skirmish:
     def spec(self) -> MapSpec:
         """Sizes of the map."""
         return self._spec
+
+    @property
+    def facts(self) -> MapFacts:
+        """What is the same in every battle of the map."""
+        return self._facts
 
     @property
     def battles(self) -> int:

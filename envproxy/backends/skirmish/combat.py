@@ -55,6 +55,7 @@ def engage(unit: Unit, units: Units, progress: Progress, facts: MapFacts) -> Non
         unit.backswing_in = BACKSWING
         unit.victim = unit.target
         unit.strikes = kind.hits
+        unit.shots += 1
         unit.strike_in = max(0.0, distance) / kind.missile_speed if kind.missile_speed > 0.0 else 0.0
 
 

@@ -54,6 +54,9 @@ UNIT: Final = np.dtype(
         ("strikes", np.int64),  # hits of the last shot that have not landed
         ("strike_in", np.float64),
         ("victim", np.int64),  # who those hits land on
+        ("shots", np.int64),  # since the battle began
+        ("energy", np.float64),
+        ("healing", np.int64),  # whom it healed in this loop, or NOBODY
         ("calm", np.int64),  # loops since the last damage
         ("attacker", np.int64),  # who hit it since its side last thought about it, or NOBODY
         ("look_in", np.int64),  # enemy side: until it looks for a better target

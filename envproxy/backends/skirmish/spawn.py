@@ -68,6 +68,9 @@ def _make_whole(unit: Unit, facts: MapFacts, u: int) -> None:
     unit.backswing_in = 0.0
     unit.strikes = 0
     unit.strike_in = 0.0
+    unit.shots = 0
+    unit.energy = 0.0
+    unit.healing = NOBODY
     unit.calm = 0
     unit.look_in = 0
     unit.help_in = 0
