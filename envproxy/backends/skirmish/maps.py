@@ -11,7 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envproxy.backend import MapSpec
-from envproxy.backends.skirmish.records import KIND, ROSTER
+from envproxy.backends.skirmish.paths import Ways, find_ways, islands
+from envproxy.backends.skirmish.records import (
+    AIR,
+    GROUND,
+    KIND,
+    LAYERS,
+    NOWHERE,
+    ROSTER,
+    STRIDING,
+    TO_A_POINT,
+    TO_A_SEGMENT,
+    TO_THE_ALLIES,
+)
 
 LOOPS_PER_SECOND: Final = 16
 MIN_SCAN_RANGE: Final = 5.0
@@ -19,6 +31,13 @@ SCAN_BEYOND_RANGE: Final = 0.5
 REWARD_DEATH: Final = 10.0  # spec section 5
 REWARD_WIN: Final = 200.0
 REWARD_SCALE: Final = 20.0
+_LAYERS_OF: Final = {"ground": GROUND, "air": AIR, "ground+air target": STRIDING}
+_ORDERS: Final = {
+    "attack_point": TO_A_POINT,
+    "attack_random_point_on_segment": TO_A_SEGMENT,
+    "attack_unit_group_of_both_colossi": TO_THE_ALLIES,
+    "none": NOWHERE,
+}
 FIRST_TARGET: Final = 6  # actions: no-op, stop, four moves, then one per target
 
 
@@ -32,12 +51,20 @@ class MapFacts(NamedTuple):
     type_bits: int
     ally_shields: bool  # spec section 2: sA and sE
     enemy_shields: bool
+    heals: bool  # the map's Medivacs have heal actions, and they do not count at the end: SMAC's map type MMM
     reward_divisor: float
-    attack_x: float  # where the enemy's units were sent
+    enemy_order: int
+    attack_x: float  # where the enemy's units were sent: a point, or one end of a segment
     attack_y: float
+    attack_to_x: float  # the segment's other end
+    attack_to_y: float
     pathable: NDArray[np.bool_]  # [map height, map width], row 0 in the south
-    kinds: NDArray[np.void]  # KIND [K]
-    damage: NDArray[np.float64]  # [K, K], one hit of a row's weapon with its bonus against a column
+    walkable: NDArray[np.bool_]  # [LAYERS, map height, map width]
+    ways: NDArray[np.uint8]  # [cells, cells] or [0, 0], see `paths.Ways`
+    corners: NDArray[np.float64]  # [C, 2]
+    widest: float  # largest separation radius
+    kinds: NDArray[np.void]  # KIND [K], the allies' and then the enemy's
+    damage: NDArray[np.float64]  # [K, K], one hit of a row's weapon with its bonus against a column; 0: cannot hit it
     roster: NDArray[np.void]  # ROSTER [U], allies then enemies
 
 
@@ -46,38 +73,63 @@ def map_names() -> list[str]:
     return list(_data()["maps"])
 
 
-def map_facts(name: str) -> MapFacts:
-    """Return the arrays of a map."""
+def kind_names(name: str) -> list[str]:
+    """Return the unit names of a map's kinds, in the order of `MapFacts.kinds`: the allies' and then the enemy's."""
+    one = _data()["maps"][name]
+    return [unit for side in ("allies", "enemies") for unit in _types(one[side])]
+
+
+def map_facts(name: str, weapons: str = "liberty") -> MapFacts:
+    """Return the arrays of a map. `weapons` is the profile of the units' numbers, liberty or lotv."""
     data = _data()
     one = data["maps"][name]
-    kind_names = sorted({spawn["unit"] for spawn in one["allies"] + one["enemies"]})
-    units = [data["units"][kind] for kind in kind_names]
+    ally_types, enemy_types = _types(one["allies"]), _types(one["enemies"])
+    units = [_ally_unit(kind, weapons) for kind in ally_types] + [_unit(kind, weapons) for kind in enemy_types]
     # SMAC sorts allies by type, and the types' ids ascend with their names; the enemy stays in creation order.
     allies = sorted(_army(one["allies"]), key=lambda member: str(member["unit"]))
     enemies = _army(one["enemies"])
-    army = [(member, one["type_columns"]["allies"]) for member in allies]
-    army += [(member, one["type_columns"]["enemies"]) for member in enemies]
+    columns = one["type_columns"]
+    army = [(member, ally_types.index(member["unit"]), columns["allies"]) for member in allies]
+    army += [(member, len(ally_types) + enemy_types.index(member["unit"]), columns["enemies"]) for member in enemies]
+    widest = max(unit["separation_radius"] for unit in units)
     roster = np.zeros(len(army), ROSTER)
-    for row, (member, columns) in zip(roster, army, strict=True):
-        row["kind"] = kind_names.index(member["unit"])
+    for row, (member, kind, of_side) in zip(roster, army, strict=True):
+        row["kind"] = kind
         row["spawn_x"], row["spawn_y"] = member["point"]
         row["place"] = member["place"]
-        row["spacing"] = 2 * max(unit["separation_radius"] for unit in units)
-        row["type_column"] = columns.index(member["unit"]) if columns else 0
-    enemy_hp = sum(data["units"][member["unit"]][pool] for member in enemies for pool in ("health", "shield"))
+        row["spacing"] = 2 * widest
+        row["type_column"] = of_side.index(member["unit"]) if of_side else 0
+    kinds = np.array([_kind(unit) for unit in units], KIND)
+    enemy_kinds = kinds[roster["kind"][len(allies) :]]
+    enemy_hp = float((enemy_kinds["health"] + enemy_kinds["shield"]).sum())
+    pathable = np.array([[cell == "." for cell in row] for row in data["terrains"][one["terrain"]]])
+    walkable = np.ones((LAYERS, *pathable.shape), np.bool_)
+    walkable[GROUND] = pathable
+    walkable[STRIDING] = pathable | islands(pathable)
+    ways = _ways(one["terrain"], tuple(one["allies"][0]["point"]))
+    order = one["enemy_order"]
+    points = order["points"] or [(0.0, 0.0)]
     return MapFacts(
         n_agents=len(allies),
         n_enemies=len(enemies),
         n_actions=FIRST_TARGET + len(enemies),
         episode_limit=one["episode_limit"],
-        type_bits=len(one["type_columns"]["allies"]),
+        type_bits=len(columns["allies"]),
         ally_shields=one["ally_shields"],
         enemy_shields=one["enemy_shields"],
+        heals=one["heals"],
         reward_divisor=(len(enemies) * REWARD_DEATH + REWARD_WIN + enemy_hp) / REWARD_SCALE,
-        attack_x=float(one["enemy_attack_point"][0]),
-        attack_y=float(one["enemy_attack_point"][1]),
-        pathable=np.array([[cell == "." for cell in row] for row in data["terrains"][one["terrain"]]]),
-        kinds=np.array([_kind(unit) for unit in units], KIND),
+        enemy_order=_ORDERS[order["kind"]],
+        attack_x=float(points[0][0]),
+        attack_y=float(points[0][1]),
+        attack_to_x=float(points[-1][0]),
+        attack_to_y=float(points[-1][1]),
+        pathable=pathable,
+        walkable=walkable,
+        ways=ways.first,
+        corners=ways.corners,
+        widest=widest,
+        kinds=kinds,
         damage=np.array([[_hit(unit["weapon"], other) for other in units] for unit in units], np.float64),
         roster=roster,
     )
@@ -116,25 +168,78 @@ def _army(spawns: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _kind(unit: dict[str, Any]) -> tuple[float, ...]:
     """Return a KIND record's values, in its order: the data's seconds become loops."""
-    weapon = unit["weapon"]
+    weapon = unit["weapon"] or _NO_WEAPON
+    energy = unit.get("energy", _NO_ENERGY)
+    heal = unit.get("heal", _NO_HEAL)
+    beam = weapon.get("beam", {"half_length": 0.0, "radius": 0.0})
     return (
         unit["health"],
         unit["shield"],
         unit["armour"],
+        unit["regeneration"] / LOOPS_PER_SECOND,
+        "Biological" in unit["attributes"],
         unit["speed"] / LOOPS_PER_SECOND,
+        unit["acceleration"] / LOOPS_PER_SECOND**2,
+        _LAYERS_OF[unit["plane"]],
         unit["radius"],
         unit["separation_radius"],
         weapon["range"],
+        weapon["range_slop"],
         max(MIN_SCAN_RANGE, weapon["range"] + SCAN_BEYOND_RANGE),
         weapon["period"] * LOOPS_PER_SECOND,
         weapon["damage_point"] * LOOPS_PER_SECOND,
         weapon["hits"],
         weapon["hit_interval"] * LOOPS_PER_SECOND,
         (weapon["missile_speed"] or 0.0) / LOOPS_PER_SECOND,
+        beam["half_length"],
+        beam["radius"],
+        weapon.get("burst", {"radius": 0.0})["radius"],
+        energy["start"],
+        energy["max"],
+        energy["regen"] / LOOPS_PER_SECOND,
+        heal["range"],
+        heal["scan_range"],
+        heal["rate"] / LOOPS_PER_SECOND,
+        heal["energy_per_health"],
+        heal["least_energy"],
         unit["max_cooldown"],
     )
 
 
-def _hit(weapon: dict[str, Any], target: dict[str, Any]) -> float:
+_NO_WEAPON: Final = dict.fromkeys(
+    ("range", "range_slop", "period", "damage_point", "hits", "hit_interval", "missile_speed"), 0
+)
+_NO_ENERGY: Final = dict.fromkeys(("start", "max", "regen"), 0)
+_NO_HEAL: Final = dict.fromkeys(("range", "scan_range", "rate", "energy_per_health", "least_energy"), 0)
+
+
+def _hit(weapon: dict[str, Any] | None, target: dict[str, Any]) -> float:
+    if weapon is None or not any(plane in target["plane"] for plane in weapon["targets"]):
+        return 0.0
     bonus = sum(extra for attribute, extra in weapon["bonus"].items() if attribute in target["attributes"])
     return float(weapon["damage"] + bonus)
+
+
+def _types(spawns: list[dict[str, Any]]) -> list[str]:
+    return sorted({spawn["unit"] for spawn in spawns})
+
+
+def _unit(name: str, weapons: str) -> dict[str, Any]:
+    """Return a stock unit's numbers in a profile."""
+    unit: dict[str, Any] = _data()["units"][name]
+    changed = unit.get(weapons, {})
+    merged = {**unit, **changed}
+    if "weapon" in changed:
+        merged["weapon"] = {**unit["weapon"], **changed["weapon"]}
+    return merged
+
+
+def _ally_unit(name: str, weapons: str) -> dict[str, Any]:
+    """Return the numbers of an ally: SMAC's maps carry them, all but the weapon, which is the stock unit's."""
+    return {**_data()["units"][name], "weapon": _unit(name, weapons)["weapon"]}
+
+
+@functools.cache
+def _ways(terrain: str, start: tuple[float, float]) -> Ways:
+    rows = _data()["terrains"][terrain]
+    return find_ways(np.array([[cell == "." for cell in row] for row in rows]), start)

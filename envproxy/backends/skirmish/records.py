@@ -20,10 +20,23 @@ NEVER_RESET: Final = 0
 ON: Final = 1
 OVER: Final = 2
 
-# An ally's order, given by its seat's last action. The enemy's units have one order for ever: attack-move.
+# An ally's order, given by its seat's last action. The enemy's units have one order for ever, see below.
 STOP: Final = 0
 MOVE: Final = 1
 ATTACK: Final = 2
+HEAL: Final = 3
+
+# Where a unit goes. Units of one layer make room for each other; each layer has its own walkable cells.
+GROUND: Final = 0
+STRIDING: Final = 1  # the Colossus: over other units, and over walls that have another side
+AIR: Final = 2
+LAYERS: Final = 3
+
+# What the enemy's units were told when they were made.
+TO_A_POINT: Final = 0
+TO_A_SEGMENT: Final = 1  # to one point of it, drawn for each battle
+TO_THE_ALLIES: Final = 2
+NOWHERE: Final = 3
 
 NOBODY: Final = -1  # no target, no attacker
 NO_ACTION: Final = -1  # a seat that has not acted since the reset
@@ -40,7 +53,8 @@ UNIT: Final = np.dtype(
         ("order", np.int64),  # of an ally
         ("goal_x", np.float64),  # where it goes: an ally's MOVE, the enemy's attack-move
         ("goal_y", np.float64),
-        ("target", np.int64),  # the unit to attack, or NOBODY
+        ("target", np.int64),  # the unit to attack or heal, or NOBODY
+        ("pace", np.float64),  # how fast it flies: Medivacs gather speed
         ("moved", np.bool_),  # walked in this loop
         ("heading_x", np.float64),  # unit vector along which it walked last
         ("heading_y", np.float64),
@@ -59,31 +73,52 @@ UNIT: Final = np.dtype(
         ("healing", np.int64),  # whom it healed in this loop, or NOBODY
         ("calm", np.int64),  # loops since the last damage
         ("attacker", np.int64),  # who hit it since its side last thought about it, or NOBODY
+        ("bursting", np.bool_),  # died in this loop and takes others with it
         ("look_in", np.int64),  # enemy side: until it looks for a better target
         ("help_in", np.int64),  # enemy side: until it may call for help again
+        ("far_from", np.float64),  # enemy side: distance to its target at the last look
+        ("post_x", np.float64),  # enemy side: where its pursuit began
+        ("post_y", np.float64),
         ("hp_before", np.float64),  # health + shield when the step began
+        ("by_x", np.int64),  # row k: the unit that is k-th from the west
     ],
     align=True,
 )
 
 PROGRESS: Final = np.dtype([("rng", np.uint64), ("steps", np.int64), ("phase", np.int64)], align=True)
 
-# What all units of a type share. Times in game loops, speeds in cells per loop.
+# What all units of a type and side share. Times in game loops, speeds in cells per loop.
 KIND: Final = np.dtype(
     [
         ("health", np.float64),
         ("shield", np.float64),
         ("armour", np.float64),
+        ("regeneration", np.float64),  # of health, per loop
+        ("biological", np.bool_),  # can be healed
         ("speed", np.float64),
+        ("acceleration", np.float64),
+        ("layer", np.int64),
         ("radius", np.float64),
         ("separation_radius", np.float64),
         ("range", np.float64),
+        ("range_slop", np.float64),  # how far beyond its range a weapon still finishes a swing
         ("scan_range", np.float64),  # how far the enemy's units see a target by themselves
         ("period", np.float64),
         ("damage_point", np.float64),
         ("hits", np.int64),
         ("hit_interval", np.float64),
         ("missile_speed", np.float64),  # 0 = hits at once
+        ("beam", np.float64),  # half the length of the line that a hit sweeps, 0 = it hits one unit
+        ("beam_radius", np.float64),
+        ("burst", np.float64),  # radius of the explosion in which it attacks and dies, 0 = none
+        ("energy", np.float64),  # at the beginning
+        ("max_energy", np.float64),
+        ("energy_regeneration", np.float64),
+        ("heal_range", np.float64),  # 0 = does not heal
+        ("heal_scan_range", np.float64),
+        ("heal_rate", np.float64),  # health per loop
+        ("heal_cost", np.float64),  # energy per health
+        ("heal_least_energy", np.float64),  # to begin by itself
         ("max_cooldown", np.float64),  # SMAC's divisor of the cooldown in the state
     ],
     align=True,

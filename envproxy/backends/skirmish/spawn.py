@@ -69,7 +69,11 @@ def _make_whole(unit: Unit, facts: MapFacts, u: int) -> None:
     unit.strikes = 0
     unit.strike_in = 0.0
     unit.shots = 0
-    unit.energy = 0.0
+    unit.pace = 0.0
+    unit.bursting = False
+    unit.far_from = math.inf
+    unit.by_x = u
+    unit.energy = kind.energy
     unit.healing = NOBODY
     unit.calm = 0
     unit.look_in = 0

@@ -1,8 +1,6 @@
 """Write `facts.json`, what the simulator knows about its maps and units, from the notes taken of SMAC.
 
-    python generate.py MAPS_JSON STATS_JSON > facts.json
-
-A map becomes playable by adding its name to MAPS, provided that the engine knows what its units can do.
+python generate.py MAPS_JSON STATS_JSON > facts.json
 """
 
 from __future__ import annotations
@@ -12,20 +10,30 @@ import json
 from pathlib import Path
 from typing import Any
 
-MAPS = ("3m", "8m", "2s3z", "10m_vs_11m")
 PROFILE = "liberty"  # the only data set the maps declare as a dependency
+OTHER_PROFILE = "lotv"
 
-# Columns of the type one-hot, spec section 7. The enemy's are reversed on purpose: SMAC's issue 33.
+# Columns of the type one-hot, spec section 7. The enemy's are reversed on purpose in one of them: SMAC's issue 33.
 TYPE_COLUMNS = {
-    "marines": {"allies": [], "enemies": []},
     "stalkers_and_zealots": {"allies": ["Stalker", "Zealot"], "enemies": ["Zealot", "Stalker"]},
+    "colossi_stalkers_zealots": {
+        "allies": ["Colossus", "Stalker", "Zealot"],
+        "enemies": ["Colossus", "Stalker", "Zealot"],
+    },
+    "MMM": {"allies": ["Marauder", "Marine", "Medivac"], "enemies": ["Marauder", "Marine", "Medivac"]},
+    "bane": {"allies": ["Baneling", "Zergling"], "enemies": ["Baneling", "Zergling"]},
+}
+NO_COLUMNS: dict[str, list[str]] = {"allies": [], "enemies": []}
+
+# What the notes say in words only.
+SPLASH = {
+    "Colossus": {"beam": {"half_length": 1.25, "radius": 0.15}},
+    "Baneling": {"burst": {"radius": 2.2}},
 }
 
 
 def map_facts(smac_map: dict[str, Any]) -> dict[str, Any]:
     """Keep of a map what a battle is made of; sizes follow from it."""
-    if smac_map["enemy_order"]["kind"] != "attack_point":
-        raise ValueError(f"{smac_map['map_name']}: no rule for the order {smac_map['enemy_order']['kind']!r}")
     army = {
         owner: [
             {"unit": spawn["unit"], "count": spawn["count"], "point": spawn["point"]}
@@ -38,48 +46,75 @@ def map_facts(smac_map: dict[str, Any]) -> dict[str, Any]:
         "episode_limit": smac_map["limit"],
         "ally_shields": smac_map["a_race"] == "P",
         "enemy_shields": smac_map["b_race"] == "P",
-        "type_columns": TYPE_COLUMNS[smac_map["map_type"]],
+        "type_columns": TYPE_COLUMNS.get(smac_map["map_type"], NO_COLUMNS),
+        "heals": smac_map["map_type"] == "MMM",
         "allies": army[1],
         "enemies": army[2],
-        "enemy_attack_point": smac_map["enemy_order"]["points"][0],
+        "enemy_order": smac_map["enemy_order"],
         "terrain": smac_map["terrain"],
     }
 
 
 def unit_facts(name: str, stats: dict[str, Any]) -> dict[str, Any]:
-    """Return a unit's numbers, in seconds as the notes have them, with SMAC's cooldown divisor beside them."""
+    """Return a unit's numbers, in seconds as the notes have them, with SMAC's cooldown divisor beside them.
+
+    What the other profile changes is under its name, whole entries of the unit or of its weapon.
+    """
     unit = stats[PROFILE][name]
-    weapon = unit["weapon"]
-    return {
+    cooldowns = stats["smac_max_cooldown"]
+    facts = {
         "health": unit["hp"],
         "shield": unit["shield"],
         "armour": unit["armor"],
         "attributes": unit["attrs"],
         "speed": unit["speed"],
+        "acceleration": unit.get("accel", 0),
         "radius": unit["radius"],
         "separation_radius": unit["separation_radius"],
-        "max_cooldown": stats["smac_max_cooldown"][name],
-        "weapon": {
-            "damage": weapon["damage"],
-            "bonus": weapon["bonus"],
-            "hits": weapon["hits"],
-            "hit_interval": weapon.get("hit_interval", 0),
-            "range": weapon["range"],
-            "period": weapon["period"],
-            "damage_point": weapon["damage_point"],
-            "missile_speed": weapon["missile_speed"],
-        },
+        "plane": unit["plane"],
+        "regeneration": unit.get("regen", 0),
+        "max_cooldown": cooldowns.get(name, cooldowns["default"]),
+        "weapon": _weapon(unit["weapon"], stats) | SPLASH.get(name, {}) if unit["weapon"] else None,
+    }
+    if "energy" in unit:
+        facts["energy"] = unit["energy"]
+        heal = unit["heal"]
+        facts["heal"] = {
+            "range": heal["range"],
+            "scan_range": heal["autocast_range"],
+            "least_energy": heal["autocast_min_energy"],
+            "rate": heal["hp_per_s"],
+            "energy_per_health": heal["energy_per_hp"],
+        }
+    changed = stats["lotv_4_10_overrides"].get(name)
+    if changed:
+        names = {"hp": "health", "accel": "acceleration"}
+        facts[OTHER_PROFILE] = {names.get(key, key): value for key, value in changed.items()}
+    return facts
+
+
+def _weapon(weapon: dict[str, Any], stats: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "damage": weapon["damage"],
+        "bonus": weapon["bonus"],
+        "hits": weapon["hits"],
+        "hit_interval": weapon.get("hit_interval", 0),
+        "range": weapon["range"],
+        "range_slop": weapon.get("range_slop", stats["globals"]["range_slop_default"]),
+        "period": weapon["period"],
+        "damage_point": weapon["damage_point"],
+        "missile_speed": weapon.get("missile_speed"),
+        "targets": weapon["targets"],
     }
 
 
 def facts(smac: dict[str, Any], stats: dict[str, Any]) -> dict[str, Any]:
     """Return all that the simulator reads: maps, the terrains and units that they name."""
-    maps = {name: map_facts(smac["maps"][name]) for name in MAPS}
+    maps = {name: map_facts(one) for name, one in smac["maps"].items()}
     units = {spawn["unit"] for one in maps.values() for spawn in one["allies"] + one["enemies"]}
-    terrains = {one["terrain"] for one in maps.values()}
     return {
         "maps": maps,
-        "terrains": {name: smac["terrains"][name]["rows_y0_first"] for name in sorted(terrains)},
+        "terrains": {name: terrain["rows_y0_first"] for name, terrain in smac["terrains"].items()},
         "units": {name: unit_facts(name, stats) for name in sorted(units)},
     }
 
