@@ -1,4 +1,4 @@
-"""The built-in side: it attack-moves to its order's point and fights what it meets on the way.
+"""The built-in side: it attack-moves to where it was sent and fights what it meets on the way.
 
 Where StarCraft II's own rules are not published the choice made here is named with its reason.
 """
@@ -8,17 +8,22 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from envproxy.backends.skirmish.combat import engage, gap
+from envproxy.backends.skirmish.combat import can_hit, engage, gap
 from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.maps import LOOPS_PER_SECOND, MapFacts
 from envproxy.backends.skirmish.physics import walk
-from envproxy.backends.skirmish.records import NOBODY, Progress, Unit, Units
+from envproxy.backends.skirmish.records import NOBODY, TO_THE_ALLIES, Progress, Unit, Units
+from envproxy.backends.skirmish.recovery import can_use_healing, heal
 
 HELP_RADIUS: Final = 4.0
 HELP_PERIOD: Final = 2 * LOOPS_PER_SECOND
+LEASH: Final = 21.0  # how far from where it began a pursuit may lead
 # Loops between two looks around. How often StarCraft's units look is not published; this is as often as a seat acts, so
 # neither side is quicker to see. They do not all look in the same loop.
 LOOK_PERIOD: Final = 8
+# A pursuer that has come nearer to its target by less than this share of what it can walk is blocked.
+HEADWAY: Final = 0.25
+ESCORT: Final = 2.0  # how far a Medivac without a patient stays from the nearest friend, edge to edge
 
 
 @part
@@ -30,14 +35,32 @@ def fight_on(u: int, units: Units, progress: Progress, facts: MapFacts) -> None:
         unit.swinging = False
     if unit.attacker != NOBODY:
         _answer(u, units, facts)
+    unit.help_in -= 1
+    if _heals(unit, facts):
+        _tend(u, units, facts)
+        return
     if unit.look_in <= 0:
+        unit.look_in = LOOK_PERIOD
         _look_around(unit, units, facts)
     unit.look_in -= 1
-    unit.help_in -= 1
     if unit.target != NOBODY:
         engage(unit, units, progress, facts)
     elif unit.backswing_in <= 0.0:
         walk(unit, unit.goal_x, unit.goal_y, facts)
+
+
+@part
+def _heals(unit: Unit, facts: MapFacts) -> bool:
+    return bool(facts.kinds[unit.kind].heal_range > 0.0)
+
+
+@part
+def _turn_to(unit: Unit, target: int) -> None:
+    if unit.target == NOBODY:
+        unit.post_x = unit.x
+        unit.post_y = unit.y
+    unit.target = target
+    unit.far_from = math.inf
 
 
 @part
@@ -48,35 +71,107 @@ def _answer(u: int, units: Units, facts: MapFacts) -> None:
     unit.attacker = NOBODY
     if units[attacker].health <= 0.0:
         return
-    if unit.target == NOBODY or (
-        _must_walk(unit, units, facts) and gap(unit, units[attacker], facts) < gap(unit, units[unit.target], facts)
+    if not _heals(unit, facts) and (
+        unit.target == NOBODY
+        or (_must_walk(unit, units, facts) and gap(unit, units[attacker], facts) < gap(unit, units[unit.target], facts))
     ):
-        unit.target = attacker
+        _turn_to(unit, attacker)
     if unit.help_in <= 0:
         unit.help_in = HELP_PERIOD
         for f in range(facts.n_agents, len(units)):
             friend = units[f]
             near = math.hypot(friend.x - unit.x, friend.y - unit.y) <= HELP_RADIUS
-            if near and friend.health > 0.0 and friend.target == NOBODY:
-                friend.target = attacker
+            if near and friend.health > 0.0 and friend.target == NOBODY and not _heals(friend, facts):
+                _turn_to(friend, attacker)
 
 
 @part
 def _look_around(unit: Unit, units: Units, facts: MapFacts) -> None:
-    """Choose the nearest ally that the unit notices, unless the present target can be hit from here."""
-    unit.look_in = LOOK_PERIOD
-    if unit.target != NOBODY and not _must_walk(unit, units, facts):
-        return
+    """Choose the nearest ally that the unit notices, unless the present target can be hit from here.
+
+    A blocked unit chooses the nearest of the others. A pursuit that has led too far ends.
+    """
+    passed_over = NOBODY
+    if unit.target != NOBODY:
+        if not _must_walk(unit, units, facts):
+            return
+        distance = gap(unit, units[unit.target], facts)
+        if unit.far_from - distance < HEADWAY * LOOK_PERIOD * facts.kinds[unit.kind].speed:
+            passed_over = unit.target
+        unit.far_from = distance
+        if math.hypot(unit.x - unit.post_x, unit.y - unit.post_y) > LEASH:
+            unit.target = NOBODY
     nearest = facts.kinds[unit.kind].scan_range
+    found = NOBODY
     for a in range(facts.n_agents):
-        if units[a].health > 0.0:
+        if units[a].health > 0.0 and a != passed_over and can_hit(unit, units[a], facts):
             distance = gap(unit, units[a], facts)
             if distance <= nearest:
                 nearest = distance
-                unit.target = a
+                found = a
+    if found not in (NOBODY, unit.target):
+        _turn_to(unit, found)
+    if unit.target == NOBODY and facts.enemy_order == TO_THE_ALLIES:
+        _go_to_the_allies(unit, units, facts)
 
 
 @part
 def _must_walk(unit: Unit, units: Units, facts: MapFacts) -> bool:
     """Tell whether a unit has to walk before it can attack its target; a swing that has begun is finished first."""
     return not unit.swinging and gap(unit, units[unit.target], facts) > facts.kinds[unit.kind].range
+
+
+@part
+def _go_to_the_allies(unit: Unit, units: Units, facts: MapFacts) -> None:
+    """Set the goal of an order to attack a group: where the nearest of it is now."""
+    nearest = math.inf
+    for a in range(facts.n_agents):
+        distance = gap(unit, units[a], facts)
+        if units[a].health > 0.0 and distance < nearest:
+            nearest = distance
+            unit.goal_x = units[a].x
+            unit.goal_y = units[a].y
+
+
+@part
+def _tend(u: int, units: Units, facts: MapFacts) -> None:
+    """Act for one loop for a Medivac: heal who is hurt near by, else stay with the army.
+
+    It keeps a patient until there is nothing more to heal.
+    """
+    unit = units[u]
+    kind = facts.kinds[unit.kind]
+    if unit.target == NOBODY or not _is_patient(unit, units[unit.target], facts):
+        unit.target = NOBODY
+        nearest = kind.heal_scan_range
+        if unit.energy >= kind.heal_least_energy:
+            for f in range(facts.n_agents, len(units)):
+                if f != u and _is_patient(unit, units[f], facts) and gap(unit, units[f], facts) <= nearest:
+                    nearest = gap(unit, units[f], facts)
+                    unit.target = f
+    if unit.target != NOBODY:
+        heal(unit, unit.target, units, facts)
+    else:
+        _escort(u, units, facts)
+
+
+@part
+def _is_patient(unit: Unit, other: Unit, facts: MapFacts) -> bool:
+    near = gap(unit, other, facts) <= facts.kinds[unit.kind].heal_scan_range
+    return bool(near and unit.energy > 0.0 and can_use_healing(other, facts))
+
+
+@part
+def _escort(u: int, units: Units, facts: MapFacts) -> None:
+    """Follow the nearest friend that can fight; when there is none, go where the army was sent."""
+    unit = units[u]
+    nearest = math.inf
+    leader = NOBODY
+    for f in range(facts.n_agents, len(units)):
+        if units[f].health > 0.0 and not _heals(units[f], facts) and gap(unit, units[f], facts) < nearest:
+            nearest = gap(unit, units[f], facts)
+            leader = f
+    if leader == NOBODY:
+        walk(unit, unit.goal_x, unit.goal_y, facts)
+    elif nearest > ESCORT:
+        walk(unit, units[leader].x, units[leader].y, facts)

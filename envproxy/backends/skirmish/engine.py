@@ -7,15 +7,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from envproxy.backends.skirmish.combat import engage, land_strikes, regenerate, tick_weapon
+from envproxy.backends.skirmish.combat import engage, land_strikes, tick_weapon
 from envproxy.backends.skirmish.compiled import drop_stale, entry, part
 from envproxy.backends.skirmish.enemy import fight_on
 from envproxy.backends.skirmish.maps import MapFacts
 from envproxy.backends.skirmish.physics import separate, walk
 from envproxy.backends.skirmish.records import (
     ATTACK,
+    HEAL,
     MOVE,
     NEVER_RESET,
+    NOBODY,
     ON,
     OVER,
     STOP,
@@ -23,6 +25,7 @@ from envproxy.backends.skirmish.records import (
     Unit,
     Units,
 )
+from envproxy.backends.skirmish.recovery import heal, recover
 from envproxy.backends.skirmish.rules.actions import give_order, is_available
 from envproxy.backends.skirmish.rules.ending import GOES_ON, TIMED_OUT, WON, ending
 from envproxy.backends.skirmish.rules.observation import write_observation
@@ -126,13 +129,16 @@ def _play_loop(units: Units, progress: Progress, facts: MapFacts, loop: int) -> 
         u = turn if loop % 2 == 0 else len(units) - 1 - turn
         unit = units[u]
         unit.moved = unit.fights = False
+        unit.healing = NOBODY
         tick_weapon(unit, facts)
         if unit.health > 0.0:
-            regenerate(unit, facts)
+            recover(unit, facts)
             if u < facts.n_agents:
                 _obey(unit, units, progress, facts)
             else:
                 fight_on(u, units, progress, facts)
+            if not unit.moved:
+                unit.pace = 0.0
     land_strikes(units, facts)
     separate(units, facts)
 
@@ -142,12 +148,14 @@ def _obey(unit: Unit, units: Units, progress: Progress, facts: MapFacts) -> None
     """Act for one loop on an ally's order. Allies do nothing of their own accord."""
     if unit.order == MOVE:
         walk(unit, unit.goal_x, unit.goal_y, facts)
-    elif unit.order == ATTACK:
-        if units[unit.target].health > 0.0:
-            engage(unit, units, progress, facts)
-        else:
+    elif unit.order in (ATTACK, HEAL):
+        if units[unit.target].health <= 0.0:
             unit.order = STOP
             unit.swinging = False
+        elif unit.order == ATTACK:
+            engage(unit, units, progress, facts)
+        else:
+            heal(unit, unit.target, units, facts)
 
 
 drop_stale(play_step.stats.cache_path)

@@ -89,6 +89,7 @@ def map_facts(name: str, weapons: str = "liberty") -> MapFacts:
     allies = sorted(_army(one["allies"]), key=lambda member: str(member["unit"]))
     enemies = _army(one["enemies"])
     columns = one["type_columns"]
+    spacing = [_spacing(units[: len(ally_types)]), _spacing(units[len(ally_types) :])]
     army = [(member, ally_types.index(member["unit"]), columns["allies"]) for member in allies]
     army += [(member, len(ally_types) + enemy_types.index(member["unit"]), columns["enemies"]) for member in enemies]
     widest = max(unit["separation_radius"] for unit in units)
@@ -97,7 +98,7 @@ def map_facts(name: str, weapons: str = "liberty") -> MapFacts:
         row["kind"] = kind
         row["spawn_x"], row["spawn_y"] = member["point"]
         row["place"] = member["place"]
-        row["spacing"] = 2 * widest
+        row["spacing"] = spacing[kind >= len(ally_types)]
         row["type_column"] = of_side.index(member["unit"]) if of_side else 0
     kinds = np.array([_kind(unit) for unit in units], KIND)
     enemy_kinds = kinds[roster["kind"][len(allies) :]]
@@ -218,6 +219,12 @@ def _hit(weapon: dict[str, Any] | None, target: dict[str, Any]) -> float:
         return 0.0
     bonus = sum(extra for attribute, extra in weapon["bonus"].items() if attribute in target["attributes"])
     return float(weapon["damage"] + bonus)
+
+
+def _spacing(units: list[dict[str, Any]]) -> float:
+    """Return how far from each other the units of an army must be: those on the ground, if there are any."""
+    on_ground = [unit for unit in units if unit["plane"] == "ground"]
+    return 2.0 * max(unit["separation_radius"] for unit in on_ground or units)
 
 
 def _types(spawns: list[dict[str, Any]]) -> list[str]:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.maps import MapFacts
-from envproxy.backends.skirmish.records import Unit, Units
+from envproxy.backends.skirmish.paths import NO_WAY, STRAIGHT
+from envproxy.backends.skirmish.records import GROUND, Unit, Units
 
 PASSES: Final = 2  # of pushing overlapping units apart, per loop
 ASIDE: Final = 4  # loops of walking along an obstacle after touching it
@@ -28,51 +29,94 @@ def is_pathable(x: float, y: float, pathable: NDArray[np.bool_]) -> bool:
 
 
 @part
+def way(x: float, y: float, to_x: float, to_y: float, facts: MapFacts) -> int:
+    """Return where a ground unit walks first: STRAIGHT, an index into `facts.corners`, or NO_WAY."""
+    if not is_pathable(to_x, to_y, facts.pathable):
+        return NO_WAY
+    if len(facts.ways) == 0:
+        return STRAIGHT
+    width = facts.pathable.shape[1]
+    here = math.floor(y) * width + math.floor(x)
+    there = math.floor(to_y) * width + math.floor(to_x)
+    return int(facts.ways[here, there])
+
+
+@part
 def walk(unit: Unit, x: float, y: float, facts: MapFacts) -> None:
-    """Take one loop's walk towards a point: straight, or along an obstacle that it has just walked into."""
+    """Take one loop's walk towards a point: the shortest way, or along a body that it has just walked into.
+
+    Where there is no way it walks straight on, as far as the walls let it.
+    """
+    kind = facts.kinds[unit.kind]
+    if kind.layer == GROUND:
+        first = way(unit.x, unit.y, x, y, facts)
+        if first < len(facts.corners):
+            x = facts.corners[first, 0]
+            y = facts.corners[first, 1]
     dx = x - unit.x
     dy = y - unit.y
     distance = math.sqrt(dx * dx + dy * dy)
-    if distance == 0.0:
+    if distance == 0.0 or kind.speed == 0.0:
         return
-    speed = facts.kinds[unit.kind].speed
+    unit.pace = min(kind.speed, unit.pace + kind.acceleration)
+    stride = unit.pace
     unit.moved = True
     unit.detour_in = max(0, unit.detour_in - 1)
     if unit.detour_in == 0:
         unit.detour = 0
     if unit.detour_in <= FORGET_DETOUR - ASIDE:
-        speed = min(speed, distance)
+        stride = min(stride, distance)
         unit.heading_x = dx / distance
         unit.heading_y = dy / distance
-    _shift(unit, speed * unit.heading_x, speed * unit.heading_y, facts.pathable)
+    _shift(unit, stride * unit.heading_x, stride * unit.heading_y, facts)
 
 
 @part
 def separate(units: Units, facts: MapFacts) -> None:
-    """Push apart living units whose separation circles overlap.
+    """Push apart living units of one layer whose separation circles overlap.
 
-    Pushing one pair apart may press another together; a crowd is given PASSES loops over its pairs, no more.
+    Pushing one pair apart may press another together; a crowd is given PASSES sweeps over its pairs, no more.
     """
+    _sort_by_x(units)
     for _ in range(PASSES):
         if not _push_overlapping(units, facts):
             return
 
 
 @part
+def _sort_by_x(units: Units) -> None:
+    """Bring `by_x` up to date. Units walk little in a loop, so an insertion sort has little to do."""
+    for k in range(1, len(units)):
+        u = units[k].by_x
+        x = units[u].x
+        at = k
+        while at > 0 and units[units[at - 1].by_x].x > x:
+            units[at].by_x = units[at - 1].by_x
+            at -= 1
+        units[at].by_x = u
+
+
+@part
 def _push_overlapping(units: Units, facts: MapFacts) -> bool:
     """Push every overlapping pair apart once, one after the other. Return whether there was any."""
     found = False
-    for i in range(len(units) - 1):
+    for k in range(len(units) - 1):
+        i = units[k].by_x
         unit = units[i]
         if unit.health <= 0.0:
             continue
-        own_radius = facts.kinds[unit.kind].separation_radius
-        for j in range(i + 1, len(units)):
+        kind = facts.kinds[unit.kind]
+        furthest = kind.separation_radius + facts.widest
+        for n in range(k + 1, len(units)):
+            j = units[n].by_x
             other = units[j]
-            if other.health <= 0.0:
-                continue
-            reach = own_radius + facts.kinds[other.kind].separation_radius
             dx = other.x - unit.x
+            if dx >= furthest:  # so are all that follow, but for what this sweep has pushed
+                break
+            other_kind = facts.kinds[other.kind]
+            if other.health <= 0.0 or other_kind.layer != kind.layer:
+                continue
+            reach = kind.separation_radius + other_kind.separation_radius
             dy = other.y - unit.y
             if dx * dx + dy * dy < reach * reach:
                 found = True
@@ -86,7 +130,7 @@ def _push(unit: Unit, other: Unit, reach: float, friends: bool, facts: MapFacts)
     """Bring two units to the distance `reach`.
 
     Each yields half, but who walks into one that fights, or into one of the other side that stands, yields alone
-    and goes around it.
+    and goes around it; and nobody moves what is rooted.
     """
     dx = other.x - unit.x
     dy = other.y - unit.y
@@ -103,9 +147,13 @@ def _push(unit: Unit, other: Unit, reach: float, friends: bool, facts: MapFacts)
     elif other.moved and not unit.moved and (unit.fights or not friends):
         share = 0.0
         _go_around(other, -dx, -dy)
+    if facts.kinds[other.kind].speed == 0.0:
+        share = 1.0
+    elif facts.kinds[unit.kind].speed == 0.0:
+        share = 0.0
     depth = reach - distance
-    _shift(unit, -share * depth * dx, -share * depth * dy, facts.pathable)
-    _shift(other, (1.0 - share) * depth * dx, (1.0 - share) * depth * dy, facts.pathable)
+    _shift(unit, -share * depth * dx, -share * depth * dy, facts)
+    _shift(other, (1.0 - share) * depth * dx, (1.0 - share) * depth * dy, facts)
 
 
 @part
@@ -122,13 +170,15 @@ def _go_around(unit: Unit, dx: float, dy: float) -> None:
 
 
 @part
-def _shift(unit: Unit, dx: float, dy: float, pathable: NDArray[np.bool_]) -> None:
+def _shift(unit: Unit, dx: float, dy: float, facts: MapFacts) -> None:
     """Displace a unit by less than a cell along each axis, as far as the walls let its centre go."""
+    walkable = facts.walkable[facts.kinds[unit.kind].layer]
     x = unit.x + dx
-    if not is_pathable(x, unit.y, pathable):
-        x = math.floor(x) - _SKIN if dx > 0.0 else math.floor(x) + 1.0
-    unit.x = x
     y = unit.y + dy
-    if not is_pathable(x, y, pathable):
-        y = math.floor(y) - _SKIN if dy > 0.0 else math.floor(y) + 1.0
+    if not is_pathable(x, y, walkable):
+        if not is_pathable(x, unit.y, walkable):
+            x = math.floor(x) - _SKIN if dx > 0.0 else math.floor(x) + 1.0
+        if not is_pathable(x, y, walkable):
+            y = math.floor(y) - _SKIN if dy > 0.0 else math.floor(y) + 1.0
+    unit.x = x
     unit.y = y

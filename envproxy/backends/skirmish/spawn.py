@@ -8,11 +8,15 @@ from typing import Final
 from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.enemy import LOOK_PERIOD
 from envproxy.backends.skirmish.maps import MapFacts
+from envproxy.backends.skirmish.paths import STRAIGHT
+from envproxy.backends.skirmish.physics import is_pathable, way
 from envproxy.backends.skirmish.records import (
     NO_ACTION,
     NOBODY,
     ON,
     STOP,
+    TO_A_POINT,
+    TO_A_SEGMENT,
     Progress,
     Unit,
     Units,
@@ -21,10 +25,12 @@ from envproxy.backends.skirmish.rng import uniform
 
 # The formation is not specified, only that units are placed around the point without overlap. A sunflower's seeds do
 # that for any number: seed k lies at radius DENSITY * spacing * sqrt(k + 1/2), turned by the golden angle each time;
-# no two are then closer than 1.54 * DENSITY * spacing. Each army is turned at random, and each unit put a little off.
+# no two are then closer than 1.54 * DENSITY * spacing. Seeds that fall on or behind a wall are left out. Each army is
+# turned at random, and each unit put a little off.
 _GOLDEN_ANGLE: Final = math.pi * (3.0 - math.sqrt(5.0))
 _DENSITY: Final = 0.7
 _JITTER: Final = 0.05  # of the spacing, along each axis
+_MOST_SEEDS: Final = 1000  # more than the map has room for
 
 
 @part
@@ -39,8 +45,12 @@ def start(units: Units, progress: Progress, facts: MapFacts, seed: int) -> None:
     enemy_turn = uniform(progress, 0.0, 2.0 * math.pi)
     for u in range(len(units)):
         _place(units[u], progress, facts, u, ally_turn if u < facts.n_agents else enemy_turn)
+    part_way = uniform(progress, 0.0, 1.0) if facts.enemy_order == TO_A_SEGMENT else 0.0
+    attack_x = facts.attack_x + part_way * (facts.attack_to_x - facts.attack_x)
+    attack_y = facts.attack_y + part_way * (facts.attack_to_y - facts.attack_y)
     for u in range(facts.n_agents, len(units)):
         units[u].look_in = int(uniform(progress, 0.0, LOOK_PERIOD))
+        _send(units[u], facts, u, attack_x, attack_y)
     _sort_allies(units, facts)
 
 
@@ -82,15 +92,40 @@ def _make_whole(unit: Unit, facts: MapFacts, u: int) -> None:
 
 @part
 def _place(unit: Unit, progress: Progress, facts: MapFacts, u: int, turn: float) -> None:
+    """Put a unit on the seed that its place in the crowd gives it."""
     post = facts.roster[u]
-    radius = _DENSITY * post.spacing * math.sqrt(post.place + 0.5)
-    angle = turn + _GOLDEN_ANGLE * post.place
+    place = -1
+    for seed in range(_MOST_SEEDS):
+        radius = _DENSITY * post.spacing * math.sqrt(seed + 0.5)
+        angle = turn + _GOLDEN_ANGLE * seed
+        unit.x = post.spawn_x + radius * math.cos(angle)
+        unit.y = post.spawn_y + radius * math.sin(angle)
+        if way(post.spawn_x, post.spawn_y, unit.x, unit.y, facts) == STRAIGHT:
+            place += 1
+            if place == post.place:
+                break
+    else:  # no room: the units will push each other apart
+        unit.x = post.spawn_x
+        unit.y = post.spawn_y
     jitter = _JITTER * post.spacing
-    unit.x = post.spawn_x + radius * math.cos(angle) + uniform(progress, -jitter, jitter)
-    unit.y = post.spawn_y + radius * math.sin(angle) + uniform(progress, -jitter, jitter)
-    # A group that is sent to a point keeps its formation on the way there.
-    unit.goal_x = facts.attack_x + unit.x - post.spawn_x
-    unit.goal_y = facts.attack_y + unit.y - post.spawn_y
+    x = unit.x + uniform(progress, -jitter, jitter)
+    y = unit.y + uniform(progress, -jitter, jitter)
+    if is_pathable(x, y, facts.pathable):
+        unit.x = x
+        unit.y = y
+
+
+@part
+def _send(unit: Unit, facts: MapFacts, u: int, x: float, y: float) -> None:
+    """Give an enemy unit the point of its army's order. A group keeps its formation where there is room for it."""
+    unit.goal_x = unit.x
+    unit.goal_y = unit.y
+    if facts.enemy_order in (TO_A_POINT, TO_A_SEGMENT):
+        aside_x = x + unit.x - facts.roster[u].spawn_x
+        aside_y = y + unit.y - facts.roster[u].spawn_y
+        in_formation = way(x, y, aside_x, aside_y, facts) == STRAIGHT
+        unit.goal_x = aside_x if in_formation else x
+        unit.goal_y = aside_y if in_formation else y
 
 
 @part
