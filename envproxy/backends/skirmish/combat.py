@@ -171,5 +171,4 @@ def _die(unit: Unit, facts: MapFacts) -> None:
     unit.health = 0.0
     unit.shield = 0.0
     unit.target = NOBODY
-    unit.strikes = unit.strikes if facts.kinds[unit.kind].missile_speed > 0.0 else 0
     unit.bursting = facts.kinds[unit.kind].burst > 0.0

@@ -31,6 +31,12 @@ SCAN_BEYOND_RANGE: Final = 0.5
 REWARD_DEATH: Final = 10.0  # spec section 5
 REWARD_WIN: Final = 200.0
 REWARD_SCALE: Final = 20.0
+_NO_WEAPON: Final = dict.fromkeys(
+    ("range", "range_slop", "period", "damage_point", "hits", "hit_interval", "missile_speed"), 0.0
+)
+_NO_SPLASH: Final = {"half_length": 0.0, "radius": 0.0}
+_NO_ENERGY: Final = dict.fromkeys(("start", "max", "regen"), 0.0)
+_NO_HEAL: Final = dict.fromkeys(("range", "scan_range", "rate", "energy_per_health", "least_energy"), 0.0)
 _LAYERS_OF: Final = {"ground": GROUND, "air": AIR, "ground+air target": STRIDING}
 _ORDERS: Final = {
     "attack_point": TO_A_POINT,
@@ -169,10 +175,10 @@ def _army(spawns: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _kind(unit: dict[str, Any]) -> tuple[float, ...]:
     """Return a KIND record's values, in its order: the data's seconds become loops."""
-    weapon = unit["weapon"] or _NO_WEAPON
+    weapon: dict[str, Any] = unit["weapon"] or _NO_WEAPON
     energy = unit.get("energy", _NO_ENERGY)
     heal = unit.get("heal", _NO_HEAL)
-    beam = weapon.get("beam", {"half_length": 0.0, "radius": 0.0})
+    beam = weapon.get("beam", _NO_SPLASH)
     return (
         unit["health"],
         unit["shield"],
@@ -194,7 +200,7 @@ def _kind(unit: dict[str, Any]) -> tuple[float, ...]:
         (weapon["missile_speed"] or 0.0) / LOOPS_PER_SECOND,
         beam["half_length"],
         beam["radius"],
-        weapon.get("burst", {"radius": 0.0})["radius"],
+        weapon.get("burst", _NO_SPLASH)["radius"],
         energy["start"],
         energy["max"],
         energy["regen"] / LOOPS_PER_SECOND,
@@ -207,13 +213,6 @@ def _kind(unit: dict[str, Any]) -> tuple[float, ...]:
     )
 
 
-_NO_WEAPON: Final = dict.fromkeys(
-    ("range", "range_slop", "period", "damage_point", "hits", "hit_interval", "missile_speed"), 0
-)
-_NO_ENERGY: Final = dict.fromkeys(("start", "max", "regen"), 0)
-_NO_HEAL: Final = dict.fromkeys(("range", "scan_range", "rate", "energy_per_health", "least_energy"), 0)
-
-
 def _hit(weapon: dict[str, Any] | None, target: dict[str, Any]) -> float:
     if weapon is None or not any(plane in target["plane"] for plane in weapon["targets"]):
         return 0.0
@@ -224,7 +223,7 @@ def _hit(weapon: dict[str, Any] | None, target: dict[str, Any]) -> float:
 def _spacing(units: list[dict[str, Any]]) -> float:
     """Return how far from each other the units of an army must be: those on the ground, if there are any."""
     on_ground = [unit for unit in units if unit["plane"] == "ground"]
-    return 2.0 * max(unit["separation_radius"] for unit in on_ground or units)
+    return 2.0 * max(float(unit["separation_radius"]) for unit in on_ground or units)
 
 
 def _types(spawns: list[dict[str, Any]]) -> list[str]:

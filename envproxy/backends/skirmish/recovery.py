@@ -21,7 +21,8 @@ def recover(unit: Unit, facts: MapFacts) -> None:
     unit.calm += 1
     if unit.calm > SHIELD_DELAY and unit.shield < kind.shield:
         unit.shield = min(kind.shield, unit.shield + SHIELD_REGENERATION)
-    unit.health = min(kind.health, unit.health + kind.regeneration)
+    if unit.health < kind.health:
+        unit.health = min(kind.health, unit.health + kind.regeneration)
     unit.energy = min(kind.max_energy, unit.energy + kind.energy_regeneration)
 
 
