@@ -6,24 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from envproxy.backend import Observation
-from envproxy.backends.skirmish import Skirmish, create, map_names
+from envproxy.backends.skirmish import create, map_names
+from envproxy.backends.skirmish.policies import POLICIES
 
 SEPARATION = {"2s3z": (0.625, 0.625, 0.375, 0.375, 0.375) * 2}
 
 
 def legal(available: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.uint8]:
     return (rng.random(available.shape) * available).argmax(-1).astype(np.uint8)
-
-
-def focus(battles: Skirmish, seen: Observation) -> NDArray[np.uint8]:
-    """Attack the weakest enemy that may be attacked, else walk east or stop: wins often enough to test wins."""
-    n_agents = battles.spec.n_agents
-    enemies = battles.units[:, n_agents:]
-    worth = np.where(seen.available[:, :, 6:], 1e3 - (enemies["health"] + enemies["shield"])[:, None], 0)
-    otherwise = np.where(seen.available[..., 4], 4, 1)
-    actions = np.where(worth.any(-1), 6 + worth.argmax(-1), otherwise)
-    return np.where(seen.available[..., 0], 0, actions).astype(np.uint8)
 
 
 @pytest.mark.parametrize("map_name", map_names())
@@ -41,7 +31,7 @@ def test_a_battle_keeps_its_laws(map_name: str, seed: int, aggressive: bool) -> 
     dead = np.zeros(units.shape, bool)
     for _ in range(battles.spec.episode_limit):
         seen = battles.observe()
-        attack = focus(battles, seen)
+        attack = POLICIES["focus"](battles, seen, rng)
         actions = np.where(rng.random(attack.shape) < 0.2, legal(seen.available, rng), attack)
         result = battles.step((actions if aggressive else legal(seen.available, rng)).astype(np.uint8))
         paid += result.reward
@@ -68,11 +58,11 @@ def test_a_battle_keeps_its_laws(map_name: str, seed: int, aggressive: bool) -> 
 
 
 def test_scripted_focus_wins_and_its_return_is_twenty() -> None:
-    battles = create("3m", 64)
+    battles, rng = create("3m", 64), np.random.default_rng(0)
     battles.reset(np.ones(64, bool), np.arange(64, dtype=np.uint64))
     paid, won = np.zeros(64), np.zeros(64, bool)
     for _ in range(60):
-        result = battles.step(focus(battles, battles.observe()))
+        result = battles.step(POLICIES["focus"](battles, battles.observe(), rng))
         paid += result.reward
         won |= result.won
     assert won.any()

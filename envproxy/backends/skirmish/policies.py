@@ -1,0 +1,100 @@
+"""Scripted teams: what a map asks for when nobody has learned anything.
+
+They know every position, as SMAC's own heuristic does (spec section 9), and have no memory: each step chooses anew. A
+move leads straight along an axis; who stands before a wall does not find the way round it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envproxy.backend import Observation
+from envproxy.backends.skirmish.battles import Skirmish
+from envproxy.backends.skirmish.maps import FIRST_TARGET
+from envproxy.backends.skirmish.records import ON
+from envproxy.backends.skirmish.rules.actions import ACT_STOP, EAST, NO_OP, NORTH, SOUTH, WEST
+
+_T = TypeVar("_T", np.bool_, np.float64)
+
+# Chooses an available action [E, N] for every seat; no-op for the dead and in battles that are not on.
+Policy: TypeAlias = Callable[[Skirmish, Observation, np.random.Generator], NDArray[np.uint8]]
+
+
+class _Targets(NamedTuple):
+    """What the seats may aim at, [E, N, T], T = n_enemies: target k is that of action 6 + k."""
+
+    dx: NDArray[np.float64]
+    dy: NDArray[np.float64]
+    hp: NDArray[np.float64]  # health + shield
+    wanted: NDArray[np.bool_]  # alive, and the seat's weapon can hit it
+
+    @property
+    def distance(self) -> NDArray[np.float64]:
+        """[E, N, T], squared, between centres."""
+        return np.asarray(self.dx**2 + self.dy**2)
+
+
+def random(battles: Skirmish, seen: Observation, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Draw from the available actions, all alike."""
+    return _of_those_who_play(battles, (rng.random(seen.available.shape) * seen.available).argmax(-1))
+
+
+def nearest(battles: Skirmish, seen: Observation, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Attack the nearest enemy that the weapon can hit, or go there."""
+    targets = _targets(battles)
+    return _of_those_who_play(battles, _approach(targets, seen))
+
+
+def focus(battles: Skirmish, seen: Observation, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Attack the weakest enemy of those that can be attacked now, of equals the nearest; else act as `nearest`."""
+    targets = _targets(battles)
+    options = targets.wanted & seen.available[..., FIRST_TARGET:]
+    hp = np.where(options, targets.hp, np.inf)
+    weakest = options & (hp == hp.min(-1, keepdims=True))
+    attack = FIRST_TARGET + np.where(weakest, targets.distance, np.inf).argmin(-1)
+    return _of_those_who_play(battles, np.where(options.any(-1), attack, _approach(targets, seen)))
+
+
+POLICIES: Final[dict[str, Policy]] = {"random": random, "nearest": nearest, "focus": focus}
+
+
+def _of_those_who_play(battles: Skirmish, actions: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Keep the actions [E, N] of the living in the battles that are on."""
+    plays = (battles.units["health"][:, : battles.spec.n_agents] > 0.0) & (battles.progress["phase"] == ON)[:, None]
+    return np.where(plays, actions, NO_OP).astype(np.uint8)
+
+
+def _targets(battles: Skirmish) -> _Targets:
+    n_agents, facts = battles.spec.n_agents, battles.facts
+    allies, enemies = battles.units[:, :n_agents], battles.units[:, n_agents:]
+    kinds = facts.roster["kind"]
+    can_hit = facts.damage[kinds[:n_agents, None], kinds[n_agents:]] > 0.0
+    return _Targets(
+        dx=enemies["x"][:, None] - allies["x"][:, :, None],
+        dy=enemies["y"][:, None] - allies["y"][:, :, None],
+        hp=np.broadcast_to((enemies["health"] + enemies["shield"])[:, None], (len(allies), *can_hit.shape)),
+        wanted=(enemies["health"] > 0.0)[:, None] & can_hit,
+    )
+
+
+def _approach(targets: _Targets, seen: Observation) -> NDArray[np.int64]:
+    """[E, N]: act on the nearest wanted target, or step towards it, first along the longer way; else stop."""
+    target = np.where(targets.wanted, targets.distance, np.inf).argmin(-1)
+    dx, dy = _at(targets.dx, target), _at(targets.dy, target)
+    along_x = np.where(dx > 0.0, EAST, WEST)
+    along_y = np.where(dy > 0.0, NORTH, SOUTH)
+    is_wide = np.abs(dx) > np.abs(dy)
+    actions = np.full(target.shape, ACT_STOP)
+    # In order of preference, the last first: each one that is available replaces those before it.
+    for better in (np.where(is_wide, along_y, along_x), np.where(is_wide, along_x, along_y), FIRST_TARGET + target):
+        actions = np.where(_at(targets.wanted, target) & _at(seen.available, better), better, actions)
+    return actions
+
+
+def _at(values: NDArray[_T], index: NDArray[np.int64]) -> NDArray[_T]:
+    """Return the value [E, N] that each seat's index [E, N] picks of its values [E, N, ...]."""
+    return np.take_along_axis(values, index[..., None], -1)[..., 0]

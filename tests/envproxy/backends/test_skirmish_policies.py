@@ -1,0 +1,98 @@
+"""Scripted teams in scenes whose right answer is plain to see.
+
+Actions: 0 no-op, 1 stop, 2 north, 3 south, 4 east, 5 west, 6+k target k.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from envproxy.backends.skirmish import create, map_names
+from envproxy.backends.skirmish.policies import POLICIES
+
+SceneMaker = Callable[..., Any]  # see conftest.py
+
+
+def chosen(policy: str, scene: Any) -> list[int]:
+    """Return what the team does now."""
+    actions = POLICIES[policy](scene.battle, scene.battle.observe(), np.random.default_rng(0))
+    return [int(action) for action in actions[0]]
+
+
+@pytest.mark.parametrize("map_name", map_names())
+@pytest.mark.parametrize("name", POLICIES)
+def test_actions_are_available_and_no_op_where_nothing_is_to_be_done(map_name: str, name: str) -> None:
+    battles, rng = create(map_name, 4), np.random.default_rng(0)
+    battles.reset(np.array([True, True, True, False]), np.arange(4, dtype=np.uint64))  # the last never begins
+    n_agents = battles.spec.n_agents
+    died = False
+    for _ in range(battles.spec.episode_limit):
+        seen = battles.observe()
+        actions = POLICIES[name](battles, seen, rng)
+        assert (actions.shape, actions.dtype) == ((4, n_agents), np.uint8)
+        dead = battles.units["health"][:, :n_agents] <= 0
+        died |= dead[:3].any()
+        off = battles.progress["phase"] != 1
+        assert not actions[dead | off[:, None]].any()
+        battles.step(actions)  # refuses what is not available
+    assert died or name == "random"
+    assert (battles.progress["phase"] == [2, 2, 2, 0]).all()
+
+
+def test_random_takes_every_available_action_and_is_repeatable(scene: SceneMaker) -> None:
+    three = scene("3m", [(10.0, 23.5)], [(13.0, 23.5)])
+    seen = three.battle.observe()
+    rng = np.random.default_rng(0)
+    drawn = [int(POLICIES["random"](three.battle, seen, rng)[0, 0]) for _ in range(200)]
+    assert set(drawn) == set(three.available(0)) == {1, 3, 4, 5, 6}
+    again = np.random.default_rng(0)
+    assert drawn == [int(POLICIES["random"](three.battle, seen, again)[0, 0]) for _ in range(200)]
+
+
+@pytest.mark.parametrize("policy", ["nearest", "focus"])
+def test_it_goes_to_the_nearest_living_enemy_along_the_longer_way(scene: SceneMaker, policy: str) -> None:
+    three = scene("3m", [(10.0, 16.0), (20.0, 9.0), (29.0, 17.0)], [(21.0, 20.0), None, (25.0, 10.5)])
+    assert chosen(policy, three) == [4, 6 + 2, 3]
+    three.enemies["health"][2] = 0.0
+    assert chosen(policy, three) == [4, 2, 5]
+
+
+@pytest.mark.parametrize("policy", ["nearest", "focus"])
+def test_before_a_wall_it_goes_along_the_other_axis_and_in_a_corner_stops(scene: SceneMaker, policy: str) -> None:
+    # The cells north of y = 24 and east of x = 32 are closed: no enemy can be there, but a scene can.
+    three = scene("3m", [(10.0, 23.5), (12.0, 23.5), (31.5, 23.5)], [(14.0, 31.0)])
+    assert chosen(policy, three)[:2] == [4, 4]
+    three.enemies["x"][0], three.enemies["y"][0] = 40.0, 31.0
+    assert chosen(policy, three)[2] == 1
+
+
+def test_nearest_attacks_the_nearest_and_focus_the_weakest_in_reach(scene: SceneMaker) -> None:
+    three = scene("3m", [(10.0, 16.0)], [(13.0, 16.0), (15.0, 16.0), (19.0, 16.0)])
+    three.enemies["health"] = 40.0, 30.0, 5.0
+    assert chosen("nearest", three)[0] == 6
+    assert chosen("focus", three)[0] == 7, "the weakest is out of reach"
+    three.enemies["health"] = 30.0, 30.0, 5.0
+    assert chosen("focus", three)[0] == 6, "of two equals the nearest"
+    three.enemies["x"][0] = 15.5
+    assert chosen("focus", three)[0] == 7
+
+
+def test_focus_counts_the_shield(scene: SceneMaker) -> None:
+    mixed = scene("2s3z", [(10.0, 16.0)], [(13.0, 16.0), (15.0, 16.0)])
+    mixed.enemies["health"][:2] = 20.0, 60.0
+    mixed.enemies["shield"][:2] = 50.0, 0.0
+    assert chosen("focus", mixed)[0] == 7
+
+
+def test_the_scripts_beat_random_play_and_focus_beats_nearest() -> None:
+    won = {}
+    for name, policy in POLICIES.items():
+        battles, rng = create("3m", 200), np.random.default_rng(0)
+        battles.reset(np.ones(200, bool), np.arange(200, dtype=np.uint64))
+        wins = np.zeros(200, bool)
+        for _ in range(battles.spec.episode_limit):
+            wins |= battles.step(policy(battles, battles.observe(), rng)).won
+        won[name] = wins.mean()
+    assert won["random"] < 0.1 < won["nearest"] < won["focus"]
