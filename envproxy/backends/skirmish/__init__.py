@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from envproxy.backends.skirmish.battles import Skirmish
 from envproxy.backends.skirmish.maps import map_names
+from envproxy.backends.skirmish.snapshot import Snapshot
 
-__all__ = ["Skirmish", "create", "map_names"]
+__all__ = ["Skirmish", "Snapshot", "create", "map_names"]
 
 
 def create(map_name: str, battles: int) -> Skirmish:

@@ -9,6 +9,7 @@ from envproxy.backend import MapSpec, Observation, StepResult
 from envproxy.backends.skirmish import engine
 from envproxy.backends.skirmish.maps import MapFacts, map_facts, map_spec
 from envproxy.backends.skirmish.records import PROGRESS, UNIT
+from envproxy.backends.skirmish.snapshot import Snapshot, check_fits
 
 
 class Skirmish:
@@ -74,8 +75,30 @@ class Skirmish:
         engine.observe_battles(self.units, self.progress, self._facts, *seen)
         return seen
 
+    def snapshot(self, battle: int) -> Snapshot:
+        """Return a copy of battle 0..E-1 as it stands, which `restore` can put back any number of times."""
+        self._check_slot(battle)
+        return Snapshot(
+            self._spec.name, self.units[battle].copy(), self.progress[battle : battle + 1].copy().reshape(())
+        )
+
+    def restore(self, battle: int, snapshot: Snapshot) -> None:
+        """Let battle 0..E-1 be the one that was copied, in this or in another batch of the same map.
+
+        With the same actions it goes on as the other did, bit for bit. Raises ValueError, naming the reason, if the
+        snapshot is not one of this map; then nothing has changed.
+        """
+        self._check_slot(battle)
+        check_fits(snapshot, self._spec.name, self._facts)
+        self.units[battle] = snapshot.units
+        self.progress[battle] = snapshot.progress
+
     def close(self) -> None:
         """Do nothing: the battles hold nothing but memory."""
+
+    def _check_slot(self, battle: int) -> None:
+        if not 0 <= battle < self.battles:
+            raise ValueError(f"there is no battle {battle}; there are 0..{self.battles - 1}")
 
 
 def _check(name: str, array: NDArray[np.generic], dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> None:

@@ -1,0 +1,90 @@
+"""One battle, whole, to go on from later: in memory, or as bytes."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envproxy.backends.skirmish.maps import MapFacts
+from envproxy.backends.skirmish.records import NEVER_RESET, NO_ACTION, NOBODY, OVER, PROGRESS, UNIT
+
+FORMAT: Final = 1  # one more with every change of what the records mean; a change of their layout is noticed anyway
+# What numpy's and zipfile's readers raise over bytes that are cut or changed.
+_UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """All that a battle's future depends on, besides the actions. The arrays are read-only."""
+
+    map_name: str
+    units: NDArray[np.void]  # UNIT [U]
+    progress: NDArray[np.void]  # PROGRESS []
+
+    def __post_init__(self) -> None:
+        self.units.setflags(write=False)
+        self.progress.setflags(write=False)
+
+    def to_bytes(self) -> bytes:
+        """Return it as an npz archive."""
+        archive = io.BytesIO()
+        np.savez(
+            archive,
+            format=np.array(FORMAT),
+            map_name=np.array(self.map_name),
+            units=self.units,
+            progress=self.progress,
+        )
+        return archive.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Snapshot:
+        """Return the snapshot that `to_bytes` wrote. Raises ValueError for anything else."""
+        try:
+            archive = np.load(io.BytesIO(data), allow_pickle=False)
+            version, map_name = int(archive["format"]), str(archive["map_name"])
+            units, progress = archive["units"], archive["progress"]
+        except _UNREADABLE as error:
+            raise ValueError(f"no snapshot, or a damaged one ({error}): expected what to_bytes returned") from error
+        if version != FORMAT:
+            raise ValueError(f"a snapshot of format {version}; expected {FORMAT}: take it again with this version")
+        if units.dtype != UNIT or progress.dtype != PROGRESS:
+            raise ValueError("a snapshot with other records than this version's: take it again with this version")
+        return cls(map_name, units, progress)
+
+
+def check_fits(snapshot: Snapshot, map_name: str, facts: MapFacts) -> None:
+    """Raise ValueError unless a snapshot is one of this map's battles, so that compiled code may play it.
+
+    Compiled code uses what it reads as an index, unchecked, and a snapshot may come from anywhere.
+    """
+    if snapshot.map_name != map_name:
+        raise ValueError(f"a snapshot of a battle of {snapshot.map_name}; expected one of {map_name}")
+    if snapshot.units.shape != facts.roster.shape or snapshot.progress.shape != ():
+        raise ValueError(f"a snapshot with {snapshot.units.size} units; {map_name} has {facts.roster.size}")
+    bounds = {
+        "kind": (0, len(facts.kinds)),
+        "last_action": (NO_ACTION, facts.n_actions),
+        **dict.fromkeys(("target", "victim", "attacker", "healing"), (NOBODY, len(facts.roster))),
+    }
+    for field, (lowest, bound) in bounds.items():
+        values = snapshot.units[field]
+        if not ((lowest <= values) & (values < bound)).all():
+            raise ValueError(f"a damaged snapshot: a unit with a {field} outside {lowest}..{bound - 1}")
+    if not NEVER_RESET <= snapshot.progress["phase"] <= OVER:
+        raise ValueError(f"a damaged snapshot: a battle in phase {snapshot.progress['phase']}")
