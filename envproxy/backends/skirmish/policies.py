@@ -30,7 +30,7 @@ class _Targets(NamedTuple):
     dx: NDArray[np.float64]
     dy: NDArray[np.float64]
     hp: NDArray[np.float64]  # health + shield
-    wanted: NDArray[np.bool_]  # alive, and the seat's weapon can hit it
+    wanted: NDArray[np.bool_]  # alive, and the seat can do something about it
 
     @property
     def distance(self) -> NDArray[np.float64]:
@@ -44,7 +44,7 @@ def random(battles: Skirmish, seen: Observation, rng: np.random.Generator) -> ND
 
 
 def nearest(battles: Skirmish, seen: Observation, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Attack the nearest enemy that the weapon can hit, or go there."""
+    """Attack the nearest enemy that the weapon can hit, or go there. Who heals does so with the nearest hurt ally."""
     targets = _targets(battles)
     return _of_those_who_play(battles, _approach(targets, seen))
 
@@ -73,12 +73,32 @@ def _targets(battles: Skirmish) -> _Targets:
     allies, enemies = battles.units[:, :n_agents], battles.units[:, n_agents:]
     kinds = facts.roster["kind"]
     can_hit = facts.damage[kinds[:n_agents, None], kinds[n_agents:]] > 0.0
-    return _Targets(
+    targets = _Targets(
         dx=enemies["x"][:, None] - allies["x"][:, :, None],
         dy=enemies["y"][:, None] - allies["y"][:, :, None],
-        hp=np.broadcast_to((enemies["health"] + enemies["shield"])[:, None], (len(allies), *can_hit.shape)),
+        hp=np.repeat((enemies["health"] + enemies["shield"])[:, None], n_agents, axis=1),
         wanted=(enemies["health"] > 0.0)[:, None] & can_hit,
     )
+    if facts.heals:
+        _aim_at_the_hurt(targets, battles)
+    return targets
+
+
+def _aim_at_the_hurt(targets: _Targets, battles: Skirmish) -> None:
+    """Change the targets of those who heal into allies: k is ally k, wanted if it is hurt and does not heal itself.
+
+    They count as equally strong, so that `focus` heals the nearest too.
+    """
+    n_agents, facts = battles.spec.n_agents, battles.facts
+    allies, kinds = battles.units[:, :n_agents], facts.kinds[facts.roster["kind"][:n_agents]]
+    heals = kinds["heal_range"] > 0.0
+    hurt = (allies["health"] > 0.0) & (allies["health"] < kinds["health"]) & ~heals
+    for seat in np.flatnonzero(heals):
+        targets.dx[:, seat, :n_agents] = allies["x"] - allies["x"][:, seat, None]
+        targets.dy[:, seat, :n_agents] = allies["y"] - allies["y"][:, seat, None]
+        targets.hp[:, seat] = 0.0
+        targets.wanted[:, seat] = False
+        targets.wanted[:, seat, :n_agents] = hurt
 
 
 def _approach(targets: _Targets, seen: Observation) -> NDArray[np.int64]:

@@ -77,14 +77,18 @@ def check_fits(snapshot: Snapshot, map_name: str, facts: MapFacts) -> None:
         raise ValueError(f"a snapshot of a battle of {snapshot.map_name}; expected one of {map_name}")
     if snapshot.units.shape != facts.roster.shape or snapshot.progress.shape != ():
         raise ValueError(f"a snapshot with {snapshot.units.size} units; {map_name} has {facts.roster.size}")
+    n_units, (height, width) = len(facts.roster), facts.pathable.shape
     bounds = {
+        "x": (0, width),
+        "y": (0, height),
         "kind": (0, len(facts.kinds)),
         "last_action": (NO_ACTION, facts.n_actions),
-        **dict.fromkeys(("target", "victim", "attacker", "healing"), (NOBODY, len(facts.roster))),
+        "by_x": (0, n_units),
+        **dict.fromkeys(("target", "victim", "attacker", "healing"), (NOBODY, n_units)),
     }
     for field, (lowest, bound) in bounds.items():
         values = snapshot.units[field]
         if not ((lowest <= values) & (values < bound)).all():
-            raise ValueError(f"a damaged snapshot: a unit with a {field} outside {lowest}..{bound - 1}")
+            raise ValueError(f"a damaged snapshot: a unit with a {field} outside {lowest} <= {field} < {bound}")
     if not NEVER_RESET <= snapshot.progress["phase"] <= OVER:
         raise ValueError(f"a damaged snapshot: a battle in phase {snapshot.progress['phase']}")

@@ -96,3 +96,33 @@ def test_the_scripts_beat_random_play_and_focus_beats_nearest() -> None:
             wins |= battles.step(policy(battles, battles.observe(), rng)).won
         won[name] = wins.mean()
     assert won["random"] < 0.1 < won["nearest"] < won["focus"]
+
+
+# MMM's seats: two Marauders, seven Marines, one Medivac. Its enemies: Medivac last.
+MEDIVAC = 9
+
+
+@pytest.mark.parametrize("policy", ["nearest", "focus"])
+def test_who_cannot_hit_a_medivac_leaves_it_alone(scene: SceneMaker, policy: str) -> None:
+    both = scene("MMM", [(10.0, 16.0), None, (10.0, 15.0)], [*[None] * 8, (25.0, 16.0), (12.0, 16.0)])
+    kinds = both.battle.facts.kinds[both.units["kind"]]
+    assert list(np.flatnonzero(kinds["heal_range"] > 0)) == [MEDIVAC, 19]
+    both.enemies["health"][9] = 1.0
+    assert chosen(policy, both)[:3] == [4, 0, 6 + 9], "the Marauder walks past it, the Marine shoots it"
+    both.enemies["health"][8] = 0.0
+    assert chosen(policy, both)[:3] == [1, 0, 6 + 9], "nothing is left for the Marauder"
+
+
+@pytest.mark.parametrize("policy", ["nearest", "focus"])
+def test_a_medivac_heals_the_nearest_hurt_ally_or_flies_there(scene: SceneMaker, policy: str) -> None:
+    allies = [(10.0, 16.0), (12.0, 16.0), (14.0, 16.0), *[None] * 6, (9.0, 16.0)]
+    team = scene("MMM", allies, [(12.0, 17.0)])
+    assert chosen(policy, team)[MEDIVAC] == 1, "nobody is hurt"
+    team.allies["health"][[1, 2]] = 60.0, 5.0
+    assert chosen(policy, team)[MEDIVAC] == 6 + 1
+    team.allies["health"][1] = 0.0
+    assert chosen(policy, team)[MEDIVAC] == 6 + 2
+    team.allies["x"][2] = 20.0
+    assert chosen(policy, team)[MEDIVAC] == 4
+    team.allies["health"][MEDIVAC] = 10.0
+    assert chosen(policy, team)[MEDIVAC] == 4, "it does not heal itself"

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from envproxy.backends.skirmish import Skirmish, Snapshot, create, map_names
 from envproxy.backends.skirmish.policies import POLICIES
+from envproxy.backends.skirmish.records import UNIT
 
 
 def begun(map_name: str, battles: int, steps: int, seed: int = 0) -> Skirmish:
@@ -116,9 +117,19 @@ def test_damaged_bytes_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("kind", 1), ("target", 6), ("victim", -2), ("attacker", 99), ("healing", 6), ("last_action", 9)],
+    [
+        ("x", 32.0),
+        ("y", np.nan),
+        ("kind", 2),
+        ("last_action", 9),
+        ("target", 6),
+        ("victim", -2),
+        ("attacker", 99),
+        ("healing", 6),
+        ("by_x", -1),
+    ],
 )
-def test_what_compiled_code_would_use_as_an_index_is_checked(field: str, value: int) -> None:
+def test_what_compiled_code_would_use_as_an_index_is_checked(field: str, value: float) -> None:
     arena = begun("3m", battles=1, steps=5)
     kept = arena.snapshot(0)
     units = kept.units.copy()
@@ -126,6 +137,12 @@ def test_what_compiled_code_would_use_as_an_index_is_checked(field: str, value: 
     with pytest.raises(ValueError, match=f"damaged snapshot: a unit with a {field} outside"):
         arena.restore(0, Snapshot("3m", units, kept.progress))
     assert (arena.units[0] == kept.units).all()
+
+
+def test_a_new_field_of_whole_numbers_is_a_new_index_or_not() -> None:
+    indexes = {"kind", "last_action", "target", "victim", "attacker", "healing", "by_x"}  # checked: see above
+    counts = {"order", "detour", "detour_in", "strikes", "shots", "calm", "look_in", "help_in"}  # never an index
+    assert {name for name in UNIT.names or () if UNIT[name] == np.int64} == indexes | counts
 
 
 def test_impossible_sizes_and_phases_are_refused() -> None:
