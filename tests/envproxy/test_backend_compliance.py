@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -168,6 +169,35 @@ def test_another_slot_is_the_same_battle(arena_of: Callable[[int], Backend]) -> 
         actions = legal(seen.available, rng)
         actions[2] = actions[0]
         arena.step(actions)
+
+
+def test_slots_in_another_order_are_the_same_battles(arena_of: Callable[[int], Backend]) -> None:
+    order = np.array([2, 0, 3, 1])
+    one, other = arena_of(4), arena_of(4)
+    seeds = seeds_of(*range(SEED, SEED + 4))
+    one.reset(everywhere(one), seeds)
+    other.reset(everywhere(other), seeds[order])
+    rng = np.random.default_rng(0)
+    for _ in range(25):
+        actions = legal(one.observe().available, rng)
+        results = (*one.step(actions), *one.observe())
+        others = (*other.step(actions[order]), *other.observe())
+        for array, permuted in zip(results, others, strict=True):
+            np.testing.assert_array_equal(array[order], permuted)
+
+
+def test_arenas_in_any_number_of_threads_play_as_they_play_alone(arena_of: Callable[[int], Backend]) -> None:
+    def end_of(seed: int) -> list[bytes]:
+        arena, rng = arena_of(4), np.random.default_rng(seed)
+        start(arena, seed)
+        for _ in range(25):
+            result = arena.step(legal(arena.observe().available, rng))
+        return [array.tobytes() for array in (*result, *arena.observe())]
+
+    alone = [end_of(seed) for seed in range(4)]
+    for threads in (2, 4):
+        with ThreadPoolExecutor(threads) as pool:
+            assert list(pool.map(end_of, range(4))) == alone
 
 
 def test_other_seeds_are_other_battles(arena_of: Callable[[int], Backend]) -> None:
