@@ -1,9 +1,9 @@
-"""How fast the skirmish simulator plays: environment steps per second on one core, and its start-up times.
+"""What the skirmish simulator costs: environment steps per second on one core, memory, and start-up times.
 
     python -m benchmarks.skirmish [--maps 3m 2s3z] [--battles 1 8 32] [--repeats 5] [--cold]
 
-Random valid actions; one timed step is step + observe + restart of the battles that ended, and the choice of actions
-is not counted. A step of E battles counts as E environment steps.
+Random available actions; one timed step is step + observe + restart of the battles that ended, and the choice of
+actions is not counted. A step of E battles counts as E environment steps.
 """
 
 from __future__ import annotations
@@ -15,35 +15,37 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
+import psutil
 
-from envproxy.backend import Backend, create_backend, map_names
+from envproxy.backend import Observation
+from envproxy.backends.skirmish import Skirmish, create, map_names
+from envproxy.backends.skirmish.policies import POLICIES
 
-BACKEND = "skirmish"
-STEPS = 300  # of one repeat
-START_UP = (
+# From the smallest to those with the most units, and with walls.
+MAPS: Final = ["3m", "2s3z", "10m_vs_11m", "MMM2", "corridor", "27m_vs_30m", "2c_vs_64zg"]
+STEPS: Final = 300  # of one repeat
+MANY: Final = 1024  # battles whose memory is measured
+START_UP: Final = (
     "import time; began = time.perf_counter(); import numpy as np; from envproxy.backend import create_backend;"
-    f"arena = create_backend({BACKEND!r}, '3m', 8);"
+    "arena = create_backend('skirmish', '3m', 8);"
     "arena.reset(np.ones(8, np.bool_), np.arange(8, dtype=np.uint64));"
     "arena.step(np.ones((8, 3), np.uint8)); arena.observe(); print(time.perf_counter() - began)"
 )
 
 
-def random_actions(available: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Draw one available action [E, N] per seat."""
-    return np.asarray((rng.random(available.shape) * available).argmax(-1), np.uint8)
-
-
-def steps_per_second(arena: Backend, rng: np.random.Generator) -> float:
+def steps_per_second(arena: Skirmish, rng: np.random.Generator) -> float:
     """Play STEPS steps and return environment steps per second of the arena's own time."""
     seeds = rng.integers(0, 2**63, arena.battles, np.uint64)
     arena.reset(np.ones(arena.battles, np.bool_), seeds)
     seen = arena.observe()
     spent = 0.0
     for _ in range(STEPS):
-        actions = random_actions(seen.available, rng)
+        actions = POLICIES["random"](arena, seen, rng)
         began = time.perf_counter()
         result = arena.step(actions)
         ended = result.terminated | result.truncated
@@ -53,6 +55,34 @@ def steps_per_second(arena: Backend, rng: np.random.Generator) -> float:
         seen = arena.observe()
         spent += time.perf_counter() - began
     return STEPS * arena.battles / spent
+
+
+def begin(map_name: str, battles: int) -> tuple[Skirmish, Observation]:
+    """Begin battles, let a step pass and look at them."""
+    arena = create(map_name, battles)
+    arena.reset(np.ones(battles, np.bool_), np.arange(battles, dtype=np.uint64))
+    arena.step(np.ones((battles, arena.spec.n_agents), np.uint8))
+    return arena, arena.observe()
+
+
+def resident_growth(map_name: str) -> int:
+    """Return by how many bytes this process grows with MANY battles and one observation of them."""
+    begin(map_name, 1)  # loads or compiles
+    process = psutil.Process()
+    before = process.memory_info().rss
+    held = begin(map_name, MANY)
+    after = process.memory_info().rss
+    del held
+    return after - before
+
+
+def memory_row(map_name: str) -> str:
+    """Return a line of the table of memory. The growth is that of a fresh process, which has nothing to reuse."""
+    arena, seen = begin(map_name, 1)
+    battle, observation = arena.units.nbytes + arena.progress.nbytes, sum(array.nbytes for array in seen)
+    with ProcessPoolExecutor(1, get_context("spawn")) as fresh:
+        growth = fresh.submit(resident_growth, map_name).result() / MANY
+    return f"{map_name:<16}{battle:>12,}{observation:>12,}{growth:>12,.0f}"
 
 
 def start_up_seconds(cache: str | None) -> float:
@@ -65,7 +95,7 @@ def start_up_seconds(cache: str | None) -> float:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--maps", nargs="+", default=map_names(BACKEND), choices=map_names(BACKEND))
+    parser.add_argument("--maps", nargs="+", default=MAPS, choices=map_names(), metavar="MAP")
     parser.add_argument("--battles", nargs="+", type=int, default=[1, 8, 32], help="values of E")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--cold", action="store_true", help="also time a start that has to compile")
@@ -75,10 +105,13 @@ def main() -> None:
     print(f"{'map':<16}{'E':>4}{'best/s':>12}{'median/s':>12}   ({options.repeats} x {STEPS} steps of E battles)")
     for name in options.maps:
         for battles in options.battles:
-            arena = create_backend(BACKEND, name, battles)
+            arena = create(name, battles)
             steps_per_second(arena, rng)  # loads or compiles
             rates = [steps_per_second(arena, rng) for _ in range(options.repeats)]
             print(f"{name:<16}{battles:>4}{max(rates):>12,.0f}{statistics.median(rates):>12,.0f}")
+    print(f"{'map':<16}{'battle':>12}{'observation':>12}{'resident':>12}   (bytes per battle; resident: of E={MANY})")
+    for name in options.maps:
+        print(memory_row(name))
     print(f"start to first observation, compiled before: {start_up_seconds(None):.2f} s")
     if options.cold:
         with tempfile.TemporaryDirectory() as cache:
