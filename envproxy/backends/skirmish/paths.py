@@ -47,9 +47,10 @@ def find_ways(pathable: NDArray[np.bool_], start: tuple[float, float]) -> Ways:
     first = np.full(direct.shape, NO_WAY, np.uint8)
     first[straight] = STRAIGHT
     to_corner = direct[:, is_corner]
+    onward = np.stack([(between[corner][:, None] + to_corner.T).min(0) for corner in range(len(between))])
+    to_corner[to_corner == 0.0] = np.inf  # who stands at a corner goes on to the next
     for corner in range(len(between)):
-        onward = (between[corner][:, None] + to_corner.T).min(0)  # [cells], from this corner
-        length = to_corner[:, corner, None] + onward
+        length = to_corner[:, corner, None] + onward[corner]
         better = length < best - 1e-9
         best[better] = length[better]
         first[better] = corner

@@ -16,6 +16,8 @@ from envproxy.backends.skirmish.records import GROUND, Unit, Units
 PASSES: Final = 2  # of pushing overlapping units apart, per loop
 ASIDE: Final = 4  # loops of walking along an obstacle after touching it
 FORGET_DETOUR: Final = 8  # loops without an obstacle until a unit may choose another side
+# Two friends who walk into each other yield unequally, or they would stand in a gap for ever, each in the other's way.
+SHARE_OF_THE_FIRST: Final = 0.25
 _SKIN: Final = 1.0 / 4096.0  # how far from a wall in the north or east a unit is stopped
 
 
@@ -121,16 +123,17 @@ def _push_overlapping(units: Units, facts: MapFacts) -> bool:
             if dx * dx + dy * dy < reach * reach:
                 found = True
                 friends = (i < facts.n_agents) == (j < facts.n_agents)
-                _push(unit, other, reach, friends, facts)
+                share = SHARE_OF_THE_FIRST if i < j else 1.0 - SHARE_OF_THE_FIRST
+                _push(unit, other, reach, share if friends and unit.moved and other.moved else 0.5, friends, facts)
     return found
 
 
 @part
-def _push(unit: Unit, other: Unit, reach: float, friends: bool, facts: MapFacts) -> None:
-    """Bring two units to the distance `reach`.
+def _push(unit: Unit, other: Unit, reach: float, share: float, friends: bool, facts: MapFacts) -> None:
+    """Bring two units to the distance `reach`; `unit` yields the given share of what they overlap.
 
-    Each yields half, but who walks into one that fights, or into one of the other side that stands, yields alone
-    and goes around it; and nobody moves what is rooted.
+    But who walks into one that fights, or into one of the other side that stands, yields alone and goes around it;
+    and nobody moves what is rooted.
     """
     dx = other.x - unit.x
     dy = other.y - unit.y
@@ -140,7 +143,6 @@ def _push(unit: Unit, other: Unit, reach: float, friends: bool, facts: MapFacts)
         dy /= distance
     else:
         dx = 1.0  # one on the other: the pair has no direction of its own
-    share = 0.5
     if unit.moved and not other.moved and (other.fights or not friends):
         share = 1.0
         _go_around(unit, dx, dy)
