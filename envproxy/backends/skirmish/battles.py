@@ -78,9 +78,7 @@ class Skirmish:
     def snapshot(self, battle: int) -> Snapshot:
         """Return a copy of battle 0..E-1 as it stands, which `restore` can put back any number of times."""
         self._check_slot(battle)
-        return Snapshot(
-            self._spec.name, self.units[battle].copy(), self.progress[battle : battle + 1].copy().reshape(())
-        )
+        return Snapshot(self._spec.name, self.units[battle].copy(), self.progress[battle, ...].copy())
 
     def restore(self, battle: int, snapshot: Snapshot) -> None:
         """Let battle 0..E-1 be the one that was copied, in this or in another batch of the same map.
