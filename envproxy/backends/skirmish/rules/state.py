@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,8 @@ from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.maps import MapFacts
 from envproxy.backends.skirmish.records import Progress, Unit, Units
 from envproxy.backends.skirmish.rules.actions import is_medivac
+
+MAX_ENERGY: Final = 200.0
 
 
 @part
@@ -52,5 +56,6 @@ def write_state(
 @part
 def _readiness(unit: Unit, facts: MapFacts) -> float:
     """Return a Medivac's energy or another unit's cooldown, over what SMAC takes for the most (issue 95)."""
-    of = unit.energy if is_medivac(unit, facts) else unit.cooldown
-    return float(of / facts.kinds[unit.kind].max_cooldown)
+    if is_medivac(unit, facts):
+        return float(unit.energy / MAX_ENERGY)
+    return float(unit.cooldown / facts.kinds[unit.kind].max_cooldown)
