@@ -15,6 +15,7 @@ from client.app import DEFAULT_ENVPROXY
 from client.device import pps_home
 from envproxy.arena import Arena
 from envproxy.backend import create_backend
+from envproxy.rules import Rules
 from envproxy.service import HostedArena, serve
 from envproxy.tokens import keep_tokens
 
@@ -35,6 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--battles", type=int, default=defaults["battles"], help="battles in parallel, E (%(default)s)")
     parser.add_argument("--backend", default=str(defaults["backend"]), help="what plays the battles (%(default)s)")
+    parser.add_argument(
+        "--rules",
+        default=str(defaults["rules"]),
+        metavar="'NAME=VALUE, ...'",
+        help="options that differ from SMAC's, of every arena: docs/smac-rules.md (default: none)",
+    )
     parser.add_argument("--listen", default=DEFAULT_ENVPROXY, metavar="HOST:PORT", help="(default: %(default)s)")
     parser.add_argument(
         "--tokens", type=Path, help="folder of the seats' tokens, made if absent (default: $PPS_HOME/tokens)"
@@ -48,14 +55,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serve. Raises ValueError for a wrong map, backend or number, OSError if it cannot listen or write tokens."""
+    """Serve. Raises ValueError for wrong flags, OSError if it cannot listen or write tokens."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     tokens = options.tokens or pps_home() / "tokens"
+    rules = Rules.parse(options.rules)
     arenas = []
     for name, map_name in _check(options).items():
-        arena = Arena(create_backend(options.backend, map_name, options.battles))
+        arena = Arena(create_backend(options.backend, map_name, options.battles, rules))
         seats = keep_tokens(tokens, name, arena.spec.n_agents)
-        arenas.append(HostedArena(name, options.backend, arena, seats, options.seat_timeout))
+        arenas.append(HostedArena(name, options.backend, arena, seats, options.seat_timeout, rules))
     server, port = serve(arenas, options.listen)
     host = options.listen.rpartition(":")[0]
     for hosted in arenas:

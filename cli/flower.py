@@ -111,7 +111,7 @@ class FlowerRun:
             *(sys.executable, "-P", "-m", "cli.main", "envproxy", "--listen", f"127.0.0.1:{port}"),
             *("--arena", str(config["arena"]), "--map", str(config["map"]), "--backend", str(config["backend"])),
             *("--battles", str(config["battles"]), "--seat-timeout", str(config["seat-timeout"])),
-            *("--tokens", str(self._flower / "tokens")),
+            *("--rules", str(config["rules"]), "--tokens", str(self._flower / "tokens")),
         ]
         return Part("the env proxy", command, self._logs / "envproxy.log")
 

@@ -23,6 +23,7 @@ from client.seat import Seat, SeatRefusedError
 from envproxy.arena import Arena
 from envproxy.backend import create_backend
 from envproxy.protocol import Phase, PhaseKind, Standing
+from envproxy.rules import SMAC_RULES, Rules
 from envproxy.service import describe
 from learning.settings import LearningSettings, SeatSpec
 from server.app import train
@@ -37,10 +38,10 @@ _NO_ROUND = 2**31 - 1  # a round that no run reaches: its battles are none that 
 class Team:
     """All seats of one arena. Called with the messages of the server, it answers each."""
 
-    def __init__(self, backend: str, map_name: str, battles: int, arena: str) -> None:
+    def __init__(self, backend: str, map_name: str, battles: int, arena: str, rules: Rules = SMAC_RULES) -> None:
         """Raises UnknownNameError if there is no such backend or map."""
-        self._arena = Arena(create_backend(backend, map_name, battles))
-        self._name, self._backend = arena, backend
+        self._arena = Arena(create_backend(backend, map_name, battles, rules))
+        self._name, self._backend, self._rules = arena, backend, rules
         self._seats = [Seat(seat, pps_home()) for seat in range(self._arena.spec.n_agents)]
 
     @property
@@ -67,7 +68,7 @@ class Team:
         if kind == WEIGHTS:
             return message_from_reply(seat.weights(), message)
         try:
-            met = seat.meet(request, describe(self._name, self._backend, self._arena))
+            met = seat.meet(request, describe(self._name, self._backend, self._arena, self._rules))
         except (SeatRefusedError, DeviceError) as error:
             return Message(Error(_APP_ERROR, str(error)), reply_to=message)
         return message_from_reply(met, message)
@@ -130,7 +131,8 @@ def evaluate(run: Path, battles: int, seed: int | None) -> Evaluation:
     checkpoint = newest_checkpoint(run)
     if checkpoint is None:
         raise RunDirectoryError(f"{run} has no checkpoint yet: its first round has not ended")
-    arena = Arena(create_backend(settings.backend, settings.map, settings.battles))
+    rules = Rules.parse(settings.rules)
+    arena = Arena(create_backend(settings.backend, settings.map, settings.battles, rules))
     spec = arena.spec
     phase = Phase(settings.seed if seed is None else seed, _NO_ROUND, PhaseKind.EVALUATE, battles, 0, Standing())
     with tempfile.TemporaryDirectory() as home:

@@ -13,11 +13,13 @@ from cli.defaults import Value, default_config, merge, parse_value, preset, pres
 from cli.flower import FlowerRun
 from cli.progress import ProgressDisplay
 from envproxy.backend import create_backend
+from envproxy.rules import Rules
 from server.report import result_of
 from server.run_directory import already_there, check_unchanged, read_rows, read_run, run_name
 from server.settings import Settings, SettingsError, check_settings
 
 _NO_FLAG = {"resume"}  # `--resume RUN` names the run instead
+_NOTHING_IS = {"run": "made from settings and time", "rules": "SMAC's"}  # what an empty default means
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("settings")
     for name, default in default_config().items():
         if name not in _NO_FLAG:
-            shown = f"(default: {default!r})" if default != "" else "(default: made from settings and time)"
+            shown = f"(default: {_NOTHING_IS[name] if default == '' else repr(default)})"
             group.add_argument(f"--{name}", dest=f"setting:{name}", metavar="VALUE", help=shown.replace("%", "%%"))
 
 
@@ -50,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
         path = Path(str(given["runs"])) / str(given["run"])
         if (path / "run.json").exists():  # before anything is started: the run may be going on
             raise already_there(path)
-    backend = create_backend(settings.backend, settings.map, 1)
+    backend = create_backend(settings.backend, settings.map, 1, Rules.parse(settings.rules))
     n_agents = backend.spec.n_agents
     backend.close()
     console = Console()
@@ -80,6 +82,8 @@ def _given(options: argparse.Namespace, defaults: dict[str, Value]) -> dict[str,
             given[name] = parse_value(text, defaults[name])
         except ValueError as error:
             raise SettingsError(f"{name}: {error}") from None
+    if "rules" in given:  # in one form, so that a resumed run may name them in another
+        given["rules"] = Rules.parse(str(given["rules"])).text()
     return given
 
 
@@ -103,7 +107,7 @@ def _train_in_process(settings: Settings, given: dict[str, Value], path: Path, c
 
     logging.getLogger("server").addHandler(logging.NullHandler())  # the display tells what the log would
     logging.getLogger("strategies").addHandler(logging.NullHandler())
-    team = Team(settings.backend, settings.map, settings.battles, settings.arena)
+    team = Team(settings.backend, settings.map, settings.battles, settings.arena, Rules.parse(settings.rules))
     try:
         with ProgressDisplay(path, settings.total_steps, lambda: team.progress, console):
             run_in_process(settings.config(), given, team)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from client.messages import Reply, Request
 from client.plan import RoundOrder
 from client.play import Round, RoundReport, play_round
 from envproxy import battle_pb2 as pb
+from envproxy.rules import Rules, RulesError
 from learning.settings import LearningSettings, SeatSpec
 
 
@@ -101,18 +103,28 @@ class Seat:
 
 
 def check_same(config: dict[str, Any], arena: pb.ArenaDescription, seat: int) -> None:
-    """Raise SeatRefusedError if server, env proxy and device differ in version, map, battles or backend."""
+    """Raise SeatRefusedError if server, env proxy and device differ in version, map, battles, backend or rules."""
     own = version("pps-qmix")
     for who, other in (("the server", config["version"]), ("the env proxy", arena.version)):
         if other != own:
             raise SeatRefusedError(
                 f"{who} runs pps-qmix {other}, the device of seat {seat} runs {own}; install the same version on all"
             )
-    for name, found in (("map", arena.map), ("battles", arena.battles), ("backend", arena.backend)):
-        if config[name] != found:
+    try:
+        rules = Rules.parse(str(config["rules"])).text()
+    except RulesError as error:
+        raise SeatRefusedError(f"the run cannot be played: {error}") from None
+    for name, wanted, found in (
+        ("map", config["map"], arena.map),
+        ("battles", config["battles"], arena.battles),
+        ("backend", config["backend"], arena.backend),
+        ("rules", rules, arena.rules),
+    ):
+        if wanted != found:
             raise SeatRefusedError(
-                f"the run wants {name} {config[name]!r}, but arena {arena.arena!r} of the env proxy plays {found!r}; "
-                f"start the env proxy with --{name} {config[name]}, or the run with --{name} {found}"
+                f"the run wants {name} {wanted!r}, but arena {arena.arena!r} of the env proxy plays {found!r}; start "
+                f"the env proxy with --{name} {shlex.quote(str(wanted))}, or the run with --{name} "
+                f"{shlex.quote(str(found))}"
             )
     if seat >= arena.n_agents:
         raise SeatRefusedError(f"map {arena.map} has seats 0..{arena.n_agents - 1}; there is no seat {seat}")

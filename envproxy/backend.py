@@ -3,7 +3,7 @@
 A backend is a module or package `envproxy.backends.<name>` with two functions:
 
     map_names() -> list[str]
-    create(map_name: str, battles: int) -> Backend
+    create(map_name: str, battles: int, rules: Rules) -> Backend
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envproxy import backends
+from envproxy.rules import SMAC_RULES, Rules
 
 
 @dataclass(frozen=True)
@@ -95,14 +96,14 @@ def map_names(backend: str) -> list[str]:
     return names
 
 
-def create_backend(backend: str, map_name: str, battles: int) -> Backend:
+def create_backend(backend: str, map_name: str, battles: int, rules: Rules = SMAC_RULES) -> Backend:
     """Return `battles` battles of a map, none of them started. Raises UnknownNameError."""
     module = _module(backend)
     if map_name not in module.map_names():
         raise UnknownNameError(
             f"the backend {backend!r} has no map {map_name!r}; it has {', '.join(module.map_names())}"
         )
-    created: Backend = module.create(map_name, battles)
+    created: Backend = module.create(map_name, battles, rules)
     return created
 
 

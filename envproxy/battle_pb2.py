@@ -24,39 +24,39 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x65nvproxy/battle.proto\x12\x12pps_qmix.battle.v1\" \n\x0f\x44\x65scribeRequest\x12\r\n\x05\x61rena\x18\x01 \x01(\t\"\xe1\x01\n\x10\x41renaDescription\x12\r\n\x05\x61rena\x18\x01 \x01(\t\x12\x0b\n\x03map\x18\x02 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x0f\n\x07\x62\x61ttles\x18\x05 \x01(\r\x12\x10\n\x08n_agents\x18\x06 \x01(\r\x12\x11\n\tn_actions\x18\x07 \x01(\r\x12\x10\n\x08obs_size\x18\x08 \x01(\r\x12\x12\n\nstate_size\x18\t \x01(\r\x12\x15\n\repisode_limit\x18\n \x01(\r\x12\r\n\x05round\x18\x0b \x01(\r\x12\r\n\x05steps\x18\x0c \x01(\x04\"N\n\x08Standing\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0f\n\x07\x62\x61ttles\x18\x02 \x01(\r\x12\r\n\x05steps\x18\x03 \x01(\x04\x12\x13\n\x0b\x65valuations\x18\x04 \x01(\x04\"\xa1\x01\n\x05Phase\x12\x0c\n\x04seed\x18\x01 \x01(\x04\x12\r\n\x05round\x18\x02 \x01(\r\x12+\n\x04kind\x18\x03 \x01(\x0e\x32\x1d.pps_qmix.battle.v1.PhaseKind\x12\x0f\n\x07\x62\x61ttles\x18\x04 \x01(\r\x12\r\n\x05steps\x18\x05 \x01(\x04\x12.\n\x08standing\x18\x06 \x01(\x0b\x32\x1c.pps_qmix.battle.v1.Standing\"\x9a\x01\n\x0bSeatMessage\x12(\n\x04join\x18\x01 \x01(\x0b\x32\x18.pps_qmix.battle.v1.JoinH\x00\x12.\n\x07propose\x18\x02 \x01(\x0b\x32\x1b.pps_qmix.battle.v1.ProposeH\x00\x12&\n\x03\x61\x63t\x18\x03 \x01(\x0b\x32\x17.pps_qmix.battle.v1.ActH\x00\x42\t\n\x07message\"m\n\x04Join\x12\r\n\x05\x61rena\x18\x01 \x01(\t\x12\x0c\n\x04seat\x18\x02 \x01(\r\x12\r\n\x05token\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12(\n\x05phase\x18\x05 \x01(\x0b\x32\x19.pps_qmix.battle.v1.Phase\"3\n\x07Propose\x12(\n\x05phase\x18\x01 \x01(\x0b\x32\x19.pps_qmix.battle.v1.Phase\"$\n\x03\x41\x63t\x12\x0c\n\x04tick\x18\x01 \x01(\x04\x12\x0f\n\x07\x61\x63tions\x18\x02 \x01(\x0c\"\xa4\x01\n\x0c\x41renaMessage\x12,\n\x06seated\x18\x01 \x01(\x0b\x32\x1a.pps_qmix.battle.v1.SeatedH\x00\x12(\n\x04tick\x18\x02 \x01(\x0b\x32\x18.pps_qmix.battle.v1.TickH\x00\x12\x31\n\tphase_end\x18\x03 \x01(\x0b\x32\x1c.pps_qmix.battle.v1.PhaseEndH\x00\x42\t\n\x07message\"2\n\x06Seated\x12(\n\x05phase\x18\x01 \x01(\x0b\x32\x19.pps_qmix.battle.v1.Phase\"}\n\x04Tick\x12\x0c\n\x04tick\x18\x01 \x01(\x04\x12\r\n\x05steps\x18\x02 \x01(\x04\x12\x14\n\x0cobservations\x18\x03 \x01(\x0c\x12\x11\n\tavailable\x18\x04 \x01(\x0c\x12\x0f\n\x07rewards\x18\x05 \x01(\x0c\x12\r\n\x05\x65nded\x18\x06 \x01(\x0c\x12\x0f\n\x07\x62\x61ttles\x18\x07 \x01(\x0c\"\x8b\x01\n\x08PhaseEnd\x12.\n\x08standing\x18\x01 \x01(\x0b\x32\x1c.pps_qmix.battle.v1.Standing\x12\x0f\n\x07\x62\x61ttles\x18\x02 \x01(\r\x12\r\n\x05steps\x18\x03 \x01(\x04\x12\x0b\n\x03won\x18\x04 \x01(\r\x12\x12\n\nreturn_sum\x18\x05 \x01(\x01\x12\x0e\n\x06missed\x18\x06 \x01(\r*X\n\tPhaseKind\x12\x1a\n\x16PHASE_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12PHASE_KIND_COLLECT\x10\x01\x12\x17\n\x13PHASE_KIND_EVALUATE\x10\x02\x32\xb5\x01\n\rBattleService\x12U\n\x08\x44\x65scribe\x12#.pps_qmix.battle.v1.DescribeRequest\x1a$.pps_qmix.battle.v1.ArenaDescription\x12M\n\x04Play\x12\x1f.pps_qmix.battle.v1.SeatMessage\x1a .pps_qmix.battle.v1.ArenaMessage(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x65nvproxy/battle.proto\x12\x12pps_qmix.battle.v1\" \n\x0f\x44\x65scribeRequest\x12\r\n\x05\x61rena\x18\x01 \x01(\t\"\xf0\x01\n\x10\x41renaDescription\x12\r\n\x05\x61rena\x18\x01 \x01(\t\x12\x0b\n\x03map\x18\x02 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x0f\n\x07\x62\x61ttles\x18\x05 \x01(\r\x12\x10\n\x08n_agents\x18\x06 \x01(\r\x12\x11\n\tn_actions\x18\x07 \x01(\r\x12\x10\n\x08obs_size\x18\x08 \x01(\r\x12\x12\n\nstate_size\x18\t \x01(\r\x12\x15\n\repisode_limit\x18\n \x01(\r\x12\r\n\x05round\x18\x0b \x01(\r\x12\r\n\x05steps\x18\x0c \x01(\x04\x12\r\n\x05rules\x18\r \x01(\t\"N\n\x08Standing\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0f\n\x07\x62\x61ttles\x18\x02 \x01(\r\x12\r\n\x05steps\x18\x03 \x01(\x04\x12\x13\n\x0b\x65valuations\x18\x04 \x01(\x04\"\xa1\x01\n\x05Phase\x12\x0c\n\x04seed\x18\x01 \x01(\x04\x12\r\n\x05round\x18\x02 \x01(\r\x12+\n\x04kind\x18\x03 \x01(\x0e\x32\x1d.pps_qmix.battle.v1.PhaseKind\x12\x0f\n\x07\x62\x61ttles\x18\x04 \x01(\r\x12\r\n\x05steps\x18\x05 \x01(\x04\x12.\n\x08standing\x18\x06 \x01(\x0b\x32\x1c.pps_qmix.battle.v1.Standing\"\x9a\x01\n\x0bSeatMessage\x12(\n\x04join\x18\x01 \x01(\x0b\x32\x18.pps_qmix.battle.v1.JoinH\x00\x12.\n\x07propose\x18\x02 \x01(\x0b\x32\x1b.pps_qmix.battle.v1.ProposeH\x00\x12&\n\x03\x61\x63t\x18\x03 \x01(\x0b\x32\x17.pps_qmix.battle.v1.ActH\x00\x42\t\n\x07message\"m\n\x04Join\x12\r\n\x05\x61rena\x18\x01 \x01(\t\x12\x0c\n\x04seat\x18\x02 \x01(\r\x12\r\n\x05token\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12(\n\x05phase\x18\x05 \x01(\x0b\x32\x19.pps_qmix.battle.v1.Phase\"3\n\x07Propose\x12(\n\x05phase\x18\x01 \x01(\x0b\x32\x19.pps_qmix.battle.v1.Phase\"$\n\x03\x41\x63t\x12\x0c\n\x04tick\x18\x01 \x01(\x04\x12\x0f\n\x07\x61\x63tions\x18\x02 \x01(\x0c\"\xa4\x01\n\x0c\x41renaMessage\x12,\n\x06seated\x18\x01 \x01(\x0b\x32\x1a.pps_qmix.battle.v1.SeatedH\x00\x12(\n\x04tick\x18\x02 \x01(\x0b\x32\x18.pps_qmix.battle.v1.TickH\x00\x12\x31\n\tphase_end\x18\x03 \x01(\x0b\x32\x1c.pps_qmix.battle.v1.PhaseEndH\x00\x42\t\n\x07message\"2\n\x06Seated\x12(\n\x05phase\x18\x01 \x01(\x0b\x32\x19.pps_qmix.battle.v1.Phase\"}\n\x04Tick\x12\x0c\n\x04tick\x18\x01 \x01(\x04\x12\r\n\x05steps\x18\x02 \x01(\x04\x12\x14\n\x0cobservations\x18\x03 \x01(\x0c\x12\x11\n\tavailable\x18\x04 \x01(\x0c\x12\x0f\n\x07rewards\x18\x05 \x01(\x0c\x12\r\n\x05\x65nded\x18\x06 \x01(\x0c\x12\x0f\n\x07\x62\x61ttles\x18\x07 \x01(\x0c\"\x8b\x01\n\x08PhaseEnd\x12.\n\x08standing\x18\x01 \x01(\x0b\x32\x1c.pps_qmix.battle.v1.Standing\x12\x0f\n\x07\x62\x61ttles\x18\x02 \x01(\r\x12\r\n\x05steps\x18\x03 \x01(\x04\x12\x0b\n\x03won\x18\x04 \x01(\r\x12\x12\n\nreturn_sum\x18\x05 \x01(\x01\x12\x0e\n\x06missed\x18\x06 \x01(\r*X\n\tPhaseKind\x12\x1a\n\x16PHASE_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12PHASE_KIND_COLLECT\x10\x01\x12\x17\n\x13PHASE_KIND_EVALUATE\x10\x02\x32\xb5\x01\n\rBattleService\x12U\n\x08\x44\x65scribe\x12#.pps_qmix.battle.v1.DescribeRequest\x1a$.pps_qmix.battle.v1.ArenaDescription\x12M\n\x04Play\x12\x1f.pps_qmix.battle.v1.SeatMessage\x1a .pps_qmix.battle.v1.ArenaMessage(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'envproxy.battle_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PHASEKIND']._serialized_start=1398
-  _globals['_PHASEKIND']._serialized_end=1486
+  _globals['_PHASEKIND']._serialized_start=1413
+  _globals['_PHASEKIND']._serialized_end=1501
   _globals['_DESCRIBEREQUEST']._serialized_start=45
   _globals['_DESCRIBEREQUEST']._serialized_end=77
   _globals['_ARENADESCRIPTION']._serialized_start=80
-  _globals['_ARENADESCRIPTION']._serialized_end=305
-  _globals['_STANDING']._serialized_start=307
-  _globals['_STANDING']._serialized_end=385
-  _globals['_PHASE']._serialized_start=388
-  _globals['_PHASE']._serialized_end=549
-  _globals['_SEATMESSAGE']._serialized_start=552
-  _globals['_SEATMESSAGE']._serialized_end=706
-  _globals['_JOIN']._serialized_start=708
-  _globals['_JOIN']._serialized_end=817
-  _globals['_PROPOSE']._serialized_start=819
-  _globals['_PROPOSE']._serialized_end=870
-  _globals['_ACT']._serialized_start=872
-  _globals['_ACT']._serialized_end=908
-  _globals['_ARENAMESSAGE']._serialized_start=911
-  _globals['_ARENAMESSAGE']._serialized_end=1075
-  _globals['_SEATED']._serialized_start=1077
-  _globals['_SEATED']._serialized_end=1127
-  _globals['_TICK']._serialized_start=1129
-  _globals['_TICK']._serialized_end=1254
-  _globals['_PHASEEND']._serialized_start=1257
-  _globals['_PHASEEND']._serialized_end=1396
-  _globals['_BATTLESERVICE']._serialized_start=1489
-  _globals['_BATTLESERVICE']._serialized_end=1670
+  _globals['_ARENADESCRIPTION']._serialized_end=320
+  _globals['_STANDING']._serialized_start=322
+  _globals['_STANDING']._serialized_end=400
+  _globals['_PHASE']._serialized_start=403
+  _globals['_PHASE']._serialized_end=564
+  _globals['_SEATMESSAGE']._serialized_start=567
+  _globals['_SEATMESSAGE']._serialized_end=721
+  _globals['_JOIN']._serialized_start=723
+  _globals['_JOIN']._serialized_end=832
+  _globals['_PROPOSE']._serialized_start=834
+  _globals['_PROPOSE']._serialized_end=885
+  _globals['_ACT']._serialized_start=887
+  _globals['_ACT']._serialized_end=923
+  _globals['_ARENAMESSAGE']._serialized_start=926
+  _globals['_ARENAMESSAGE']._serialized_end=1090
+  _globals['_SEATED']._serialized_start=1092
+  _globals['_SEATED']._serialized_end=1142
+  _globals['_TICK']._serialized_start=1144
+  _globals['_TICK']._serialized_end=1269
+  _globals['_PHASEEND']._serialized_start=1272
+  _globals['_PHASEEND']._serialized_end=1411
+  _globals['_BATTLESERVICE']._serialized_start=1504
+  _globals['_BATTLESERVICE']._serialized_end=1685
 # @@protoc_insertion_point(module_scope)

@@ -22,7 +22,7 @@ class DescribeRequest(_message.Message):
     def __init__(self, arena: _Optional[str] = ...) -> None: ...
 
 class ArenaDescription(_message.Message):
-    __slots__ = ("arena", "map", "backend", "version", "battles", "n_agents", "n_actions", "obs_size", "state_size", "episode_limit", "round", "steps")
+    __slots__ = ("arena", "map", "backend", "version", "battles", "n_agents", "n_actions", "obs_size", "state_size", "episode_limit", "round", "steps", "rules")
     ARENA_FIELD_NUMBER: _ClassVar[int]
     MAP_FIELD_NUMBER: _ClassVar[int]
     BACKEND_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +35,7 @@ class ArenaDescription(_message.Message):
     EPISODE_LIMIT_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
     arena: str
     map: str
     backend: str
@@ -47,7 +48,8 @@ class ArenaDescription(_message.Message):
     episode_limit: int
     round: int
     steps: int
-    def __init__(self, arena: _Optional[str] = ..., map: _Optional[str] = ..., backend: _Optional[str] = ..., version: _Optional[str] = ..., battles: _Optional[int] = ..., n_agents: _Optional[int] = ..., n_actions: _Optional[int] = ..., obs_size: _Optional[int] = ..., state_size: _Optional[int] = ..., episode_limit: _Optional[int] = ..., round: _Optional[int] = ..., steps: _Optional[int] = ...) -> None: ...
+    rules: str
+    def __init__(self, arena: _Optional[str] = ..., map: _Optional[str] = ..., backend: _Optional[str] = ..., version: _Optional[str] = ..., battles: _Optional[int] = ..., n_agents: _Optional[int] = ..., n_actions: _Optional[int] = ..., obs_size: _Optional[int] = ..., state_size: _Optional[int] = ..., episode_limit: _Optional[int] = ..., round: _Optional[int] = ..., steps: _Optional[int] = ..., rules: _Optional[str] = ...) -> None: ...
 
 class Standing(_message.Message):
     __slots__ = ("index", "battles", "steps", "evaluations")

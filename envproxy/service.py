@@ -17,6 +17,7 @@ from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc, wire
 from envproxy.arena import Arena, GivenUpError, SeatError, StaleRoundError, TakenSeatError
 from envproxy.protocol import ArenaEvent, Phase, Seated
+from envproxy.rules import SMAC_RULES, Rules
 from envproxy.tokens import same_token
 
 log = logging.getLogger("envproxy")
@@ -25,7 +26,7 @@ JOIN_TIMEOUT = 10.0  # seconds from the opening of a stream to its Join
 MAX_SEAT_MESSAGE = 64 * 1024  # bytes; a seat sends a join, a proposal or one byte a battle
 
 
-def describe(name: str, backend: str, arena: Arena) -> pb.ArenaDescription:
+def describe(name: str, backend: str, arena: Arena, rules: Rules) -> pb.ArenaDescription:
     """Return what everyone who meets the arena compares with what they expect."""
     spec = arena.spec
     round_, steps = arena.round_and_steps
@@ -42,19 +43,29 @@ def describe(name: str, backend: str, arena: Arena) -> pb.ArenaDescription:
         episode_limit=spec.episode_limit,
         round=round_,
         steps=steps,
+        rules=rules.text(),
     )
 
 
 class HostedArena:
     """An arena with its lock, its clock, its seats' tokens. Every method may be called from any thread."""
 
-    def __init__(self, name: str, backend: str, arena: Arena, tokens: Sequence[str], seat_timeout: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        backend: str,
+        arena: Arena,
+        tokens: Sequence[str],
+        seat_timeout: float,
+        rules: Rules = SMAC_RULES,
+    ) -> None:
         if len(tokens) != arena.spec.n_agents:
             raise ValueError(f"{len(tokens)} tokens for {arena.spec.n_agents} seats of arena {name!r}")
         self.name = name
         self.tokens = list(tokens)
         self.battles = arena.battles
         self._backend = backend
+        self._rules = rules
         self._arena = arena
         self._seat_timeout = seat_timeout
         self._changed = threading.Condition()
@@ -63,7 +74,7 @@ class HostedArena:
 
     def description(self) -> pb.ArenaDescription:
         with self._changed:
-            return describe(self.name, self._backend, self._arena)
+            return describe(self.name, self._backend, self._arena, self._rules)
 
     @contextmanager
     def seat(self, seat: int) -> Iterator[None]:

@@ -89,6 +89,8 @@ def run(tmp_path: Path) -> Path:
         ("train --run a/b", r"run: string should match pattern .*, found 'a/b'"),
         ("train --map 3mm", r"the backend 'skirmish' has no map '3mm'; it has .*\b3m\b"),
         ("train --backend smack", r"there is no backend 'smack'; there are .*skirmish"),
+        ("train --rules step-mul=0", r"rules: step-mul: expected 1..1024, found 0"),
+        ("train --rules fog=true", r"rules: there is no 'fog'; there are step-mul, .*"),
         ("train --resume nothing", r".*/runs/nothing is not a run directory: it has no readable run.json"),
         ("train --resume .", r".*/runs is not a run directory: .*|.* is not a run directory: .*"),
         ("evaluate", r"the following arguments are required: RUN"),
@@ -101,6 +103,7 @@ def run(tmp_path: Path) -> Path:
         ("envproxy --arena ../x", r"arena: expected NAME or NAME=MAP, .*, found '../x'"),
         ("envproxy --arena =3m", r"arena: expected NAME or NAME=MAP, .*, found '=3m'"),
         ("envproxy --arena a --arena a=8m", r"arena: 'a' is given twice"),
+        ("envproxy --rules fog=true", r"rules: there is no 'fog'; there are step-mul, .*"),
         ("envproxy --battles 1025", r"battles: expected 1..1024, found 1025"),
         ("envproxy --seat-timeout 0", r"seat-timeout: expected more than 0 seconds, found 0"),
         ("envproxy --seat-timeout inf", r"seat-timeout: expected more than 0 seconds, found inf"),
@@ -240,12 +243,17 @@ def test_every_setting_is_a_flag(name: str) -> None:
         "reward-credit": "team", "reward-weighting": "softmax", "backend": "smac", "arena": "other",
         "personal-layers": 2, "batch-size": 90, "adopt": 0.5, "gamma": 0.25,
         "epsilon-start": 0.5, "epsilon-end": 0.25, "train-per-battle": 0.5,
+        "rules": "obs-last-action=true",
     }  # fmt: skip
     default = default_config()[name]
     value = other[name] if name in other else default * 2 + 1  # type: ignore[operator]
     changed = wanted(f"--{name}", str(value)).config()
     assert changed == {**default_config(), name: value}
     assert type(changed[name]) is type(default)
+
+
+def test_rules_are_kept_in_one_form() -> None:
+    assert wanted("--rules", "reward_win = 100,obs_last_action=TRUE").rules == "obs-last-action=true, reward-win=100"
 
 
 def test_flags_win_over_presets_and_presets_over_defaults() -> None:

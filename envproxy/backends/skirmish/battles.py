@@ -10,6 +10,7 @@ from envproxy.backends.skirmish import engine
 from envproxy.backends.skirmish.maps import MapFacts, map_facts, map_spec
 from envproxy.backends.skirmish.records import PROGRESS, UNIT
 from envproxy.backends.skirmish.snapshot import Snapshot, check_fits
+from envproxy.rules import Rules
 
 
 class Skirmish:
@@ -19,11 +20,11 @@ class Skirmish:
     write to them between steps to set a scene.
     """
 
-    def __init__(self, map_name: str, battles: int) -> None:
+    def __init__(self, map_name: str, battles: int, rules: Rules) -> None:
         if battles < 1:
             raise ValueError(f"there must be at least one battle, not {battles}")
-        self._facts = map_facts(map_name)
-        self._spec = map_spec(map_name, self._facts)
+        self._facts = map_facts(map_name, rules)
+        self._spec = map_spec(map_name, self._facts, rules)
         self.units = np.zeros((battles, len(self._facts.roster)), UNIT)
         self.progress = np.zeros(battles, PROGRESS)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,8 +30,6 @@ from envproxy.backends.skirmish.rules.observation import write_observation
 from envproxy.backends.skirmish.rules.reward import remember_hp, step_reward
 from envproxy.backends.skirmish.rules.state import write_state
 from envproxy.backends.skirmish.spawn import start
-
-LOOPS_PER_STEP: Final = 8
 
 
 @entry
@@ -83,14 +79,14 @@ def play_step(
         remember_hp(units[e])
         for seat in range(facts.n_agents):
             give_order(units[e][seat], actions[e, seat], facts)
-        for loop in range(LOOPS_PER_STEP):
+        for loop in range(facts.rules[0].step_mul):
             _play_loop(units[e], progress[e], facts, loop)
         progress[e].steps += 1
         how = ending(units[e], progress[e], facts)
         won[e] = how == WON
         truncated[e] = how == TIMED_OUT
         terminated[e] = how not in (GOES_ON, TIMED_OUT)
-        reward[e] = step_reward(units[e], won[e], facts)
+        reward[e] = step_reward(units[e], how, facts)
         if how != GOES_ON:
             progress[e].phase = OVER
 
@@ -115,7 +111,7 @@ def observe_battles(
             for action in range(facts.n_actions):
                 available[e, seat, action] = is_available(units[e], seat, action, facts)
             write_observation(obs[e, seat], available[e, seat], seat, units[e], facts)
-        write_state(state[e], units[e], facts)
+        write_state(state[e], obs[e], units[e], progress[e], facts)
 
 
 @part

@@ -24,13 +24,13 @@ from envproxy.backends.skirmish.records import (
     TO_A_SEGMENT,
     TO_THE_ALLIES,
 )
+from envproxy.backends.skirmish.rules.options import step_rules
+from envproxy.rules import Rules
 
 LOOPS_PER_SECOND: Final = 16
 MIN_SCAN_RANGE: Final = 5.0
 SCAN_BEYOND_RANGE: Final = 0.5
-REWARD_DEATH: Final = 10.0  # spec section 5
-REWARD_WIN: Final = 200.0
-REWARD_SCALE: Final = 20.0
+FLAT_HEIGHT: Final = 127  # of 255: the maps' heights are not among the facts, so all cells have the same
 _NO_WEAPON: Final = dict.fromkeys(
     ("range", "range_slop", "period", "damage_point", "hits", "hit_interval", "missile_speed"), 0.0
 )
@@ -58,13 +58,15 @@ class MapFacts(NamedTuple):
     ally_shields: bool  # spec section 2: sA and sE
     enemy_shields: bool
     heals: bool  # the map's Medivacs have heal actions, and they do not count at the end: SMAC's map type MMM
-    reward_divisor: float
+    rules: NDArray[np.void]  # STEP_RULES [1]
+    reward_divisor: float  # 1 where rewards are not scaled
     enemy_order: int
     attack_x: float  # where the enemy's units were sent: a point, or one end of a segment
     attack_y: float
     attack_to_x: float  # the segment's other end
     attack_to_y: float
     pathable: NDArray[np.bool_]  # [map height, map width], row 0 in the south
+    heights: NDArray[np.uint8]  # [map height, map width], of the terrain
     walkable: NDArray[np.bool_]  # [LAYERS, map height, map width]
     ways: NDArray[np.uint8]  # [cells, cells] or [0, 0], see `paths.Ways`
     corners: NDArray[np.float64]  # [C, 2]
@@ -85,9 +87,10 @@ def kind_names(name: str) -> list[str]:
     return [unit for side in ("allies", "enemies") for unit in _types(one[side])]
 
 
-def map_facts(name: str, weapons: str = "liberty") -> MapFacts:
-    """Return the arrays of a map. `weapons` is the profile of the units' numbers, liberty or lotv."""
+def map_facts(name: str, rules: Rules) -> MapFacts:
+    """Return the arrays of a map that is played under `rules`."""
     data = _data()
+    weapons = rules.weapons
     one = data["maps"][name]
     ally_types, enemy_types = _types(one["allies"]), _types(one["enemies"])
     units = [_ally_unit(kind, weapons) for kind in ally_types] + [_unit(kind, weapons) for kind in enemy_types]
@@ -125,13 +128,15 @@ def map_facts(name: str, weapons: str = "liberty") -> MapFacts:
         ally_shields=one["ally_shields"],
         enemy_shields=one["enemy_shields"],
         heals=one["heals"],
-        reward_divisor=(len(enemies) * REWARD_DEATH + REWARD_WIN + enemy_hp) / REWARD_SCALE,
+        rules=step_rules(rules),
+        reward_divisor=_reward_divisor(rules, len(enemies), enemy_hp),
         enemy_order=_ORDERS[order["kind"]],
         attack_x=float(points[0][0]),
         attack_y=float(points[0][1]),
         attack_to_x=float(points[-1][0]),
         attack_to_y=float(points[-1][1]),
         pathable=pathable,
+        heights=np.full(pathable.shape, FLAT_HEIGHT, np.uint8),
         walkable=walkable,
         ways=ways.first,
         corners=ways.corners,
@@ -142,19 +147,42 @@ def map_facts(name: str, weapons: str = "liberty") -> MapFacts:
     )
 
 
-def map_spec(name: str, facts: MapFacts) -> MapSpec:
+def map_spec(name: str, facts: MapFacts, rules: Rules) -> MapSpec:
     """Return a map's sizes after spec sections 7 and 8."""
-    ally = facts.ally_shields + facts.type_bits
-    enemy = facts.enemy_shields + facts.type_bits
-    agents, enemies = facts.n_agents, facts.n_enemies
+    obs_size = _obs_size(facts, rules)
+    state_size = facts.n_agents * obs_size if rules.obs_instead_of_state else _state_size(facts, rules)
     return MapSpec(
         name=name,
-        n_agents=agents,
+        n_agents=facts.n_agents,
         n_actions=facts.n_actions,
-        obs_size=4 + enemies * (5 + enemy) + (agents - 1) * (5 + ally) + 1 + ally,
-        state_size=agents * (4 + ally) + enemies * (3 + enemy) + agents * facts.n_actions,
+        obs_size=obs_size,
+        state_size=state_size,
         episode_limit=facts.episode_limit,
     )
+
+
+def _obs_size(facts: MapFacts, rules: Rules) -> int:
+    types = facts.type_bits
+    move = 4 + (8 if rules.obs_pathing_grid else 0) + (9 if rules.obs_terrain_height else 0)
+    enemy = 4 + types + (1 + facts.enemy_shields if rules.obs_all_health else 0)
+    ally = 4 + types + (1 + facts.ally_shields if rules.obs_all_health else 0)
+    ally += facts.n_actions if rules.obs_last_action else 0
+    own = types + (1 + facts.ally_shields if rules.obs_own_health else 0)
+    return move + facts.n_enemies * enemy + (facts.n_agents - 1) * ally + own
+
+
+def _state_size(facts: MapFacts, rules: Rules) -> int:
+    ally = 4 + facts.ally_shields + facts.type_bits
+    enemy = 3 + facts.enemy_shields + facts.type_bits
+    last = facts.n_actions if rules.state_last_action else 0
+    return facts.n_agents * (ally + last) + facts.n_enemies * enemy + rules.state_timestep_number
+
+
+def _reward_divisor(rules: Rules, n_enemies: int, enemy_hp: float) -> float:
+    """Return what makes a battle in which every enemy falls worth `reward_scale_rate` (spec section 5)."""
+    if not rules.reward_scale:
+        return 1.0
+    return float((n_enemies * rules.reward_death_value + rules.reward_win + enemy_hp) / rules.reward_scale_rate)
 
 
 @functools.cache

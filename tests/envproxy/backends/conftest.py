@@ -7,6 +7,7 @@ import pytest
 
 from envproxy.backend import StepResult
 from envproxy.backends.skirmish import Skirmish, create
+from envproxy.rules import Rules
 
 Point = tuple[float, float]
 SceneMaker = Callable[..., "Scene"]
@@ -15,9 +16,11 @@ SceneMaker = Callable[..., "Scene"]
 class Scene:
     """One battle. Units are rows of `units`, allies first; tests may write to them between steps."""
 
-    def __init__(self, map_name: str, allies: Sequence[Point | None], enemies: Sequence[Point | None]) -> None:
+    def __init__(
+        self, map_name: str, allies: Sequence[Point | None], enemies: Sequence[Point | None], rules: str = ""
+    ) -> None:
         """Place units; None, or nothing at the end of a side, is a dead one. Enemies are sent to where they stand."""
-        self.battle: Skirmish = create(map_name, 1)
+        self.battle: Skirmish = create(map_name, 1, Rules.parse(rules))
         self.battle.reset(np.ones(1, np.bool_), np.zeros(1, np.uint64))
         self.units = self.battle.units[0]
         n_agents = self.battle.spec.n_agents

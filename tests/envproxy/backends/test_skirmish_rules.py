@@ -1,38 +1,103 @@
 """SMAC's layer, quirk by quirk. Expected numbers are worked by hand from SMAC's source as the specification has it.
 
-Actions: 0 no-op, 1 stop, 2 north, 3 south, 4 east, 5 west, 6+k attack enemy k. The open band of these maps is
-8 <= y < 24 over the whole width of 32.
+Actions: 0 no-op, 1 stop, 2 north, 3 south, 4 east, 5 west, 6+k attack enemy k, or heal ally k. The open band of most
+maps is 8 <= y < 24 over the whole width of 32. docs/smac-rules.md lists these tests: a name here is a line there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from envproxy.backend import MapSpec
+from envproxy.backend import MapSpec, StepResult
 from envproxy.backends.skirmish import create, map_names
+from envproxy.backends.skirmish.maps import FLAT_HEIGHT, kind_names
+from envproxy.backends.skirmish.records import ATTACK, HEAL, MOVE, STOP
+from envproxy.rules import Rules
 
 SceneMaker = Callable[..., Any]  # see conftest.py
+Point = tuple[float, float]
 FAR = [(30.0, 10.0), (30.0, 12.0), (30.0, 14.0)]
+MARAUDER, MARINE, MEDIVAC = 0, 2, 9  # seats of the MMM maps: two, seven and one of them
+E_MARINE, E_MARAUDER, E_MEDIVAC = 0, 7, 9  # the enemies of MMM, in the order in which they are made
 
 
-@pytest.mark.parametrize(
-    "spec",
-    [
-        MapSpec("3m", n_agents=3, n_actions=9, obs_size=30, state_size=48, episode_limit=60),
-        MapSpec("8m", n_agents=8, n_actions=14, obs_size=80, state_size=168, episode_limit=120),
-        MapSpec("2s3z", n_agents=5, n_actions=11, obs_size=80, state_size=120, episode_limit=120),
-        MapSpec("10m_vs_11m", n_agents=10, n_actions=17, obs_size=105, state_size=243, episode_limit=150),
-    ],
-    ids=lambda spec: spec.name,
-)
-def test_sizes_are_smacs(spec: MapSpec) -> None:
-    assert create(spec.name, 1).spec == spec
+def places(points: Mapping[int, Point]) -> list[Point | None]:
+    """Put units of these numbers where they are said to be; the others are dead."""
+    return [points.get(u) for u in range(max(points) + 1)]
 
 
-def test_all_maps_of_the_first_version_are_there() -> None:
-    assert set(map_names()) >= {"3m", "8m", "2s3z", "10m_vs_11m"}
+def rows(block: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    return block.reshape(-1, width)
+
+
+def both_fall(duel: Any, one: int, other: int) -> StepResult:
+    """Let two Marines with 6 health have shot each other in one loop."""
+    pair = [one, other]
+    duel.units["health"][pair] = 6.0
+    duel.units["strikes"][pair] = 1
+    duel.units["strike_in"][pair] = 1.0
+    duel.units["victim"][pair] = [other, one]
+    result: StepResult = duel.step()
+    return result
+
+
+# --- sizes (sections 1, 7, 8) ---
+
+# agents, actions, step limit, reward divisor; observation: SMAC's, with last actions, without health, with all extras;
+# state: SMAC's, with the timestep, without last actions, made of observations
+SIZES = {
+    "3m": (3, 9, 60, 18.25, 30, 48, 24, 66, 48, 49, 21, 90),
+    "8m": (8, 14, 120, 32.0, 80, 178, 64, 196, 168, 169, 56, 640),
+    "25m": (25, 31, 150, 78.75, 250, 994, 200, 1012, 950, 951, 175, 6250),
+    "5m_vs_6m": (5, 12, 70, 26.5, 55, 103, 44, 121, 98, 99, 38, 275),
+    "8m_vs_9m": (8, 15, 120, 34.75, 85, 190, 68, 208, 179, 180, 59, 680),
+    "10m_vs_11m": (10, 17, 150, 40.25, 105, 258, 84, 276, 243, 244, 73, 1050),
+    "27m_vs_30m": (27, 36, 180, 92.5, 285, 1221, 228, 1239, 1170, 1171, 198, 7695),
+    "MMM": (10, 16, 150, 50.75, 160, 304, 140, 322, 290, 291, 130, 1600),
+    "MMM2": (10, 18, 180, 60.25, 176, 338, 154, 356, 322, 323, 142, 1760),
+    "2s3z": (5, 11, 120, 51.0, 80, 124, 60, 142, 120, 121, 65, 400),
+    "3s5z": (8, 14, 150, 75.5, 128, 226, 96, 244, 216, 217, 104, 1024),
+    "3s5z_vs_3s6z": (8, 15, 170, 83.5, 136, 241, 102, 259, 230, 231, 110, 1088),
+    "3s_vs_3z": (3, 9, 150, 34.0, 36, 54, 24, 72, 54, 55, 27, 108),
+    "3s_vs_4z": (3, 10, 200, 42.0, 42, 62, 28, 80, 61, 62, 31, 126),
+    "3s_vs_5z": (3, 11, 250, 50.0, 48, 70, 32, 88, 68, 69, 35, 144),
+    "1c3s5z": (9, 15, 180, 93.5, 162, 282, 126, 300, 270, 271, 135, 1458),
+    "2m_vs_1z": (2, 7, 150, 18.0, 16, 23, 12, 41, 26, 27, 12, 32),
+    "corridor": (6, 30, 400, 64.0, 156, 306, 120, 324, 282, 283, 102, 936),
+    "6h_vs_8z": (6, 14, 150, 74.0, 78, 148, 56, 166, 140, 141, 56, 468),
+    "2s_vs_1sc": (2, 7, 300, 25.5, 17, 24, 12, 42, 27, 28, 13, 34),
+    "so_many_baneling": (7, 38, 100, 74.0, 202, 430, 156, 448, 397, 398, 131, 1414),
+    "bane_vs_bane": (24, 30, 200, 63.0, 336, 1026, 288, 1044, 984, 985, 264, 8064),
+    "2c_vs_64zg": (2, 70, 400, 154.0, 332, 402, 264, 420, 342, 343, 202, 664),
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_sizes_are_smacs(name: str) -> None:
+    agents, actions, limit, divisor, obs, with_last, no_health, extras, state, timed, no_last, of_obs = SIZES[name]
+
+    def spec(rules: str) -> MapSpec:
+        return create(name, 1, Rules.parse(rules)).spec
+
+    assert spec("") == MapSpec(name, agents, actions, obs, state, limit)
+    assert create(name, 1).facts.reward_divisor == divisor
+    assert spec("obs-last-action=true").obs_size == with_last
+    assert spec("obs-all-health=false obs-own-health=false").obs_size == no_health
+    # SMAC's number counts obs_timestep_number, too, which is one more
+    assert spec("obs-last-action=true obs-pathing-grid=true obs-terrain-height=true").obs_size == extras - 1
+    assert spec("state-timestep-number=true").state_size == timed
+    assert spec("state-last-action=false").state_size == no_last
+    assert spec("obs-instead-of-state=true state-timestep-number=true").state_size == of_obs
+
+
+def test_the_maps_are_smacs() -> None:
+    assert map_names() == list(SIZES)
+
+
+# --- units (section 2) ---
 
 
 def test_seats_go_by_type_then_x_then_y() -> None:
@@ -42,6 +107,32 @@ def test_seats_go_by_type_then_x_then_y() -> None:
     assert (units["health"] == [80, 80, 100, 100, 100]).all()  # Stalkers before Zealots
     for same_type in (units[:, :2], units[:, 2:]):
         assert (np.diff(same_type["x"]) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("map_name", "types"),
+    [
+        ("MMM", ["Marauder"] * 2 + ["Marine"] * 7 + ["Medivac"]),
+        ("1c3s5z", ["Colossus"] + ["Stalker"] * 3 + ["Zealot"] * 5),
+        ("bane_vs_bane", ["Baneling"] * 4 + ["Zergling"] * 20),
+    ],
+)
+def test_seats_go_by_the_names_of_their_types(map_name: str, types: list[str]) -> None:
+    facts, names = create(map_name, 1).facts, kind_names(map_name)
+    assert [names[kind] for kind in facts.roster["kind"][: facts.n_agents]] == types
+
+
+@pytest.mark.parametrize(
+    ("map_name", "types"),
+    [
+        ("MMM", ["Marine"] * 7 + ["Marauder"] * 2 + ["Medivac"]),
+        ("MMM2", ["Marine"] * 8 + ["Marauder"] * 3 + ["Medivac"]),
+        ("bane_vs_bane", ["Zergling"] * 20 + ["Baneling"] * 4),
+    ],
+)
+def test_enemies_keep_the_order_in_which_they_are_made(map_name: str, types: list[str]) -> None:
+    facts, names = create(map_name, 1).facts, kind_names(map_name)
+    assert [names[kind] for kind in facts.roster["kind"][facts.n_agents :]] == types
 
 
 # --- actions (section 3) ---
@@ -82,6 +173,62 @@ def test_a_move_asks_for_the_one_cell_ahead(scene: SceneMaker, point: tuple[floa
     assert [action for action in available if 2 <= action <= 5] == moves
 
 
+def test_the_move_amount_is_how_far_a_move_goes_and_its_half_what_it_asks_for(scene: SceneMaker) -> None:
+    assert 2 in scene("3m", [(10.0, 21.999)], FAR, "move-amount=4").available(0)
+    assert 2 not in scene("3m", [(10.0, 22.0)], FAR, "move-amount=4").available(0)
+    assert 2 in scene("3m", [(10.0, 23.5)], FAR, "move-amount=0.5").available(0)
+    short = scene("3m", [(10.0, 16.0)], FAR, "move-amount=0.5")
+    short.step(2)
+    np.testing.assert_allclose(short.allies["y"][0], 16.5)
+    long = scene("3m", [(10.0, 16.0)], FAR, "move-amount=4")
+    long.step(2)
+    np.testing.assert_allclose((long.allies["y"][0], long.allies["goal_y"][0]), (16 + 1.125, 20))
+
+
+@pytest.mark.parametrize("step_mul", [1, 4, 8, 16])
+def test_step_mul_is_the_loops_of_a_step(scene: SceneMaker, step_mul: int) -> None:
+    alone = scene("3m", [(10.0, 16.0)], FAR, f"step-mul={step_mul} move-amount=4")
+    alone.step(4)
+    np.testing.assert_allclose(alone.allies["x"][0], 10 + step_mul * 2.25 / 16)
+    assert alone.battle.progress["steps"][0] == 1
+
+
+def test_a_medivac_heals_the_living_within_six_whether_hurt_or_not_and_no_medivac(scene: SceneMaker) -> None:
+    squad = {MARAUDER: (12.0, 16.0), MARINE: (10.0, 22.0), MARINE + 1: (10.0, 22.001), MEDIVAC: (10.0, 16.0)}
+    medics = scene("MMM", places(squad), [(11.0, 16.0)] * 10)
+    assert medics.available(MEDIVAC) == [1, 2, 3, 4, 5, 6 + MARAUDER, 6 + MARINE]  # not itself, not an enemy
+    medics.allies["health"][MARAUDER] = 1.0
+    assert 6 + MARAUDER in medics.available(MEDIVAC)
+
+
+def test_a_medivac_has_no_heal_actions_beyond_the_allies(scene: SceneMaker) -> None:
+    crowd = scene("MMM2", [(10.0, 16.0)] * 10, [(11.0, 16.0)] * 12)
+    assert crowd.available(MEDIVAC) == [*range(1, 6), *range(6, 6 + MEDIVAC)]  # of 12 targets 9
+    assert crowd.available(MARINE) == [*range(1, 18)]
+
+
+def test_a_heal_action_is_an_order_to_heal_the_ally_of_its_number(scene: SceneMaker) -> None:
+    pair = scene("MMM", places({MARINE: (12.0, 16.0), MEDIVAC: (10.0, 16.0)}), FAR)
+    pair.step(0, 0, 1, *[0] * 6, 6 + MARINE)
+    assert (pair.allies["order"][MEDIVAC], pair.allies["target"][MEDIVAC]) == (HEAL, MARINE)
+
+
+def test_an_attack_that_the_weapon_cannot_carry_out_leaves_the_order_as_it_was(scene: SceneMaker) -> None:
+    enemies = {E_MARINE: (10.0, 20.0), E_MEDIVAC: (13.0, 16.0)}
+    marauder = scene("MMM", places({MARAUDER: (10.0, 16.0)}), places(enemies))
+    marauder.enemies["cooldown"] = 1000
+    attack_medivac, unit = 6 + E_MEDIVAC, marauder.allies[MARAUDER]
+    assert attack_medivac in marauder.available(MARAUDER)  # SMAC does not ask what the weapon can hit
+    for first, order in ((1, STOP), (5, MOVE), (6 + E_MARINE, ATTACK)):
+        marauder.step(first)
+        before = {field: unit[field] for field in ("order", "target", "goal_x", "goal_y")}
+        assert before["order"] == order
+        marauder.step(attack_medivac)
+        assert {field: unit[field] for field in before} == before
+        assert unit["last_action"] == attack_medivac
+    assert marauder.battle.observe().state[0, 70 + 60 :].argmax() == attack_medivac
+
+
 # --- observation (section 7) ---
 
 
@@ -119,6 +266,107 @@ def test_enemy_type_bits_of_zealots_and_stalkers_are_reversed(scene: SceneMaker)
     np.testing.assert_allclose(stalker[76:80], [1, 40 / 80, 1, 0], atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("map_name", "allies", "enemies"),
+    [
+        ("MMM", [0] * 2 + [1] * 7 + [2], [1] * 7 + [0] * 2 + [2]),
+        ("MMM2", [0] * 2 + [1] * 7 + [2], [1] * 8 + [0] * 3 + [2]),
+        ("2s3z", [0] * 2 + [1] * 3, [1] * 2 + [0] * 3),
+        ("3s5z", [0] * 3 + [1] * 5, [1] * 3 + [0] * 5),
+        ("3s5z_vs_3s6z", [0] * 3 + [1] * 5, [1] * 3 + [0] * 6),
+        ("1c3s5z", [0] + [1] * 3 + [2] * 5, [0] + [1] * 3 + [2] * 5),
+        ("bane_vs_bane", [0] * 4 + [1] * 20, [1] * 20 + [0] * 4),
+    ],
+)
+def test_type_bits_are_smacs(scene: SceneMaker, map_name: str, allies: list[int], enemies: list[int]) -> None:
+    near = scene(map_name, [(10.0, 16.0)] * len(allies), [(11.0, 16.0)] * len(enemies))
+    facts, seen = near.battle.facts, near.battle.observe()
+    types = facts.type_bits
+    wide, narrow = 5 + facts.enemy_shields + types, 5 + facts.ally_shields + types
+    obs, state = seen.obs[0, 0], seen.state[0]
+    others = 4 + len(enemies) * wide
+    assert list(rows(obs[4:others], wide)[:, -types:].argmax(1)) == enemies
+    assert list(rows(obs[others : others + (len(allies) - 1) * narrow], narrow)[:, -types:].argmax(1)) == (allies[1:])
+    assert obs[-types:].argmax() == allies[0]
+    of_allies = len(allies) * (narrow - 1)
+    assert list(rows(state[:of_allies], narrow - 1)[:, -types:].argmax(1)) == allies
+    of_enemies = state[of_allies : of_allies + len(enemies) * (wide - 2)]
+    assert list(rows(of_enemies, wide - 2)[:, -types:].argmax(1)) == enemies
+
+
+def test_a_medivacs_enemy_rows_carry_its_heal_availability(scene: SceneMaker) -> None:
+    squad = {MARAUDER: (12.0, 16.0), MEDIVAC: (10.0, 16.0)}
+    enemies = {0: (18.0, 16.0), 2: (10.0, 18.0)}  # 0 is as far as 8, 2 is near
+    seen = scene("MMM", places(squad), places(enemies)).battle.observe()
+    medivac, marauder = rows(seen.obs[0, MEDIVAC, 4:84], 8), rows(seen.obs[0, MARAUDER, 4:84], 8)
+    np.testing.assert_allclose(medivac[0], [1, 8 / 9, 8 / 9, 0, 1, 0, 1, 0], atol=1e-6)  # ally 0 can be healed
+    np.testing.assert_allclose(medivac[2], [0, 2 / 9, 0, 2 / 9, 1, 0, 1, 0], atol=1e-6)  # ally 2 is dead
+    assert list(marauder[[0, 2], 0]) == [1, 1]  # it attacks
+
+
+def test_other_allies_show_their_last_action_if_asked_to(scene: SceneMaker) -> None:
+    three = scene("3m", [(10.0, 16.0), (11.0, 16.0), None], FAR, "obs-last-action=true")
+    assert not rows(three.battle.observe().obs[0, 0, 19:47], 14)[:, 5:].any()  # nobody has acted
+    three.step(1, 3, 0)
+    first, dead = rows(three.battle.observe().obs[0, 0, 19:47], 14)
+    assert list(first[[0, 4]]) == [1, 1]
+    assert list(np.flatnonzero(first[5:])) == [3]
+    assert not dead.any()
+    assert three.battle.observe().obs[0, 0, 47] == 1  # its own health
+
+
+def test_without_all_health_the_others_rows_have_none(scene: SceneMaker) -> None:
+    points = ([(10.0, 16.0), None, (11.0, 16.0)], [(12.0, 16.0)])
+    mixed = scene("2s3z", *points, "obs-all-health=false")
+    mixed.units["shield"][0] = 40
+    seen = mixed.battle.observe().obs[0, 0]
+    np.testing.assert_allclose(seen[4:10], [1, 2 / 9, 2 / 9, 0, 0, 1], atol=1e-6)
+    np.testing.assert_allclose(seen[40:46], [1, 1 / 9, 1 / 9, 0, 0, 1], atol=1e-6)  # behind 5 enemies, 1 ally
+    np.testing.assert_allclose(seen[-4:], [1, 40 / 80, 1, 0], atol=1e-6)
+    blind = scene("2s3z", *points, "obs-all-health=false obs-own-health=false").battle.observe().obs[0, 0]
+    np.testing.assert_array_equal(blind, [*seen[:-4], 1, 0])
+
+
+@pytest.mark.parametrize(
+    ("point", "pathable"),
+    [
+        # two moves to the north, south, east, west; one to the north-east, south-west, south-east, north-west
+        ((10.7, 22.3), [0, 1, 1, 1, 0, 1, 1, 0]),  # 26 and 24 are rock
+        ((30.5, 10.5), [1, 0, 1, 1, 1, 1, 1, 1]),  # 6 is rock; 34 and 32 are off the map, which counts as pathable
+    ],
+)
+def test_the_pathing_grid_is_shown_at_eight_points_from_the_units_cell(
+    scene: SceneMaker, point: Point, pathable: list[int]
+) -> None:
+    obs = scene("3m", [point], FAR, "obs-pathing-grid=true").battle.observe().obs[0, 0]
+    assert list(obs[4:12]) == pathable
+    assert obs.shape == (38,)
+    assert obs[-1] == 1
+
+
+def test_the_terrain_is_flat_and_one_outside_the_map(scene: SceneMaker) -> None:
+    obs = scene("3m", [(30.5, 10.5)], FAR, "obs-terrain-height=true").battle.observe().obs[0, 0]
+    flat = FLAT_HEIGHT / 255
+    np.testing.assert_allclose(obs[4:13], [flat, flat, 1, flat, 1, flat, 1, flat, flat], atol=1e-6)
+
+
+def test_terrain_heights_are_those_of_the_mirrored_point(scene: SceneMaker) -> None:
+    alone = scene("3m", [(10.7, 20.3)], FAR, "obs-terrain-height=true obs-pathing-grid=true")
+    alone.battle.facts.heights[:] = 8 * np.arange(32)[:, None] + np.arange(32) // 4
+    # the cell is (10, 20), and 31 - 20 is 11: 8 * 11 + 10 // 4 is 90
+    expected = [58, 122, 91, 89, 75, 106, 107, 74, 90]
+    np.testing.assert_allclose(alone.battle.observe().obs[0, 0, 12:21] * 255, expected, rtol=1e-6)
+
+
+def test_the_dead_see_nothing_whatever_the_options(scene: SceneMaker) -> None:
+    options = "obs-last-action=true obs-pathing-grid=true obs-terrain-height=true"
+    three = scene("3m", [(10.0, 16.0), None], FAR, options)
+    three.step(1, 0)
+    seen = three.battle.observe().obs[0]
+    assert seen[0].any()
+    assert not seen[1].any()
+
+
 # --- state (section 8) ---
 
 
@@ -150,6 +398,57 @@ def test_state_of_protoss_has_shields_and_types(scene: SceneMaker) -> None:
     np.testing.assert_allclose(state[14:21], [1, 11 / 22, 0, -4 / 32, 25 / 50, 0, 1], atol=1e-6)
     np.testing.assert_allclose(state[35:41], [1, 8 / 32, 0, 20 / 80, 0, 1], atol=1e-6)
     np.testing.assert_allclose(state[47:53], [1, 12 / 32, 0, 10 / 50, 1, 0], atol=1e-6)
+
+
+def test_the_state_shows_a_medivacs_energy_where_others_have_their_cooldown(scene: SceneMaker) -> None:
+    pair = scene("MMM", places({MARAUDER: (10.0, 16.0), MEDIVAC: (16.0, 12.0)}), FAR)
+    pair.units["energy"][MEDIVAC] = 90
+    pair.units["cooldown"][[MARAUDER, MEDIVAC]] = 5, 7
+    allies = rows(pair.battle.observe().state[0, :70], 7)
+    np.testing.assert_allclose(allies[MARAUDER], [1, 5 / 25, -6 / 32, 0, 1, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(allies[MEDIVAC], [1, 90 / 200, 0, -4 / 32, 0, 0, 1], atol=1e-6)
+
+
+@pytest.mark.parametrize("map_name", SIZES)
+def test_cooldowns_are_over_smacs_maxima_and_may_exceed_them(map_name: str) -> None:
+    """On no map has an ally a type that SMAC does not set, whose maximum would be 15."""
+    most = {
+        "Marine": 15, "Marauder": 25, "Stalker": 35, "Zealot": 22, "Colossus": 24,
+        "Hydralisk": 10, "Zergling": 11, "Baneling": 1,
+    }  # fmt: skip
+    battle = create(map_name, 1)
+    battle.reset(np.ones(1, bool), np.ones(1, np.uint64))
+    battle.units["cooldown"] = 16
+    facts, names = battle.facts, kind_names(map_name)
+    types = [names[kind] for kind in facts.roster["kind"][: facts.n_agents]]
+    width = 4 + facts.ally_shields + facts.type_bits
+    shown = rows(battle.observe().state[0, : facts.n_agents * width], width)[:, 1]
+    expected = [50 / 200 if name == "Medivac" else 16 / most[name] for name in types]
+    np.testing.assert_allclose(shown, expected, rtol=1e-6)
+
+
+def test_the_timestep_is_the_states_last_number_if_asked_for(scene: SceneMaker) -> None:
+    for options, at in (("state-timestep-number=true", 48), ("state-timestep-number=true state-last-action=false", 21)):
+        three = scene("3m", [(10.0, 16.0)], FAR, options)
+        assert three.battle.observe().state[0, at] == 0
+        for _ in range(3):
+            three.step(1)
+        np.testing.assert_allclose(three.battle.observe().state[0, at:], [3 / 60], rtol=1e-6)
+
+
+def test_the_state_without_last_actions_is_its_units(scene: SceneMaker) -> None:
+    with_them, without = (scene("3m", [(10.0, 16.0)], FAR, options) for options in ("", "state-last-action=false"))
+    with_them.step(2)
+    without.step(2)
+    np.testing.assert_array_equal(without.battle.observe().state[0], with_them.battle.observe().state[0, :21])
+
+
+def test_the_state_may_be_all_observations_and_then_nothing_else(scene: SceneMaker) -> None:
+    three = scene("3m", [(10.0, 16.0), None, (12.0, 16.0)], FAR, "obs-instead-of-state=true state-timestep-number=true")
+    three.step(2, 0, 1)
+    seen = three.battle.observe()
+    np.testing.assert_array_equal(seen.state[0], seen.obs[0].ravel())
+    assert seen.state.any()
 
 
 # --- reward (section 5) ---
@@ -192,6 +491,130 @@ def test_a_recovering_enemy_shield_pays_too(scene: SceneMaker) -> None:
     np.testing.assert_allclose(result.reward[0], 1 / 51, rtol=1e-6)
 
 
+def test_reward_is_absolute_only_where_losses_do_not_count(scene: SceneMaker) -> None:
+    for options, reward in (("", 1 / 51), ("reward-only-positive=false", -1 / 51)):
+        mixed = scene("2s3z", [(5.0, 10.0)], [(25.0, 16.0)], options)
+        mixed.enemies["shield"][0] = 40.0
+        mixed.enemies["calm"] = 1000
+        np.testing.assert_allclose(mixed.step(1).reward[0], reward, rtol=1e-6)
+
+
+def test_losses_cost_their_share_where_they_count(scene: SceneMaker) -> None:
+    for options, share in (
+        ("reward-only-positive=false", 0.5),
+        ("reward-only-positive=false reward-negative-scale=2", 2),
+    ):
+        three = scene("3m", [(10.0, 16.0), (10.0, 17.0)], [(14.0, 16.0)], options)
+        np.testing.assert_allclose(three.step(1, 1).reward[0], -share * 6 / 18.25, rtol=1e-6)
+        three.enemies["cooldown"] = 0.0
+        three.allies["health"][0] = 1.0
+        three.allies["health"][1] = 45.0
+        reward = three.step(1, 1).reward[0]
+        assert three.allies["health"][0] == 0
+        np.testing.assert_allclose(reward, -share * (1 + 10) / 18.25, rtol=1e-6)
+
+
+def test_an_allys_shield_counts_like_its_health(scene: SceneMaker) -> None:
+    mixed = scene("2s3z", [(5.0, 10.0)], [(25.0, 16.0)], "reward-only-positive=false")
+    mixed.allies["shield"][0] = 40.0
+    mixed.allies["calm"] = 1000
+    np.testing.assert_allclose(mixed.step(1).reward[0], 0.5 / 51, rtol=1e-6)
+
+
+def test_damage_kills_and_losses_add_up(scene: SceneMaker) -> None:
+    duel = scene("3m", [(10.0, 16.0), (10.0, 20.0)], [(14.0, 16.0), None], "reward-only-positive=false")
+    reward = duel.step(6, 1).reward[0]
+    np.testing.assert_allclose(reward, (6 - 0.5 * 6) / 18.25, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "divisor"),
+    [
+        ("", 365 / 20),  # 3 * 10 + 200 + 3 * 45
+        ("reward-scale-rate=10", 365 / 10),
+        ("reward-death-value=20 reward-win=100", 295 / 20),
+        ("reward-defeat=-7 reward-negative-scale=3 reward-sparse=true", 365 / 20),
+        ("reward-scale=false", 1),
+    ],
+)
+def test_the_divisor_makes_a_victory_worth_the_scale_rate(options: str, divisor: float) -> None:
+    assert create("3m", 1, Rules.parse(options)).facts.reward_divisor == divisor
+
+
+def test_deaths_and_wins_pay_what_the_options_say(scene: SceneMaker) -> None:
+    last = scene("3m", [(10.0, 16.0)], [(13.0, 16.0)], "reward-death-value=20 reward-win=100 reward-scale=false")
+    last.enemies["health"][0] = 1.0
+    last.enemies["cooldown"] = 99
+    assert last.step(6).reward[0] == 1 + 20 + 100
+
+
+@pytest.mark.parametrize(("options", "reward"), [("", 0), ("reward-defeat=-50", -50), ("reward-defeat=5", 5)])
+def test_a_defeat_pays_its_own_bonus(scene: SceneMaker, options: str, reward: float) -> None:
+    three = scene("3m", [(10.0, 16.0)], [(14.0, 16.0)], options)
+    three.allies["health"][0] = 1.0
+    np.testing.assert_allclose(three.step(1).reward[0], reward / 18.25, rtol=1e-6)
+
+
+def test_no_defeat_reward_on_a_timeout(scene: SceneMaker) -> None:
+    for options in ("reward-defeat=-50", "reward-sparse=true"):
+        apart = scene("3m", [(3.0, 10.0)], FAR, options)
+        apart.battle.progress["steps"] = 59
+        result = apart.step(1)
+        assert (result.truncated[0], result.reward[0]) == (True, 0)
+
+
+def test_no_defeat_reward_on_a_draw(scene: SceneMaker) -> None:
+    for options, reward in (("reward-defeat=-50", 16), ("reward-sparse=true", 0)):
+        result = both_fall(scene("3m", [(10.0, 16.0)], [(14.0, 16.0)], options), 0, 3)
+        assert result.terminated[0]
+        np.testing.assert_allclose(result.reward[0], reward / 18.25, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("options", "divisor"), [("", 18.25), (" reward-scale=false", 1)])
+def test_sparse_rewards_are_scaled_too(scene: SceneMaker, options: str, divisor: float) -> None:
+    options = f"reward-sparse=true reward-win=200 reward-defeat=-50{options}"
+    won = scene("3m", [(10.0, 16.0)], [(13.0, 16.0)], options)
+    won.enemies["cooldown"] = 99
+    assert won.step(6).reward[0] == 0  # damage pays nothing
+    won.enemies["health"][0] = 1.0
+    won.allies["cooldown"][0] = 0.0
+    np.testing.assert_allclose(won.step(6).reward[0], 1 / divisor, rtol=1e-6)
+    lost = scene("3m", [(10.0, 16.0)], [(14.0, 16.0)], options)
+    lost.allies["health"][0] = 1.0
+    np.testing.assert_allclose(lost.step(1).reward[0], -1 / divisor, rtol=1e-6)
+
+
+def test_repeated_resets_leave_the_reward_as_it_is(scene: SceneMaker) -> None:
+    last = scene("3m", [(10.0, 16.0)], [(13.0, 16.0)])
+    before = last.units.copy()
+    for _ in range(3):  # in SMAC each before the first battle's end makes every later reward smaller
+        last.battle.reset(np.ones(1, bool), np.zeros(1, np.uint64))
+    last.units[:] = before
+    last.enemies["health"][0] = 1.0
+    last.enemies["cooldown"] = 99
+    np.testing.assert_allclose(last.step(6).reward[0], 211 / 18.25, rtol=1e-6)
+
+
+def test_a_win_with_the_enemys_medivac_alive_pays_less(scene: SceneMaker) -> None:
+    last = scene("MMM", places({MARINE: (10.0, 16.0)}), places({E_MARINE: (13.0, 16.0), E_MEDIVAC: (30.0, 10.0)}))
+    last.enemies["health"][E_MARINE] = 1.0
+    last.enemies["cooldown"] = 99
+    result = last.step(0, 0, 6 + E_MARINE)
+    assert result.won[0]
+    np.testing.assert_allclose(result.reward[0], (1 + 10 + 200) / 50.75, rtol=1e-6)  # 160 of 1015 are never paid
+
+
+# --- the weapon profile, which is not SMAC's ---
+
+
+def test_weapons_of_another_release_hit_otherwise() -> None:
+    stalker, zealot = 0, 3  # an ally's kind, an enemy's
+    for weapons, damage in (("liberty", 10), ("lotv", 13)):
+        facts = create("2s3z", 1, Rules(weapons=weapons)).facts  # type: ignore[arg-type]
+        assert facts.damage[stalker, zealot] == damage
+        assert facts.reward_divisor == 51
+
+
 # --- end of a battle (section 6) ---
 
 
@@ -203,9 +626,7 @@ def test_a_lost_battle_is_terminated_and_not_won(scene: SceneMaker) -> None:
 
 
 def test_both_sides_dead_is_a_draw_without_bonus(scene: SceneMaker) -> None:
-    duel = scene("3m", [(10.0, 16.0)], [(14.0, 16.0)])
-    duel.units["health"][[0, 3]] = 6.0  # each shoots in the same loop
-    result = duel.step(6)
+    result = both_fall(scene("3m", [(10.0, 16.0)], [(14.0, 16.0)]), 0, 3)
     assert (result.terminated[0], result.truncated[0], result.won[0]) == (True, False, False)
     np.testing.assert_allclose(result.reward[0], 16 / 18.25, rtol=1e-6)
 
@@ -226,3 +647,42 @@ def test_a_win_in_the_last_step_is_a_win(scene: SceneMaker) -> None:
     last.enemies["health"][0] = 1.0
     result = last.step(6)
     assert (result.terminated[0], result.truncated[0], result.won[0]) == (True, False, True)
+
+
+def test_on_mmm_a_team_of_medivacs_has_lost(scene: SceneMaker) -> None:
+    squad = places({MEDIVAC: (10.0, 16.0)})
+    for enemies in ({E_MARINE: (30.0, 10.0)}, {E_MEDIVAC: (30.0, 10.0)}):
+        result = scene("MMM", squad, places(enemies), "reward-sparse=true reward-scale=false").step()
+        assert (result.terminated[0], result.won[0], result.reward[0]) == (True, False, -1)
+
+
+def test_on_mmm_the_lost_is_asked_for_before_the_won_and_the_draw(scene: SceneMaker) -> None:
+    for squad in (places({MEDIVAC: (10.0, 16.0)}), []):
+        result = scene("MMM", squad, [], "reward-sparse=true reward-scale=false").step()
+        assert (result.terminated[0], result.won[0], result.reward[0]) == (True, False, -1)
+
+
+def test_on_mmm_the_enemys_last_medivac_is_no_enemy(scene: SceneMaker) -> None:
+    squad = places({MARINE: (3.0, 10.0)})
+    result = scene("MMM", squad, places({E_MEDIVAC: (30.0, 10.0)})).step()
+    assert (result.terminated[0], result.won[0]) == (True, True)
+    for enemies in ({E_MARAUDER: (30.0, 10.0)}, {E_MARINE: (30.0, 10.0), E_MEDIVAC: (30.0, 12.0)}):
+        result = scene("MMM", squad, places(enemies)).step()
+        assert (result.terminated[0], result.truncated[0], result.won[0]) == (False, False, False)
+
+
+def test_a_defeat_in_the_last_step_is_a_defeat(scene: SceneMaker) -> None:
+    last = scene("3m", [(10.0, 16.0)], [(14.0, 16.0)])
+    last.battle.progress["steps"] = 59
+    last.allies["health"][0] = 1.0
+    result = last.step(1)
+    assert (result.terminated[0], result.truncated[0], result.won[0]) == (True, False, False)
+
+
+def test_nothing_is_paid_after_the_end(scene: SceneMaker) -> None:
+    last = scene("3m", [(10.0, 16.0)], [(13.0, 16.0)])
+    last.enemies["health"][0] = 1.0
+    last.enemies["cooldown"] = 99
+    assert last.step(6).won[0]
+    result = last.step(1)
+    assert not any(field[0] for field in result)

@@ -9,7 +9,7 @@ import numpy as np
 from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.maps import FIRST_TARGET, MapFacts
 from envproxy.backends.skirmish.physics import is_pathable
-from envproxy.backends.skirmish.records import ATTACK, MOVE, NOBODY, STOP, Unit, Units
+from envproxy.backends.skirmish.records import ATTACK, HEAL, MOVE, NOBODY, STOP, Unit, Units
 
 NO_OP: Final = 0
 ACT_STOP: Final = 1
@@ -18,7 +18,6 @@ SOUTH: Final = 3
 EAST: Final = 4
 WEST: Final = 5
 
-MOVE_AMOUNT: Final = 2.0
 SHOOT_RANGE: Final = 6.0  # of every unit, between centres: SMAC does not ask for the weapon's range
 
 # Directions of the actions 2 to 5.
@@ -37,39 +36,62 @@ def is_available(units: Units, seat: int, action: int, facts: MapFacts) -> bool:
     if action < FIRST_TARGET:
         return bool(can_step(unit, action, facts))
     if action < facts.n_actions:
-        return bool(can_attack(unit, units[facts.n_agents + action - FIRST_TARGET]))
+        if is_medivac(unit, facts):
+            return bool(can_heal(unit, action - FIRST_TARGET, units, facts))
+        return bool(is_target(unit, units[facts.n_agents + action - FIRST_TARGET]))
     return False
+
+
+@part
+def is_medivac(unit: Unit, facts: MapFacts) -> bool:
+    """Tell whether SMAC treats a unit as a Medivac: on its MMM maps alone."""
+    return bool(facts.heals and facts.kinds[unit.kind].heal_range > 0.0)
 
 
 @part
 def can_step(unit: Unit, action: int, facts: MapFacts) -> bool:
     """Tell whether the one cell half a move ahead can be walked on."""
-    x = unit.x + STEP_X[action - NORTH] * MOVE_AMOUNT / 2
-    y = unit.y + STEP_Y[action - NORTH] * MOVE_AMOUNT / 2
+    x = unit.x + STEP_X[action - NORTH] * facts.rules[0].move_amount / 2
+    y = unit.y + STEP_Y[action - NORTH] * facts.rules[0].move_amount / 2
     # SMAC truncates, so a point up to one cell outside the map in the south or west counts as its first cell.
     return bool(is_pathable(np.trunc(x), np.trunc(y), facts.pathable))
 
 
 @part
-def can_attack(unit: Unit, enemy: Unit) -> bool:
-    """Tell whether a living ally is near enough to an enemy to be given it as a target."""
-    dx = enemy.x - unit.x
-    dy = enemy.y - unit.y
-    return bool(enemy.health > 0.0 and dx * dx + dy * dy <= SHOOT_RANGE * SHOOT_RANGE)
+def is_target(unit: Unit, other: Unit) -> bool:
+    """Tell whether another unit lives and is near enough to a living ally to be attacked or healed by it."""
+    dx = other.x - unit.x
+    dy = other.y - unit.y
+    return bool(other.health > 0.0 and dx * dx + dy * dy <= SHOOT_RANGE * SHOOT_RANGE)
+
+
+@part
+def can_heal(unit: Unit, ally: int, units: Units, facts: MapFacts) -> bool:
+    """Tell whether a living Medivac may be given an ally to heal, hurt or not. There are more actions than allies."""
+    return bool(ally < facts.n_agents and not is_medivac(units[ally], facts) and is_target(unit, units[ally]))
 
 
 @part
 def give_order(unit: Unit, action: int, facts: MapFacts) -> None:
-    """Replace a unit's order by that of an available action."""
+    """Replace a unit's order by that of an available action.
+
+    An attack that its weapon cannot carry out (a Marauder's on a Medivac) is one that the game rejects: the unit goes
+    on with the order it had.
+    """
     unit.last_action = action
     target = NOBODY
-    if action >= FIRST_TARGET:
-        unit.order = ATTACK
+    if action >= FIRST_TARGET and is_medivac(unit, facts):
+        unit.order = HEAL
+        target = action - FIRST_TARGET
+    elif action >= FIRST_TARGET:
         target = facts.n_agents + action - FIRST_TARGET
+        if facts.damage[unit.kind, facts.roster[target].kind] == 0.0:
+            return
+        unit.order = ATTACK
     elif action >= NORTH:
         unit.order = MOVE
-        unit.goal_x = unit.x + STEP_X[action - NORTH] * MOVE_AMOUNT
-        unit.goal_y = unit.y + STEP_Y[action - NORTH] * MOVE_AMOUNT
+        unit.goal_x = unit.x + STEP_X[action - NORTH] * facts.rules[0].move_amount
+        unit.goal_y = unit.y + STEP_Y[action - NORTH] * facts.rules[0].move_amount
     else:
         unit.order = STOP
     if target == NOBODY or target != unit.target:  # the same target again goes on with what was begun

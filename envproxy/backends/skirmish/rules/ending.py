@@ -7,22 +7,30 @@ from typing import Final
 from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.maps import MapFacts
 from envproxy.backends.skirmish.records import Progress, Units
+from envproxy.backends.skirmish.rules.actions import is_medivac
 
 GOES_ON: Final = 0
 WON: Final = 1
-LOST_OR_DRAWN: Final = 2
-TIMED_OUT: Final = 3
+LOST: Final = 2
+DRAWN: Final = 3
+TIMED_OUT: Final = 4
 
 
 @part
 def ending(units: Units, progress: Progress, facts: MapFacts) -> int:
-    """Say how the battle stands after the step that was just counted."""
+    """Say how the battle stands after the step that was just counted. The order of the questions is SMAC's."""
     allies = _living(units[: facts.n_agents])
     enemies = _living(units[facts.n_agents :])
-    if allies > 0 and enemies == 0:
+    if (allies == 0 and enemies > 0) or (
+        facts.heals and allies == _living_medivacs(units[: facts.n_agents], facts)
+    ):  # so an MMM battle is never drawn
+        return LOST
+    if enemies == 0 and allies > 0:
+        return WON
+    if facts.heals and enemies == 1 and _living_medivacs(units[facts.n_agents :], facts) == 1:
         return WON
     if allies == 0:
-        return LOST_OR_DRAWN
+        return DRAWN
     return TIMED_OUT if progress.steps >= facts.episode_limit else GOES_ON
 
 
@@ -31,5 +39,14 @@ def _living(units: Units) -> int:
     living = 0
     for u in range(len(units)):
         if units[u].health > 0.0:
+            living += 1
+    return living
+
+
+@part
+def _living_medivacs(units: Units, facts: MapFacts) -> int:
+    living = 0
+    for u in range(len(units)):
+        if units[u].health > 0.0 and is_medivac(units[u], facts):
             living += 1
     return living

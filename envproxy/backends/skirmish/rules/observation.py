@@ -15,6 +15,11 @@ from envproxy.backends.skirmish.rules.actions import NORTH
 
 SIGHT: Final = 9.0  # of every unit, between centres
 
+# The points around a unit at which the pathing grid and the terrain's height are shown, in move amounts.
+AROUND_X: Final = np.array([0.0, 0.0, 2.0, -2.0, 1.0, -1.0, 1.0, -1.0])
+AROUND_Y: Final = np.array([2.0, -2.0, 0.0, 0.0, 1.0, -1.0, -1.0, 1.0])
+N_AROUND: Final = len(AROUND_X)
+
 
 @part
 def write_observation(
@@ -24,30 +29,16 @@ def write_observation(
     unit = units[seat]
     if unit.health <= 0.0:
         return
-    at = 0
-    for action in range(NORTH, FIRST_TARGET):
-        obs[at] = available[action]
+    at = _write_ground(obs, available, unit, facts)
+    at = _write_enemies(obs, at, available, unit, units, facts)
+    at = _write_allies(obs, at, seat, units, facts)
+    if facts.rules[0].obs_own_health:
+        kind = facts.kinds[unit.kind]
+        obs[at] = unit.health / kind.health
         at += 1
-    for u in range(facts.n_agents, len(units)):
-        width = 5 + facts.enemy_shields + facts.type_bits
-        if sees(unit, units[u]):
-            obs[at] = available[FIRST_TARGET + u - facts.n_agents]
-            _write_other(obs[at : at + width], unit, u, units, facts, facts.enemy_shields)
-        at += width
-    for u in range(facts.n_agents):
-        if u == seat:
-            continue
-        width = 5 + facts.ally_shields + facts.type_bits
-        if sees(unit, units[u]):
-            obs[at] = 1.0
-            _write_other(obs[at : at + width], unit, u, units, facts, facts.ally_shields)
-        at += width
-    kind = facts.kinds[unit.kind]
-    obs[at] = unit.health / kind.health
-    at += 1
-    if facts.ally_shields:
-        obs[at] = unit.shield / kind.shield
-        at += 1
+        if facts.ally_shields:
+            obs[at] = unit.shield / kind.shield
+            at += 1
     if facts.type_bits > 0:
         obs[at + facts.roster[seat].type_column] = 1.0
 
@@ -61,6 +52,56 @@ def sees(unit: Unit, other: Unit) -> bool:
 
 
 @part
+def _write_ground(obs: NDArray[np.float32], available: NDArray[np.bool_], unit: Unit, facts: MapFacts) -> int:
+    """Fill the block of moves; return where it ends."""
+    at = 0
+    for action in range(NORTH, FIRST_TARGET):
+        obs[at] = available[action]
+        at += 1
+    if facts.rules[0].obs_pathing_grid:
+        _write_pathing(obs[at : at + N_AROUND], unit, facts)
+        at += N_AROUND
+    if facts.rules[0].obs_terrain_height:
+        _write_heights(obs[at : at + N_AROUND + 1], unit, facts)
+        at += N_AROUND + 1
+    return at
+
+
+@part
+def _write_enemies(
+    obs: NDArray[np.float32], at: int, available: NDArray[np.bool_], unit: Unit, units: Units, facts: MapFacts
+) -> int:
+    """Fill the block of enemies, which begins at `at`; return where it ends."""
+    shields = facts.enemy_shields and facts.rules[0].obs_all_health
+    width = 4 + facts.rules[0].obs_all_health + shields + facts.type_bits
+    for u in range(facts.n_agents, len(units)):
+        if sees(unit, units[u]):
+            # The action of this number, whatever it does: a Medivac is told whether it can heal the ally of the number.
+            obs[at] = available[FIRST_TARGET + u - facts.n_agents]
+            _write_other(obs[at : at + width], unit, u, units, facts, shields)
+        at += width
+    return at
+
+
+@part
+def _write_allies(obs: NDArray[np.float32], at: int, seat: int, units: Units, facts: MapFacts) -> int:
+    """Fill the block of the other allies, which begins at `at`; return where it ends."""
+    shields = facts.ally_shields and facts.rules[0].obs_all_health
+    width = 4 + facts.rules[0].obs_all_health + shields + facts.type_bits
+    actions = facts.n_actions if facts.rules[0].obs_last_action else 0
+    for u in range(facts.n_agents):
+        if u == seat:
+            continue
+        if sees(units[seat], units[u]):
+            obs[at] = 1.0
+            _write_other(obs[at : at + width], units[seat], u, units, facts, shields)
+            if actions > 0 and units[u].last_action >= 0:
+                obs[at + width + units[u].last_action] = 1.0
+        at += width + actions
+    return at
+
+
+@part
 def _write_other(row: NDArray[np.float32], unit: Unit, u: int, units: Units, facts: MapFacts, shields: bool) -> None:
     """Fill the row of unit `u` but for its first column."""
     other = units[u]
@@ -70,8 +111,38 @@ def _write_other(row: NDArray[np.float32], unit: Unit, u: int, units: Units, fac
     row[1] = math.sqrt(dx * dx + dy * dy) / SIGHT
     row[2] = dx / SIGHT
     row[3] = dy / SIGHT
-    row[4] = other.health / kind.health
-    if shields:
-        row[5] = other.shield / kind.shield
+    at = 4
+    if facts.rules[0].obs_all_health:
+        row[4] = other.health / kind.health
+        at = 5
+        if shields:
+            row[5] = other.shield / kind.shield
+            at = 6
     if facts.type_bits > 0:
-        row[5 + shields + facts.roster[u].type_column] = 1.0
+        row[at + facts.roster[u].type_column] = 1.0
+
+
+@part
+def _write_pathing(row: NDArray[np.float32], unit: Unit, facts: MapFacts) -> None:
+    """Fill `row` [N_AROUND]: can the points around the unit be walked on. Outside the map SMAC says yes."""
+    height, width = facts.pathable.shape
+    for k in range(N_AROUND):
+        x = math.floor(unit.x) + AROUND_X[k] * facts.rules[0].move_amount
+        y = math.floor(unit.y) + AROUND_Y[k] * facts.rules[0].move_amount
+        inside = 0.0 <= x < width and 0.0 <= y < height
+        row[k] = facts.pathable[int(y), int(x)] if inside else 1.0
+
+
+@part
+def _write_heights(row: NDArray[np.float32], unit: Unit, facts: MapFacts) -> None:
+    """Fill `row` [N_AROUND + 1]: the terrain's height at the points around the unit and at its own; outside 1.
+
+    SMAC turns the height map over along y and the game's pathing grid not: the height that a unit is shown is that of
+    the point mirrored in the map's middle.
+    """
+    height, width = facts.heights.shape
+    for k in range(N_AROUND + 1):
+        x = math.floor(unit.x) + (AROUND_X[k] * facts.rules[0].move_amount if k < N_AROUND else 0.0)
+        y = math.floor(unit.y) + (AROUND_Y[k] * facts.rules[0].move_amount if k < N_AROUND else 0.0)
+        inside = 0.0 <= x < width and 0.0 <= y < height
+        row[k] = facts.heights[height - 1 - int(y), int(x)] / 255.0 if inside else 1.0

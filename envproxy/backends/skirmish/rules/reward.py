@@ -1,16 +1,17 @@
-"""The team's reward of one step (spec section 5, SMAC's defaults)."""
+"""The team's reward of one step (spec section 5)."""
 
 from __future__ import annotations
 
 from envproxy.backends.skirmish.compiled import part
-from envproxy.backends.skirmish.maps import REWARD_DEATH, REWARD_WIN, MapFacts
+from envproxy.backends.skirmish.maps import MapFacts
 from envproxy.backends.skirmish.records import Unit, Units
+from envproxy.backends.skirmish.rules.ending import LOST, WON
 
 
 @part
 def hp(unit: Unit) -> float:
-    """Return health and shield together."""
-    return float(unit.health + unit.shield)
+    """Return health and shield together; the dead have none."""
+    return float(unit.health + unit.shield) if unit.health > 0.0 else 0.0
 
 
 @part
@@ -21,15 +22,44 @@ def remember_hp(units: Units) -> None:
 
 
 @part
-def step_reward(units: Units, won: bool, facts: MapFacts) -> float:
-    """Return what the step since `remember_hp` is worth.
+def step_reward(units: Units, how: int, facts: MapFacts) -> float:
+    """Return what the step since `remember_hp` is worth, when the battle now stands as `ending` says."""
+    rules = facts.rules[0]
+    if rules.reward_sparse:
+        reward = 0.0
+        if how == WON:
+            reward = 1.0
+        elif how == LOST:
+            reward = -1.0
+    else:
+        reward = _battle_reward(units, facts)
+        if how == WON:
+            reward += rules.reward_win
+        elif how == LOST:
+            reward += rules.reward_defeat
+    return float(reward / facts.reward_divisor)
 
-    |damage + kills|, with SMAC's absolute value: an enemy whose shield recovers pays a little too (issue 72).
+
+@part
+def _battle_reward(units: Units, facts: MapFacts) -> float:
+    """Return |damage + kills|, or damage + kills - losses; both sides' losses are hp and deaths.
+
+    The absolute value is SMAC's: an enemy whose shield recovers pays a little (issue 72).
     """
-    reward = 0.0
-    for u in range(facts.n_agents, len(units)):
-        unit = units[u]
-        reward += unit.hp_before - hp(unit)
-        if unit.hp_before > 0.0 and unit.health <= 0.0:
-            reward += REWARD_DEATH
-    return (abs(reward) + (REWARD_WIN if won else 0.0)) / facts.reward_divisor
+    rules = facts.rules[0]
+    won = _losses(units[facts.n_agents :], rules.reward_death_value)
+    if rules.reward_only_positive:
+        return float(abs(won))
+    lost = _losses(units[: facts.n_agents], rules.reward_death_value)
+    return float(won - rules.reward_negative_scale * lost)
+
+
+@part
+def _losses(units: Units, death_value: float) -> float:
+    """Return what one side lost in the step; less than nothing where its shields or wounds recovered."""
+    lost = 0.0
+    for u in range(len(units)):
+        lost += units[u].hp_before - hp(units[u])
+        if units[u].hp_before > 0.0 and units[u].health <= 0.0:
+            lost += death_value
+    return lost

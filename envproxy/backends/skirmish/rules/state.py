@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
 from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.maps import MapFacts
-from envproxy.backends.skirmish.records import Units
+from envproxy.backends.skirmish.records import Progress, Unit, Units
+from envproxy.backends.skirmish.rules.actions import is_medivac
+
+MAX_ENERGY: Final = 200.0
 
 
 @part
-def write_state(state: NDArray[np.float32], units: Units, facts: MapFacts) -> None:
-    """Fill `state` [state_size], which is all zeros: allies, enemies, last actions."""
+def write_state(
+    state: NDArray[np.float32], obs: NDArray[np.float32], units: Units, progress: Progress, facts: MapFacts
+) -> None:
+    """Fill `state` [state_size], which is all zeros: allies, enemies, last actions, time; or `obs` [N, obs_size]."""
+    if facts.rules[0].obs_instead_of_state:
+        for seat in range(facts.n_agents):
+            for i in range(obs.shape[1]):
+                state[seat * obs.shape[1] + i] = obs[seat, i]
+        return
     height, width = facts.pathable.shape
     at = 0
     for u in range(len(units)):
@@ -24,7 +36,7 @@ def write_state(state: NDArray[np.float32], units: Units, facts: MapFacts) -> No
         if unit.health > 0.0:
             state[at] = unit.health / kind.health
             if is_ally:
-                state[at + 1] = unit.cooldown / kind.max_cooldown
+                state[at + 1] = _readiness(unit, facts)
             state[place] = (unit.x - width / 2) / width
             state[place + 1] = (unit.y - height / 2) / height
             if has_shield:
@@ -32,7 +44,18 @@ def write_state(state: NDArray[np.float32], units: Units, facts: MapFacts) -> No
             if facts.type_bits > 0:
                 state[place + 2 + has_shield + facts.roster[u].type_column] = 1.0
         at = place + 2 + has_shield + facts.type_bits
-    for seat in range(facts.n_agents):
-        if units[seat].last_action >= 0:
-            state[at + units[seat].last_action] = 1.0
-        at += facts.n_actions
+    if facts.rules[0].state_last_action:
+        for seat in range(facts.n_agents):
+            if units[seat].last_action >= 0:
+                state[at + units[seat].last_action] = 1.0
+            at += facts.n_actions
+    if facts.rules[0].state_timestep_number:
+        state[at] = progress.steps / facts.episode_limit
+
+
+@part
+def _readiness(unit: Unit, facts: MapFacts) -> float:
+    """Return a Medivac's energy or another unit's cooldown, over what SMAC takes for the most (issue 95)."""
+    if is_medivac(unit, facts):
+        return float(unit.energy / MAX_ENERGY)
+    return float(unit.cooldown / facts.kinds[unit.kind].max_cooldown)
