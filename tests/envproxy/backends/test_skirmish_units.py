@@ -68,13 +68,21 @@ def test_a_medivac_flies_within_four_of_its_patient_and_gathers_speed(scene: Sce
     assert two.allies["health"][2] > 20
 
 
-def test_a_medivac_flies_over_walls_and_units_and_only_some_weapons_reach_it(scene: SceneMaker) -> None:
-    two = at_peace(scene("MMM", [(10.0, 16.0), *[None] * 8, (10.0, 16.0)], [*[None] * 9, (14.0, 16.0)]))
-    two.enemies["goal_x"][9], two.enemies["goal_y"][9] = 14.0, 30.0  # beyond the wall
+def test_a_medivac_flies_over_walls_and_units(scene: SceneMaker) -> None:
+    friend_behind_the_wall = [(14.0, 30.0), *[None] * 8, (10.0, 16.0)]
+    over = at_peace(scene("MMM", [(10.0, 16.0), *[None] * 8, (10.0, 16.0)], friend_behind_the_wall))
     for _ in range(20):
-        two.step(1, *[0] * 8, 1)
-    assert (two.allies["x"][0], two.allies["x"][MEDIVAC]) == (10.0, 10.0)
-    assert two.enemies["y"][9] > 24
+        over.step(1, *[0] * 8, 1)
+    assert (over.allies["x"][0], over.allies["x"][MEDIVAC], over.enemies["x"][0]) == (10.0, 10.0, 14.0)
+    assert over.enemies["y"][9] > 24
+
+
+def test_a_marauder_cannot_be_ordered_to_shoot_at_a_medivac(scene: SceneMaker) -> None:
+    two = at_peace(scene("MMM", [(10.0, 16.0), None, (10.0, 17.0)], [(30.0, 10.0), *[None] * 8, (14.0, 16.0)]))
+    two.enemies["health"][0] = 1e6
+    two.step(FIRST + 9, 0, FIRST + 9)
+    assert two.allies["shots"][0] == 0
+    assert two.allies["shots"][2] == 1
 
 
 def test_the_enemys_marauders_pass_over_a_medivac(scene: SceneMaker) -> None:
