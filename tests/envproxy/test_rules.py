@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -33,6 +34,17 @@ def test_the_defaults_are_those_of_smacs_constructor() -> None:
         "weapons": "liberty",
     }
     assert Rules() == SMAC_RULES
+
+
+def test_the_documentation_has_every_option_and_tests_that_exist() -> None:
+    root = Path(__file__).parents[2]
+    said = (root / "docs" / "smac-rules.md").read_text(encoding="utf-8")
+    for field in dataclasses.fields(Rules):
+        default = str(field.default).lower().removesuffix(".0")
+        assert f"| `{field.name.replace('_', '-')}` | `{default}` |" in said
+    tests = "".join(path.read_text(encoding="utf-8") for path in (root / "tests" / "envproxy").rglob("test_*rules.py"))
+    for name in re.findall(r"`(test_\w+)`", said):
+        assert f"def {name}(" in tests
 
 
 @pytest.mark.parametrize("text", ["", "  ", ",", " , ,"])

@@ -30,7 +30,7 @@ _UNREADABLE: Final = (
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """All that a battle's future depends on, besides the actions. The arrays are read-only."""
+    """All that a battle's future depends on, besides the rules and the actions. The arrays are read-only."""
 
     map_name: str
     units: NDArray[np.void]  # UNIT [U]

@@ -1,7 +1,7 @@
 """SMAC's layer, quirk by quirk. Expected numbers are worked by hand from SMAC's source as the specification has it.
 
 Actions: 0 no-op, 1 stop, 2 north, 3 south, 4 east, 5 west, 6+k attack enemy k, or heal ally k. The open band of most
-maps is 8 <= y < 24 over the whole width of 32. docs/smac-rules.md lists these tests: a name here is a line there.
+maps is 8 <= y < 24 over the whole width of 32. docs/smac-rules.md names the tests of quirks.
 """
 
 from collections.abc import Callable, Mapping
