@@ -159,9 +159,12 @@ def _hit(u: int, v: int, units: Units, facts: MapFacts) -> None:
     victim.attacker = u
     victim.calm = 0
     absorbed = min(victim.shield, damage)
-    victim.shield -= absorbed
+    wound = 0.0
     if absorbed < damage:
-        victim.health -= max(MIN_DAMAGE, damage - absorbed - facts.kinds[victim.kind].armour)
+        wound = min(victim.health, max(MIN_DAMAGE, damage - absorbed - facts.kinds[victim.kind].armour))
+    victim.shield -= absorbed
+    victim.health -= wound
+    units[u].dealt += absorbed + wound
     if victim.health <= 0.0:
         _die(victim, facts)
 

@@ -14,6 +14,8 @@ from envproxy.backends.skirmish.paths import NO_WAY, STRAIGHT
 from envproxy.backends.skirmish.records import GROUND, Unit, Units
 
 PASSES: Final = 2  # of pushing overlapping units apart, per loop
+MOST_PASSES: Final = 8
+DEEP: Final = 0.3  # an overlap, of two units' reach
 ASIDE: Final = 4  # loops of walking along an obstacle after touching it
 FORGET_DETOUR: Final = 8  # loops without an obstacle until a unit may choose another side
 # Two friends who walk into each other yield unequally, or they would stand in a gap for ever, each in the other's way.
@@ -77,11 +79,13 @@ def walk(unit: Unit, x: float, y: float, facts: MapFacts) -> None:
 def separate(units: Units, facts: MapFacts) -> None:
     """Push apart living units of one layer whose separation circles overlap.
 
-    Pushing one pair apart may press another together; a crowd is given PASSES sweeps over its pairs, no more.
+    Pushing one pair apart may press another together: a crowd is given PASSES sweeps over its pairs, to and fro, and
+    more only where some are deep in one another.
     """
     _sort_by_x(units)
-    for _ in range(PASSES):
-        if not _push_overlapping(units, facts):
+    for sweep in range(MOST_PASSES):
+        deepest = _push_overlapping(units, sweep % 2 == 0, facts)
+        if deepest == 0.0 or (sweep + 1 >= PASSES and deepest < DEEP):
             return
 
 
@@ -99,33 +103,37 @@ def _sort_by_x(units: Units) -> None:
 
 
 @part
-def _push_overlapping(units: Units, facts: MapFacts) -> bool:
-    """Push every overlapping pair apart once, one after the other. Return whether there was any."""
-    found = False
-    for k in range(len(units) - 1):
+def _push_overlapping(units: Units, eastward: bool, facts: MapFacts) -> float:
+    """Push every overlapping pair apart once, one after the other. Return the largest overlap, 0..1 of the reach."""
+    deepest = 0.0
+    last = len(units) - 1
+    ahead = 1 if eastward else -1
+    for step in range(last):
+        k = step if eastward else last - step
         i = units[k].by_x
         unit = units[i]
         if unit.health <= 0.0:
             continue
         kind = facts.kinds[unit.kind]
         furthest = kind.separation_radius + facts.widest
-        for n in range(k + 1, len(units)):
-            j = units[n].by_x
+        for further in range(1, last - step + 1):
+            j = units[k + ahead * further].by_x
             other = units[j]
             dx = other.x - unit.x
-            if dx >= furthest:  # so are all that follow, but for what this sweep has pushed
+            if ahead * dx >= furthest:  # so are all that follow, but for what this sweep has pushed
                 break
             other_kind = facts.kinds[other.kind]
             if other.health <= 0.0 or other_kind.layer != kind.layer:
                 continue
             reach = kind.separation_radius + other_kind.separation_radius
             dy = other.y - unit.y
-            if dx * dx + dy * dy < reach * reach:
-                found = True
+            square = dx * dx + dy * dy
+            if square < reach * reach:
+                deepest = max(deepest, 1.0 - math.sqrt(square) / reach)
                 friends = (i < facts.n_agents) == (j < facts.n_agents)
                 share = SHARE_OF_THE_FIRST if i < j else 1.0 - SHARE_OF_THE_FIRST
                 _push(unit, other, reach, share if friends and unit.moved and other.moved else 0.5, friends, facts)
-    return found
+    return deepest
 
 
 @part

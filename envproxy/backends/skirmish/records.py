@@ -69,6 +69,7 @@ UNIT: Final = np.dtype(
         ("strike_in", np.float64),
         ("victim", np.int64),  # who those hits land on
         ("shots", np.int64),  # since the battle began
+        ("dealt", np.float64),  # damage that its hits have done since then
         ("energy", np.float64),
         ("healing", np.int64),  # whom it healed in this loop, or NOBODY
         ("calm", np.int64),  # loops since the last damage

@@ -79,6 +79,7 @@ def _make_whole(unit: Unit, facts: MapFacts, u: int) -> None:
     unit.strikes = 0
     unit.strike_in = 0.0
     unit.shots = 0
+    unit.dealt = 0.0
     unit.pace = 0.0
     unit.bursting = False
     unit.far_from = math.inf
