@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envproxy.backend import Backend, create_backend
+from envproxy.rules import SMAC_RULES, Rules
 
 try:
     from gymnasium import Space
@@ -23,11 +24,13 @@ Seen: TypeAlias = NDArray[np.float32]  # [obs_size], what one seat sees
 Infos: TypeAlias = dict[str, dict[str, Any]]
 
 
-def parallel_env(map_name: str = "3m", *, backend: str = "skirmish", render_mode: str | None = None) -> BattleEnv:
+def parallel_env(
+    map_name: str = "3m", *, backend: str = "skirmish", rules: Rules = SMAC_RULES, render_mode: str | None = None
+) -> BattleEnv:
     """Return one battle of a map, not started. Raises UnknownNameError, which lists what there is."""
     if render_mode is not None:
         raise ValueError(f"render_mode must be None, not {render_mode!r}: nothing is drawn here")
-    return BattleEnv(create_backend(backend, map_name, 1))
+    return BattleEnv(create_backend(backend, map_name, 1, rules))
 
 
 class BattleEnv(ParallelEnv[str, Seen, np.int64]):

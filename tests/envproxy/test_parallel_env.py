@@ -17,6 +17,7 @@ from pettingzoo.utils import BaseParallelWrapper, parallel_to_aec
 
 from envproxy.backend import UnknownNameError, create_backend
 from envproxy.parallel_env import BattleEnv, parallel_env
+from envproxy.rules import SMAC_RULES, Rules
 from tests.envproxy.drill import LIMIT, SALUTE, Drill
 
 MAPS = ["3m", "2s3z", "MMM", "2c_vs_64zg"]
@@ -109,6 +110,13 @@ def test_the_same_seed_is_the_same_battle_and_those_that_follow() -> None:
     assert same(played_out(other, None), second)
     assert same(played_out(other, None), third)
     assert not same(played_out(other, 6), first)
+
+
+def test_rules_are_the_backends() -> None:
+    plain, sparse = (parallel_env("3m", rules=rules) for rules in (SMAC_RULES, Rules(obs_last_action=True)))
+    sizes = [env.observation_space("seat_0").shape for env in (plain, sparse)]
+    assert sizes == [(30,), (30 + 2 * 9,)]
+    assert sparse.reset(seed=1)[0]["seat_0"].shape == (48,)
 
 
 def test_without_a_seed_no_two_environments_are_alike() -> None:

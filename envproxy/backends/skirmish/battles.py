@@ -23,6 +23,7 @@ class Skirmish:
     def __init__(self, map_name: str, battles: int, rules: Rules) -> None:
         if battles < 1:
             raise ValueError(f"there must be at least one battle, not {battles}")
+        self._rules = rules
         self._facts = map_facts(map_name, rules)
         self._spec = map_spec(map_name, self._facts, rules)
         self.units = np.zeros((battles, len(self._facts.roster)), UNIT)
@@ -79,16 +80,16 @@ class Skirmish:
     def snapshot(self, battle: int) -> Snapshot:
         """Return a copy of battle 0..E-1 as it stands, which `restore` can put back any number of times."""
         self._check_slot(battle)
-        return Snapshot(self._spec.name, self.units[battle].copy(), self.progress[battle, ...].copy())
+        return Snapshot(self._spec.name, self._rules, self.units[battle].copy(), self.progress[battle, ...].copy())
 
     def restore(self, battle: int, snapshot: Snapshot) -> None:
-        """Let battle 0..E-1 be the one that was copied, in this or in another batch of the same map.
+        """Let battle 0..E-1 be the one that was copied, in this or in another batch of the same map and rules.
 
         With the same actions it goes on as the other did, bit for bit. Raises ValueError, naming the reason, if the
-        snapshot is not one of this map; then nothing has changed.
+        snapshot is not one of this map and these rules; then nothing has changed.
         """
         self._check_slot(battle)
-        check_fits(snapshot, self._spec.name, self._facts)
+        check_fits(snapshot, self._spec.name, self._rules, self._facts)
         self.units[battle] = snapshot.units
         self.progress[battle] = snapshot.progress
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 from envproxy.backends.skirmish.maps import MapFacts
 from envproxy.backends.skirmish.records import NEVER_RESET, NO_ACTION, NOBODY, OVER, PROGRESS, UNIT
+from envproxy.rules import Rules
 
 FORMAT: Final = 1  # one more with every change of what the records mean; a change of their layout is noticed anyway
 # What numpy's and zipfile's readers raise over bytes that are cut or changed.
@@ -33,6 +36,7 @@ class Snapshot:
     """All that a battle's future depends on, besides the rules and the actions. The arrays are read-only."""
 
     map_name: str
+    rules: Rules
     units: NDArray[np.void]  # UNIT [U]
     progress: NDArray[np.void]  # PROGRESS []
 
@@ -47,6 +51,7 @@ class Snapshot:
             archive,
             format=np.array(FORMAT),
             map_name=np.array(self.map_name),
+            rules=np.array(self.rules.text()),
             units=self.units,
             progress=self.progress,
         )
@@ -55,26 +60,29 @@ class Snapshot:
     @classmethod
     def from_bytes(cls, data: bytes) -> Snapshot:
         """Return the snapshot that `to_bytes` wrote. Raises ValueError for anything else."""
-        try:
-            archive = np.load(io.BytesIO(data), allow_pickle=False)
-            version, map_name = int(archive["format"]), str(archive["map_name"])
-            units, progress = archive["units"], archive["progress"]
-        except _UNREADABLE as error:
-            raise ValueError(f"no snapshot, or a damaged one ({error}): expected what to_bytes returned") from error
+        with _damage_is_named():
+            entries = dict(np.load(io.BytesIO(data), allow_pickle=False))
+            version = int(entries["format"])
         if version != FORMAT:
             raise ValueError(f"a snapshot of format {version}; expected {FORMAT}: take it again with this version")
+        with _damage_is_named():
+            map_name, rules = str(entries["map_name"]), Rules.parse(str(entries["rules"]))
+            units, progress = entries["units"], entries["progress"]
         if units.dtype != UNIT or progress.dtype != PROGRESS:
             raise ValueError("a snapshot with other records than this version's: take it again with this version")
-        return cls(map_name, units, progress)
+        return cls(map_name, rules, units, progress)
 
 
-def check_fits(snapshot: Snapshot, map_name: str, facts: MapFacts) -> None:
-    """Raise ValueError unless a snapshot is one of this map's battles, so that compiled code may play it.
+def check_fits(snapshot: Snapshot, map_name: str, rules: Rules, facts: MapFacts) -> None:
+    """Raise ValueError unless a snapshot is one of these battles, so that compiled code may play it.
 
     Compiled code uses what it reads as an index, unchecked, and a snapshot may come from anywhere.
     """
     if snapshot.map_name != map_name:
         raise ValueError(f"a snapshot of a battle of {snapshot.map_name}; expected one of {map_name}")
+    if snapshot.rules != rules:
+        found, expected = (one.text() or "SMAC's defaults" for one in (snapshot.rules, rules))
+        raise ValueError(f"a snapshot of a battle under the rules {found}; expected {expected}")
     if snapshot.units.shape != facts.roster.shape or snapshot.progress.shape != ():
         raise ValueError(f"a snapshot with {snapshot.units.size} units; {map_name} has {facts.roster.size}")
     n_units, (height, width) = len(facts.roster), facts.pathable.shape
@@ -92,3 +100,12 @@ def check_fits(snapshot: Snapshot, map_name: str, facts: MapFacts) -> None:
             raise ValueError(f"a damaged snapshot: a unit with a {field} outside {lowest} <= {field} < {bound}")
     if not NEVER_RESET <= snapshot.progress["phase"] <= OVER:
         raise ValueError(f"a damaged snapshot: a battle in phase {snapshot.progress['phase']}")
+
+
+@contextmanager
+def _damage_is_named() -> Iterator[None]:
+    """Make one kind of error of all that reading can raise."""
+    try:
+        yield
+    except _UNREADABLE as error:
+        raise ValueError(f"no snapshot, or a damaged one ({error}): expected what to_bytes returned") from error

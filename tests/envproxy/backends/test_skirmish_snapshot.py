@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from envproxy.backends.skirmish import Skirmish, Snapshot, create, map_names
 from envproxy.backends.skirmish.policies import POLICIES
 from envproxy.backends.skirmish.records import UNIT
+from envproxy.rules import SMAC_RULES, Rules
 
 
 def begun(map_name: str, battles: int, steps: int, seed: int = 0) -> Skirmish:
@@ -84,6 +85,14 @@ def test_another_maps_battle_is_refused() -> None:
         create("3m", 1).restore(0, begun("8m", battles=1, steps=1).snapshot(0))
 
 
+def test_a_battle_under_other_rules_is_refused() -> None:
+    dense = create("3m", 1, Rules(reward_scale_rate=10.0))
+    kept = dense.snapshot(0)
+    dense.restore(0, Snapshot.from_bytes(kept.to_bytes()))
+    with pytest.raises(ValueError, match="under the rules reward-scale-rate=10; expected SMAC's defaults"):
+        create("3m", 1).restore(0, kept)
+
+
 def changed(data: bytes, **entries: NDArray[np.generic]) -> bytes:
     """Return a snapshot's bytes with other entries."""
     archive = io.BytesIO()
@@ -95,8 +104,10 @@ def test_other_formats_and_layouts_are_refused() -> None:
     kept = begun("3m", battles=1, steps=5).snapshot(0)
     data = kept.to_bytes()
     assert Snapshot.from_bytes(changed(data)).to_bytes()
-    with pytest.raises(ValueError, match="format 0; expected 1"):
-        Snapshot.from_bytes(changed(data, format=np.array(0)))
+    with pytest.raises(ValueError, match="format 2; expected 1"):
+        Snapshot.from_bytes(changed(data, format=np.array(2), rules=np.array("mercy=true")))
+    with pytest.raises(ValueError, match=r"no snapshot, or a damaged one .*there is no 'mercy'"):
+        Snapshot.from_bytes(changed(data, rules=np.array("mercy=true")))
     fewer = [name for name in kept.units.dtype.names or () if name != "energy"]
     for units in (kept.units[fewer], np.zeros(6)):
         with pytest.raises(ValueError, match="other records"):
@@ -135,7 +146,7 @@ def test_what_compiled_code_would_use_as_an_index_is_checked(field: str, value: 
     units = kept.units.copy()
     units[field][2] = value
     with pytest.raises(ValueError, match=f"damaged snapshot: a unit with a {field} outside"):
-        arena.restore(0, Snapshot("3m", units, kept.progress))
+        arena.restore(0, Snapshot("3m", SMAC_RULES, units, kept.progress))
     assert (arena.units[0] == kept.units).all()
 
 
@@ -149,11 +160,11 @@ def test_impossible_sizes_and_phases_are_refused() -> None:
     arena = begun("3m", battles=1, steps=5)
     kept = arena.snapshot(0)
     with pytest.raises(ValueError, match="with 5 units; 3m has 6"):
-        arena.restore(0, Snapshot("3m", kept.units[:5].copy(), kept.progress))
+        arena.restore(0, Snapshot("3m", SMAC_RULES, kept.units[:5].copy(), kept.progress))
     progress = kept.progress.copy()
     progress["phase"] = 7
     with pytest.raises(ValueError, match="phase 7"):
-        arena.restore(0, Snapshot("3m", kept.units, progress))
+        arena.restore(0, Snapshot("3m", SMAC_RULES, kept.units, progress))
 
 
 def test_a_snapshot_cannot_be_changed_by_accident() -> None:
