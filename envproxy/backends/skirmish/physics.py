@@ -141,7 +141,7 @@ def _push(unit: Unit, other: Unit, reach: float, share: float, friends: bool, fa
     """Bring two units to the distance `reach`; `unit` yields the given share of what they overlap.
 
     But who walks into one that fights, or into one of the other side that stands, yields alone and goes around it;
-    and nobody moves what is rooted.
+    nobody moves what is rooted; and for who stands with his back to a wall the other yields.
     """
     dx = other.x - unit.x
     dy = other.y - unit.y
@@ -162,8 +162,12 @@ def _push(unit: Unit, other: Unit, reach: float, share: float, friends: bool, fa
     elif facts.kinds[unit.kind].speed == 0.0:
         share = 0.0
     depth = reach - distance
-    _shift(unit, -share * depth * dx, -share * depth * dy, facts)
-    _shift(other, (1.0 - share) * depth * dx, (1.0 - share) * depth * dy, facts)
+    walled = _shift(unit, -share * depth * dx, -share * depth * dy, facts)
+    if walled and facts.kinds[other.kind].speed > 0.0:
+        share = 0.0
+    walled = _shift(other, (1.0 - share) * depth * dx, (1.0 - share) * depth * dy, facts)
+    if walled and facts.kinds[unit.kind].speed > 0.0:
+        _shift(unit, -depth * dx, -depth * dy, facts)
 
 
 @part
@@ -180,15 +184,20 @@ def _go_around(unit: Unit, dx: float, dy: float) -> None:
 
 
 @part
-def _shift(unit: Unit, dx: float, dy: float, facts: MapFacts) -> None:
-    """Displace a unit by less than a cell along each axis, as far as the walls let its centre go."""
+def _shift(unit: Unit, dx: float, dy: float, facts: MapFacts) -> bool:
+    """Displace a unit by less than a cell along each axis, as far as the walls let its centre go.
+
+    Return whether one was in its way.
+    """
     walkable = facts.walkable[facts.kinds[unit.kind].layer]
     x = unit.x + dx
     y = unit.y + dy
-    if not is_pathable(x, y, walkable):
+    free = is_pathable(x, y, walkable)
+    if not free:
         if not is_pathable(x, unit.y, walkable):
             x = math.floor(x) - _SKIN if dx > 0.0 else math.floor(x) + 1.0
         if not is_pathable(x, y, walkable):
             y = math.floor(y) - _SKIN if dy > 0.0 else math.floor(y) + 1.0
     unit.x = x
     unit.y = y
+    return not free
