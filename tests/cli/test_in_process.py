@@ -189,14 +189,17 @@ def test_the_command_trains_and_evaluates(tmp_path: Path, capsys: pytest.Capture
     flags = [word for name, value in TINY.items() for word in (f"--{name}", str(value))]
     runs = tmp_path / "runs"
     train = ["train", "--runtime", "in-process", "--runs", str(runs), *flags, "--total-steps", "300"]
-    assert main(train) == 0
+    assert main([*train, "--rules", "reward_win=100,obs-pathing-grid=TRUE"]) == 0
     told = capsys.readouterr().out
     (run,) = runs.iterdir()  # the name is made from what it is and when it began
     assert run.name.startswith("3m-rs-pps-vdn-s3-")
     assert f"3m: 3 agents, rs-pps, vdn; run {run}" in told
     assert "last test win rate: " in told
     assert f"learning curve: {run / 'curve.png'}" in told
-    assert main(["train", "--runtime", "in-process", "--resume", str(run), "--total-steps", "400"]) == 0
+    resume = ["train", "--runtime", "in-process", "--resume", str(run), "--total-steps", "400"]
+    assert main([*resume, "--rules", "obs_pathing_grid=true reward_win=200"]) == 2
+    assert "rules: the run began with 'obs-pathing-grid=true, reward-win=100'" in capsys.readouterr().err
+    assert main([*resume, "--rules", "obs_pathing_grid=true reward_win=100"]) == 0  # the same in other words
     capsys.readouterr()
 
     def line(*arguments: str) -> str:

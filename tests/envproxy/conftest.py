@@ -4,6 +4,7 @@ import queue
 import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
+from typing import Any
 
 import grpc
 import numpy as np
@@ -14,6 +15,7 @@ from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc, wire
 from envproxy.arena import Arena
 from envproxy.protocol import ArenaEvent, Phase, PhaseEnd, Tick
+from envproxy.rules import SMAC_RULES, Rules
 from envproxy.service import HostedArena, serve
 from tests.envproxy.drill import Drill, collect, eager
 
@@ -91,10 +93,12 @@ class Client:
 class Proxy:
     """The server of some arenas of one size, and the clients that play there."""
 
-    def __init__(self, arenas: dict[str, Arena], seat_timeout: float = PATIENCE, port: int = 0) -> None:
+    def __init__(
+        self, arenas: dict[str, Arena], seat_timeout: float = PATIENCE, port: int = 0, rules: Rules = SMAC_RULES
+    ) -> None:
         self.arena = next(iter(arenas.values()))
         self.hosted = [
-            HostedArena(name, "drill", arena, self.tokens(name, arena.spec.n_agents), seat_timeout)
+            HostedArena(name, "drill", arena, self.tokens(name, arena.spec.n_agents), seat_timeout, rules)
             for name, arena in arenas.items()
         ]
         self.server, self.port = serve(self.hosted, f"127.0.0.1:{port}")
@@ -179,7 +183,7 @@ def proxies() -> Iterator[Callable[..., Proxy]]:
     """Return how to start a proxy: of a drill called "main" with 3 seats and 2 battles, unless told otherwise."""
     started: list[Proxy] = []
 
-    def start(arenas: dict[str, Arena] | None = None, **options: float) -> Proxy:
+    def start(arenas: dict[str, Arena] | None = None, **options: Any) -> Proxy:
         started.append(Proxy(arenas or {"main": Arena(Drill(2, length_of=lambda _: 3))}, **options))
         return started[-1]
 

@@ -129,7 +129,7 @@ def test_values_stay_in_range_until_every_battle_has_ended(arena_of: Callable[[i
         assert not seen.obs[dead].any()
         assert (seen.obs[~dead].any(-1)).all()
         assert np.abs(seen.obs).max() <= 1.0
-        assert np.abs(seen.state).max() <= 1.5
+        assert np.abs(seen.state).max() <= 1.6  # a Colossus cools down for up to 37.2 loops, of SMAC's 24
         result = arena.step(legal(seen.available, rng))
         seen = arena.observe()
         assert np.isfinite(result.reward).all()

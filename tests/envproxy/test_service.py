@@ -21,6 +21,7 @@ from envproxy import battle_pb2_grpc, service
 from envproxy.arena import Arena
 from envproxy.backend import create_backend
 from envproxy.protocol import PhaseEnd, Seated, Standing, Tick
+from envproxy.rules import Rules
 from envproxy.service import MAX_SEAT_MESSAGE, HostedArena, serve
 from learning.settings import SeatSpec
 from tests.envproxy.conftest import PLAY, Client, Proxy, play_out, play_tick
@@ -56,6 +57,11 @@ def test_an_arena_describes_itself(proxies):
     play_tick(team)
     described = proxy.client(0).description
     assert (described.round, described.steps) == (3, 2)
+
+
+def test_an_arena_tells_its_rules(proxies):
+    proxy = proxies(rules=Rules(step_mul=4))
+    assert proxy.client(0).description.rules == "step-mul=4"
 
 
 def test_an_arena_that_is_not_there_is_not_found_and_those_that_are_are_named(proxies):

@@ -19,7 +19,8 @@ def test_three_rounds_give_the_same_weights_bit_for_bit(
     train: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
     # pp-pps over qmix has all there is: reward weights, personal and shared tensors, a mixer
-    settings = {"strategy": "pp-pps", "base": "qmix", "total_steps": 1500, "seed": 5}
+    rules = "obs-last-action=true, reward-scale-rate=10"
+    settings = {"strategy": "pp-pps", "base": "qmix", "total_steps": 1500, "seed": 5, "rules": rules}
     for run, runtime in (("here", "in-process"), ("flower", "flower")):
         process = train(run, "--runtime", runtime, **settings)
         output, _ = process.communicate(timeout=200)
@@ -34,6 +35,8 @@ def test_three_rounds_give_the_same_weights_bit_for_bit(
         assert tensors.keys() == flower.agents[seat].keys()
         for name, tensor in tensors.items():
             np.testing.assert_array_equal(tensor, flower.agents[seat][name], err_msg=f"seat {seat}, {name}")
+    # an observation with the last actions of two others, one's own, one's number
+    assert here.agents[0]["fc1.weight"].shape[1] == 30 + 2 * 9 + 9 + 3
     # pp-pps keeps the first layers apart and makes the last ones one
     assert (here.agents[0]["fc1.weight"] != here.agents[1]["fc1.weight"]).any()
     np.testing.assert_array_equal(here.agents[0]["fc2.weight"], here.agents[1]["fc2.weight"])
