@@ -1,0 +1,138 @@
+"""What battles looked like, step by step: a backend that remembers, for those who draw battles."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envproxy.backend import MapSpec, Observation, StepResult
+from envproxy.backends.skirmish.battles import Skirmish
+from envproxy.backends.skirmish.records import NOBODY, ON
+
+# What is remembered of a unit: fields of UNIT, smaller.
+FRAME: Final = np.dtype(
+    [
+        ("x", np.float32),
+        ("y", np.float32),
+        ("health", np.float32),
+        ("shield", np.float32),
+        ("energy", np.float32),
+        ("last_action", np.int16),
+        ("target", np.int16),
+        ("victim", np.int16),
+        ("shots", np.int16),
+        ("healing", np.int16),
+    ]
+)
+
+
+class Outcome(enum.StrEnum):
+    """How a battle ended."""
+
+    WON = "won"
+    LOST = "lost"
+    DRAWN = "drawn"
+    TIMED_OUT = "timed out"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One battle from its beginning to its end, in T steps."""
+
+    frames: NDArray[np.void]  # FRAME [T + 1, U], allies then enemies
+    rewards: NDArray[np.float32]  # [T]
+    outcome: Outcome
+
+    @property
+    def steps(self) -> int:
+        """T."""
+        return len(self.rewards)
+
+    def shot_at(self) -> NDArray[np.int16]:
+        """Return [T + 1, U]: whom each unit shot at in the step that led to a frame, or NOBODY."""
+        shots = self.frames["shots"]
+        shot = np.diff(shots, axis=0, prepend=shots[:1]) > 0
+        return np.where(shot, self.frames["victim"], np.int16(NOBODY)).astype(np.int16)
+
+
+@dataclass
+class _Reel:
+    """The recording of a battle that may still be on."""
+
+    frames: list[NDArray[np.void]]
+    rewards: list[np.float32] = field(default_factory=list)
+    outcome: Outcome | None = None
+
+
+class Recorder:
+    """Skirmish battles that are remembered. For an arena it is a backend like the one that it records."""
+
+    def __init__(self, battles: Skirmish) -> None:
+        self.recorded = battles
+        self._reels: list[_Reel] = []  # in the order in which their battles began
+        self._running: list[_Reel | None] = [None] * battles.battles
+
+    @property
+    def spec(self) -> MapSpec:
+        """Sizes of the map."""
+        return self.recorded.spec
+
+    @property
+    def battles(self) -> int:
+        """E, the number of battles that are on at once."""
+        return self.recorded.battles
+
+    def recordings(self) -> list[Recording]:
+        """Return the battles that have ended, in the order in which they began."""
+        return [
+            Recording(np.stack(reel.frames), np.array(reel.rewards, np.float32), reel.outcome)
+            for reel in self._reels
+            if reel.outcome is not None
+        ]
+
+    def reset(self, mask: NDArray[np.bool_], seeds: NDArray[np.uint64]) -> None:
+        """Start battles, and their recordings."""
+        self.recorded.reset(mask, seeds)
+        for slot in np.flatnonzero(mask):
+            reel = _Reel([self._frame(slot)])
+            self._reels.append(reel)
+            self._running[slot] = reel
+
+    def step(self, actions: NDArray[np.uint8]) -> StepResult:
+        """Play one step and remember what it led to."""
+        was_on = self.recorded.progress["phase"] == ON
+        result = self.recorded.step(actions)
+        for slot in np.flatnonzero(was_on):
+            reel = self._running[slot]
+            assert reel is not None
+            reel.frames.append(self._frame(slot))
+            reel.rewards.append(result.reward[slot])
+            if result.terminated[slot] or result.truncated[slot]:
+                reel.outcome = self._outcome(slot, result)
+        return result
+
+    def observe(self) -> Observation:
+        """Return the present observations, availability and state."""
+        return self.recorded.observe()
+
+    def close(self) -> None:
+        """Close the battles; the recordings stay."""
+        self.recorded.close()
+
+    def _frame(self, slot: np.intp) -> NDArray[np.void]:
+        units = self.recorded.units[slot]
+        frame = np.empty(len(units), FRAME)
+        for name in FRAME.names or ():
+            frame[name] = units[name]
+        return frame
+
+    def _outcome(self, slot: np.intp, result: StepResult) -> Outcome:
+        if result.won[slot]:
+            return Outcome.WON
+        if result.truncated[slot]:
+            return Outcome.TIMED_OUT
+        return Outcome.LOST if (self.recorded.units["health"][slot] > 0.0).any() else Outcome.DRAWN
