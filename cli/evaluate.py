@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from cli.defaults import default_config
+from envproxy.backend import create_backend
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,13 +19,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate. Raises RunDirectoryError if there is nothing to evaluate, ValueError for wrong numbers."""
-    from cli.in_process import evaluate  # noqa: PLC0415 - loads torch
+    from cli.in_process import evaluate, read_trained  # noqa: PLC0415 - loads torch
 
     if options.evaluate_battles < 1:
         raise ValueError(f"evaluate-battles: expected at least 1, found {options.evaluate_battles}")
     if options.seed is not None and options.seed < 0:
         raise ValueError(f"seed: expected 0 or more, found {options.seed}")
-    result = evaluate(Path(options.run).expanduser(), options.evaluate_battles, options.seed)
+    trained = read_trained(Path(options.run).expanduser())
+    settings = trained.settings
+    backend = create_backend(settings.backend, settings.map, settings.battles, trained.rules)
+    result = evaluate(trained, backend, options.evaluate_battles, options.seed)
     Console().print(
         f"{result.won} of {result.battles} battles won: win rate {result.won / result.battles:.3f}, "
         f"return {result.return_mean:.2f}, length {result.length_mean:.1f} steps",

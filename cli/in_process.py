@@ -6,13 +6,16 @@ directly, seat by seat, tick by tick, instead of over gRPC. With the same seed b
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from flwr.app import Error, Message
 from flwr.supercore.run import Run
 
+from cli.battles import evaluation_phase
 from cli.defaults import Value
 from client.agent import Agent
 from client.device import DeviceDirectory, DeviceError, pps_home
@@ -21,18 +24,17 @@ from client.messages import TRAIN, WEIGHTS
 from client.play import Answer, Evaluation, Move, Round, RoundReport, advance, play_evaluation
 from client.seat import Seat, SeatRefusedError
 from envproxy.arena import Arena
-from envproxy.backend import create_backend
-from envproxy.protocol import Phase, PhaseKind, Standing
+from envproxy.backend import Backend, create_backend
+from envproxy.protocol import Phase
 from envproxy.rules import SMAC_RULES, Rules
 from envproxy.service import describe
 from learning.settings import LearningSettings, SeatSpec
 from server.app import train
 from server.in_process import InProcessGrid
-from server.run_directory import RunDirectory, RunDirectoryError, newest_checkpoint, read_run
-from server.settings import check_settings
+from server.run_directory import Checkpoint, RunDirectory, RunDirectoryError, newest_checkpoint, read_run
+from server.settings import Settings, check_settings
 
 _APP_ERROR = 0  # Flower's "unknown" error code; the reason tells
-_NO_ROUND = 2**31 - 1  # a round that no run reaches: its battles are none that were trained on
 
 
 class Team:
@@ -122,29 +124,43 @@ def run_in_process(config: Mapping[str, Value], given: Mapping[str, Value], team
     return train(grid, config, given)
 
 
-def evaluate(run: Path, battles: int, seed: int | None) -> Evaluation:
-    """Play `battles` greedy battles with the agents of a run's newest checkpoint.
+class Trained(NamedTuple):
+    """What a run has brought forth: its settings, and its agents as they were in the newest checkpoint."""
 
-    Raises RunDirectoryError if `run` is not a run directory or has no checkpoint yet.
-    """
+    run: Path
+    settings: Settings
+    checkpoint: Checkpoint
+
+    @property
+    def rules(self) -> Rules:
+        """What the run's battles were played under."""
+        return Rules.parse(self.settings.rules)
+
+
+def read_trained(run: Path) -> Trained:
+    """Raises RunDirectoryError if `run` is not a run directory or has no checkpoint yet."""
     settings = check_settings(read_run(run)["settings"])
     checkpoint = newest_checkpoint(run)
     if checkpoint is None:
         raise RunDirectoryError(f"{run} has no checkpoint yet: its first round has not ended")
-    rules = Rules.parse(settings.rules)
-    arena = Arena(create_backend(settings.backend, settings.map, settings.battles, rules))
+    return Trained(run, settings, checkpoint)
+
+
+def evaluate(trained: Trained, backend: Backend, battles: int, seed: int | None) -> Evaluation:
+    """Play `battles` greedy battles of `seed` (None: the run's) with a run's agents, and close the backend."""
+    settings = trained.settings
+    arena = Arena(backend)
     spec = arena.spec
-    phase = Phase(settings.seed if seed is None else seed, _NO_ROUND, PhaseKind.EVALUATE, battles, 0, Standing())
-    with tempfile.TemporaryDirectory() as home:
+    phase = evaluation_phase(settings.seed if seed is None else seed, battles)
+    with contextlib.closing(arena), tempfile.TemporaryDirectory() as home:
         players = []
-        for seat, tensors in sorted(checkpoint.agents.items()):
-            directory = DeviceDirectory(Path(home), run.name, seat)
+        for seat, tensors in sorted(trained.checkpoint.agents.items()):
+            directory = DeviceDirectory(Path(home), trained.run.name, seat)
             directory.make()
             sizes = SeatSpec(seat, spec.n_agents, spec.obs_size, spec.n_actions, spec.episode_limit)
             learning = LearningSettings.from_config(settings.config())
-            agent = Agent(sizes, settings.battles, learning, seed=settings.seed, run_id="", directory=directory)
+            agent = Agent(sizes, arena.battles, learning, seed=settings.seed, run_id="", directory=directory)
             agent.adopt(tensors)
-            players.append(play_evaluation(agent, phase, checkpoint.steps))
+            players.append(play_evaluation(agent, phase, trained.checkpoint.steps))
         reports = play_in_lockstep(arena, players)
-    arena.close()
     return reports[0].evaluations[0]
