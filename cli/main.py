@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import NoReturn
 
-from cli import envproxy, evaluate, listing, train
+from cli import envproxy, evaluate, listing, train, watch
 from cli.parts import PartFailedError
 from client.device import DeviceError
 from server.rounds import RoundsError
@@ -35,6 +35,12 @@ def build_parser() -> argparse.ArgumentParser:
         ("train", "train a team on this machine, over Flower or in this process", train.add_arguments, train.run),
         ("envproxy", "serve battles to the seats of one or more arenas", envproxy.add_arguments, envproxy.run),
         ("evaluate", "play battles with the agents of a run", evaluate.add_arguments, evaluate.run),
+        (
+            "watch",
+            "play battles and make a page of them to look at",
+            watch.add_arguments,
+            watch.run,
+        ),
         ("strategies", "list the strategies", None, listing.show_strategies),
         ("maps", "list the maps", None, listing.show_maps),
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 from collections.abc import Iterator
@@ -185,7 +186,7 @@ def test_weights_that_do_not_fit_end_the_run_with_a_reason(tmp_path: Path) -> No
         play(tmp_path, "x", total_steps=250, resume=True)
 
 
-def test_the_command_trains_and_evaluates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_trains_and_evaluates_and_shows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = [word for name, value in TINY.items() for word in (f"--{name}", str(value))]
     runs = tmp_path / "runs"
     train = ["train", "--runtime", "in-process", "--runs", str(runs), *flags, "--total-steps", "300"]
@@ -213,7 +214,20 @@ def test_the_command_trains_and_evaluates(tmp_path: Path, capsys: pytest.Capture
     assert line("--seed", "11") == first
     assert line() == line("--seed", "3")  # the run's own
     assert first != line()
-    assert {path: path.read_bytes() for path in kept} == kept  # an evaluation leaves the devices alone
+    page = tmp_path / "watch.html"
+    assert main(["watch", str(run), "--battles", "6", "--seed", "11", "--out", str(page)]) == 0
+    *battles, where = capsys.readouterr().out.splitlines()
+    won = sum(line.split()[2] == "won" for line in battles)
+    assert len(battles) == 6
+    assert first.startswith(f"{won} of 6 battles won")
+    returns = [float(found) for found in re.findall(r"return ([\d.]+)", "\n".join([first, *battles]))]
+    assert np.mean(returns[1:]) == pytest.approx(returns[0], abs=0.011)
+    assert where == f"page: {page}"
+    assert f"run {run.name} after " in page.read_text()
+    assert main(["watch", str(run), "--map", "8m"]) == 2
+    assert capsys.readouterr().err == f"pps-qmix: map: {run} was trained on '3m', its agents cannot play '8m'\n"
+
+    assert {path: path.read_bytes() for path in kept} == kept  # neither leaves a trace on the devices
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -1,0 +1,104 @@
+// A film's battles, decoded from what page.py has written. Nothing in here knows of the screen.
+
+const NOBODY = 255; // or no action
+
+/** Returns a column [T + 1, U] as a typed array, in its own unit of measure. */
+function unpack({ per, data }, size) {
+  if (data === "") return per ? new Float32Array(size) : new Uint8Array(size).fill(NOBODY);
+  const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+  if (!per) return bytes;
+  const view = new DataView(bytes.buffer);
+  return Float32Array.from({ length: size }, (_, k) => view.getUint16(2 * k, true) / per);
+}
+
+class Battle {
+  constructor(film, coded) {
+    this.film = film;
+    this.outcome = coded.outcome;
+    this.steps = coded.steps;
+    this.window = coded.window;
+    this.size = film.units.length;
+    this.agents = film.agents;
+    for (const [name, column] of Object.entries(coded.columns)) {
+      this[name] = unpack(column, (this.steps + 1) * this.size);
+    }
+    this.returns = [0];
+    for (const reward of coded.rewards) this.returns.push(this.returns.at(-1) + reward);
+    // The step at which a unit was first seen dead, or Infinity.
+    this.deaths = film.units.map((_, u) => {
+      for (let step = 0; step <= this.steps; step++) if (this.health[step * this.size + u] === 0) return step;
+      return Infinity;
+    });
+  }
+
+  kind(u) {
+    return this.film.kinds[this.film.units[u]];
+  }
+
+  isAgent(u) {
+    return u < this.agents;
+  }
+
+  /** The number a unit has in its own team: an agent's seat, an enemy's place among the targets. */
+  number(u) {
+    return this.isAgent(u) ? u : u - this.agents;
+  }
+
+  isAlive(u, t) {
+    return Math.floor(t) < this.deaths[u];
+  }
+
+  /** What `column` ("x", "health", ...) says of unit `u` at time `t`, between two steps in proportion. */
+  at(column, t, u) {
+    const values = this[column];
+    const step = Math.min(Math.floor(t), this.steps);
+    const now = values[step * this.size + u];
+    return step === t || step === this.steps ? now : now + (values[(step + 1) * this.size + u] - now) * (t - step);
+  }
+
+  /** What `column` ("action", "shotAt", ...) says of the step that is being played at time `t`. */
+  during(column, t, u) {
+    return this[column][Math.ceil(t) * this.size + u];
+  }
+
+  distance(u, v, t) {
+    return Math.hypot(this.at("x", t, u) - this.at("x", t, v), this.at("y", t, u) - this.at("y", t, v));
+  }
+
+  /** Whether agent `u` has unit `v` in its observation: both live, nearer than the sight. */
+  sees(u, v, t) {
+    return u === v || (this.isAlive(u, t) && this.isAlive(v, t) && this.distance(u, v, t) < this.film.sight);
+  }
+
+  living(agents, t) {
+    let count = 0;
+    for (let u = 0; u < this.size; u++) if (this.isAgent(u) === agents && this.isAlive(u, t)) count++;
+    return count;
+  }
+
+  /** Health and shields of a team, as a share of what it began with. */
+  strength(agents, step) {
+    let now = 0;
+    let full = 0;
+    for (let u = 0; u < this.size; u++) {
+      if (this.isAgent(u) !== agents) continue;
+      now += this.at("health", step, u) + this.at("shield", step, u);
+      full += this.at("health", 0, u) + this.at("shield", 0, u);
+    }
+    return now / full;
+  }
+
+  name(u) {
+    return `${this.kind(u).name} ${this.number(u)}`;
+  }
+
+  /** What a seat did in the step that is being played at time `t`: a word, and the unit it was done to, or null. */
+  deed(u, t) {
+    const action = this.during("action", t, u);
+    if (action === NOBODY) return ["nothing yet", null];
+    const target = action - this.film.firstTarget;
+    if (target < 0) return [["no-op", "stop", "north", "south", "east", "west"][action], null];
+    return this.kind(u).heals ? ["heal", target] : ["attack", this.agents + target];
+  }
+}
+

@@ -1,0 +1,101 @@
+"""`pps-qmix watch`: plays battles and makes a page of them to look at."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from cli.viewer.film import Film
+
+_MOST_BATTLES = 64  # beyond, a browser has much to load
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("team", metavar="RUN_OR_POLICY", help="a run directory, or random, nearest, focus")
+    parser.add_argument("--map", help="needed for a policy; a run has its own")
+    parser.add_argument("--battles", type=int, default=3, metavar="N", help="(default: 3)")
+    parser.add_argument("--seed", type=int, help="of the battles (default: the run's; 0 for a policy)")
+    parser.add_argument("--out", default="watch.html", metavar="FILE", help="the page (default: watch.html)")
+    parser.add_argument("--gif", metavar="FILE", help="make an animated picture of the first battle, too")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Play, write, tell. Raises ValueError, RunDirectoryError or OSError for what a user can put right."""
+    if not 1 <= options.battles <= _MOST_BATTLES:
+        raise ValueError(f"battles: expected 1..{_MOST_BATTLES}, found {options.battles}")
+    if options.seed is not None and not 0 <= options.seed < 2**63:
+        raise ValueError(f"seed: expected 0..2^63-1, found {options.seed}")
+    page = Path(options.out).expanduser()
+    picture = Path(options.gif).expanduser() if options.gif is not None else None
+    if picture is not None and picture.absolute() == page.absolute():
+        raise ValueError(f"gif: expected another file than the page's, found {picture}")
+
+    from cli.viewer.film import verdict  # noqa: PLC0415 - these load the simulator
+    from cli.viewer.gif import make_gif  # noqa: PLC0415
+    from cli.viewer.page import make_page  # noqa: PLC0415
+
+    with contextlib.ExitStack() as files:  # first of all: nobody plays for a file that cannot be written
+        write_page = files.enter_context(_writer(page))
+        write_picture = files.enter_context(_writer(picture)) if picture is not None else None
+        film = _film(options)
+        if write_picture is not None:
+            write_picture(make_gif(film, film.recordings[0]))
+        write_page(make_page(film).encode())
+    console = Console(highlight=False, soft_wrap=True)
+    for number, recording in enumerate(film.recordings, 1):
+        console.print(f"battle {number}: {verdict(recording, film.facts.n_agents)}", markup=False)
+    console.print(f"page: {page}", markup=False)
+    if picture is not None:
+        console.print(f"animated picture of battle 1: {picture}", markup=False)
+    return 0
+
+
+def _film(options: argparse.Namespace) -> Film:
+    from cli.filming import film_policy, film_run  # noqa: PLC0415 - loads the simulator
+    from envproxy.backends.skirmish.policies import POLICIES  # noqa: PLC0415
+
+    if options.team in POLICIES:
+        if options.map is None:
+            raise ValueError(f"map: the policy {options.team!r} needs one: --map NAME (pps-qmix maps lists them)")
+        return film_policy(options.team, options.map, options.battles, options.seed or 0)
+    run = Path(options.team).expanduser()
+    if not run.is_dir():
+        raise ValueError(f"{options.team}: expected a policy ({', '.join(POLICIES)}) or a run directory")
+    return film_run(run, options.map, options.battles, options.seed)
+
+
+@contextlib.contextmanager
+def _writer(path: Path) -> Iterator[Callable[[bytes], None]]:
+    """Give what writes the file `path`, whole or not at all. Raises OSError at once if that will not be possible."""
+    with _naming(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        temporary = path.with_name(f".{path.name}.tmp")
+        temporary.touch()
+
+    def write(content: bytes) -> None:
+        with _naming(path):
+            temporary.write_bytes(content)
+            os.replace(temporary, path)
+
+    try:
+        yield write
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Say what could not be written, and why."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error.strerror}") from None

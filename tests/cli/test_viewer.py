@@ -1,0 +1,185 @@
+"""The page of `pps-qmix watch` in a real browser: played, stepped through, clicked on."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator
+
+import pytest
+from PIL import Image
+
+from cli.filming import film_policy
+from cli.viewer.film import Film
+from cli.viewer.page import make_page
+from tests.cli.browser import Page
+
+AGENTS = 5  # of 2s3z
+
+
+@pytest.fixture(scope="module")
+def film() -> Film:
+    return film_policy("nearest", "2s3z", 2, 0)
+
+
+@pytest.fixture(scope="module")
+def address(film: Film, tmp_path_factory: pytest.TempPathFactory) -> str:
+    page = tmp_path_factory.mktemp("page") / "watch.html"
+    page.write_text(make_page(film), encoding="utf-8")
+    return page.as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with Page(tmp_path_factory.mktemp("browser")) as page:
+        yield page
+
+
+@pytest.fixture
+def page(browser: Page) -> Iterator[Page]:
+    """A blank page of a desktop's size; at the end of the test nothing must have gone wrong in it."""
+    browser.open("about:blank")
+    browser.screen(1280, 800, dark=True)
+    browser.troubles.clear()
+    yield browser
+    assert browser.troubles == []
+    assert browser.run("document.getElementById('trouble').hidden")
+
+
+def step(page: Page) -> int:
+    return int(page.state()["step"])
+
+
+def click_unit(page: Page, unit: int) -> None:
+    page.click(*page.run(f"battleViewer.place({unit})"))
+
+
+def around(page: Page, unit: int, *cells: float) -> list[tuple[int, ...]]:
+    """The colours on the screen at these distances from a unit, north-east of it, where nobody is."""
+    x, y = page.run(f"battleViewer.place({unit})")
+    scale = page.run("battleViewer.scale()")
+    with Image.open(io.BytesIO(page.picture())) as picture:
+        seen = picture.convert("RGB")
+    places = [(x + scale * r * math.cos(math.radians(30)), y - scale * r * math.sin(math.radians(30))) for r in cells]
+    return [seen.getpixel((int(x), int(y))) for x, y in places]  # type: ignore[misc]
+
+
+def test_it_plays_by_itself_to_the_end(page: Page, address: str, film: Film) -> None:
+    page.open(address)
+    assert page.run("document.title") == "2s3z, nearest"
+    assert page.state()["playing"] == "true"
+    for _ in range(9):
+        page.press("+")
+    assert page.state()["speed"] == "16"
+    page.run(
+        "new Promise(done => { const look = () => document.body.dataset.playing === 'false' ? done(null)"
+        " : requestAnimationFrame(look); look(); })"
+    )
+    (first, _) = film.recordings
+    assert step(page) == first.steps
+    words = {"won": "Won", "lost": "Lost", "timed out": "Out of time", "drawn": "Drawn"}
+    assert page.text("#banner") == f"{words[first.outcome]} · return {first.rewards.sum():.2f} · {first.steps} steps"
+
+
+def test_the_player_is_driven_by_keys(page: Page, address: str, film: Film) -> None:
+    page.open(address)
+    page.press(" ")
+    assert page.state()["playing"] == "false"
+    page.press("Home")
+    where = [0]
+    for key, shift in (("ArrowRight", False), ("ArrowRight", True), ("ArrowLeft", False), ("End", False)):
+        page.press(key, shift=shift)
+        where.append(step(page))
+    assert where == [0, 1, 11, 10, film.recordings[0].steps]
+    assert page.text("#banner") != ""
+    page.press("ArrowRight")  # there is nothing beyond
+    page.press("ArrowLeft", shift=True)
+    assert step(page) == film.recordings[0].steps - 10
+    assert page.text("#banner") == ""
+    page.press("]")
+    assert (page.state()["battle"], step(page)) == ("1", 0)
+    page.press(" ")
+    assert page.state()["playing"] == "true"
+
+
+def test_the_player_is_driven_by_clicks(page: Page, address: str, film: Film) -> None:
+    page.open(f"{address}#step=3")
+    assert (step(page), page.state()["playing"]) == (3, "false")
+    page.click_on("#slider")
+    assert step(page) == pytest.approx(film.recordings[0].steps / 2, abs=1)
+    page.press("ArrowRight")  # the slider has the focus, and the keys do what they always do
+    assert step(page) == pytest.approx(film.recordings[0].steps / 2, abs=2)
+    before = step(page)
+    page.click_on("#forward")
+    page.click_on("#back")
+    page.click_on("#back")
+    assert step(page) == before - 1
+    page.click_on("#play")
+    assert page.state()["playing"] == "true"
+    page.press(" ")  # a button that was clicked does not swallow the space bar
+    assert page.state()["playing"] == "false"
+    page.click_on("#faster")
+    assert page.state()["speed"] == "2"
+    page.click_on("#battles button:nth-child(2)")
+    assert page.state()["battle"] == "1"
+    assert page.text("#clock").startswith(f"step 0 / {film.recordings[1].steps} ")
+
+
+def test_a_click_on_an_agent_shows_what_it_sees(page: Page, address: str, film: Film) -> None:
+    page.open(f"{address}#step=6")
+    inside, edge, outside = around(page, 0, 8.8, 9.0, 9.2)
+    click_unit(page, 0)
+    assert page.state()["chosen"] == "0"
+    now_inside, now_edge, now_outside = around(page, 0, 8.8, 9.0, 9.2)
+    assert now_inside == inside
+    assert now_edge not in (edge, now_outside)
+    assert sum(now_outside) < sum(outside)  # under the veil
+    frame = film.recordings[0].frames[6]
+    told = page.text("#chosen").replace("\n", " ")
+    assert "Agent 0, Stalker" in told
+    assert f"health {frame['health'][0]:.0f} / 80" in told
+    assert f"shield {frame['shield'][0]:.0f} / 80" in told
+    assert "last action" in told
+    distance = ((frame["x"] - frame["x"][0]) ** 2 + (frame["y"] - frame["y"][0]) ** 2) ** 0.5
+    seen = (distance < 9) & (frame["health"] > 0)
+    assert f"sees {seen[:AGENTS].sum() - 1} agents, {seen[AGENTS:].sum()} enemies" in told
+    page.press("Escape")
+    assert page.state()["chosen"] == ""
+    assert around(page, 0, 9.2) == [outside]
+    page.press("a")
+    page.press("a")
+    assert page.state()["chosen"] == "1"
+    page.click_on("#agents button:nth-child(4)")
+    assert page.state()["chosen"] == "3"
+    click_unit(page, AGENTS)
+    assert "Enemy 0, " in page.text("#chosen")
+
+
+def test_it_fits_every_screen_and_follows_its_colours(page: Page, address: str) -> None:
+    grounds = set()
+    for width, height, dark in ((1280, 800, True), (390, 844, False), (844, 390, True), (1920, 1080, False)):
+        page.screen(width, height, dark=dark, phone=width < 900)
+        page.open(f"{address}#step=6&agent=1")
+        assert page.run("document.documentElement.scrollWidth") <= width
+        beyond = page.run(
+            "[...document.querySelectorAll('main button, main output, nav button, #field, h1')].filter(e =>"
+            "{ const box = e.getBoundingClientRect(); return box.left < 0 || box.right > innerWidth; }).length"
+        )
+        assert beyond == 0
+        field = page.run("document.getElementById('field').getBoundingClientRect().toJSON()")
+        assert min(field["width"], field["height"]) >= 190
+        controls = page.run("document.getElementById('controls').getBoundingClientRect().toJSON()")
+        assert controls["top"] >= field["bottom"]
+        assert controls["bottom"] <= height  # field and controls are seen together
+        grounds.add((dark, page.run("getComputedStyle(document.body).backgroundColor")))
+    assert len(grounds) == 2
+
+
+def test_a_trouble_in_the_page_is_shown(browser: Page, address: str) -> None:
+    browser.open(address)
+    assert browser.run("document.getElementById('trouble').hidden")
+    browser.run("setTimeout(() => { throw new Error('out of order'); }, 0) && null")
+    browser.settle()
+    assert "out of order" in browser.text("#trouble")
+    assert any("out of order" in trouble for trouble in browser.troubles)
+    browser.troubles.clear()

@@ -1,0 +1,206 @@
+"""`pps-qmix watch`: what it writes, what it says, and what it refuses."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cli.defaults import default_config
+from cli.filming import film_policy
+from cli.main import main
+from cli.viewer.film import Film, verdict
+from cli.viewer.gif import FRAMES_PER_STEP, make_gif
+from cli.viewer.look import DARK, LIGHT, SIGNS
+from cli.viewer.page import make_page
+from envproxy.backends.skirmish import map_names
+from envproxy.backends.skirmish.maps import kind_names, map_facts
+from envproxy.backends.skirmish.recording import FRAME, Outcome, Recording
+from envproxy.rules import SMAC_RULES
+from server.run_directory import RunDirectory
+from server.settings import check_settings
+
+
+@pytest.fixture(autouse=True)
+def _surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.fixture
+def watch(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run `pps-qmix watch`; return its exit code, output and errors."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        try:
+            code = main(["watch", *arguments])
+        except SystemExit as end:  # argparse ends so
+            code = int(end.code or 0)
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def data_of(page: str) -> dict[str, Any]:
+    """What a page has to show."""
+    (found,) = re.findall(r'<script id="film" type="application/json">(.*?)</script>', page, re.DOTALL)
+    film: dict[str, Any] = json.loads(found)
+    return film
+
+
+def column_of(battle: dict[str, Any], name: str, units: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """A column [T + 1, U] of a page's battle, decoded as the page's script does."""
+    column = battle["columns"][name]
+    raw = base64.b64decode(column["data"])
+    values = np.frombuffer(raw, "<u2") / column["per"] if column["per"] else np.frombuffer(raw, np.uint8)
+    return values.reshape(-1, units)
+
+
+def long_film(map_name: str, steps: int) -> Film:
+    """A battle in which everything changes all the time: nothing about it can be left out."""
+    facts = map_facts(map_name, SMAC_RULES)
+    rng = np.random.default_rng(0)
+    frames = np.zeros((steps + 1, len(facts.roster)), FRAME)
+    for name in FRAME.names or ():
+        frames[name] = rng.integers(0, 32, frames.shape)
+    frames["shots"] = np.arange(steps + 1)[:, None]
+    recording = Recording(frames, rng.random(steps).astype(np.float32), Outcome.TIMED_OUT)
+    return Film(map_name, "nobody", facts, kind_names(map_name), [recording])
+
+
+def test_the_command_writes_a_page_and_a_picture_and_tells(watch: Callable[..., tuple[int, str, str]]) -> None:
+    code, output, errors = watch("nearest", "--map", "3m", "--battles", "2", "--seed", "4", "--gif", "x.gif")
+    assert (code, errors) == (0, "")
+    film = film_policy("nearest", "3m", 2, 4)
+    assert output.splitlines() == [
+        f"battle 1: {verdict(film.recordings[0], 3)}",
+        f"battle 2: {verdict(film.recordings[1], 3)}",
+        "page: watch.html",
+        "animated picture of battle 1: x.gif",
+    ]
+    assert Path("watch.html").read_text() == make_page(film)
+    assert Path("x.gif").read_bytes() == make_gif(film, film.recordings[0])
+    assert sorted(path.name for path in Path().iterdir()) == ["watch.html", "x.gif"]  # nothing temporary is left
+
+
+def test_the_battles_are_those_of_the_seed(watch: Callable[..., tuple[int, str, str]]) -> None:
+    def page(*arguments: str) -> str:
+        assert watch("random", "--map", "3m", "--battles", "1", "--out", "page.html", *arguments)[0] == 0
+        return Path("page.html").read_text()
+
+    assert page() == page("--seed", "0")
+    assert page("--seed", "1") != page()
+
+
+def test_the_page_holds_the_battles_and_nothing_from_elsewhere() -> None:
+    film = film_policy("focus", "2s3z", 2, 0)
+    page = make_page(film)
+    assert not re.search(r"https?:|src\s*=|@import|url\(|\bfetch\b|XMLHttpRequest|WebSocket", page)
+    assert re.findall(r"<link[^>]*>", page) == ['<link rel="icon" href="data:,">']
+    assert "default-src 'none'" in page
+    data = data_of(page)
+    assert len(data["battles"]) == 2
+    assert ["".join(".#"[not cell] for cell in row) for row in film.facts.pathable] == data["pathable"]
+    assert {kind["name"] for kind in data["kinds"]} == {"Stalker", "Zealot"}
+    for battle, recording in zip(data["battles"], film.recordings, strict=True):
+        assert battle["outcome"] == recording.outcome
+        assert sum(battle["rewards"]) == pytest.approx(float(recording.rewards.sum()), abs=0.05)
+        for name, tolerance in (("x", 1 / 512), ("y", 1 / 512), ("health", 1 / 8), ("shield", 1 / 8)):
+            decoded = column_of(battle, name, 10)
+            assert np.allclose(decoded, recording.frames[name], atol=tolerance, rtol=0.0)
+            assert ((decoded > 0) == (recording.frames[name] > 0)).all()  # nobody dies of rounding
+        actions = column_of(battle, "action", 10)[1:, :5]
+        assert np.array_equal(actions, recording.frames["last_action"][1:, :5])
+        assert np.array_equal(column_of(battle, "shotAt", 10) != 255, recording.shot_at() >= 0)
+        assert battle["columns"]["healing"]["data"] == ""  # there is nothing to tell
+
+
+def test_names_cannot_break_the_page() -> None:
+    film = film_policy("random", "3m", 1, 0)
+    page = make_page(Film("3m", "run </script><b>$x & y", film.facts, film.kind_names, film.recordings))
+    assert "</script><b>" not in page
+    assert "run &lt;/script&gt;&lt;b&gt;$x &amp; y" in page
+
+
+def test_a_long_battle_of_many_stays_small() -> None:
+    assert len(make_page(long_film("2c_vs_64zg", 400)).encode()) < 1_500_000
+
+
+def test_the_picture_has_its_frames() -> None:
+    film = film_policy("focus", "MMM", 1, 0)
+    (recording,) = film.recordings
+    with Image.open(io.BytesIO(make_gif(film, recording))) as picture:
+        assert picture.format == "GIF"
+        assert getattr(picture, "n_frames", 1) == FRAMES_PER_STEP * recording.steps + 1
+        assert max(picture.size) < 640
+        first = picture.convert("RGB").copy()
+        picture.seek(getattr(picture, "n_frames", 1) - 1)
+        assert picture.info["duration"] > 1000  # the end can be read
+        last = picture.convert("RGB")
+    assert first.tobytes() != last.tobytes()
+
+
+def test_every_kind_of_unit_has_a_sign_of_its_own() -> None:
+    assert {name for map_name in map_names() for name in kind_names(map_name)} <= SIGNS.keys()
+    assert len(set(SIGNS.values())) == len(SIGNS)
+    assert LIGHT.keys() == DARK.keys()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("", r"the following arguments are required: RUN_OR_POLICY"),
+        ("nearst --map 3m", r"nearst: expected a policy \(random, nearest, focus\) or a run directory"),
+        ("nearest", r"map: the policy 'nearest' needs one: --map NAME \(pps-qmix maps lists them\)"),
+        ("nearest --map 3mm", r"the backend 'skirmish' has no map '3mm'; it has .*\b3m\b.*"),
+        ("nearest --map 3m --battles 0", r"battles: expected 1\.\.64, found 0"),
+        ("nearest --map 3m --battles 65", r"battles: expected 1\.\.64, found 65"),
+        ("nearest --map 3m --seed -1", r"seed: expected 0\.\.2\^63-1, found -1"),
+        ("nearest --map 3m --out nowhere/x.html", r"cannot write nowhere/x.html: No such file or directory"),
+        ("nearest --map 3m --gif nowhere/x.gif", r"cannot write nowhere/x.gif: No such file or directory"),
+        ("nearest --map 3m --out folder", r"cannot write folder: Is a directory"),
+        ("nearest --map 3m --out x --gif x", r"gif: expected another file than the page's, found x"),
+        ("folder", r"folder is not a run directory: it has no readable run.json"),
+        ("runs/begun", r"runs/begun has no checkpoint yet: its first round has not ended"),
+    ],
+)
+def test_what_is_wrong_has_one_line(watch: Callable[..., tuple[int, str, str]], arguments: str, said: str) -> None:
+    Path("folder").mkdir()
+    RunDirectory.create(check_settings({**default_config(), "runs": "runs", "run": "begun"}))
+    before = sorted(Path().rglob("*"))
+    code, output, errors = watch(*arguments.split())
+    assert (code, output) == (2, "")
+    assert re.fullmatch(rf"pps-qmix( watch)?: {said}( \(see pps-qmix watch --help\))?\n", errors), errors
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_a_run_on_another_backend_cannot_be_watched(watch: Callable[..., tuple[int, str, str]]) -> None:
+    """Its checkpoint need not be readable for that to be said."""
+    settings = check_settings({**default_config(), "runs": "runs", "run": "real"})
+    run = RunDirectory.create(settings).path
+    document = json.loads((run / "run.json").read_text())
+    document["settings"]["backend"] = "smac"
+    (run / "run.json").write_text(json.dumps(document))
+    (run / "checkpoints" / "round-000001").mkdir()
+    (run / "checkpoints" / "round-000001" / "checkpoint.json").write_text('{"round": 1, "steps": 9, "seats": []}')
+    code, _, errors = watch("runs/real")
+    assert code == 2
+    assert errors == "pps-qmix: runs/real was trained on the backend 'smac'; only 'skirmish' can be watched\n"
+
+
+def test_a_page_that_was_there_stays_when_nothing_is_played(watch: Callable[..., tuple[int, str, str]]) -> None:
+    Path("watch.html").write_text("old")
+    assert watch("nearest", "--map", "3mm")[0] == 2
+    assert Path("watch.html").read_text() == "old"
