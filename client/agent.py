@@ -131,12 +131,10 @@ class Agent:
         return epsilon(steps, self.settings)
 
     def learn(self) -> TrainMetrics | None:
-        """Take one training step if one is owed and the buffer holds a batch."""
+        """Take one training step if one is owed."""
         if self._credit < 1.0:
             return None
         self._credit -= 1.0
-        if len(self.buffer) < self.settings.batch_size:
-            return None
         return self.learner.train(self.buffer.sample(self._sample, self.settings.batch_size))
 
     # --- inside -----------------------------------------------------------------------------------------------
@@ -144,7 +142,9 @@ class Agent:
     def _remember(self, battle: Battle) -> None:
         self.buffer.add(battle)
         self.rewards.add(battle)
-        self._credit += self.settings.train_per_battle
+        # From the first batch on, so that a round's training steps do not depend on which battles end together.
+        if len(self.buffer) >= self.settings.batch_size:
+            self._credit += self.settings.train_per_battle
 
     def _restore(self, tensors: Mapping[str, NDArray[Any]], state: Mapping[str, Any]) -> None:
         found, expected = state["settings"], dataclasses.asdict(self.settings)
