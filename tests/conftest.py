@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Machines are slow at times, and a test that fails should fail for everybody.
+settings.register_profile("ours", deadline=None, derandomize=True)
+settings.load_profile("ours")
 
 _SYSTEM = Path(__file__).parent / "system"
 

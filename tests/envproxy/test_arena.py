@@ -674,7 +674,7 @@ WORDS = [Bustle.all_speak] * 4 + [Bustle.speak] * 4 + [Bustle.hold] * 2
 WORDS += [Bustle.leave, Bustle.propose, Bustle.want_newer_round, Bustle.blunder]
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(
     seats=st.integers(1, 3),
     bound=st.sampled_from([(1, 0), (3, 0), (0, 5), (4, 6)]),

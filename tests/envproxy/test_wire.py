@@ -56,7 +56,7 @@ def assert_same_tick(one: ArenaEvent, other: Tick) -> None:
             assert value.dtype == expected.dtype
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
+@settings(max_examples=60)
 @given(st.data(), SIZES)
 def test_a_tick_arrives_as_it_was_sent(data, sizes):
     tick = data.draw(ticks(sizes))
@@ -91,19 +91,16 @@ def test_the_bytes_are_those_the_protocol_names():
     assert message.battles == bytes.fromhex("01000000 01000000")
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.one_of(st.builds(Seated, PHASES), ENDS))
 def test_other_events_arrive_as_they_were_sent(event):
     assert sent(event, pb.ArenaDescription()) == event
 
 
-@settings(deadline=None, derandomize=True)
 @given(PHASES)
 def test_a_phase_arrives_as_it_was_sent(phase):
     assert wire.phase_from(pb.Phase.FromString(wire.phase_to(phase).SerializeToString())) == phase
 
 
-@settings(deadline=None, derandomize=True)
 @given(hnp.arrays(np.uint8, st.integers(0, 40)))
 def test_actions_arrive_as_they_were_sent(actions):
     received = wire.actions_from(pb.Act(actions=actions.tobytes()), len(actions))
@@ -146,7 +143,7 @@ def test_a_tick_of_other_sizes_is_malformed(field, change):
         wire.event_from(message, sizes)
 
 
-@settings(deadline=None, derandomize=True, max_examples=200)
+@settings(max_examples=200)
 @given(
     tick=st.builds(pb.Tick, **dict.fromkeys(("observations", "available", "rewards", "ended", "battles"), st.binary())),
     sizes=SIZES,

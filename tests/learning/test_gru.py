@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from learning.gru import packed_gru
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(lengths=st.lists(st.integers(1, 6), min_size=1, max_size=5), seed=st.integers(0, 1000))
 def test_values_and_gradients_agree_with_the_library(lengths: list[int], seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)

@@ -35,7 +35,7 @@ class Bodies:
 
 @pytest.mark.parametrize("map_name", map_names())
 @given(seed=st.integers(0, 2**64 - 1), aggressive=st.booleans())
-@settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
+@settings(max_examples=EXAMPLES)
 def test_a_battle_keeps_its_laws(map_name: str, seed: int, aggressive: bool) -> None:
     battles = create(map_name, BATTLES)
     battles.reset(np.ones(BATTLES, bool), np.uint64(seed) + np.arange(BATTLES, dtype=np.uint64))
