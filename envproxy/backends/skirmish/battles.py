@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from envproxy.backend import MapSpec, Observation, StepResult
 from envproxy.backends.skirmish import engine
 from envproxy.backends.skirmish.maps import MapFacts, map_facts, map_spec
+from envproxy.backends.skirmish.physics import NEIGHBOURS
 from envproxy.backends.skirmish.records import PROGRESS, UNIT
 from envproxy.backends.skirmish.snapshot import Snapshot, check_fits
 from envproxy.rules import Rules
@@ -28,6 +29,7 @@ class Skirmish:
         self._spec = map_spec(map_name, self._facts, rules)
         self.units = np.zeros((battles, len(self._facts.roster)), UNIT)
         self.progress = np.zeros(battles, PROGRESS)
+        self._near = np.empty((NEIGHBOURS * len(self._facts.roster), 2), np.int64)
 
     @property
     def spec(self) -> MapSpec:
@@ -63,7 +65,7 @@ class Skirmish:
                 f"battle {battle}, seat {seat}: action {actions[battle, seat]} is not available; nothing was played"
             )
         result = StepResult(np.empty(self.battles, np.float32), *(np.empty(self.battles, np.bool_) for _ in range(3)))
-        engine.play_step(self.units, self.progress, self._facts, actions, *result)
+        engine.play_step(self.units, self.progress, self._facts, self._near, actions, *result)
         return result
 
     def observe(self) -> Observation:

@@ -64,13 +64,17 @@ def play_step(
     units: NDArray[np.void],
     progress: NDArray[np.void],
     facts: MapFacts,
+    near: NDArray[np.int64],
     actions: NDArray[np.uint8],
     reward: NDArray[np.float32],
     terminated: NDArray[np.bool_],
     truncated: NDArray[np.bool_],
     won: NDArray[np.bool_],
 ) -> None:
-    """Play one step of the battles [E] that are on, with available `actions` [E, N]; fill the four results [E]."""
+    """Play one step of the battles [E] that are on, with available `actions` [E, N]; fill the four results [E].
+
+    `near` [P, 2] is room to work in.
+    """
     for e in range(len(units)):
         reward[e] = 0.0
         terminated[e] = truncated[e] = won[e] = False
@@ -80,7 +84,7 @@ def play_step(
         for seat in range(facts.n_agents):
             give_order(units[e][seat], actions[e, seat], facts)
         for loop in range(facts.rules[0].step_mul):
-            _play_loop(units[e], progress[e], facts, loop)
+            _play_loop(units[e], progress[e], near, facts, loop)
         progress[e].steps += 1
         how = ending(units[e], progress[e], facts)
         won[e] = how == WON
@@ -115,7 +119,7 @@ def observe_battles(
 
 
 @part
-def _play_loop(units: Units, progress: Progress, facts: MapFacts, loop: int) -> None:
+def _play_loop(units: Units, progress: Progress, near: NDArray[np.int64], facts: MapFacts, loop: int) -> None:
     """Play one game loop: everybody acts, then hits land, then bodies make room.
 
     Who acts later sees where the others have walked, and would be the first in range of them each time: so the
@@ -136,7 +140,7 @@ def _play_loop(units: Units, progress: Progress, facts: MapFacts, loop: int) -> 
             if not unit.moved:
                 unit.pace = 0.0
     land_strikes(units, facts)
-    separate(units, facts)
+    separate(units, near, facts)
 
 
 @part

@@ -16,6 +16,8 @@ from envproxy.backends.skirmish.records import GROUND, Unit, Units
 PASSES: Final = 2  # of pushing overlapping units apart, per loop
 MOST_PASSES: Final = 8
 DEEP: Final = 0.3  # an overlap, of two units' reach
+MARGIN: Final = 0.2  # how much further than they reach two units are neighbours
+NEIGHBOURS: Final = 8  # pairs per unit that there is room for
 ASIDE: Final = 4  # loops of walking along an obstacle after touching it
 FORGET_DETOUR: Final = 8  # loops without an obstacle until a unit may choose another side
 # Two friends who walk into each other yield unequally, or they would stand in a gap for ever, each in the other's way.
@@ -76,15 +78,17 @@ def walk(unit: Unit, x: float, y: float, facts: MapFacts) -> None:
 
 
 @part
-def separate(units: Units, facts: MapFacts) -> None:
-    """Push apart living units of one layer whose separation circles overlap.
+def separate(units: Units, near: NDArray[np.int64], facts: MapFacts) -> None:
+    """Push apart living units of one layer whose separation circles overlap. `near` [P, 2] is room to work in.
 
     Pushing one pair apart may press another together: a crowd is given PASSES sweeps over its pairs, to and fro, and
     more only where some are deep in one another.
     """
     _sort_by_x(units)
+    pairs = _find_neighbours(units, near, facts)
     for sweep in range(MOST_PASSES):
-        deepest = _push_overlapping(units, sweep % 2 == 0, facts)
+        spared = 0.0 if sweep < PASSES else DEEP / 2
+        deepest = _push_overlapping(units, near[:pairs], spared, sweep % 2 == 0, facts)
         if deepest == 0.0 or (sweep + 1 >= PASSES and deepest < DEEP):
             return
 
@@ -103,36 +107,61 @@ def _sort_by_x(units: Units) -> None:
 
 
 @part
-def _push_overlapping(units: Units, eastward: bool, facts: MapFacts) -> float:
-    """Push every overlapping pair apart once, one after the other. Return the largest overlap, 0..1 of the reach."""
-    deepest = 0.0
-    last = len(units) - 1
-    ahead = 1 if eastward else -1
-    for step in range(last):
-        k = step if eastward else last - step
+def _find_neighbours(units: Units, near: NDArray[np.int64], facts: MapFacts) -> int:
+    """Fill `near` with the pairs that overlap or could when others are pushed; return how many there are.
+
+    Nobody has to look at a unit that is further away along x alone. Pairs for which there is no room are left for the
+    next loop.
+    """
+    pairs = 0
+    for k in range(len(units) - 1):
         i = units[k].by_x
         unit = units[i]
         if unit.health <= 0.0:
             continue
         kind = facts.kinds[unit.kind]
-        furthest = kind.separation_radius + facts.widest
-        for further in range(1, last - step + 1):
-            j = units[k + ahead * further].by_x
+        furthest = kind.separation_radius + facts.widest + MARGIN
+        for n in range(k + 1, len(units)):
+            j = units[n].by_x
             other = units[j]
-            dx = other.x - unit.x
-            if ahead * dx >= furthest:  # so are all that follow, but for what this sweep has pushed
+            if other.x - unit.x >= furthest:
                 break
             other_kind = facts.kinds[other.kind]
-            if other.health <= 0.0 or other_kind.layer != kind.layer:
-                continue
-            reach = kind.separation_radius + other_kind.separation_radius
-            dy = other.y - unit.y
-            square = dx * dx + dy * dy
-            if square < reach * reach:
-                deepest = max(deepest, 1.0 - math.sqrt(square) / reach)
-                friends = (i < facts.n_agents) == (j < facts.n_agents)
-                share = SHARE_OF_THE_FIRST if i < j else 1.0 - SHARE_OF_THE_FIRST
-                _push(unit, other, reach, share if friends and unit.moved and other.moved else 0.5, friends, facts)
+            reach = kind.separation_radius + other_kind.separation_radius + MARGIN
+            if (
+                abs(other.y - unit.y) < reach
+                and other.health > 0.0
+                and other_kind.layer == kind.layer
+                and pairs < len(near)
+            ):
+                near[pairs, 0] = i
+                near[pairs, 1] = j
+                pairs += 1
+    return pairs
+
+
+@part
+def _push_overlapping(units: Units, pairs: NDArray[np.int64], spared: float, eastward: bool, facts: MapFacts) -> float:
+    """Push every pair apart that overlaps by more than `spared`, once, one after the other.
+
+    Return the largest overlap that there was. Overlaps are shares, 0..1, of what a pair needs between its centres.
+    """
+    deepest = 0.0
+    close = (1.0 - spared) * (1.0 - spared)
+    for p in range(len(pairs)):
+        pair = pairs[p] if eastward else pairs[len(pairs) - 1 - p]
+        i, j = pair
+        unit = units[i]
+        other = units[j]
+        reach = facts.kinds[unit.kind].separation_radius + facts.kinds[other.kind].separation_radius
+        dx = other.x - unit.x
+        dy = other.y - unit.y
+        square = dx * dx + dy * dy
+        if square < close * reach * reach:
+            deepest = max(deepest, 1.0 - math.sqrt(square) / reach)
+            friends = (i < facts.n_agents) == (j < facts.n_agents)
+            share = SHARE_OF_THE_FIRST if i < j else 1.0 - SHARE_OF_THE_FIRST
+            _push(unit, other, reach, share if friends and unit.moved and other.moved else 0.5, friends, facts)
     return deepest
 
 

@@ -49,6 +49,7 @@ UNIT: Final = np.dtype(
         ("health", np.float64),  # 0 = dead
         ("shield", np.float64),
         ("kind", np.int64),  # index into the map's kinds
+        ("by_x", np.int64),  # row k: the unit that is k-th from the west
         ("last_action", np.int64),  # of an ally's seat
         ("order", np.int64),  # of an ally
         ("goal_x", np.float64),  # where it goes: an ally's MOVE, the enemy's attack-move
@@ -81,7 +82,6 @@ UNIT: Final = np.dtype(
         ("post_x", np.float64),  # enemy side: where its pursuit began
         ("post_y", np.float64),
         ("hp_before", np.float64),  # health + shield when the step began
-        ("by_x", np.int64),  # row k: the unit that is k-th from the west
     ],
     align=True,
 )
