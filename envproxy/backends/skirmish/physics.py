@@ -22,6 +22,7 @@ ASIDE: Final = 4  # loops of walking along an obstacle after touching it
 FORGET_DETOUR: Final = 8  # loops without an obstacle until a unit may choose another side
 # Two friends who walk into each other yield unequally, or they would stand in a gap for ever, each in the other's way.
 SHARE_OF_THE_FIRST: Final = 0.25
+_NEXT_TO_NOTHING: Final = 1e-9
 _SKIN: Final = 1.0 / 4096.0  # how far from a wall in the north or east a unit is stopped
 
 
@@ -161,16 +162,36 @@ def _push_overlapping(units: Units, pairs: NDArray[np.int64], spared: float, eas
             deepest = max(deepest, 1.0 - math.sqrt(square) / reach)
             friends = (i < facts.n_agents) == (j < facts.n_agents)
             share = SHARE_OF_THE_FIRST if i < j else 1.0 - SHARE_OF_THE_FIRST
-            _push(unit, other, reach, share if friends and unit.moved and other.moved else 0.5, friends, facts)
+            if not (friends and unit.moved and other.moved):
+                share = 0.5
+            if spared == 0.0:  # else it is squeezed: nobody stands his ground
+                share = _share_of_who_walks(unit, other, share, friends)
+            _push(unit, other, share, reach, facts)
     return deepest
 
 
 @part
-def _push(unit: Unit, other: Unit, reach: float, share: float, friends: bool, facts: MapFacts) -> None:
+def _share_of_who_walks(unit: Unit, other: Unit, share: float, friends: bool) -> float:
+    """Return how much `unit` yields, 0..1: `share`, but for who walks into one that does not.
+
+    If that one fights, or is of the other side, who walks yields alone and goes around it.
+    """
+    dx = other.x - unit.x
+    dy = other.y - unit.y
+    if unit.moved and not other.moved and (other.fights or not friends):
+        _go_around(unit, dx, dy)
+        return 1.0
+    if other.moved and not unit.moved and (unit.fights or not friends):
+        _go_around(other, -dx, -dy)
+        return 0.0
+    return share
+
+
+@part
+def _push(unit: Unit, other: Unit, share: float, reach: float, facts: MapFacts) -> None:
     """Bring two units to the distance `reach`; `unit` yields the given share of what they overlap.
 
-    But who walks into one that fights, or into one of the other side that stands, yields alone and goes around it;
-    nobody moves what is rooted; and for who stands with his back to a wall the other yields.
+    But nobody moves what is rooted, and for who stands with his back to a wall the other yields.
     """
     dx = other.x - unit.x
     dy = other.y - unit.y
@@ -180,12 +201,6 @@ def _push(unit: Unit, other: Unit, reach: float, share: float, friends: bool, fa
         dy /= distance
     else:
         dx = 1.0  # one on the other: the pair has no direction of its own
-    if unit.moved and not other.moved and (other.fights or not friends):
-        share = 1.0
-        _go_around(unit, dx, dy)
-    elif other.moved and not unit.moved and (unit.fights or not friends):
-        share = 0.0
-        _go_around(other, -dx, -dy)
     if facts.kinds[other.kind].speed == 0.0:
         share = 1.0
     elif facts.kinds[unit.kind].speed == 0.0:
@@ -201,14 +216,15 @@ def _push(unit: Unit, other: Unit, reach: float, share: float, friends: bool, fa
 
 @part
 def _go_around(unit: Unit, dx: float, dy: float) -> None:
-    """Make a unit's next walks lead along an obstacle in the direction (dx, dy), a unit vector.
+    """Make a unit's next walks lead along an obstacle in the direction (dx, dy).
 
     It stays on the side that it has once chosen, or it would be caught between two.
     """
     if unit.detour == 0:
         unit.detour = 1 if unit.heading_y * dx - unit.heading_x * dy >= 0.0 else -1
-    unit.heading_x = -unit.detour * dy
-    unit.heading_y = unit.detour * dx
+    distance = max(math.sqrt(dx * dx + dy * dy), _NEXT_TO_NOTHING)
+    unit.heading_x = -unit.detour * dy / distance
+    unit.heading_y = unit.detour * dx / distance
     unit.detour_in = FORGET_DETOUR
 
 
