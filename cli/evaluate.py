@@ -23,8 +23,8 @@ def run(options: argparse.Namespace) -> int:
 
     if options.evaluate_battles < 1:
         raise ValueError(f"evaluate-battles: expected at least 1, found {options.evaluate_battles}")
-    if options.seed is not None and options.seed < 0:
-        raise ValueError(f"seed: expected 0 or more, found {options.seed}")
+    if options.seed is not None and not 0 <= options.seed < 2**63:
+        raise ValueError(f"seed: expected 0..2^63-1, found {options.seed}")
     trained = read_trained(Path(options.run).expanduser())
     settings = trained.settings
     backend = create_backend(settings.backend, settings.map, settings.battles, trained.rules)

@@ -97,7 +97,7 @@ def run(tmp_path: Path) -> Path:
         ("evaluate nothing", r"nothing is not a run directory: it has no readable run.json"),
         ("evaluate x --evaluate-battles 0", r"evaluate-battles: expected at least 1, found 0"),
         ("evaluate x --evaluate-battles many", r"argument --evaluate-battles: invalid int value: 'many'"),
-        ("evaluate x --seed -3", r"seed: expected 0 or more, found -3"),
+        ("evaluate x --seed -3", r"seed: expected 0\.\.2\^63-1, found -3"),
         ("envproxy --map 3mm", r"the backend 'skirmish' has no map '3mm'; .*"),
         ("envproxy --arena a=3mm", r"the backend 'skirmish' has no map '3mm'; .*"),
         ("envproxy --arena ../x", r"arena: expected NAME or NAME=MAP, .*, found '../x'"),
