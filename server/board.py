@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tensorboard.summary import Writer
+
+_LEARNING = {"training-steps", "loss", "td-error", "q-mean", "grad-norm"}
+_GROUPS = {"seconds": "seconds", "shared": "sharing"}
 
 
 class Board:
@@ -16,16 +19,35 @@ class Board:
         self._writer = Writer(str(path))
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Write every number of a row: `evaluation/win-rate`, `round/seconds/learning`, `round/seats/0/loss`, ..."""
-        self._add(str(row["kind"]), row, int(row["steps"]))
+        """Write every number of a row, as `scalars` names them."""
+        for tag, value in scalars(row):
+            self._writer.add_scalar(tag, value, int(row["steps"]))
         self._writer.flush()
 
     def close(self) -> None:
         self._writer.close()
 
-    def _add(self, tag: str, values: Mapping[str, Any], step: int) -> None:
-        for name, value in values.items():
-            if isinstance(value, Mapping):
-                self._add(f"{tag}/{name}", value, step)
-            elif isinstance(value, int | float) and name != "steps":
-                self._writer.add_scalar(f"{tag}/{name}", float(value), step)
+
+def scalars(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Yield a row's numbers under TensorBoard's tags; what stands before the first slash is a group of charts.
+
+    `evaluation/win-rate`; and of a round `collect/return`, `learning/loss`, `sharing/weight/0`, `seconds/round`, and
+    `seats/loss/0`, so that a figure's charts for all seats stand side by side. Its number and steps are the axis.
+    """
+    top = {name: value for name, value in row.items() if name not in ("round", "steps")}
+    if row["kind"] == "evaluation":
+        yield from _numbers("evaluation", top)
+        return
+    yield from _numbers("learning", {name: value for name, value in top.items() if name in _LEARNING})
+    yield from _numbers("collect", {name: value for name, value in top.items() if name not in _LEARNING})
+    for part, group in _GROUPS.items():
+        yield from _numbers(group, row.get(part, {}))
+    for seat, report in row["seats"].items():
+        for tag, value in _numbers("seats", {name: value for name, value in report.items() if name != "seat"}):
+            yield f"{tag}/{seat}", value
+
+
+def _numbers(group: str, values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    for name, value in values.items():
+        if isinstance(value, int | float):
+            yield f"{group}/{name}", float(value)

@@ -206,6 +206,7 @@ class Rounds:
             "battles": battles,
             "win-rate": _ratio(fullest["won"], battles),
             "return": _ratio(fullest["return-sum"], battles),
+            "length": _ratio(fullest["steps"], battles),
             "training-steps": _mean(reports, "training-steps"),
             **{name: _mean(reports, name) for name in ("epsilon", "loss", "q-mean", "td-error", "grad-norm")},
             # Flower's part is what no agent was busy with: delivery, ClientApp starts, polling

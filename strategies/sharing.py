@@ -11,7 +11,8 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, Met
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
-from strategies.arithmetic import MIXER_PREFIX, Adjustment, Tensor, Weighting, adopt, weighted_average
+from strategies.arithmetic import MIXER_PREFIX, Adjustment, Tensor, Vector, Weighting, adopt, weighted_average
+from strategies.diagnostics import as_vectors, divergence, effective_agents, mean_cosine, weight_ratio
 from strategies.update import RejectedReply, Update, parse_update
 
 logger = logging.getLogger(__name__)
@@ -134,15 +135,17 @@ class Sharing(Strategy, ABC):
 
         Replies that cannot be used are left out by name; the round goes on with the others, in seat order whatever
         order they came in. Returns the aggregate (the shared tensors; None where nothing was shared or no reply was
-        usable) and the round's metrics: "reward/SEAT" (R_i) and, where something was shared, "weight/SEAT" for every
-        seat that took part; "seats-replied", "seats-rejected", "seats-missing"; "weights-shifted" and
-        "weights-fell-back" (0 or 1) if rewards were no proportions. Raises RuntimeError if no round was configured and
-        ValueError if the subclass computed no usable weights.
+        usable) and the round's metrics: "reward/SEAT" (R_i) for every seat that took part; "seats-replied",
+        "seats-rejected", "seats-missing"; of the replies as they came "divergence", "divergence/TENSOR" and
+        "update-cosine"; and, where something was shared, "weight/SEAT", "weight-ratio", "agents-effective", and
+        "weights-shifted" and "weights-fell-back" (0 or 1) if rewards were no proportions (`strategies.diagnostics`).
+        Raises RuntimeError if no round was configured and ValueError if the subclass computed no usable weights.
         """
         if not self._shapes:
             raise RuntimeError("no round is configured: call configure_train before aggregate_train")
         updates = self._accepted(server_round, replies)
         self._in_step = {update.seat for update in updates}
+        began = [self._agents[update.seat] for update in updates]
         for update in updates:
             self._agents[update.seat] = dict(update.tensors)
 
@@ -156,6 +159,7 @@ class Sharing(Strategy, ABC):
         )
         for update in updates:
             metrics[f"reward/{update.seat}"] = update.reward
+        metrics.update(_apartness(began, [update.tensors for update in updates]))
         if not updates or not names:
             return None, metrics
 
@@ -165,6 +169,7 @@ class Sharing(Strategy, ABC):
             logger.info("round %d: rewards %s: %s", server_round, rewards, weighting.adjustment.value)
         for update, weight in zip(updates, weighting.weights, strict=True):
             metrics[f"weight/{update.seat}"] = float(weight)
+        metrics.update(_spread(np.asarray(weighting.weights, np.float64)))
         metrics["weights-shifted"] = int(weighting.adjustment is Adjustment.SHIFTED)
         metrics["weights-fell-back"] = int(weighting.adjustment is Adjustment.MEAN)
 
@@ -284,6 +289,25 @@ class Sharing(Strategy, ABC):
         if self._shapes and shapes != self._shapes:
             raise ValueError(f"{what} are {shapes}, expected {self._shapes}")
         self._shapes = self._shapes or shapes
+
+
+def _apartness(before: Sequence[Mapping[str, Tensor]], after: Sequence[Mapping[str, Tensor]]) -> dict[str, float]:
+    """How the agents of a round stand to each other: what each began it with, and what it came back with."""
+    if not after:
+        return {}
+    names = sorted(after[0])  # the order of a run that was resumed is another, and sums depend on it
+    weights = as_vectors(after, names)
+    metrics = {"divergence": divergence(weights)}
+    metrics |= {f"divergence/{name}": divergence(as_vectors(after, [name])) for name in names}
+    if (cosine := mean_cosine(weights - as_vectors(before, names))) is not None:
+        metrics["update-cosine"] = cosine
+    return metrics
+
+
+def _spread(weights: Vector) -> dict[str, float]:
+    """How far aggregation weights are from uniform."""
+    ratio = weight_ratio(weights)
+    return {"agents-effective": effective_agents(weights)} | ({} if ratio is None else {"weight-ratio": ratio})
 
 
 def _float32(array: Any) -> Tensor:

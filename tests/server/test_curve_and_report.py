@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from server.board import Board
 from server.curve import draw_curve
-from server.report import mean_seconds, result_of, write_report
+from server.report import figures_of, mean_seconds, result_of, seats_of, write_report
 
 
 def evaluation(steps: int, won: int) -> dict[str, Any]:
@@ -30,7 +30,8 @@ def round_(number: int, steps: int) -> dict[str, Any]:
         "win-rate": None,
         "loss": 0.25,
         "seconds": {"round": 2.0 * number, "waiting": 0.5},
-        "seats": {"0": {"steps": 7, "loss": 0.5, "texts": "no number", "list": [1, 2]}},
+        "shared": {"seats-replied": 1, "divergence": 0.125 * number, "weight/0": 0.75},
+        "seats": {"0": {"seat": 0, "steps": 7, "loss": 0.5, "texts": "no number", "list": [1, 2]}},
         "missing": [1],
         "rejected": {"2": "a <b>reason</b>"},
     }
@@ -128,6 +129,24 @@ def test_the_report_holds_result_times_and_settings(tmp_path: Path) -> None:
     assert page.images == ["data:image/png;base64,iVBORw=="]
 
 
+def test_figures_of_the_rounds_and_of_the_seats() -> None:
+    rows = [*ROWS, {**round_(3, 16000), "loss": 0.5, "shared": {"weight-ratio": 1 / 3}}]
+    assert figures_of(rows) == [
+        ["", "first round", "last round", "lowest", "highest"],
+        ["loss", "0.25", "0.5", "0.25", "0.5"],
+        ["divergence", "0.125", "0.25", "0.125", "0.25"],
+        ["weight-ratio", "0.3333", "0.3333", "0.3333", "0.3333"],
+    ]
+    two = {"0": {"loss": 0.5, "missed": 1}, "1": {"missed": 0}}
+    assert seats_of([*rows, {**round_(4, 17000), "seats": two}]) == [
+        ["", "seat 0", "seat 1"],
+        ["loss", "0.5", "-"],
+        ["weight", "0.75", "-"],
+        ["missed", "1", "0"],
+    ]
+    assert (len(figures_of([])), seats_of([])) == (1, [])
+
+
 def test_nothing_in_the_report_is_taken_for_markup(tmp_path: Path) -> None:
     curve = tmp_path / "curve.png"
     curve.write_bytes(b"\x89PNG")
@@ -162,8 +181,12 @@ def test_tensorboard_reads_the_board(tmp_path: Path) -> None:
         return [(event.step, float(event.tensor_proto.float_val[0])) for event in events.Tensors(tag)]
 
     assert read("evaluation/win-rate") == [(5000, 0.25), (10000, 0.75), (15000, 0.5)]
-    assert read("round/loss") == [(5100, 0.25), (15500, 0.25)]
-    assert read("round/seconds/round") == [(5100, 2.0), (15500, 4.0)]
-    assert read("round/seats/0/loss") == [(5100, 0.5), (15500, 0.5)]
+    assert read("collect/played") == [(5100, 1000.0), (15500, 1000.0)]
+    assert read("learning/loss") == [(5100, 0.25), (15500, 0.25)]
+    assert read("seconds/round") == [(5100, 2.0), (15500, 4.0)]
+    assert read("sharing/weight/0") == [(5100, 0.75), (15500, 0.75)]
+    assert read("seats/loss/0") == [(5100, 0.5), (15500, 0.5)]
+    assert read("seats/steps/0") == [(5100, 7.0), (15500, 7.0)]
     tags = events.Tags()["tensors"]
-    assert not [tag for tag in tags if "steps" in tag or "texts" in tag or "list" in tag or "round/win-rate" in tag]
+    assert {tag.split("/")[0] for tag in tags} == {"evaluation", "collect", "learning", "seconds", "sharing", "seats"}
+    assert not [tag for tag in tags if "texts" in tag or "list" in tag or "kind" in tag or tag == "collect/win-rate"]

@@ -87,7 +87,7 @@ def test_a_round_has_a_row() -> None:
     squad.devices[3].report = {"steps": 90, "loss": 1.5}
     row = round_row(play(grid)[0])
     assert (row["round"], row["steps"], row["played"], row["battles"]) == (1, 100, 100, 10)
-    assert (row["win-rate"], row["return"]) == (0.4, 5.0)
+    assert (row["win-rate"], row["return"], row["length"]) == (0.4, 5.0, 10.0)
     assert row["loss"] == 1.0  # the mean of those that learnt
     assert row["td-error"] is None
     assert row["training-steps"] == 10
@@ -95,6 +95,8 @@ def test_a_round_has_a_row() -> None:
     assert row["seconds"]["learning"] == pytest.approx(0.5)
     assert row["seats"]["1"]["missed"] == 2
     assert row["shared"]["seats-replied"] == 3
+    assert row["shared"]["agents-effective"] == pytest.approx(3.0)
+    assert row["shared"]["update-cosine"] == pytest.approx(1.0)
     assert (row["rejected"], row["missing"]) == ({}, [])
 
 

@@ -178,11 +178,33 @@ class TestAggregation:
             "seats-missing": 0,
             "reward/0": 1.0,
             "reward/1": 3.0,
+            # 2 and 6 from their mean 4: 2 * 2 * 2 of 4 + 36; both moved up from 0
+            **dict.fromkeys(["divergence", *(f"divergence/{name}" for name in NETWORK)], pytest.approx(0.2**0.5)),
+            "update-cosine": pytest.approx(1.0),
             "weight/0": 0.25,
             "weight/1": 0.75,
+            "weight-ratio": 3.0,
+            "agents-effective": pytest.approx(1.6),  # 1 / (1/16 + 9/16)
             "weights-shifted": 0,
             "weights-fell-back": 0,
         }
+
+    # Round 1 ends with 2 and 6. Under rs-pps both begin round 2 with 5 and go apart; under none the second, which began
+    # with 6, has not moved.
+    @pytest.mark.parametrize(("strategy", "cosine"), [("rs-pps", -1.0), ("none", None)])
+    def test_updates_are_measured_from_where_each_agent_began(
+        self, team: MakeTeam, strategy: str, cosine: float | None
+    ) -> None:
+        two = team(strategy, seats=2)
+        two.play((2.0, 1.0), (6.0, 3.0))
+        _, metrics = two.play((4.0, 1.0), (6.0, 3.0))
+        assert metrics.get("update-cosine") == (None if cosine is None else pytest.approx(cosine))
+        assert metrics["divergence"] == pytest.approx((2 / 52) ** 0.5)
+
+    def test_an_agent_that_counts_nothing_leaves_no_ratio(self, team: MakeTeam) -> None:
+        _, metrics = team(seats=2).play((2.0, 0.0), (6.0, 3.0))
+        assert metrics["agents-effective"] == 1.0
+        assert "weight-ratio" not in metrics
 
     @pytest.mark.parametrize(
         ("rewards", "shifted", "fell_back", "mean"),

@@ -63,6 +63,9 @@ def test_none_keeps_everyones_own(team: MakeTeam) -> None:
         "reward/0": 2.0,
         "reward/1": 0.0,
         "reward/2": 6.0,
+        # of 1, 2 and 5, whose mean is 8/3: (25 + 4 + 49) / 9 of 30
+        **dict.fromkeys(["divergence", *(f"divergence/{name}" for name in NETWORK)], pytest.approx((78 / 270) ** 0.5)),
+        "update-cosine": pytest.approx(1.0),
     }
     for (weights, _), own in zip(AGENTS, three.strategy.agents().values(), strict=True):
         assert all(tensor.tolist() == [weights] * 2 for tensor in own.values())
