@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import NoReturn
 
 from cli import envproxy, evaluate, listing, train, watch
+from cli.experiment import command as experiment
 from cli.parts import PartFailedError
 from client.device import DeviceError
 from server.rounds import RoundsError
@@ -41,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
             watch.add_arguments,
             watch.run,
         ),
+        ("experiment", "play many runs and compare methods over seeds", experiment.add_arguments, experiment.run),
         ("strategies", "list the strategies", None, listing.show_strategies),
         ("maps", "list the maps", None, listing.show_maps),
     ):

@@ -27,12 +27,19 @@ class Part:
     """One process with its log file, in a process group of its own: a Ctrl-C reaches only the command."""
 
     def __init__(
-        self, name: str, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+        self,
+        name: str,
+        command: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        open_files: Sequence[int] = (),
     ) -> None:
+        """`open_files` are descriptors that the process keeps open as long as it lives."""
         self.name = name
         self.log = log
         self.restarts = 0
         self._command = list(command)
+        self._open_files = tuple(open_files)
         self.environment = {**os.environ, **(environment or {})}
         # flower-superlink and flower-supernode start their helpers by name
         self.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{self.environment.get('PATH', '')}"
@@ -85,6 +92,7 @@ class Part:
                 stderr=subprocess.STDOUT,
                 env=self.environment,
                 start_new_session=True,
+                pass_fds=self._open_files,
             )
 
 

@@ -91,16 +91,16 @@ def check_settings(config: Mapping[str, Value]) -> Settings:
     try:
         return Settings.model_validate(dict(config))
     except ValidationError as error:
-        raise SettingsError("\n".join(_line(problem) for problem in error.errors())) from None
+        raise SettingsError("\n".join(problem_line(problem) for problem in error.errors())) from None
 
 
-def _line(problem: Mapping[str, object]) -> str:
-    """One problem as `name: what is expected, found value`."""
+def problem_line(problem: Mapping[str, object]) -> str:
+    """One of pydantic's problems as `name: what is expected, found value`; `seeds #2.x` is x in the second of seeds."""
     message = str(problem["msg"]).removeprefix("Value error, ")
     location = problem["loc"]
     if not isinstance(location, tuple) or not location:
         return message
-    name = location[0]
+    name = "".join(f" #{part + 1}" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
     match problem["type"]:
         case "missing":
             return f"{name}: missing"

@@ -1,0 +1,160 @@
+"""`pps-qmix experiment FILE.toml`: plays what the file asks for and is not there yet, and writes what came of it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from importlib.util import find_spec
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from cli.experiment import estimate
+from cli.experiment.folder import Folder
+from cli.experiment.processes import Ended, cores, play_all
+from cli.experiment.progress import ExperimentDisplay, show_failed
+from cli.experiment.results import Result, evaluations, result, write_csv
+from cli.experiment.schedule import Entry, State, left, schedule
+from cli.experiment.spec import Experiment, SpecError, parse_experiment
+from envproxy.backend import create_backend
+from server.run_directory import read_rows
+
+_RUN_FAILED = 1
+
+
+class ExtraMissingError(ValueError):
+    """What the extra `experiment` installs is not there."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a TOML file: maps, methods, seeds, settings")
+    parser.add_argument("--out", metavar="FOLDER", help="of runs and results (default: results/NAME)")
+    parser.add_argument("--jobs", type=int, default=cores(), metavar="N", help="runs at once (default: all cores)")
+    parser.add_argument("--dry-run", action="store_true", help="list the runs and how long they may take, play none")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Play the runs; 1 if any failed. Raises SpecError and other ValueErrors, InUseError, RunDirectoryError."""
+    if options.jobs < 1:
+        raise ValueError(f"jobs: expected at least 1, found {options.jobs}")
+    experiment, text = _read(Path(options.file).expanduser())
+    folder = Folder(Path(options.out or Path("results") / experiment.name).expanduser().absolute())
+    console = Console()
+    if options.dry_run:
+        _show_plan(schedule(experiment.runs, folder), folder, options.jobs, console)
+        return 0
+    if find_spec("scipy") is None:
+        raise ExtraMissingError("experiments need SciPy for their statistics: pip install 'pps-qmix[experiment]'")
+    schedule(experiment.runs, folder)  # what is wrong is told before anything is made
+    folder.make()
+    with folder.locked() as lock:
+        entries = schedule(experiment.runs, folder)
+        (folder.path / "experiment.toml").write_text(text, encoding="utf-8")
+        failed = _play(entries, experiment, folder, lock, options.jobs, console)
+    console.print(f"results: {folder.path / 'results.md'}", highlight=False, soft_wrap=True)
+    if failed:
+        show_failed(failed, folder, console)
+        console.print("the same command goes on with them", highlight=False)
+        return _RUN_FAILED
+    return 0
+
+
+def _read(path: Path) -> tuple[Experiment, str]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        return parse_experiment(text), text
+    except UnicodeDecodeError:
+        raise SpecError(f"{path}: is no text in UTF-8") from None
+    except SpecError as error:
+        raise SpecError("\n".join(f"{path}: {line}" for line in str(error).splitlines())) from None
+
+
+def _play(
+    entries: Sequence[Entry], experiment: Experiment, folder: Folder, lock: int, jobs: int, console: Console
+) -> list[Ended]:
+    """Play what is left; return the runs that failed. Results are written after each run that ends."""
+    todo = left(entries)
+    finished = [entry for entry in entries if entry.state is State.FINISHED]
+    for entry in finished:
+        folder.forget_devices(entry.run.name)
+    console.print(
+        f"{experiment.name}: {len(entries)} runs, {len(finished)} finished, {jobs} at once; in {folder.path}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    failed: list[Ended] = []
+    with (
+        ExperimentDisplay(folder, len(entries), len(finished), console) as display,
+        closing(play_all(todo, folder, lock, jobs, display.look)) as events,
+    ):
+        for event in events:
+            display.tell(event)
+            if not isinstance(event, Ended):
+                continue
+            if event.reason is None:
+                folder.forget_devices(event.run.name)
+                write_results(experiment, folder, [event.run.map])
+            else:
+                failed.append(event)
+    write_results(experiment, folder, experiment.maps)
+    return failed
+
+
+def write_results(experiment: Experiment, folder: Folder, maps: Sequence[str]) -> None:
+    """Write the rows and tables of all runs as they are now, and the figures of `maps`."""
+    from cli.experiment.cells import cells  # noqa: PLC0415 - the extra `experiment`, and matplotlib's second
+    from cli.experiment.figures import draw_map  # noqa: PLC0415
+    from cli.experiment.table import write_table  # noqa: PLC0415
+
+    results = _results(schedule(experiment.runs, folder), folder)
+    write_csv(folder.path / "results.csv", results)
+    found = cells(results, experiment.maps, experiment.methods)
+    for map_ in maps:
+        draw_map(folder.path, [cell for cell in found if cell.map == map_])
+    write_table(folder.path / "results.md", experiment.name, found)
+
+
+def _results(entries: Sequence[Entry], folder: Folder) -> list[Result]:
+    return [result(entry, read_rows(folder.run(entry.run.name))) for entry in entries]
+
+
+def _show_plan(entries: Sequence[Entry], folder: Folder, jobs: int, console: Console) -> None:
+    seconds = estimate.seconds_left(entries, _each_map(entries, _agents), _measured(entries, folder))
+    table = Table(Column("run", no_wrap=True), "method", "state", "steps left", "about", box=None)
+    for entry, each in zip(entries, seconds, strict=True):
+        about = estimate.shown(each) if each else ""
+        method = Text(entry.run.method.name)  # no markup
+        table.add_row(entry.run.name, method, entry.state.value, f"{entry.steps_left:,}", about)
+    console.print(table)
+    of_left = [each for each in seconds if each]
+    whole = estimate.shown(estimate.seconds_of_all(of_left, jobs))
+    console.print(
+        f"{len(of_left)} of {len(entries)} runs to play, {jobs} at once: about {whole} if each has a core to itself",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _each_map(entries: Sequence[Entry], value: Callable[[Entry], int]) -> dict[str, int]:
+    return {entry.run.map: value(entry) for entry in {each.run.map: each for each in entries}.values()}
+
+
+def _agents(entry: Entry) -> int:
+    backend = create_backend(entry.run.settings.backend, entry.run.map, 1)
+    backend.close()
+    return backend.spec.n_agents
+
+
+def _measured(entries: Sequence[Entry], folder: Folder) -> dict[str, float]:
+    """Seconds per step of the maps that have been played."""
+    steps: dict[str, int] = {}
+    seconds: dict[str, float] = {}
+    for entry, found in ((each, evaluations(read_rows(folder.run(each.run.name)))) for each in entries):
+        if found:
+            map_ = entry.run.map
+            steps[map_] = steps.get(map_, 0) + found[-1].steps
+            seconds[map_] = seconds.get(map_, 0.0) + found[-1].seconds
+    return {map_: seconds[map_] / steps[map_] for map_ in steps}

@@ -1,0 +1,45 @@
+"""About how long runs will take."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+
+from cli.experiment.schedule import Entry
+from server.settings import Settings
+
+# Seconds of one core, measured in process on 3m and 2s3z; a machine's own runs tell better as soon as there are any.
+_PLAYING = 1e-4  # an agent's step: its part of simulator, network and evaluations
+_LEARNING = 1.6e-5  # a step of a battle of a batch, learnt from by an agent
+_STARTING = 6.0  # a process
+
+
+def seconds_per_step(settings: Settings, agents: int) -> float:
+    """Return about what an environment step costs. Per finished battle, `train-per-battle` batches are learnt from."""
+    return agents * (_PLAYING + _LEARNING * settings.train_per_battle * settings.batch_size)
+
+
+def seconds_left(entries: Sequence[Entry], agents: Mapping[str, int], measured: Mapping[str, float]) -> list[float]:
+    """Return about how long each run has still to play; `measured` are seconds per step of maps already played."""
+    return [
+        _STARTING + each.steps_left * measured.get(map_, seconds_per_step(each.run.settings, agents[map_]))
+        if each.steps_left
+        else 0.0
+        for each in entries
+        for map_ in (each.run.map,)
+    ]
+
+
+def seconds_of_all(each: Sequence[float], jobs: int) -> float:
+    """Return how long runs take in this order, `jobs` at once."""
+    free_at = [0.0] * jobs
+    for seconds in each:
+        heapq.heapreplace(free_at, free_at[0] + seconds)
+    return max(free_at)
+
+
+def shown(seconds: float) -> str:
+    """Return a time as a reader wants it: 40 s, 12 min, 3.5 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"

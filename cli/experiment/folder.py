@@ -1,0 +1,69 @@
+"""Where an experiment's runs and results are.
+
+results/<name>/
+    experiment.toml       the file that was played last
+    results.csv           one row per evaluation of every run
+    results.md            the tables, and the figures beside it
+    win-rate-<map>.png    and .pdf: win rate over environment steps
+    runs/<run>/           the runs' directories, as of `pps-qmix train`
+    logs/<run>.log        what a run's process said
+    devices/<run>/        what the agents keep between rounds; removed when the run is finished
+    lock                  held (flock) by the command and by every run it has started
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class InUseError(OSError):
+    """Another process plays in the folder."""
+
+
+class Folder:
+    """An experiment's output folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.runs = path / "runs"
+        self.devices = path / "devices"
+
+    def run(self, name: str) -> Path:
+        return self.runs / name
+
+    def log(self, name: str) -> Path:
+        return self.path / "logs" / f"{name}.log"
+
+    def make(self) -> None:
+        for path in (self.runs, self.devices, self.path / "logs"):
+            path.mkdir(parents=True, exist_ok=True)
+
+    def forget_devices(self, name: str) -> None:
+        """Remove what the agents of a finished run have kept: their buffers, which can be gigabytes."""
+        shutil.rmtree(self.devices / name, ignore_errors=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[int]:
+        """Be the only one that plays here; yields the descriptor to give to every process that plays, too.
+
+        The lock lasts until all of them have ended: a run that outlived its command is not begun a second time.
+        Raises InUseError.
+        """
+        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise InUseError(
+                f"{self.path} is in use: another `pps-qmix experiment`, or a run it has left behind, plays there; wait "
+                f"until it has ended, or end the processes that have {self.runs} in their command line"
+            ) from None
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
