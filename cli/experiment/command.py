@@ -68,6 +68,8 @@ def _read(path: Path) -> tuple[Experiment, str]:
         return parse_experiment(text), text
     except UnicodeDecodeError:
         raise SpecError(f"{path}: is no text in UTF-8") from None
+    except OSError as error:
+        raise SpecError(f"{path}: {error.strerror}") from None
     except SpecError as error:
         raise SpecError("\n".join(f"{path}: {line}" for line in str(error).splitlines())) from None
 

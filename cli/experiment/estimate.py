@@ -39,7 +39,9 @@ def seconds_of_all(each: Sequence[float], jobs: int) -> float:
 
 
 def shown(seconds: float) -> str:
-    """Return a time as a reader wants it: 40 s, 12 min, 3.5 h."""
+    """Return a time as a reader wants it: 40 s, 4.1 min, 12 min, 3.5 h."""
     if seconds < 100:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
+    if seconds < 6000:
+        return f"{seconds / 60:.{1 if seconds < 600 else 0}f} min"
+    return f"{seconds / 3600:.{1 if seconds < 100 * 3600 else 0}f} h"

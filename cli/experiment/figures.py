@@ -16,7 +16,6 @@ from cli.experiment.statistics import CONFIDENCE
 
 _COLOURS = matplotlib.colormaps["tab10"]
 _DASHES = ("-", "--", "-.", ":")  # bands lie on one another: lines differ in more than colour
-_LEGEND_COLUMNS = 3
 
 
 def figure_name(map_: str) -> str:
@@ -28,13 +27,12 @@ def draw_map(folder: Path, found: Sequence[Cell]) -> None:
     """Write the figure of one map's cells as PNG and PDF, each whole or not at all; none without a finished run."""
     if not any(cell.runs for cell in found):
         return
-    figure = Figure(figsize=(7, 5), layout="constrained")
+    figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
     for number, cell in enumerate(found):  # a method has its colour also where others have no runs
         if not cell.runs:
             continue
         steps, rate = cell.curve()
-        seeds = f"{len(cell.runs)} seed{'s' if len(cell.runs) > 1 else ''}"
         colour = _COLOURS(number % _COLOURS.N)
         axes.plot(
             steps,
@@ -42,7 +40,7 @@ def draw_map(folder: Path, found: Sequence[Cell]) -> None:
             color=colour,
             linestyle=_DASHES[number % len(_DASHES)],
             marker="." if len(steps) < 3 else None,
-            label=f"{cell.method.name}, {seeds}",
+            label=f"{cell.method.name}, {_seeds(len(cell.runs))}",
         )
         axes.fill_between(steps, rate.low, rate.high, color=colour, alpha=0.15, linewidth=0)
     axes.set_title(found[0].map)
@@ -50,11 +48,18 @@ def draw_map(folder: Path, found: Sequence[Cell]) -> None:
     axes.set_xlabel("environment steps")
     axes.set_ylim(-0.02, 1.02)
     axes.set_xlim(left=0)
+    axes.locator_params(axis="x", nbins=6)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=min(_LEGEND_COLUMNS, len(axes.lines)), frameon=False)
+    legend = figure.legend(loc="outside right upper", frameon=False)
+    for text in legend.get_texts():
+        text.set_parse_math(False)  # a name may have any signs
     path = folder / figure_name(found[0].map)
     for each in (path, path.with_suffix(".pdf")):
         temporary = each.with_suffix(f".tmp{each.suffix}")
         figure.savefig(temporary, dpi=150)
         os.replace(temporary, each)
+
+
+def _seeds(count: int) -> str:
+    return f"{count} seed{'s' if count > 1 else ''}"

@@ -67,7 +67,7 @@ class _Table(BaseModel):
 
 
 class _Method(_Table):
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(pattern=r"^[^_\s]")]  # matplotlib's legend leaves out what begins with _
     strategy: str
     base: str
     mixing: str | None = None

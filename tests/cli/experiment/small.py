@@ -1,0 +1,66 @@
+"""A small experiment, and what its runs could have brought forth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from cli.experiment.folder import Folder
+from cli.experiment.results import Evaluation, Result
+from cli.experiment.spec import PlannedRun
+from server.run_directory import Checkpoint, RunDirectory
+
+SMALL = """
+name = "small"
+seeds = [4, 2]
+maps = ["3m", "2s3z"]
+preset = "quick"
+
+[settings]
+total-steps = 20_000
+batch-size = 16
+
+[map-settings.2s3z]
+epsilon-steps = 70000
+
+[[methods]]
+name = "A"
+strategy = "a-pps"
+base = "vdn"
+
+[[methods]]
+name = "none"
+strategy = "none"
+base = "qmix"
+mixing = "solo"
+"""
+
+
+def result(run: PlannedRun, *rates: float, finished: bool = True) -> Result:
+    """Return a result with these win rates, of 32 battles, one every 5,000 steps and 10 seconds."""
+    found = [
+        Evaluation(5000 * number, 10.0 * number, round(32 * rate), 32, 20 * rate, 25.0)
+        for number, rate in enumerate(rates, 1)
+    ]
+    return Result(run, finished, found)
+
+
+def evaluation_row(round_: int, steps: int, won: int) -> dict[str, Any]:
+    """Return a row of metrics.jsonl."""
+    share = {"battles": 32, "won": won, "win-rate": won / 32, "return": won / 2, "length": 21.5}
+    return {"kind": "evaluation", "round": round_, "steps": steps, **share}
+
+
+def round_row(round_: int, steps: int, seconds: float) -> dict[str, Any]:
+    """Return a row of metrics.jsonl; half a second of the round is aggregation."""
+    return {"kind": "round", "round": round_, "steps": steps, "seconds": {"round": seconds - 0.5, "aggregation": 0.5}}
+
+
+def begin(folder: Folder, run: PlannedRun, steps: int = 0, **changes: Any) -> Path:
+    """Make the directory of a run that was begun with `changes` of its settings and played up to `steps`."""
+    directory = RunDirectory.create(run.settings.model_copy(update={"runs": str(folder.runs), **changes}))
+    if steps:
+        directory.append(evaluation_row(1, steps, 8))
+        directory.append(round_row(1, steps, steps / 100))
+        directory.save_checkpoint(Checkpoint(1, steps, {}))
+    return directory.path

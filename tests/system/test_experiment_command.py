@@ -1,0 +1,145 @@
+"""`pps-qmix experiment` as its user sees it: a run is killed, the same command goes on; interrupted; left behind."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.run_directory import newest_checkpoint_steps
+from tests.system.conftest import processes, rounds, wait_for
+
+Experiment = Callable[[], "subprocess.Popen[str]"]
+
+TINY = """
+name = "tiny"
+seeds = [0, 1]
+maps = ["3m"]
+
+[settings]
+total-steps = 1500
+battles = 4
+batch-size = 4
+buffer-size = 40
+aggregation-every = 4
+train-per-battle = 0.5
+evaluate-every = 500
+evaluate-battles = 4
+hidden = 8
+
+[[methods]]
+name = "A-PPS"
+strategy = "a-pps"
+base = "vdn"
+"""
+RUNS = ["3m-a-pps-vdn-solo-s0", "3m-a-pps-vdn-solo-s1"]
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Iterator[Experiment]:
+    """Start the tiny experiment; ended, with all it started, when the test is over."""
+    started: list[subprocess.Popen[str]] = []
+    (tmp_path / "tiny.toml").write_text(TINY)
+
+    def start() -> subprocess.Popen[str]:
+        words = ["experiment", str(tmp_path / "tiny.toml"), "--out", str(tmp_path / "out"), "--jobs", "2"]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli.main", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "COLUMNS": "200"},
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.terminate()
+        process.wait(60)
+    for left in playing(tmp_path):
+        left.kill()
+
+
+def playing(tmp_path: Path, run: str = "") -> list[Any]:
+    """The processes that play runs of the experiment."""
+    return processes("train", str(tmp_path / "out" / "runs"), run)
+
+
+@pytest.mark.timeout(240)
+def test_a_run_that_is_killed_stops_no_other_and_goes_on_with_the_same_command(
+    experiment: Experiment, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    first, second = (out / "runs" / run for run in RUNS)
+
+    process = experiment()
+    wait_for(lambda: newest_checkpoint_steps(second), "a round of the second run")
+    (played,) = playing(tmp_path, RUNS[1])
+    played.kill()
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 1, output
+    assert "Traceback" not in output
+    assert f"{RUNS[0]} finished: last test win rate " in output
+    assert f"{RUNS[1]} failed: killed by SIGKILL" in output
+    table = output[output.index("run that failed") :].splitlines()
+    assert table[1].split() == [RUNS[1], "killed", "by", "SIGKILL", f"logs/{RUNS[1]}.log"]
+    assert "1 of 2 runs are finished" in (out / "results.md").read_text()
+    assert [path.name for path in (out / "devices").iterdir()] == [RUNS[1]]
+    finished, steps = rounds(first), newest_checkpoint_steps(second)
+    kept = [row for row in rounds(second) if row["steps"] <= steps]
+
+    process = experiment()
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert RUNS[0] not in output  # it was finished
+    assert f"{RUNS[1]} goes on from step {steps:,}" in output
+    assert f"2/2 {RUNS[1]} finished: last test win rate " in output
+    assert rounds(first) == finished
+    after = rounds(second)
+    assert after[: len(kept)] == kept
+    assert [row["round"] for row in after] == list(range(1, len(after) + 1))
+    assert "2 of 2 runs are finished" in (out / "results.md").read_text()
+    with open(out / "results.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for run in RUNS:
+        found = [int(row["steps"]) for row in rows if row["run"] == run]
+        assert len(found) >= 3
+        assert all(earlier < later for earlier, later in pairwise(found))
+        assert found[-1] >= 1500
+    assert (out / "win-rate-3m.png").exists()
+    assert (out / "experiment.toml").read_text() == TINY
+    assert list((out / "devices").iterdir()) == []
+
+
+@pytest.mark.timeout(120)
+def test_an_interrupt_ends_every_run(experiment: Experiment, tmp_path: Path) -> None:
+    process = experiment()
+    wait_for(lambda: all((tmp_path / "out" / "runs" / run / "run.json").exists() for run in RUNS), "both runs")
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert output.splitlines()[-1] == "pps-qmix: interrupted; everything it started has ended"
+    assert "Traceback" not in output
+    assert not playing(tmp_path)
+
+
+@pytest.mark.timeout(120)
+def test_a_run_that_outlives_its_command_is_not_begun_again(experiment: Experiment, tmp_path: Path) -> None:
+    process = experiment()
+    wait_for(lambda: len(playing(tmp_path)) == 2, "both runs' processes")
+    process.kill()
+    process.wait(10)
+    again = experiment()
+    output, _ = again.communicate(timeout=60)
+    assert again.returncode == 2
+    assert f"{tmp_path / 'out'} is in use: another `pps-qmix experiment`, or a run it has left behind" in output
