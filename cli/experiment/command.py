@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +16,7 @@ from cli.experiment import estimate
 from cli.experiment.folder import Folder
 from cli.experiment.processes import Ended, cores, play_all
 from cli.experiment.progress import ExperimentDisplay, show_failed
-from cli.experiment.results import Result, evaluations, result, write_csv
+from cli.experiment.results import Result, measured_per_step, result, write_csv
 from cli.experiment.schedule import Entry, State, left, schedule
 from cli.experiment.spec import Experiment, SpecError, parse_experiment
 from envproxy.backend import create_backend
@@ -124,39 +124,28 @@ def _results(entries: Sequence[Entry], folder: Folder) -> list[Result]:
 
 
 def _show_plan(entries: Sequence[Entry], folder: Folder, jobs: int, console: Console) -> None:
-    seconds = estimate.seconds_left(entries, _each_map(entries, _agents), _measured(entries, folder))
+    """List the runs, and about how long each takes and all of them."""
+    agents = {each.run.map: _agents(each) for each in {entry.run.map: entry for entry in entries}.values()}
+    measured = measured_per_step(_results(entries, folder))
     table = Table(Column("run", no_wrap=True), "method", "state", "steps left", "about", box=None)
-    for entry, each in zip(entries, seconds, strict=True):
-        about = estimate.shown(each) if each else ""
-        method = Text(entry.run.method.name)  # no markup
-        table.add_row(entry.run.name, method, entry.state.value, f"{entry.steps_left:,}", about)
+    to_play = []
+    for entry in entries:
+        run = entry.run
+        seconds = estimate.seconds_left(entry, agents[run.map], measured.get(run.map))
+        if entry.state is not State.FINISHED:
+            to_play.append(seconds)
+        about = estimate.shown(seconds) if seconds else ""
+        table.add_row(run.name, Text(run.method.name), entry.state.value, f"{entry.steps_left:,}", about)
     console.print(table)
-    of_left = [each for each in seconds if each]
-    whole = estimate.shown(estimate.seconds_of_all(of_left, jobs))
     console.print(
-        f"{len(of_left)} of {len(entries)} runs to play, {jobs} at once: about {whole} if each has a core to itself",
+        f"{len(to_play)} of {len(entries)} runs to play, {jobs} at once: about "
+        f"{estimate.shown(estimate.seconds_of_all(to_play, jobs))} if each has a core to itself",
         highlight=False,
         soft_wrap=True,
     )
-
-
-def _each_map(entries: Sequence[Entry], value: Callable[[Entry], int]) -> dict[str, int]:
-    return {entry.run.map: value(entry) for entry in {each.run.map: each for each in entries}.values()}
 
 
 def _agents(entry: Entry) -> int:
     backend = create_backend(entry.run.settings.backend, entry.run.map, 1)
     backend.close()
     return backend.spec.n_agents
-
-
-def _measured(entries: Sequence[Entry], folder: Folder) -> dict[str, float]:
-    """Seconds per step of the maps that have been played."""
-    steps: dict[str, int] = {}
-    seconds: dict[str, float] = {}
-    for entry, found in ((each, evaluations(read_rows(folder.run(each.run.name)))) for each in entries):
-        if found:
-            map_ = entry.run.map
-            steps[map_] = steps.get(map_, 0) + found[-1].steps
-            seconds[map_] = seconds.get(map_, 0.0) + found[-1].seconds
-    return {map_: seconds[map_] / steps[map_] for map_ in steps}

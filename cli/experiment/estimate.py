@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from cli.experiment.schedule import Entry
 from server.settings import Settings
@@ -19,21 +19,18 @@ def seconds_per_step(settings: Settings, agents: int) -> float:
     return agents * (_PLAYING + _LEARNING * settings.train_per_battle * settings.batch_size)
 
 
-def seconds_left(entries: Sequence[Entry], agents: Mapping[str, int], measured: Mapping[str, float]) -> list[float]:
-    """Return about how long each run has still to play; `measured` are seconds per step of maps already played."""
-    return [
-        _STARTING + each.steps_left * measured.get(map_, seconds_per_step(each.run.settings, agents[map_]))
-        if each.steps_left
-        else 0.0
-        for each in entries
-        for map_ in (each.run.map,)
-    ]
+def seconds_left(entry: Entry, agents: int, measured: float | None) -> float:
+    """Return about how long a run has still to play; `measured` are the seconds per step of runs on its map."""
+    if not entry.steps_left:
+        return 0.0
+    per_step = seconds_per_step(entry.run.settings, agents) if measured is None else measured
+    return _STARTING + entry.steps_left * per_step
 
 
-def seconds_of_all(each: Sequence[float], jobs: int) -> float:
+def seconds_of_all(runs: Sequence[float], jobs: int) -> float:
     """Return how long runs take in this order, `jobs` at once."""
     free_at = [0.0] * jobs
-    for seconds in each:
+    for seconds in runs:
         heapq.heapreplace(free_at, free_at[0] + seconds)
     return max(free_at)
 

@@ -83,6 +83,15 @@ def win_rates_at(found: Sequence[Evaluation], steps: NDArray[np.int64]) -> NDArr
     return np.interp(steps, [each.steps for each in found], [each.win_rate for each in found])
 
 
+def measured_per_step(results: Sequence[Result]) -> dict[str, float]:
+    """Return the seconds that an environment step took, for each map that has been played."""
+    last = [(run.map, found[-1]) for run, _, found in results if found]
+    return {
+        map_: sum(each.seconds for m, each in last if m == map_) / sum(each.steps for m, each in last if m == map_)
+        for map_, _ in last
+    }
+
+
 def write_csv(path: Path, results: Sequence[Result]) -> None:
     """Write one row per evaluation, the file whole or not at all."""
     temporary = path.with_suffix(".tmp")

@@ -97,20 +97,18 @@ def parse_experiment(text: str) -> Experiment:
     except PresetError as error:
         raise SpecError("\n".join([str(error), *problems])) from None
     methods = [_method(each) for each in document.methods]
-    runs: list[PlannedRun] = []
+    checked: list[tuple[str, Method, Settings]] = []
     for map_ in document.maps:
         for number, method in enumerate(methods, 1):
             config = {**default_config(), **common, **document.settings, **document.map_settings.get(map_, {})}
             try:
-                checked = _checked(config, map_, method, max(document.seeds))
-                runs += [_run(checked, map_, method, seed) for seed in document.seeds]
+                checked.append((map_, method, _checked(config, map_, method, max(document.seeds))))
             except SettingsError as error:
                 problems += [_placed(line, document, map_, number) for line in str(error).splitlines()]
     if problems:
         raise SpecError("\n".join(dict.fromkeys(problems)))
-    return Experiment(
-        document.name, tuple(document.maps), tuple(methods), tuple(sorted(runs, key=_by_seed(document.seeds)))
-    )
+    runs = tuple(_run(*each, seed) for seed in document.seeds for each in checked)
+    return Experiment(document.name, tuple(document.maps), tuple(methods), runs)
 
 
 def run_name(map_: str, method: Method, seed: int) -> str:
@@ -138,13 +136,9 @@ def _checked(config: Mapping[str, Value], map_: str, method: Method, seed: int) 
     return settings.model_copy(update={"rules": rules})
 
 
-def _run(checked: Settings, map_: str, method: Method, seed: int) -> PlannedRun:
+def _run(map_: str, method: Method, settings: Settings, seed: int) -> PlannedRun:
     changes = {"seed": seed, "run": run_name(map_, method, seed)}
-    return PlannedRun(map_, method, seed, checked.model_copy(update=changes))
-
-
-def _by_seed(seeds: Sequence[int]) -> Any:
-    return lambda run: seeds.index(run.seed)
+    return PlannedRun(map_, method, seed, settings.model_copy(update=changes))
 
 
 def _line(problem: Any) -> str:

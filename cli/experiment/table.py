@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from cli.experiment.cells import Cell
@@ -37,10 +38,7 @@ def page(name: str, found: Sequence[Cell]) -> str:
         _table(found, lambda cell: _rate(cell.best())),
         "## Time to a test win rate",
         "Median over seeds of the environment steps, and of the run's seconds, until an evaluation had it.",
-        *(
-            f"### {win_rate}\n\n{_table(found, lambda cell, win_rate=win_rate: _time(cell, win_rate))}"  # type: ignore[misc]
-            for win_rate in WIN_RATES
-        ),
+        *(f"### {win_rate}\n\n{_table(found, partial(_time, win_rate))}" for win_rate in WIN_RATES),
         *(f"![test win rate on {map_} over environment steps]({figure_name(map_)})" for map_ in drawn),
     ]
     return "\n\n".join(parts) + "\n"
@@ -66,7 +64,7 @@ def _rate(rate: OverSeeds) -> str:
     return f"{rate.iqm:.2f} [{rate.low:.2f}, {rate.high:.2f}]"
 
 
-def _time(cell: Cell, win_rate: float) -> str:
+def _time(win_rate: float, cell: Cell) -> str:
     steps = cell.steps_to(win_rate)
     if math.isinf(steps):
         return f"reached by {cell.reached(win_rate)} of {len(cell.runs)}"

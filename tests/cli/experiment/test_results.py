@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from cli.experiment.cells import Cell, cells
 from cli.experiment.estimate import seconds_left, seconds_of_all, seconds_per_step, shown
 from cli.experiment.figures import draw_map
-from cli.experiment.results import COLUMNS, evaluations, first_at, result, win_rates_at, write_csv
+from cli.experiment.results import COLUMNS, evaluations, first_at, measured_per_step, result, win_rates_at, write_csv
 from cli.experiment.schedule import Entry, State
 from cli.experiment.spec import parse_experiment
 from cli.experiment.statistics import median_time, over_seeds
@@ -218,11 +218,12 @@ def test_runs_take_longer_the_more_agents_they_have_and_the_more_they_learn() ->
 
 def test_the_estimate_takes_what_was_measured_where_something_was() -> None:
     runs = parse_experiment(SMALL).runs
-    entries = [Entry(runs[0], State.FINISHED, 20_000), Entry(runs[1], State.CUT, 10_000), Entry(runs[2], State.NEW, 0)]
-    none, half, new = seconds_left(entries, {"3m": 3, "2s3z": 5}, {"3m": 0.01})
-    assert none == 0
-    assert half == pytest.approx(100, abs=20)
-    assert new > 20_000 * seconds_per_step(runs[2].settings, 5)
+    measured = measured_per_step([small.result(run, *[0.5] * run.seed) for run in runs if run.map == "3m"])
+    assert measured == {"3m": 10 / 5000}
+    assert seconds_left(Entry(runs[0], State.FINISHED, 20_000), 3, measured["3m"]) == 0
+    assert seconds_left(Entry(runs[1], State.CUT, 10_000), 3, measured["3m"]) == pytest.approx(20, abs=10)
+    new = Entry(runs[2], State.NEW, 0)
+    assert seconds_left(new, 5, None) > 20_000 * seconds_per_step(runs[2].settings, 5)
 
 
 def test_the_jobs_share_the_runs() -> None:
