@@ -137,6 +137,9 @@ def _show_plan(entries: Sequence[Entry], folder: Folder, jobs: int, console: Con
         about = estimate.shown(seconds) if seconds else ""
         table.add_row(run.name, Text(run.method.name), entry.state.value, f"{entry.steps_left:,}", about)
     console.print(table)
+    if not to_play:
+        console.print(f"all {len(entries)} runs are finished", highlight=False)
+        return
     console.print(
         f"{len(to_play)} of {len(entries)} runs to play, {jobs} at once: about "
         f"{estimate.shown(estimate.seconds_of_all(to_play, jobs))} if each has a core to itself",

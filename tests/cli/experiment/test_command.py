@@ -97,3 +97,11 @@ def test_a_dry_run_lists_what_is_done_and_what_is_left(command: Command, tmp_pat
     assert lines[2].split()[:4] == ["2s3z-a-pps-vdn-solo-s4", "[b]A", "new", "20,000"]
     assert last.startswith("7 of 8 runs to play, 3 at once: about ")
     assert sorted(folder.path.rglob("*")) == before
+
+
+def test_a_dry_run_of_what_is_finished_says_so(command: Command, tmp_path: Path) -> None:
+    for run in parse_experiment(SMALL).runs:
+        begin(Folder(tmp_path / "results" / "small"), run, steps=20_000)
+    code, output, _ = command(SMALL, "--dry-run")
+    assert code == 0
+    assert output.splitlines()[-1] == "all 8 runs are finished"
