@@ -75,7 +75,7 @@ def playing(tmp_path: Path, run: str = "") -> list[Any]:
     return processes("train", str(tmp_path / "out" / "runs"), run)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 def test_a_run_that_is_killed_stops_no_other_and_goes_on_with_the_same_command(
     experiment: Experiment, tmp_path: Path
 ) -> None:
