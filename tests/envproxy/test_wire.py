@@ -123,7 +123,7 @@ def test_a_wrong_number_of_actions_is_malformed(given_):
 
 
 def test_an_empty_message_is_malformed():
-    with pytest.raises(wire.MalformedError, match="expected seated, tick or phase_end"):
+    with pytest.raises(wire.MalformedError, match="expected seated, tick, phase_end or"):
         wire.event_from(pb.ArenaMessage(), pb.ArenaDescription())
 
 
