@@ -38,6 +38,7 @@ log = logging.getLogger("envproxy")
 
 BASES = ("vdn", "qmix")
 MAX_UTILITIES = 2**19 - 2**10  # numbers in one array of utilities: two such arrays fit into a seat's message
+MAX_UTILITY = 1e9  # whose square float32 can hold
 
 
 def check_order(order: MixOrder, spec: MapSpec) -> str | None:
@@ -61,7 +62,7 @@ def check_order(order: MixOrder, spec: MapSpec) -> str | None:
 class _Stored:
     """A finished battle of T steps and the seats that have stored their side of it."""
 
-    states: NDArray[np.float32]  # [T+1, s]
+    states: NDArray[np.float32]  # [T+1, s]; s is 0 where the mixer does not look at it
     rewards: NDArray[np.float32]  # [T]
     terminated: bool
     holders: set[int]
@@ -93,8 +94,9 @@ class Mixing:
         self._stored: dict[int, _Stored] = {}  # battle id -> battle, oldest first
         self._number = 0  # of the newest step
         self._step: _Step | None = None
+        self._state_size = spec.state_size if order.base == "qmix" else 0
         # Battles in the making, [E, ...].
-        self._states = np.zeros((battles, spec.episode_limit + 1, spec.state_size), np.float32)
+        self._states = np.zeros((battles, spec.episode_limit + 1, self._state_size), np.float32)
         self._rewards = np.zeros((battles, spec.episode_limit), np.float32)
         self._steps = np.zeros(battles, np.int64)
         self._restore(phase)
@@ -111,7 +113,7 @@ class Mixing:
         """Take down a tick: state [E, s], reward [E] of the step before; where battles began and where one is on."""
         self._steps = np.where(began, 0, self._steps + 1)
         slots = np.flatnonzero(on)
-        self._states[slots, self._steps[slots]] = state[slots]
+        self._states[slots, self._steps[slots]] = state[slots, : self._state_size]
         going = np.flatnonzero(on & ~began)
         self._rewards[going, self._steps[going] - 1] = reward[going]
 
@@ -235,15 +237,15 @@ class Mixing:
         for array in (answer.chosen, answer.following):
             if array.shape != shape:
                 raise ValueError(f"utilities {array.shape} of seat {seat}; expected {shape}, steps and battles")
-            if not np.isfinite(array).all():
-                raise ValueError(f"utilities of seat {seat} that are not finite")
+            if not (np.abs(array) < MAX_UTILITY).all():  # nor NaN: one such number would spoil the mixer for good
+                raise ValueError(f"utilities of seat {seat} that are no numbers below {MAX_UTILITY:g}")
 
     def _gradients(self, step: _Step) -> dict[int, MixEvent]:
         longest, count = int(step.lengths[0]), len(step.lengths)
         chosen, following = (np.zeros((longest, count, self._spec.n_agents), np.float32) for _ in range(2))
         for seat, answer in step.utilities.items():
             chosen[..., seat], following[..., seat] = answer.chosen, answer.following
-        states = np.zeros((longest + 1, count, self._spec.state_size), np.float32)
+        states = np.zeros((longest + 1, count, self._state_size), np.float32)
         rewards = np.zeros((longest, count), np.float32)
         battles = [self._stored[number] for number in step.battles.tolist()]
         for column, battle in enumerate(battles):

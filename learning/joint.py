@@ -65,7 +65,7 @@ class JointMixer:
         Args:
             chosen: [T, B, N], each agent's utility of the action it took; 0 for an agent that is not there.
             following: [T, B, N], each agent's target utility of its best next action.
-            states: [T+1, B, s].
+            states: [T+1, B, s]; base "vdn" does not look at them.
             rewards: [T, B].
             lengths: [B], in steps.
             terminated: [B]; False where the time limit cut the battle, so that it bootstraps.
