@@ -162,7 +162,7 @@ class Mixing:
             for number, battle in self._stored.items():
                 (battle.holders.add if number in held else battle.holders.discard)(seat)
             if all(seat in self._stored[number].holders for number in step.battles.tolist()):
-                raise ValueError(f"seat {seat} holds all battles of training step {step.number}; expected utilities")
+                raise ValueError(f"all battles of training step {step.number} are held; expected utilities")
         elif isinstance(answer, MixUtilities):
             self._check(step, seat, answer)
             step.utilities[seat] = answer
@@ -236,9 +236,9 @@ class Mixing:
         shape = (int(step.lengths[0]), len(step.lengths))
         for array in (answer.chosen, answer.following):
             if array.shape != shape:
-                raise ValueError(f"utilities {array.shape} of seat {seat}; expected {shape}, steps and battles")
+                raise ValueError(f"utilities of shape {array.shape}; expected {shape}, steps and battles")
             if not (np.abs(array) < MAX_UTILITY).all():  # nor NaN: one such number would spoil the mixer for good
-                raise ValueError(f"utilities of seat {seat} that are no numbers below {MAX_UTILITY:g}")
+                raise ValueError(f"utilities that are no numbers below {MAX_UTILITY:g}")
 
     def _gradients(self, step: _Step) -> dict[int, MixEvent]:
         longest, count = int(step.lengths[0]), len(step.lengths)

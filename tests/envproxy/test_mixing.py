@@ -234,10 +234,10 @@ UTILITIES = np.ones((2, LENGTH, 2), np.float32)
 WRONG: dict[str, tuple[Callable[[Arena], None], str]] = {
     "shape": (
         lambda a: a.mix(1, MixUtilities(1, *UTILITIES[:, 1:])),
-        r"utilities \(2, 2\) of seat 1; expected \(3, 2\)",
+        r"utilities of shape \(2, 2\); expected \(3, 2\)",
     ),
-    "nan": (lambda a: a.mix(1, MixUtilities(1, *UTILITIES * np.nan)), "seat 1 that are no numbers below"),
-    "huge": (lambda a: a.mix(1, MixUtilities(1, *UTILITIES * -1e9)), "seat 1 that are no numbers below 1e"),
+    "nan": (lambda a: a.mix(1, MixUtilities(1, *UTILITIES * np.nan)), "that are no numbers below"),
+    "huge": (lambda a: a.mix(1, MixUtilities(1, *UTILITIES * -1e9)), "that are no numbers below 1e"),
     "future": (lambda a: a.mix(1, MixUtilities(2, *UTILITIES)), "an answer to training step 2; there were 1"),
     "norm": (lambda a: a.mix(1, MixNorm(1, 1.0)), "a gradient norm before the gradient of training step 1"),
     "act": (lambda a: a.act(1, 4, np.full(2, SALUTE, np.uint8)), "expected one to the training step that is on"),
