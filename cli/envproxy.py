@@ -15,6 +15,7 @@ from client.app import DEFAULT_ENVPROXY
 from client.device import pps_home
 from envproxy.arena import Arena
 from envproxy.backend import create_backend
+from envproxy.mixer_store import MIXERS
 from envproxy.rules import Rules
 from envproxy.service import HostedArena, serve
 from envproxy.tokens import keep_tokens
@@ -61,7 +62,8 @@ def run(options: argparse.Namespace) -> int:
     rules = Rules.parse(options.rules)
     arenas = []
     for name, map_name in _check(options).items():
-        arena = Arena(create_backend(options.backend, map_name, options.battles, rules))
+        backend = create_backend(options.backend, map_name, options.battles, rules)
+        arena = Arena(backend, pps_home() / MIXERS)
         seats = keep_tokens(tokens, name, arena.spec.n_agents)
         arenas.append(HostedArena(name, options.backend, arena, seats, options.seat_timeout, rules))
     server, port = serve(arenas, options.listen)

@@ -25,7 +25,8 @@ from client.play import Answer, Evaluation, Move, Round, RoundReport, advance, p
 from client.seat import Seat, SeatRefusedError
 from envproxy.arena import Arena
 from envproxy.backend import Backend, create_backend
-from envproxy.protocol import Phase
+from envproxy.mixer_store import MIXERS
+from envproxy.protocol import MixAnswer, Phase
 from envproxy.rules import SMAC_RULES, Rules
 from envproxy.service import describe
 from learning.settings import LearningSettings, SeatSpec
@@ -42,7 +43,7 @@ class Team:
 
     def __init__(self, backend: str, map_name: str, battles: int, arena: str, rules: Rules = SMAC_RULES) -> None:
         """Raises UnknownNameError if there is no such backend or map."""
-        self._arena = Arena(create_backend(backend, map_name, battles, rules))
+        self._arena = Arena(create_backend(backend, map_name, battles, rules), pps_home() / MIXERS)
         self._name, self._backend, self._rules = arena, backend, rules
         self._seats = [Seat(seat, pps_home()) for seat in range(self._arena.spec.n_agents)]
 
@@ -105,6 +106,8 @@ def play_in_lockstep(arena: Arena, rounds: Sequence[Round]) -> list[RoundReport]
             arena.propose(seat, answer)
         elif isinstance(answer, Move):
             arena.act(seat, answer.tick, answer.actions)
+        elif isinstance(answer, MixAnswer):
+            arena.mix(seat, answer)
 
     for seat, round_ in enumerate(rounds):
         hear(seat, advance(round_, None))

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from client.device import DeviceDirectory, DeviceError
 from client.recorder import Recorder
-from envproxy.protocol import Tick
+from envproxy.protocol import MixAnswer, MixBatch, MixGradient, MixHoldings, MixNorm, MixScale, MixUtilities, Tick
 from learning.actor import Actor
 from learning.battle import Battle
 from learning.buffer import BattleBuffer
 from learning.exploration import epsilon
-from learning.learner import Learner, TrainMetrics
+from learning.learner import Learner
+from learning.metrics import TrainMetrics
 from learning.rewards import RewardBuffer
 from learning.settings import LearningSettings, SeatSpec
 
@@ -57,6 +58,7 @@ class Agent:
         self._explore = np.random.default_rng([seed, spec.seat, 1])
         self._sample = np.random.default_rng([seed, spec.seat, 2])
         self._credit = 0.0  # training steps owed for battles that have ended
+        self._chosen: torch.Tensor | None = None  # utilities of the joint training step that is on
         self._actor = Actor(self.learner.network, spec, battles)
         self._recorder = Recorder(spec, battles)
         kept = directory.load()
@@ -131,11 +133,28 @@ class Agent:
         return epsilon(steps, self.settings)
 
     def learn(self) -> TrainMetrics | None:
-        """Take one training step if one is owed."""
+        """Take one training step alone if one is owed; with joint mixing the arena says when."""
         if self._credit < 1.0:
             return None
         self._credit -= 1.0
         return self.learner.train(self.buffer.sample(self._sample, self.settings.batch_size))
+
+    def mix(self, event: MixBatch | MixGradient) -> MixAnswer:
+        """Do this seat's part of a joint training step, as far as it can before it hears of the others'."""
+        if isinstance(event, MixGradient):
+            assert self._chosen is not None
+            return MixNorm(event.step, self.learner.backpropagate(self._chosen, torch.tensor(event.gradient)))
+        batch = self.buffer.select(event.battles)
+        if batch is None:
+            return MixHoldings(event.step, self.buffer.ids())
+        self._chosen, following = self.learner.utilities(batch)
+        return MixUtilities(event.step, self._chosen.detach().numpy(), following.numpy())
+
+    def mixed(self, event: MixScale) -> TrainMetrics:
+        """Take the joint training step."""
+        self._chosen = None
+        self.learner.apply(event.scale)
+        return TrainMetrics(event.loss, event.q_mean, event.td_error_abs, event.grad_norm)
 
     # --- inside -----------------------------------------------------------------------------------------------
 
@@ -143,7 +162,7 @@ class Agent:
         self.buffer.add(battle)
         self.rewards.add(battle)
         # From the first batch on, so that a round's training steps do not depend on which battles end together.
-        if len(self.buffer) >= self.settings.batch_size:
+        if len(self.buffer) >= self.settings.batch_size and self.settings.mixing == "solo":
             self._credit += self.settings.train_per_battle
 
     def _restore(self, tensors: Mapping[str, NDArray[Any]], state: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from envproxy.protocol import Phase, PhaseKind, Standing
+from envproxy.protocol import MixOrder, Phase, PhaseKind, Standing
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class RoundOrder:
     battles: int  # to collect in this round
     evaluate_every: int  # environment steps
     evaluate_battles: int
+    mixing: MixOrder | None = None  # None: every seat learns alone
 
     @classmethod
     def from_config(cls, config: Mapping[str, bool | int | float | str]) -> RoundOrder:
@@ -32,6 +33,7 @@ class RoundOrder:
             battles=int(config["round-battles"]),
             evaluate_every=int(config["evaluate-every"]),
             evaluate_battles=int(config["evaluate-battles"]),
+            mixing=_mix_order(config) if config["mixing"] == "joint" else None,
         )
 
 
@@ -55,8 +57,22 @@ def next_phase(order: RoundOrder, standing: Standing) -> Phase | None:
         return None
     until = min((steps // order.evaluate_every + 1) * order.evaluate_every, order.total_steps)
     battles = order.battles - standing.battles
-    return Phase(order.seed, order.round, PhaseKind.COLLECT, battles, until - steps, standing)
+    return Phase(order.seed, order.round, PhaseKind.COLLECT, battles, until - steps, standing, order.mixing)
 
 
 def _evaluations_due(order: RoundOrder, steps: int) -> int:
     return steps // order.evaluate_every + (steps >= order.total_steps)
+
+
+def _mix_order(config: Mapping[str, bool | int | float | str]) -> MixOrder:
+    return MixOrder(
+        run=str(config["run-id"]),
+        base=str(config["base"]),
+        batch_size=int(config["batch-size"]),
+        buffer_size=int(config["buffer-size"]),
+        train_per_battle=float(config["train-per-battle"]),
+        learning_rate=float(config["learning-rate"]),
+        gamma=float(config["gamma"]),
+        target_update_every=int(config["target-update-every"]),
+        grad_clip=float(config["grad-clip"]),
+    )

@@ -16,8 +16,19 @@ from numpy.typing import NDArray
 
 from client.agent import Agent
 from client.plan import RoundOrder, first_standing, next_phase
-from envproxy.protocol import ArenaEvent, Phase, PhaseEnd, PhaseKind, Seated, Standing
-from learning.learner import TrainMetrics
+from envproxy.protocol import (
+    ArenaEvent,
+    MixAbandoned,
+    MixAnswer,
+    MixEvent,
+    MixScale,
+    Phase,
+    PhaseEnd,
+    PhaseKind,
+    Seated,
+    Standing,
+)
+from learning.metrics import TrainMetrics
 
 
 @dataclass(frozen=True)
@@ -62,7 +73,7 @@ class RoundReport:
     learning: float = 0.0
 
 
-Answer = Phase | Move | None  # None: nothing to say, the arena speaks again
+Answer = Phase | Move | MixAnswer | None  # None: nothing to say, the arena speaks again
 Round = Generator[Answer, ArenaEvent | Lost, RoundReport]
 
 
@@ -111,6 +122,9 @@ def _play_phase(
         elif isinstance(event, Lost):
             report.standing = _standing_after_loss(phase, battles, steps)
             return
+        elif isinstance(event, MixEvent):
+            answer = _mix(agent, event, report)
+            report.learning += time.perf_counter() - now
         else:
             steps = event.steps
             if phase.kind is PhaseKind.COLLECT:
@@ -139,6 +153,17 @@ def _learn(agent: Agent, report: RoundReport) -> float:
     took = time.perf_counter() - begun
     report.learning += took
     return took
+
+
+def _mix(agent: Agent, event: MixEvent, report: RoundReport) -> Answer:
+    """Do this seat's part of a training step that all seats take together."""
+    if isinstance(event, MixAbandoned):
+        return None
+    if isinstance(event, MixScale):
+        report.trained.append(agent.mixed(event))
+        report.training_steps += 1
+        return None
+    return agent.mix(event)
 
 
 def _close_phase(steps_before: int, phase: Phase, end: PhaseEnd, report: RoundReport) -> None:

@@ -56,4 +56,5 @@ class Recorder:
             actions=self._actions[slot, :length].copy(),
             rewards=self._rewards[slot, :length].copy(),
             terminated=bool(tick.ended[slot] & Ended.TERMINATED),
+            id=int(tick.battles[slot]),
         )

@@ -15,7 +15,7 @@ import grpc
 from client.play import Answer, Lost, Move, Round, RoundReport, advance
 from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc, wire
-from envproxy.protocol import Phase
+from envproxy.protocol import MixAnswer, Phase
 
 log = logging.getLogger("agent")
 
@@ -198,4 +198,6 @@ def _message(answer: Answer) -> pb.SeatMessage:
         return pb.SeatMessage(act=pb.Act(tick=answer.tick, actions=answer.actions.tobytes()))
     if isinstance(answer, Phase):
         return pb.SeatMessage(propose=pb.Propose(phase=wire.phase_to(answer)))
+    if isinstance(answer, MixAnswer):
+        return wire.mix_answer_to(answer)
     raise TypeError(f"nothing to send: {answer!r}")

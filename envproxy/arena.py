@@ -11,21 +11,27 @@ import dataclasses
 import operator
 from collections import deque
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from envproxy.backend import Backend, MapSpec, Observation, StepResult
+from envproxy.mixing import Mixing, check_order
 from envproxy.protocol import (
     ACTION_NO_OP,
     ACTION_STOP,
     ArenaEvent,
     Ended,
+    MixAbandoned,
+    MixAnswer,
+    MixHoldings,
     Phase,
     PhaseEnd,
     PhaseKind,
     Seated,
     Tick,
+    awaits_answer,
 )
 
 _ROUND_SHIFT, _INDEX_SHIFT = 32, 20  # a battle id is round, phase, number: unique in a run, never 0
@@ -70,14 +76,16 @@ def battle_seed(phase: Phase, number: int) -> int:
     return int(sequence.generate_state(1, np.uint64)[0])
 
 
-def _check_possible(phase: Phase) -> None:
-    """Raise SeatError if a phase has no end, or numbers that no arena can count with."""
+def _check_possible(phase: Phase, spec: MapSpec) -> None:
+    """Raise SeatError if a phase has no end, or numbers that no arena can count or mix with."""
     for name, bound in _BOUNDS.items():
         value = operator.attrgetter(name)(phase)
         if not 0 <= value < bound:
             raise SeatError(f"a phase with {name} {value}; expected 0..{bound - 1}")
     if phase.battles == 0 and phase.steps == 0:
         raise SeatError("a phase needs a bound: battles or steps above 0")
+    if phase.mixing is not None and (wrong := check_order(phase.mixing, spec)):
+        raise SeatError(f"joint mixing with {wrong}")
 
 
 def _stale(newest: int) -> StaleRoundError:
@@ -120,12 +128,15 @@ class _Play:
 class Arena:
     """E battles, N seats. See the module's docstring for how it is driven."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, mixers: Path | None = None) -> None:
+        """`mixers` is the folder where joint mixers are kept; None: they are not."""
         self.spec: MapSpec = backend.spec
         self.battles: int = backend.battles
         self._backend = backend
         self._seats = [_Seat(takes_part=np.zeros(self.battles, np.bool_)) for _ in range(self.spec.n_agents)]
         self._play: _Play | None = None
+        self._mixing: Mixing | None = None  # of the run that last wanted it
+        self._mixers = mixers
         self._ids = np.zeros(self.battles, np.uint64)  # of the battles that are on, or ended on this tick
         self._on = np.zeros(self.battles, np.bool_)
         self._available = np.zeros((self.battles, self.spec.n_agents, self.spec.n_actions), np.bool_)
@@ -142,10 +153,11 @@ class Arena:
 
         Raises SeatError for an impossible phase, StaleRoundError for a round that is over.
         """
-        _check_possible(phase)
+        _check_possible(phase, self.spec)
         newest = max((p.round for p in self._rounds()), default=phase.round)
         if phase.round < newest:
             raise _stale(newest)
+        self._abandon_training(seat)
         state = self._seats[seat]
         state.pause(self._on)
         state.events.clear()
@@ -177,6 +189,8 @@ class Arena:
             raise SeatError(f"{actions.size} actions; expected one uint8 for each of {self.battles} battles")
         if tick > play.tick or (tick < play.tick and not state.silent):
             raise SeatError(f"an answer to tick {tick}; expected one to tick {play.tick}")
+        if self._mixing is not None and self._mixing.takes_part(seat):
+            raise SeatError(f"an answer to tick {tick}; expected one to the training step that is on")
         if tick < play.tick:
             state.silent, state.answered = False, True
             return
@@ -194,8 +208,28 @@ class Arena:
         state.actions = actions
         state.silent, state.answered = False, True
 
+    def mix(self, seat: int, answer: MixAnswer) -> None:
+        """Seat `seat` answers a training step; if the step has been abandoned meanwhile, it goes on with the others.
+
+        Raises SeatError if the seat is not playing, or the answer is not what was expected.
+        """
+        state = self._seats[seat]
+        if not state.playing and state.events:  # as in `act`
+            return
+        if self._mixing is None or not state.playing:
+            raise SeatError("no training step is on for this seat")
+        try:
+            expected = self._mixing.hear(seat, answer)
+        except ValueError as error:
+            raise SeatError(str(error)) from None
+        if expected or state.silent:
+            state.silent, state.answered = False, True
+        if expected and isinstance(answer, MixHoldings):
+            self._abandon_training(seat)
+
     def leave(self, seat: int) -> None:
         """Seat `seat` is gone. The others wait for it as for any seat that does not answer."""
+        self._abandon_training(seat)
         state = self._seats[seat]
         state.pause(self._on)
         state.playing, state.answered, state.proposal = False, False, None
@@ -240,13 +274,17 @@ class Arena:
             state = self._seats[seat]
             state.silent = True
             state.pause(self._on)
+        for seat in held:
+            self._abandon_training(seat)
         self._abandon_if_deserted()
         return held
 
     def advance(self) -> None:
-        """Begin a phase, or play one tick of the one that is on. Call only while `ready`."""
+        """Begin a phase, go on with training that is owed, or play one tick. Call only while `ready`."""
         if self._play is None:
             self._begin()
+        elif self._mixing is not None and self._play.phase.mixing and self._mixing.busy:
+            self._train(self._mixing)
         else:
             self._step()
 
@@ -277,6 +315,16 @@ class Arena:
                     GivenUpError("the phase was given up: all its seats have left or were silent for too long")
                 )
 
+    def _abandon_training(self, seat: int) -> None:
+        """Abandon the training step that is on if `seat` takes part in it: it costs all one batch."""
+        abandoned = None if self._mixing is None else self._mixing.abandon(seat)
+        if abandoned is None:
+            return
+        seats, step = abandoned
+        for other in map(self._seats.__getitem__, seats):
+            other.answered = not other.silent  # they all had answered the tick before the step began
+            other.events.append(MixAbandoned(step))
+
     def _begin(self) -> None:
         phase = max((s.proposal for s in self._seats if s.proposal), key=lambda p: (p.round, p.standing))
         self._play = _Play(phase)
@@ -288,8 +336,23 @@ class Arena:
             seat.proposal, seat.answered, seat.missed = None, False, 0
             if seat.playing:
                 seat.events.append(Seated(phase))
+        self._prepare_mixing(phase)
         nothing = np.zeros(self.battles, np.bool_)
         self._deal(self._play, StepResult(np.zeros(self.battles, np.float32), nothing, nothing, nothing))
+
+    def _prepare_mixing(self, phase: Phase) -> None:
+        """Have a mixer if the phase wants one: that of the phase before it if it is of the same run and settings."""
+        order = phase.mixing
+        if order is not None and (self._mixing is None or self._mixing.order != order):
+            self._mixing = Mixing(order, phase, self.spec, self.battles, self._mixers)
+
+    def _train(self, mixing: Mixing) -> None:
+        for seat, event in mixing.go_on(self._present()).items():
+            self._seats[seat].events.append(event)
+            self._seats[seat].answered = not awaits_answer(event)
+
+    def _present(self) -> list[int]:
+        return [i for i, seat in enumerate(self._seats) if seat.playing and not seat.silent]
 
     def _step(self) -> None:
         play = self._play
@@ -334,6 +397,8 @@ class Arena:
             + result.truncated * np.uint8(Ended.TRUNCATED)
             + result.won * np.uint8(Ended.WON)
         ).astype(np.uint8) * ended
+        if self._mixing is not None and play.phase.mixing:
+            self._store(self._mixing, observation.state, result, fresh, shown, ended)
         for i, seat in enumerate(self._seats):
             if seat.playing and not seat.silent:
                 seat.answered, seat.actions = False, None
@@ -341,6 +406,22 @@ class Arena:
                 seat.events.append(self._tick_of(i, play, observation, result.reward, flags, shown & seat.takes_part))
             else:
                 seat.missed += int(fresh.sum())
+
+    def _store(
+        self,
+        mixing: Mixing,
+        state: NDArray[np.float32],
+        result: StepResult,
+        fresh: NDArray[np.bool_],
+        shown: NDArray[np.bool_],
+        ended: NDArray[np.bool_],
+    ) -> None:
+        """Let the mixer see a tick, and which seats will have stored the battles that ended on it."""
+        mixing.see(state, result.reward, fresh, shown)
+        present = self._present()
+        for slot in np.flatnonzero(ended):
+            holders = {seat for seat in present if self._seats[seat].takes_part[slot]}
+            mixing.ended(int(slot), int(self._ids[slot]), bool(result.terminated[slot]), holders, present)
 
     def _free_slots(self, play: _Play) -> NDArray[np.bool_]:
         """[E]: the slots, lowest first, in which the phase's bounds let a battle begin."""
@@ -378,6 +459,8 @@ class Arena:
             evaluations=before.evaluations + (not collected),
         )
         self._collected = standing.steps
+        if self._mixing is not None and play.phase.mixing:
+            self._mixing.keep(play.phase.round)
         self._play = None
         for seat in self._seats:
             if seat.playing:

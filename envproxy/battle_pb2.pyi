@@ -64,30 +64,60 @@ class Standing(_message.Message):
     def __init__(self, index: _Optional[int] = ..., battles: _Optional[int] = ..., steps: _Optional[int] = ..., evaluations: _Optional[int] = ...) -> None: ...
 
 class Phase(_message.Message):
-    __slots__ = ("seed", "round", "kind", "battles", "steps", "standing")
+    __slots__ = ("seed", "round", "kind", "battles", "steps", "standing", "mixing")
     SEED_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     BATTLES_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
     STANDING_FIELD_NUMBER: _ClassVar[int]
+    MIXING_FIELD_NUMBER: _ClassVar[int]
     seed: int
     round: int
     kind: PhaseKind
     battles: int
     steps: int
     standing: Standing
-    def __init__(self, seed: _Optional[int] = ..., round: _Optional[int] = ..., kind: _Optional[_Union[PhaseKind, str]] = ..., battles: _Optional[int] = ..., steps: _Optional[int] = ..., standing: _Optional[_Union[Standing, _Mapping]] = ...) -> None: ...
+    mixing: MixOrder
+    def __init__(self, seed: _Optional[int] = ..., round: _Optional[int] = ..., kind: _Optional[_Union[PhaseKind, str]] = ..., battles: _Optional[int] = ..., steps: _Optional[int] = ..., standing: _Optional[_Union[Standing, _Mapping]] = ..., mixing: _Optional[_Union[MixOrder, _Mapping]] = ...) -> None: ...
+
+class MixOrder(_message.Message):
+    __slots__ = ("run", "base", "batch_size", "buffer_size", "train_per_battle", "learning_rate", "gamma", "target_update_every", "grad_clip")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    BASE_FIELD_NUMBER: _ClassVar[int]
+    BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
+    BUFFER_SIZE_FIELD_NUMBER: _ClassVar[int]
+    TRAIN_PER_BATTLE_FIELD_NUMBER: _ClassVar[int]
+    LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
+    GAMMA_FIELD_NUMBER: _ClassVar[int]
+    TARGET_UPDATE_EVERY_FIELD_NUMBER: _ClassVar[int]
+    GRAD_CLIP_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    base: str
+    batch_size: int
+    buffer_size: int
+    train_per_battle: float
+    learning_rate: float
+    gamma: float
+    target_update_every: int
+    grad_clip: float
+    def __init__(self, run: _Optional[str] = ..., base: _Optional[str] = ..., batch_size: _Optional[int] = ..., buffer_size: _Optional[int] = ..., train_per_battle: _Optional[float] = ..., learning_rate: _Optional[float] = ..., gamma: _Optional[float] = ..., target_update_every: _Optional[int] = ..., grad_clip: _Optional[float] = ...) -> None: ...
 
 class SeatMessage(_message.Message):
-    __slots__ = ("join", "propose", "act")
+    __slots__ = ("join", "propose", "act", "mix_utilities", "mix_holdings", "mix_norm")
     JOIN_FIELD_NUMBER: _ClassVar[int]
     PROPOSE_FIELD_NUMBER: _ClassVar[int]
     ACT_FIELD_NUMBER: _ClassVar[int]
+    MIX_UTILITIES_FIELD_NUMBER: _ClassVar[int]
+    MIX_HOLDINGS_FIELD_NUMBER: _ClassVar[int]
+    MIX_NORM_FIELD_NUMBER: _ClassVar[int]
     join: Join
     propose: Propose
     act: Act
-    def __init__(self, join: _Optional[_Union[Join, _Mapping]] = ..., propose: _Optional[_Union[Propose, _Mapping]] = ..., act: _Optional[_Union[Act, _Mapping]] = ...) -> None: ...
+    mix_utilities: MixUtilities
+    mix_holdings: MixHoldings
+    mix_norm: MixNorm
+    def __init__(self, join: _Optional[_Union[Join, _Mapping]] = ..., propose: _Optional[_Union[Propose, _Mapping]] = ..., act: _Optional[_Union[Act, _Mapping]] = ..., mix_utilities: _Optional[_Union[MixUtilities, _Mapping]] = ..., mix_holdings: _Optional[_Union[MixHoldings, _Mapping]] = ..., mix_norm: _Optional[_Union[MixNorm, _Mapping]] = ...) -> None: ...
 
 class Join(_message.Message):
     __slots__ = ("arena", "seat", "token", "version", "phase")
@@ -118,14 +148,22 @@ class Act(_message.Message):
     def __init__(self, tick: _Optional[int] = ..., actions: _Optional[bytes] = ...) -> None: ...
 
 class ArenaMessage(_message.Message):
-    __slots__ = ("seated", "tick", "phase_end")
+    __slots__ = ("seated", "tick", "phase_end", "mix_batch", "mix_gradient", "mix_scale", "mix_abandoned")
     SEATED_FIELD_NUMBER: _ClassVar[int]
     TICK_FIELD_NUMBER: _ClassVar[int]
     PHASE_END_FIELD_NUMBER: _ClassVar[int]
+    MIX_BATCH_FIELD_NUMBER: _ClassVar[int]
+    MIX_GRADIENT_FIELD_NUMBER: _ClassVar[int]
+    MIX_SCALE_FIELD_NUMBER: _ClassVar[int]
+    MIX_ABANDONED_FIELD_NUMBER: _ClassVar[int]
     seated: Seated
     tick: Tick
     phase_end: PhaseEnd
-    def __init__(self, seated: _Optional[_Union[Seated, _Mapping]] = ..., tick: _Optional[_Union[Tick, _Mapping]] = ..., phase_end: _Optional[_Union[PhaseEnd, _Mapping]] = ...) -> None: ...
+    mix_batch: MixBatch
+    mix_gradient: MixGradient
+    mix_scale: MixScale
+    mix_abandoned: MixAbandoned
+    def __init__(self, seated: _Optional[_Union[Seated, _Mapping]] = ..., tick: _Optional[_Union[Tick, _Mapping]] = ..., phase_end: _Optional[_Union[PhaseEnd, _Mapping]] = ..., mix_batch: _Optional[_Union[MixBatch, _Mapping]] = ..., mix_gradient: _Optional[_Union[MixGradient, _Mapping]] = ..., mix_scale: _Optional[_Union[MixScale, _Mapping]] = ..., mix_abandoned: _Optional[_Union[MixAbandoned, _Mapping]] = ...) -> None: ...
 
 class Seated(_message.Message):
     __slots__ = ("phase",)
@@ -166,3 +204,75 @@ class PhaseEnd(_message.Message):
     return_sum: float
     missed: int
     def __init__(self, standing: _Optional[_Union[Standing, _Mapping]] = ..., battles: _Optional[int] = ..., steps: _Optional[int] = ..., won: _Optional[int] = ..., return_sum: _Optional[float] = ..., missed: _Optional[int] = ...) -> None: ...
+
+class MixBatch(_message.Message):
+    __slots__ = ("step", "battles")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    BATTLES_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    battles: bytes
+    def __init__(self, step: _Optional[int] = ..., battles: _Optional[bytes] = ...) -> None: ...
+
+class MixUtilities(_message.Message):
+    __slots__ = ("step", "steps", "battles", "chosen", "following")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    BATTLES_FIELD_NUMBER: _ClassVar[int]
+    CHOSEN_FIELD_NUMBER: _ClassVar[int]
+    FOLLOWING_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    steps: int
+    battles: int
+    chosen: bytes
+    following: bytes
+    def __init__(self, step: _Optional[int] = ..., steps: _Optional[int] = ..., battles: _Optional[int] = ..., chosen: _Optional[bytes] = ..., following: _Optional[bytes] = ...) -> None: ...
+
+class MixHoldings(_message.Message):
+    __slots__ = ("step", "battles")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    BATTLES_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    battles: bytes
+    def __init__(self, step: _Optional[int] = ..., battles: _Optional[bytes] = ...) -> None: ...
+
+class MixGradient(_message.Message):
+    __slots__ = ("step", "steps", "battles", "gradient")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    BATTLES_FIELD_NUMBER: _ClassVar[int]
+    GRADIENT_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    steps: int
+    battles: int
+    gradient: bytes
+    def __init__(self, step: _Optional[int] = ..., steps: _Optional[int] = ..., battles: _Optional[int] = ..., gradient: _Optional[bytes] = ...) -> None: ...
+
+class MixNorm(_message.Message):
+    __slots__ = ("step", "squared")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    SQUARED_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    squared: float
+    def __init__(self, step: _Optional[int] = ..., squared: _Optional[float] = ...) -> None: ...
+
+class MixScale(_message.Message):
+    __slots__ = ("step", "scale", "loss", "q_mean", "td_error_abs", "grad_norm")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    SCALE_FIELD_NUMBER: _ClassVar[int]
+    LOSS_FIELD_NUMBER: _ClassVar[int]
+    Q_MEAN_FIELD_NUMBER: _ClassVar[int]
+    TD_ERROR_ABS_FIELD_NUMBER: _ClassVar[int]
+    GRAD_NORM_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    scale: float
+    loss: float
+    q_mean: float
+    td_error_abs: float
+    grad_norm: float
+    def __init__(self, step: _Optional[int] = ..., scale: _Optional[float] = ..., loss: _Optional[float] = ..., q_mean: _Optional[float] = ..., td_error_abs: _Optional[float] = ..., grad_norm: _Optional[float] = ...) -> None: ...
+
+class MixAbandoned(_message.Message):
+    __slots__ = ("step",)
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    def __init__(self, step: _Optional[int] = ...) -> None: ...

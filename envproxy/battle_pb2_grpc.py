@@ -57,7 +57,8 @@ class BattleServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Play(self, request_iterator, context):
-        """Holds a seat: Join first, then one Act per Tick, and a Propose after each PhaseEnd.
+        """Holds a seat: Join first, then one Act per Tick, and a Propose after each PhaseEnd. Where the phase mixes jointly:
+        between an Act and the next Tick one MixUtilities (or MixHoldings) per MixBatch and one MixNorm per MixGradient.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -6,6 +6,15 @@ Phase (a proposal)  ->
 actions [E]         ->
                     <-   Tick, ... , PhaseEnd
 Phase (the next)    ->
+
+With joint mixing, training steps are taken between the answer to a tick and the next tick. One goes like this, unless
+the arena abandons it (MixAbandoned) because a seat lacks a battle or is gone:
+
+                    <-   MixBatch (the battles to train on)
+MixUtilities        ->                                             or MixHoldings, where the seat lacks one of them
+                    <-   MixGradient
+MixNorm             ->
+                    <-   MixScale
 """
 
 from __future__ import annotations
@@ -46,8 +55,26 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class MixOrder:
+    """Joint mixing as a run wants it: the run's id, and those of its settings that the mixer needs."""
+
+    run: str
+    base: str
+    batch_size: int
+    buffer_size: int
+    train_per_battle: float
+    learning_rate: float
+    gamma: float
+    target_update_every: int
+    grad_clip: float
+
+
+@dataclass(frozen=True)
 class Phase:
-    """A stretch of play; no battle begins once `battles` have begun or `steps` have been played (0: unbounded)."""
+    """A stretch of play; no battle begins once `battles` have begun or `steps` have been played (0: unbounded).
+
+    `mixing` says how a collect phase trains jointly; None where every seat learns alone.
+    """
 
     seed: int
     round: int
@@ -55,6 +82,7 @@ class Phase:
     battles: int
     steps: int
     standing: Standing
+    mixing: MixOrder | None = None
 
 
 @dataclass(frozen=True)
@@ -89,4 +117,71 @@ class PhaseEnd:
     missed: int
 
 
-ArenaEvent = Seated | Tick | PhaseEnd
+@dataclass(frozen=True)
+class MixBatch:
+    """Training step `step` is on, on these battles [B], the longest (T steps) first."""
+
+    step: int
+    battles: NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class MixUtilities:
+    """What a seat thinks of a batch: its utility of each action taken, its target utility of the best next one."""
+
+    step: int
+    chosen: NDArray[np.float32]  # [T, B]
+    following: NDArray[np.float32]  # [T, B]
+
+
+@dataclass(frozen=True)
+class MixHoldings:
+    """A seat lacks a battle of the batch; these [n] are all that it holds."""
+
+    step: int
+    battles: NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class MixGradient:
+    """d loss / d chosen utility of one seat."""
+
+    step: int
+    gradient: NDArray[np.float32]  # [T, B]
+
+
+@dataclass(frozen=True)
+class MixNorm:
+    """The squared norm of the gradients in a seat's network."""
+
+    step: int
+    squared: float
+
+
+@dataclass(frozen=True)
+class MixScale:
+    """The step is taken, with all gradients times `scale`; beside it what there is to report of the step."""
+
+    step: int
+    scale: float
+    loss: float
+    q_mean: float
+    td_error_abs: float
+    grad_norm: float
+
+
+@dataclass(frozen=True)
+class MixAbandoned:
+    """The step is not taken, by nobody."""
+
+    step: int
+
+
+MixEvent = MixBatch | MixGradient | MixScale | MixAbandoned
+MixAnswer = MixUtilities | MixHoldings | MixNorm
+ArenaEvent = Seated | Tick | PhaseEnd | MixEvent
+
+
+def awaits_answer(event: ArenaEvent) -> bool:
+    """Whether the seat is to speak next; else another event follows unasked."""
+    return not isinstance(event, Seated | MixScale | MixAbandoned)

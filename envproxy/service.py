@@ -16,14 +16,16 @@ import grpc
 from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc, wire
 from envproxy.arena import Arena, GivenUpError, SeatError, StaleRoundError, TakenSeatError
-from envproxy.protocol import ArenaEvent, Phase, Seated
+from envproxy.protocol import ArenaEvent, Phase, awaits_answer
 from envproxy.rules import SMAC_RULES, Rules
 from envproxy.tokens import same_token
 
 log = logging.getLogger("envproxy")
 
 JOIN_TIMEOUT = 10.0  # seconds from the opening of a stream to its Join
-MAX_SEAT_MESSAGE = 64 * 1024  # bytes; a seat sends a join, a proposal or one byte a battle
+MAX_SEAT_MESSAGE = (
+    4 * 1024 * 1024
+)  # bytes; joint mixing's utilities may be large (`mixing.MAX_UTILITIES`), all else is not
 
 
 def describe(name: str, backend: str, arena: Arena, rules: Rules) -> pb.ArenaDescription:
@@ -195,7 +197,7 @@ class BattleService(battle_pb2_grpc.BattleServiceServicer):
             if event is None:
                 return
             yield wire.event_to(event)
-            if isinstance(event, Seated):  # the first tick follows unasked
+            if not awaits_answer(event):
                 continue
             message = next(messages, None)
             if message is None:
@@ -256,6 +258,9 @@ def _pass_on(hosted: HostedArena, seat: int, message: pb.SeatMessage) -> None:
             hosted.tell(lambda arena: arena.act(seat, message.act.tick, actions))
         case "propose":
             hosted.propose(seat, wire.phase_from(message.propose.phase))
+        case "mix_utilities" | "mix_holdings" | "mix_norm":
+            answer = wire.mix_answer_from(message)
+            hosted.tell(lambda arena: arena.mix(seat, answer))
         case other:
             raise wire.MalformedError(f"{other or 'an empty message'}; expected act or propose")
 

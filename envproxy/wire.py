@@ -5,11 +5,31 @@ Every `*_from` function checks what came from the other side and raises Malforme
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from numpy.typing import NDArray
 
 from envproxy import battle_pb2 as pb
-from envproxy.protocol import ArenaEvent, Phase, PhaseEnd, PhaseKind, Seated, Standing, Tick
+from envproxy.protocol import (
+    ArenaEvent,
+    MixAbandoned,
+    MixAnswer,
+    MixBatch,
+    MixEvent,
+    MixGradient,
+    MixHoldings,
+    MixNorm,
+    MixOrder,
+    MixScale,
+    MixUtilities,
+    Phase,
+    PhaseEnd,
+    PhaseKind,
+    Seated,
+    Standing,
+    Tick,
+)
 
 
 class MalformedError(ValueError):
@@ -37,6 +57,7 @@ def phase_to(phase: Phase) -> pb.Phase:
         battles=phase.battles,
         steps=phase.steps,
         standing=standing_to(phase.standing),
+        mixing=None if phase.mixing is None else pb.MixOrder(**dataclasses.asdict(phase.mixing)),
     )
 
 
@@ -47,7 +68,10 @@ def phase_from(message: pb.Phase) -> Phase:
     except ValueError:
         raise MalformedError(f"phase kind {message.kind}; expected 1 (collect) or 2 (evaluate)") from None
     standing = standing_from(message.standing)
-    return Phase(message.seed, message.round, kind, message.battles, message.steps, standing)
+    mixing = None
+    if message.HasField("mixing"):
+        mixing = MixOrder(**{field.name: getattr(message.mixing, field.name) for field in dataclasses.fields(MixOrder)})
+    return Phase(message.seed, message.round, kind, message.battles, message.steps, standing, mixing)
 
 
 def actions_from(message: pb.Act, battles: int) -> NDArray[np.uint8]:
@@ -55,6 +79,36 @@ def actions_from(message: pb.Act, battles: int) -> NDArray[np.uint8]:
     if len(message.actions) != battles:
         raise MalformedError(f"{len(message.actions)} bytes of actions; expected {battles}, one uint8 for each battle")
     return np.frombuffer(message.actions, np.uint8)
+
+
+def mix_answer_to(answer: MixAnswer) -> pb.SeatMessage:
+    if isinstance(answer, MixUtilities):
+        steps, battles = answer.chosen.shape
+        utilities = pb.MixUtilities(
+            step=answer.step,
+            steps=steps,
+            battles=battles,
+            chosen=answer.chosen.tobytes(),
+            following=answer.following.tobytes(),
+        )
+        return pb.SeatMessage(mix_utilities=utilities)
+    if isinstance(answer, MixHoldings):
+        return pb.SeatMessage(mix_holdings=pb.MixHoldings(step=answer.step, battles=answer.battles.tobytes()))
+    return pb.SeatMessage(mix_norm=pb.MixNorm(step=answer.step, squared=answer.squared))
+
+
+def mix_answer_from(message: pb.SeatMessage) -> MixAnswer:
+    """Return a seat's answer to a training step. Raises MalformedError if it is none."""
+    match message.WhichOneof("message"):
+        case "mix_utilities":
+            utilities = message.mix_utilities
+            chosen, following = (_steps_by_battles(a, utilities) for a in (utilities.chosen, utilities.following))
+            return MixUtilities(utilities.step, chosen, following)
+        case "mix_holdings":
+            return MixHoldings(message.mix_holdings.step, _ids(message.mix_holdings.battles))
+        case "mix_norm":
+            return MixNorm(message.mix_norm.step, message.mix_norm.squared)
+    raise MalformedError("no answer to a training step; expected utilities, holdings or a norm")
 
 
 def event_to(event: ArenaEvent) -> pb.ArenaMessage:
@@ -71,6 +125,8 @@ def event_to(event: ArenaEvent) -> pb.ArenaMessage:
         return pb.ArenaMessage(tick=tick)
     if isinstance(event, Seated):
         return pb.ArenaMessage(seated=pb.Seated(phase=phase_to(event.phase)))
+    if isinstance(event, MixEvent):
+        return _mix_event_to(event)
     end = pb.PhaseEnd(
         standing=standing_to(event.standing),
         battles=event.battles,
@@ -93,7 +149,49 @@ def event_from(message: pb.ArenaMessage, description: pb.ArenaDescription) -> Ar
             end = message.phase_end
             standing = standing_from(end.standing)
             return PhaseEnd(standing, end.battles, end.steps, end.won, end.return_sum, end.missed)
-    raise MalformedError("an empty message; expected seated, tick or phase_end")
+    return _mix_event_from(message)
+
+
+def _mix_event_from(message: pb.ArenaMessage) -> MixEvent:
+    match message.WhichOneof("message"):
+        case "mix_batch":
+            return MixBatch(message.mix_batch.step, _ids(message.mix_batch.battles))
+        case "mix_gradient":
+            return MixGradient(
+                message.mix_gradient.step, _steps_by_battles(message.mix_gradient.gradient, message.mix_gradient)
+            )
+        case "mix_scale":
+            taken = message.mix_scale
+            return MixScale(**{field.name: getattr(taken, field.name) for field in dataclasses.fields(MixScale)})
+        case "mix_abandoned":
+            return MixAbandoned(message.mix_abandoned.step)
+    raise MalformedError("an empty message; expected seated, tick, phase_end or one of a training step")
+
+
+def _mix_event_to(event: MixEvent) -> pb.ArenaMessage:
+    if isinstance(event, MixBatch):
+        return pb.ArenaMessage(mix_batch=pb.MixBatch(step=event.step, battles=event.battles.tobytes()))
+    if isinstance(event, MixGradient):
+        steps, battles = event.gradient.shape
+        gradient = pb.MixGradient(step=event.step, steps=steps, battles=battles, gradient=event.gradient.tobytes())
+        return pb.ArenaMessage(mix_gradient=gradient)
+    if isinstance(event, MixScale):
+        return pb.ArenaMessage(mix_scale=pb.MixScale(**dataclasses.asdict(event)))
+    return pb.ArenaMessage(mix_abandoned=pb.MixAbandoned(step=event.step))
+
+
+def _ids(content: bytes) -> NDArray[np.uint64]:
+    if len(content) % 8:
+        raise MalformedError(f"{len(content)} bytes of battle ids; expected 8 for each")
+    return np.frombuffer(content, np.uint64)
+
+
+def _steps_by_battles(content: bytes, sizes: pb.MixUtilities | pb.MixGradient) -> NDArray[np.float32]:
+    if len(content) != 4 * sizes.steps * sizes.battles:
+        raise MalformedError(
+            f"{len(content)} bytes for {sizes.steps} steps of {sizes.battles} battles; expected 4, a float32, for each"
+        )
+    return np.frombuffer(content, np.float32).reshape(sizes.steps, sizes.battles)
 
 
 def _tick_from(tick: pb.Tick, sizes: pb.ArenaDescription) -> Tick:

@@ -16,6 +16,7 @@ class Battle:
         actions: uint8 [T].
         rewards: float32 [T]; the team's reward of each step.
         terminated: True when the battle was won or lost, False when the time limit cut it.
+        id: the battle's number in the run, the same on every seat; 0 where nobody asks for it.
     """
 
     observations: NDArray[np.float32]
@@ -23,6 +24,7 @@ class Battle:
     actions: NDArray[np.uint8]
     rewards: NDArray[np.float32]
     terminated: bool
+    id: int = 0
 
     @property
     def length(self) -> int:

@@ -67,6 +67,7 @@ class BattleBuffer:
         self._actions = arrays["actions"]
         self._rewards = arrays["rewards"]
         self._terminated = arrays["terminated"]
+        self._ids = arrays["ids"]
         self._written_lengths = arrays["lengths"]
         # Lengths of the battles that may be sampled, 0 for the other slots. The file's lengths may name more:
         # battles of an earlier life that no counters vouch for.
@@ -92,6 +93,7 @@ class BattleBuffer:
         self._actions[slot, :length] = battle.actions
         self._rewards[slot, :length] = battle.rewards
         self._terminated[slot] = battle.terminated
+        self._ids[slot] = battle.id
         self._lengths[slot] = self._written_lengths[slot] = length
         self._position = (slot + 1) % self._capacity
         self._count = max(self._count, slot + 1)
@@ -105,7 +107,29 @@ class BattleBuffer:
         stored = np.flatnonzero(self._lengths)
         if len(stored) < n:
             raise ValueError(f"cannot sample {n} battles: the buffer holds {len(stored)}")
-        slots = rng.choice(stored, n, replace=False, shuffle=False)
+        return self._batch(rng.choice(stored, n, replace=False, shuffle=False))
+
+    def ids(self) -> NDArray[np.uint64]:
+        """The ids of the stored battles, oldest first."""
+        return self._ids[self._by_age()]
+
+    def select(self, ids: NDArray[np.uint64]) -> Batch | None:
+        """The battles with these ids, longest first, else in the order named; None if one of them is not stored."""
+        slots = self._by_age()
+        known = self._ids[slots]
+        order = np.argsort(known, kind="stable")
+        # Of two battles with one id (a round was played anew) the later one is meant.
+        places = np.searchsorted(known, ids, side="right", sorter=order) - 1
+        if not len(known) or (places < 0).any() or (known[order[places]] != ids).any():
+            return None
+        return self._batch(slots[order[places]])
+
+    def _by_age(self) -> NDArray[np.intp]:
+        """The slots that may be sampled, oldest battle first."""
+        slots = np.roll(np.arange(self._capacity), -self._position)
+        return slots[self._lengths[slots] > 0]
+
+    def _batch(self, slots: NDArray[np.intp]) -> Batch:
         slots = slots[np.argsort(-self._lengths[slots], kind="stable")]
         lengths = self._lengths[slots]
         steps = int(lengths[0])
@@ -164,6 +188,7 @@ def _fields(capacity: int, spec: SeatSpec) -> dict[str, tuple[tuple[int, ...], D
         "actions": ((capacity, limit), np.uint8),
         "rewards": ((capacity, limit), np.float32),
         "terminated": ((capacity,), np.bool_),
+        "ids": ((capacity,), np.uint64),
         "lengths": ((capacity,), np.int64),  # last: its file exists once all others do
     }
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 Base = Literal["vdn", "qmix"]
+Mixing = Literal["solo", "joint"]
 RewardCredit = Literal["alive", "team"]
 Setting = bool | int | float | str
 
@@ -19,6 +20,7 @@ class LearningSettings:
     """
 
     base: Base
+    mixing: Mixing
     batch_size: int
     buffer_size: int
     learning_rate: float
@@ -43,6 +45,7 @@ class LearningSettings:
         """
         settings = cls(
             base=cast(Base, _choice(config, "base", ("vdn", "qmix"))),
+            mixing=cast(Mixing, _choice(config, "mixing", ("solo", "joint"))),
             batch_size=_whole(config, "batch-size"),
             buffer_size=_whole(config, "buffer-size"),
             learning_rate=_number(config, "learning-rate"),

@@ -38,7 +38,7 @@ class Settings(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     strategy: str
     base: Literal["vdn", "qmix"]
-    mixing: Literal["solo"]
+    mixing: Literal["solo", "joint"]
     total_steps: Positive
     battles: Annotated[int, Field(gt=0, le=1024)]
     aggregation_every: Positive

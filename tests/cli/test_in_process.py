@@ -18,6 +18,7 @@ import server.rounds
 from cli.defaults import Value, default_config
 from cli.in_process import Team, run_in_process
 from cli.main import main
+from envproxy.mixer_store import MixerStore
 from server.rounds import RoundsError
 from server.run_directory import Checkpoint, NotKeptError, RunDirectory, newest_checkpoint, read_rows, whole_checkpoints
 
@@ -152,6 +153,29 @@ def test_a_resumed_run_is_the_run_that_was_never_stopped(tmp_path: Path, monkeyp
     assert bits(newest_checkpoint(cut)) == bits(newest_checkpoint(whole))
     assert deeds(cut) == deeds(whole)
     assert len(deeds(cut)) > 5
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("base", ["vdn", "qmix"])
+def test_a_team_that_mixes_jointly_is_resumed_with_its_mixer(tmp_path: Path, base: str) -> None:
+    settings = {"strategy": "rs-pps", "base": base, "mixing": "joint"}
+    run = play(tmp_path, "x", **settings, total_steps=400)
+    before = [row for row in read_rows(run.path) if row["kind"] == "round"]
+    assert [row["training-steps"] for row in before[:-1]] == [4.0] * (len(before) - 1)  # as many as alone
+    assert all(len({seat["loss"] for seat in row["seats"].values()}) == 1 for row in before)
+    last = newest_checkpoint(run.path)
+    assert last is not None
+    assert not any(name.startswith("mixer.") for name in last.agents[0])
+    mixers = MixerStore(tmp_path / "home" / "mixers" / run.run_id)
+    kept = mixers.load(last.round)
+    assert kept is not None
+    assert kept[1]["learner"]["steps"] == sum(row["training-steps"] for row in before)
+
+    play(tmp_path, "x", **settings, total_steps=800, resume=True)
+    after = [row for row in read_rows(run.path) if row["kind"] == "round"]
+    again = mixers.load(after[-1]["round"])
+    assert again is not None
+    assert again[1]["learner"]["steps"] == sum(row["training-steps"] for row in after) > kept[1]["learner"]["steps"]
 
 
 @pytest.mark.usefixtures("undrawn")

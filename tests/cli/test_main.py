@@ -83,7 +83,7 @@ def run(tmp_path: Path) -> Path:
         ("train --battles 0", r"battles: input should be greater than 0, found 0"),
         ("train --seed -1", r"seed: input should be greater than or equal to 0, found -1"),
         ("train --base vdnn", r"base: input should be 'vdn' or 'qmix', found 'vdnn'"),
-        ("train --mixing joint", r"mixing: input should be 'solo', found 'joint'"),
+        ("train --mixing split", r"mixing: input should be 'solo' or 'joint', found 'split'"),
         ("train --strategy rs-pp", r'strategy: unknown strategy "rs-pp"; .*Did you mean "rs-pps"\?'),
         ("train --buffer-size 10", r"buffer-size: expected at least batch-size \(96\), found 10"),
         ("train --run a/b", r"run: string should match pattern .*, found 'a/b'"),

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client.plan import RoundOrder, first_standing, next_phase
-from envproxy.protocol import Phase, PhaseKind, Standing
+from envproxy.protocol import MixOrder, Phase, PhaseKind, Standing
+from tests.learning.test_settings import CONFIG
 
 ORDER = RoundOrder(
     seed=7, round=3, steps_before=9_000, total_steps=20_000, battles=100, evaluate_every=5_000, evaluate_battles=32
@@ -52,6 +53,24 @@ def test_the_runs_end_is_evaluated_and_then_nothing_follows() -> None:
     assert last is not None
     assert last.kind is PhaseKind.EVALUATE
     assert next_phase(ORDER, dataclasses.replace(ended, evaluations=last.standing.evaluations + 1)) is None
+
+
+ROUND = {"round": 2, "steps-before": 900, "round-battles": 300, "run-id": "ab12"}
+
+
+def test_who_mixes_jointly_says_how_in_every_collect_phase_and_in_no_other() -> None:
+    order = RoundOrder.from_config({**CONFIG, **ROUND, "mixing": "joint", "base": "qmix"})
+    collecting, evaluating = (next_phase(order, Standing(steps=steps)) for steps in (0, 4_100))
+    assert collecting is not None
+    assert evaluating is not None
+    assert collecting.mixing == MixOrder("ab12", "qmix", 96, 5000, 1.0, 5e-4, 0.99, 200, 10.0)
+    assert (evaluating.kind, evaluating.mixing) == (PhaseKind.EVALUATE, None)
+
+
+def test_who_learns_alone_says_nothing_of_mixing() -> None:
+    phase = next_phase(RoundOrder.from_config({**CONFIG, **ROUND}), Standing())
+    assert phase is not None
+    assert phase.mixing is None
 
 
 @given(

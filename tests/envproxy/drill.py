@@ -1,13 +1,25 @@
 """A backend whose battles are known beforehand, and somebody who drives an arena seat by seat."""
 
+import dataclasses
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from envproxy.arena import Arena, battle_seed
 from envproxy.backend import MapSpec, Observation, StepResult
-from envproxy.protocol import ACTION_NO_OP, ACTION_STOP, ArenaEvent, Phase, PhaseEnd, PhaseKind, Standing, Tick
+from envproxy.protocol import (
+    ACTION_NO_OP,
+    ACTION_STOP,
+    ArenaEvent,
+    MixOrder,
+    Phase,
+    PhaseEnd,
+    PhaseKind,
+    Standing,
+    Tick,
+)
 
 SALUTE = 2  # the one action of a drill besides no-op and stop
 LIMIT = 6  # steps of the longest drill
@@ -69,6 +81,28 @@ class Drill:
 
     def close(self) -> None:
         self.closed += 1
+
+
+class Parade(Drill):
+    """A drill whose state is what all seats see, in numbers between 0 and 1."""
+
+    def __init__(self, battles: int, n_agents: int = 3) -> None:
+        super().__init__(battles, n_agents)
+        self.spec = dataclasses.replace(self.spec, name="parade", state_size=4 * n_agents)
+
+    def observe(self) -> Observation:
+        seen = super().observe()
+        obs = seen.obs / np.array([997, LIMIT, 3, SALUTE], np.float32)
+        return Observation(obs, seen.available, obs.reshape(self.battles, -1))
+
+
+def mix_order(**changes: Any) -> MixOrder:
+    """An order of joint mixing with small numbers."""
+    small: dict[str, Any] = {
+        "run": "id", "base": "vdn", "batch_size": 2, "buffer_size": 8, "train_per_battle": 1.0, "learning_rate": 1e-2,
+        "gamma": 0.9, "target_update_every": 3, "grad_clip": 10.0,
+    }  # fmt: skip
+    return MixOrder(**{**small, **changes})
 
 
 def lengths(phase: Phase, *each: int) -> Callable[[int], int]:

@@ -11,11 +11,30 @@ from hypothesis.extra import numpy as hnp
 
 from envproxy import battle_pb2 as pb
 from envproxy import wire
-from envproxy.protocol import ArenaEvent, Phase, PhaseEnd, PhaseKind, Seated, Standing, Tick
+from envproxy.protocol import (
+    ArenaEvent,
+    MixAbandoned,
+    MixAnswer,
+    MixBatch,
+    MixGradient,
+    MixHoldings,
+    MixNorm,
+    MixOrder,
+    MixScale,
+    MixUtilities,
+    Phase,
+    PhaseEnd,
+    PhaseKind,
+    Seated,
+    Standing,
+    Tick,
+)
 
 UINT32, UINT64 = st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
 STANDINGS = st.builds(Standing, UINT32, UINT32, UINT64, UINT64)
-PHASES = st.builds(Phase, UINT64, UINT32, st.sampled_from(PhaseKind), UINT32, UINT64, STANDINGS)
+REALS = st.floats(allow_nan=False)
+ORDERS = st.builds(MixOrder, st.text(), st.text(), UINT32, UINT32, REALS, REALS, REALS, UINT32, REALS)
+PHASES = st.builds(Phase, UINT64, UINT32, st.sampled_from(PhaseKind), UINT32, UINT64, STANDINGS, st.none() | ORDERS)
 ENDS = st.builds(PhaseEnd, STANDINGS, UINT32, UINT64, UINT32, st.floats(allow_nan=False), UINT32)
 SIZES = st.builds(
     pb.ArenaDescription,
@@ -91,9 +110,54 @@ def test_the_bytes_are_those_the_protocol_names():
     assert message.battles == bytes.fromhex("01000000 01000000")
 
 
-@given(st.one_of(st.builds(Seated, PHASES), ENDS))
+SCALES = st.builds(MixScale, UINT64, REALS, REALS, REALS, REALS, REALS)
+
+
+@given(st.one_of(st.builds(Seated, PHASES), ENDS, SCALES, st.builds(MixAbandoned, UINT64)))
 def test_other_events_arrive_as_they_were_sent(event):
     assert sent(event, pb.ArenaDescription()) == event
+
+
+def answered(answer: MixAnswer) -> MixAnswer:
+    """Return what the other side makes of an answer's bytes."""
+    return wire.mix_answer_from(pb.SeatMessage.FromString(wire.mix_answer_to(answer).SerializeToString()))
+
+
+def test_a_training_step_arrives_as_it_was_sent():
+    team = np.arange(24, dtype=np.float32).reshape(4, 2, 3)  # a seat's part does not lie in memory as it is sent
+    ids = np.array([2**32 + 1, 7], np.uint64)
+    one, other = sent(MixGradient(3, team[..., 1]), pb.ArenaDescription()), answered(MixUtilities(3, *team[:2]))
+    assert isinstance(one, MixGradient)
+    assert isinstance(other, MixUtilities)
+    np.testing.assert_array_equal(one.gradient, team[..., 1])
+    np.testing.assert_array_equal(other.chosen, team[0])
+    np.testing.assert_array_equal(other.following, team[1])
+    batch, holdings = sent(MixBatch(3, ids), pb.ArenaDescription()), answered(MixHoldings(3, ids))
+    assert isinstance(batch, MixBatch)
+    assert isinstance(holdings, MixHoldings)
+    assert batch.battles.tolist() == holdings.battles.tolist() == ids.tolist()
+    assert answered(MixNorm(3, 0.1)) == MixNorm(3, 0.1)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pb.SeatMessage(),
+        pb.SeatMessage(act=pb.Act()),
+        pb.SeatMessage(mix_holdings=pb.MixHoldings(battles=bytes(9))),
+        pb.SeatMessage(mix_utilities=pb.MixUtilities(steps=2, battles=1, chosen=bytes(8), following=bytes(4))),
+        pb.SeatMessage(mix_utilities=pb.MixUtilities(steps=2**32 - 1, battles=2**32 - 1)),
+    ],
+)
+def test_an_answer_of_other_sizes_is_malformed(message):
+    with pytest.raises(wire.MalformedError):
+        wire.mix_answer_from(message)
+
+
+def test_a_gradient_of_other_sizes_is_malformed():
+    message = pb.ArenaMessage(mix_gradient=pb.MixGradient(steps=2, battles=1, gradient=bytes(4)))
+    with pytest.raises(wire.MalformedError, match="4 bytes for 2 steps of 1 battles"):
+        wire.event_from(message, pb.ArenaDescription())
 
 
 @given(PHASES)
@@ -123,7 +187,7 @@ def test_a_wrong_number_of_actions_is_malformed(given_):
 
 
 def test_an_empty_message_is_malformed():
-    with pytest.raises(wire.MalformedError, match="expected seated, tick or phase_end"):
+    with pytest.raises(wire.MalformedError, match="expected seated, tick, phase_end or"):
         wire.event_from(pb.ArenaMessage(), pb.ArenaDescription())
 
 

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+from learning.battle import Battle
 from learning.buffer import BattleBuffer
 from tests.learning.toy import SPEC, marked_battle, marks, random_battle
 
@@ -195,3 +197,47 @@ def test_disk_is_used_as_battles_come(tmp_path: Path) -> None:
     files = [path.stat() for path in tmp_path.iterdir()]
     assert sum(file.st_size for file in files) > 10_000_000
     assert sum(file.st_blocks * 512 for file in files) < 200_000
+
+
+def numbered(number: int, length: int = 2) -> Battle:
+    return dataclasses.replace(marked_battle(number, length), id=number)
+
+
+def ids(*numbers: int) -> NDArray[np.uint64]:
+    return np.array(numbers, np.uint64)
+
+
+def test_battles_are_selected_by_their_ids_longest_first_then_as_named(tmp_path: Path) -> None:
+    buffer = BattleBuffer(tmp_path, 5, SPEC)
+    for number, length in ((3, 2), (2**33, 4), (5, 2), (6, 3)):
+        buffer.add(dataclasses.replace(marked_battle(min(number, 9), length), id=number))
+    assert buffer.ids().tolist() == [3, 2**33, 5, 6]
+    batch = buffer.select(ids(5, 3, 2**33))
+    assert batch is not None
+    assert batch.rewards[0].tolist() == [9.0, 5.0, 3.0]
+    assert batch.lengths.tolist() == [4, 2, 2]
+    assert batch.observations.shape == (5, 3, SPEC.obs_size)
+    again = BattleBuffer(tmp_path, 5, SPEC)
+    assert again.select(ids(5)) is None  # nobody vouches for it yet
+    again.restore(buffer.counters())
+    assert again.ids().tolist() == [3, 2**33, 5, 6]
+
+
+def test_of_a_batch_that_is_not_whole_nothing_is_selected() -> None:
+    buffer = BattleBuffer(None, 2, SPEC)
+    assert buffer.select(ids(1)) is None
+    for number in (1, 2, 3):
+        buffer.add(numbered(number))
+    assert buffer.ids().tolist() == [2, 3]  # oldest first
+    assert buffer.select(ids(3, 1)) is None
+    assert buffer.select(ids(3, 4)) is None
+    assert buffer.select(ids(3, 2)) is not None
+
+
+def test_of_two_battles_with_one_id_the_later_one_is_meant() -> None:
+    buffer = BattleBuffer(None, 3, SPEC)
+    for mark in (1, 2, 3, 4):  # the ring has gone round: the last lies in the first slot
+        buffer.add(dataclasses.replace(marked_battle(mark), id=7))
+    batch = buffer.select(ids(7))
+    assert batch is not None
+    assert marks(batch) == [4]

@@ -13,6 +13,7 @@ SPEC = SeatSpec(seat=1, n_agents=2, obs_size=3, n_actions=4, episode_limit=6)
 
 SETTINGS = LearningSettings(
     base="vdn",
+    mixing="solo",
     batch_size=4,
     buffer_size=8,
     learning_rate=1e-2,

@@ -53,7 +53,7 @@ def test_a_round_trip_changes_nothing() -> None:
         ("map", 3, "valid string"),
         ("map", "", "at least 1 character"),
         ("base", "qmixx", "'vdn' or 'qmix'"),
-        ("mixing", "joint", "'solo'"),
+        ("mixing", "split", "'solo' or 'joint'"),
         ("reward-credit", "dead", "'alive' or 'team'"),
         ("reward-weighting", "even", "'proportional' or 'softmax'"),
         ("run", "../elsewhere", "match pattern"),

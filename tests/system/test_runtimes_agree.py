@@ -6,35 +6,59 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from server.run_directory import newest_checkpoint
+from server.run_directory import Checkpoint, newest_checkpoint, read_run
 from tests.system.conftest import rounds, rows
 
+Train = Callable[..., "subprocess.Popen[str]"]
 
-@pytest.mark.timeout(240)
-def test_three_rounds_give_the_same_weights_bit_for_bit(
-    train: Callable[..., subprocess.Popen[str]], tmp_path: Path
-) -> None:
-    # pp-pps over qmix has all there is: reward weights, personal and shared tensors, a mixer
-    rules = "obs-last-action=true, reward-scale-rate=10"
-    settings = {"strategy": "pp-pps", "base": "qmix", "total_steps": 1500, "seed": 5, "rules": rules}
+
+def play_twice(train: Train, runs: Path, settings: dict[str, Any]) -> Checkpoint:
+    """Play one run in both runtimes; return the last checkpoint, which must be the same."""
     for run, runtime in (("here", "in-process"), ("flower", "flower")):
         process = train(run, "--runtime", runtime, **settings)
         output, _ = process.communicate(timeout=200)
         assert process.returncode == 0, output
         assert "curve.png" in output
-    here, flower = newest_checkpoint(tmp_path / "here"), newest_checkpoint(tmp_path / "flower")
+    here, flower = newest_checkpoint(runs / "here"), newest_checkpoint(runs / "flower")
     assert here is not None
     assert flower is not None
-    assert here.round == flower.round >= 3
-    assert here.steps == flower.steps
+    assert (here.round, here.steps) == (flower.round, flower.steps)
     for seat, tensors in here.agents.items():
         assert tensors.keys() == flower.agents[seat].keys()
         for name, tensor in tensors.items():
             np.testing.assert_array_equal(tensor, flower.agents[seat][name], err_msg=f"seat {seat}, {name}")
+    return here
+
+
+@pytest.mark.timeout(240)
+def test_two_rounds_of_joint_mixing_give_the_same_weights(train: Train, tmp_path: Path, home: Path) -> None:
+    settings = {"strategy": "none", "base": "qmix", "mixing": "joint", "total_steps": 800, "seed": 6}
+    last = play_twice(train, tmp_path, settings)
+    assert last.round >= 2
+    assert len(last.agents[0]) == 8  # the mixer stays with the env proxy, which keeps it
+    assert (last.agents[0]["fc2.weight"] != last.agents[1]["fc2.weight"]).any()
+    here, flower = (
+        (home / "mixers" / read_run(tmp_path / run)["id"] / f"round-{last.round:06d}.safetensors").read_bytes()
+        for run in ("here", "flower")
+    )
+    assert here == flower
+    trained = [{key: row[key] for key in ("training-steps", "loss", "grad-norm")} for row in rounds(tmp_path / "here")]
+    assert trained == [{key: row[key] for key in trained[0]} for row in rounds(tmp_path / "flower")]
+    assert trained[0]["loss"] > 0
+
+
+@pytest.mark.timeout(240)
+def test_three_rounds_give_the_same_weights_bit_for_bit(train: Train, tmp_path: Path) -> None:
+    # pp-pps over qmix has all there is: reward weights, personal and shared tensors, a mixer
+    rules = "obs-last-action=true, reward-scale-rate=10"
+    settings = {"strategy": "pp-pps", "base": "qmix", "total_steps": 1500, "seed": 5, "rules": rules}
+    here = play_twice(train, tmp_path, settings)
+    assert here.round >= 3
     # an observation with the last actions of two others, one's own, one's number
     assert here.agents[0]["fc1.weight"].shape[1] == 30 + 2 * 9 + 9 + 3
     # pp-pps keeps the first layers apart and makes the last ones one

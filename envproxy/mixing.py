@@ -1,0 +1,271 @@
+"""Joint mixing in an arena: which battles can be trained on, which training step is on, and what it came to.
+
+Like the arena, this is driven from outside: the arena shows it what it deals, passes the seats' answers in, and hands
+out what `go_on` returns. Only losses and gradients by the seats' own utilities are made here; no seat's observation,
+action or weight comes in, no state goes out.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envproxy.backend import MapSpec
+from envproxy.mixer_store import MixerStore
+from envproxy.protocol import (
+    MixAnswer,
+    MixBatch,
+    MixEvent,
+    MixGradient,
+    MixHoldings,
+    MixOrder,
+    MixScale,
+    MixUtilities,
+    Phase,
+)
+
+if TYPE_CHECKING:
+    from learning.joint import JointMixer
+
+log = logging.getLogger("envproxy")
+
+BASES = ("vdn", "qmix")
+MAX_UTILITIES = 2**19 - 2**10  # numbers in one array of utilities: two such arrays fit into a seat's message
+MAX_UTILITY = 1e9  # whose square float32 can hold
+
+
+def check_order(order: MixOrder, spec: MapSpec) -> str | None:
+    """Return what is wrong with an order, None if it can be carried out."""
+    if order.base not in BASES:
+        return f"base {order.base!r}; expected vdn or qmix"
+    if not (0 < len(order.run) <= 64 and order.run.isascii() and order.run.isalnum()):
+        return f"run id {order.run[:80]!r}; expected up to 64 letters and digits"  # it names a folder
+    if not 0 < order.batch_size <= order.buffer_size <= 2**24:
+        return f"batches of {order.batch_size} of {order.buffer_size} battles; expected 1..buffer-size"
+    if order.batch_size * spec.episode_limit > MAX_UTILITIES:
+        most = MAX_UTILITIES // spec.episode_limit
+        return f"batches of {order.batch_size} battles; on {spec.name} joint mixing takes up to {most}"
+    numbers = (order.train_per_battle, order.learning_rate, order.gamma, order.grad_clip)
+    if not (all(np.isfinite(numbers)) and min(numbers) >= 0 and order.gamma <= 1 and order.train_per_battle <= 100):
+        return f"a mixer with numbers {numbers} for train-per-battle, learning-rate, gamma and grad-clip"
+    return None if order.target_update_every > 0 else "target-update-every 0; expected at least 1"
+
+
+@dataclass
+class _Stored:
+    """A finished battle of T steps and the seats that have stored their side of it."""
+
+    states: NDArray[np.float32]  # [T+1, s]; s is 0 where the mixer does not look at it
+    rewards: NDArray[np.float32]  # [T]
+    terminated: bool
+    holders: set[int]
+
+
+@dataclass
+class _Step:
+    """The training step that is on: the answers it has got from the seats that take part."""
+
+    number: int
+    seats: list[int]
+    battles: NDArray[np.uint64]
+    lengths: NDArray[np.int64]
+    utilities: dict[int, MixUtilities] = field(default_factory=dict)
+    norms: dict[int, float] = field(default_factory=dict)
+
+
+class Mixing:
+    """Joint mixing of one run. A step that is on ends with MixScale, or by `abandon`; it costs what it was owed."""
+
+    def __init__(self, order: MixOrder, phase: Phase, spec: MapSpec, battles: int, home: Path | None) -> None:
+        """`phase` is the run's first here. Where the mixer was kept in `home`, it goes on as it was before it."""
+        self.order = order
+        self._spec = spec
+        self._mixer = _mixer(order, spec, phase.seed)
+        self._store = None if home is None else MixerStore(home / order.run)
+        self._sample = np.random.default_rng([phase.seed, 3])
+        self._credit = 0.0  # training steps owed for battles that have ended
+        self._stored: dict[int, _Stored] = {}  # battle id -> battle, oldest first
+        self._number = 0  # of the newest step
+        self._step: _Step | None = None
+        self._state_size = spec.state_size if order.base == "qmix" else 0
+        # Battles in the making, [E, ...].
+        self._states = np.zeros((battles, spec.episode_limit + 1, self._state_size), np.float32)
+        self._rewards = np.zeros((battles, spec.episode_limit), np.float32)
+        self._steps = np.zeros(battles, np.int64)
+        self._restore(phase)
+
+    # --- battles ----------------------------------------------------------------------------------------------
+
+    def see(
+        self,
+        state: NDArray[np.float32],
+        reward: NDArray[np.float32],
+        began: NDArray[np.bool_],
+        on: NDArray[np.bool_],
+    ) -> None:
+        """Take down a tick: state [E, s], reward [E] of the step before; where battles began and where one is on."""
+        self._steps = np.where(began, 0, self._steps + 1)
+        slots = np.flatnonzero(on)
+        self._states[slots, self._steps[slots]] = state[slots, : self._state_size]
+        going = np.flatnonzero(on & ~began)
+        self._rewards[going, self._steps[going] - 1] = reward[going]
+
+    def ended(self, slot: int, battle: int, terminated: bool, holders: set[int], present: Sequence[int]) -> None:
+        """The battle in `slot` ended; `holders` have all of it. It is owed training, once there is a batch."""
+        length = int(self._steps[slot])
+        states, rewards = self._states[slot, : length + 1].copy(), self._rewards[slot, :length].copy()
+        self._stored.pop(battle, None)  # of a round that is played anew
+        self._stored[battle] = _Stored(states, rewards, terminated, holders)
+        if len(self._stored) > self.order.buffer_size:
+            del self._stored[next(iter(self._stored))]
+        if len(self._shared(present)) >= self.order.batch_size:
+            self._credit += self.order.train_per_battle
+
+    # --- training steps ---------------------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """Whether a step is on or owed."""
+        return self._step is not None or self._credit >= 1.0
+
+    def go_on(self, present: Sequence[int]) -> dict[int, MixEvent]:
+        """Return what to tell the seats next. Call while `busy`, when all seats of the step have answered."""
+        step = self._step
+        if step is None:
+            return self._draw(present)
+        if not step.norms:
+            return self._gradients(step)
+        self._step = None
+        scale, metrics = self._mixer.apply(sum(step.norms[seat] for seat in step.seats))
+        told = MixScale(step.number, scale, metrics.loss, metrics.q_mean, metrics.td_error_abs, metrics.grad_norm)
+        return dict.fromkeys(step.seats, told)
+
+    def hear(self, seat: int, answer: MixAnswer) -> bool:
+        """Take in a seat's answer; False if it belongs to a step that is over.
+
+        Raises ValueError, saying what was expected, if it does not belong here.
+        """
+        if answer.step > self._number:
+            raise ValueError(f"an answer to training step {answer.step}; there were {self._number}")
+        step = self._step
+        if step is None or answer.step != step.number or seat not in step.seats:
+            return False
+        if isinstance(answer, MixHoldings):
+            held = set(answer.battles.tolist())
+            for number, battle in self._stored.items():
+                (battle.holders.add if number in held else battle.holders.discard)(seat)
+            if all(seat in self._stored[number].holders for number in step.battles.tolist()):
+                raise ValueError(f"all battles of training step {step.number} are held; expected utilities")
+        elif isinstance(answer, MixUtilities):
+            self._check(step, seat, answer)
+            step.utilities[seat] = answer
+        elif len(step.utilities) < len(step.seats):
+            raise ValueError(f"a gradient norm before the gradient of training step {step.number}")
+        elif not 0 <= answer.squared < np.inf:
+            raise ValueError(f"a squared gradient norm of {answer.squared}; expected a finite number of at least 0")
+        else:
+            step.norms[seat] = answer.squared
+        return True
+
+    def takes_part(self, seat: int) -> bool:
+        """Whether `seat` takes part in a step that is on."""
+        return self._step is not None and seat in self._step.seats
+
+    def abandon(self, seat: int) -> tuple[list[int], int] | None:
+        """Give up the step that is on if `seat` takes part in it; return who takes part and the step's number."""
+        step = self._step
+        if step is None or not self.takes_part(seat):
+            return None
+        self._step = None
+        return step.seats, step.number
+
+    def keep(self, round_: int) -> None:
+        """Keep the mixer as it is in round `round_`."""
+        if self._store is None:
+            return
+        tensors, learner = self._mixer.state()
+        state = {"learner": learner, "credit": self._credit, "sample": self._sample.bit_generator.state}
+        try:
+            self._store.save(round_, tensors, state)
+        except OSError as error:
+            log.error("cannot keep the mixer of run %s: %s", self.order.run, error)
+
+    # --- inside -----------------------------------------------------------------------------------------------
+
+    def _restore(self, phase: Phase) -> None:
+        found = None if self._store is None else self._store.load(phase.round - (phase.standing.index == 0))
+        if found is None:
+            if phase.round > 1:
+                log.warning(
+                    "no mixer of run %s was kept here: a new one begins in round %d", self.order.run, phase.round
+                )
+            return
+        tensors, state = found
+        self._mixer.restore(tensors, state["learner"])
+        self._credit = state["credit"]
+        self._sample.bit_generator.state = state["sample"]
+        log.info("the mixer of run %s goes on after %d training steps", self.order.run, state["learner"]["steps"])
+
+    def _shared(self, seats: Sequence[int]) -> list[int]:
+        """The battles that all these seats have stored, oldest first."""
+        wanted = set(seats)
+        return [number for number, battle in self._stored.items() if wanted <= battle.holders]
+
+    def _draw(self, present: Sequence[int]) -> dict[int, MixEvent]:
+        self._credit -= 1.0
+        shared = self._shared(present)
+        if len(shared) < self.order.batch_size:
+            return {}
+        drawn = self._sample.choice(np.array(shared, np.uint64), self.order.batch_size, replace=False, shuffle=False)
+        lengths = np.array([len(self._stored[number].rewards) for number in drawn.tolist()])
+        order = np.argsort(-lengths, kind="stable")
+        self._number += 1
+        self._step = _Step(self._number, list(present), drawn[order], lengths[order])
+        return dict.fromkeys(present, MixBatch(self._number, self._step.battles))
+
+    def _check(self, step: _Step, seat: int, answer: MixUtilities) -> None:
+        if seat in step.utilities:
+            raise ValueError(f"utilities for training step {step.number} once more; expected a gradient norm")
+        shape = (int(step.lengths[0]), len(step.lengths))
+        for array in (answer.chosen, answer.following):
+            if array.shape != shape:
+                raise ValueError(f"utilities of shape {array.shape}; expected {shape}, steps and battles")
+            if not (np.abs(array) < MAX_UTILITY).all():  # nor NaN: one such number would spoil the mixer for good
+                raise ValueError(f"utilities that are no numbers below {MAX_UTILITY:g}")
+
+    def _gradients(self, step: _Step) -> dict[int, MixEvent]:
+        longest, count = int(step.lengths[0]), len(step.lengths)
+        chosen, following = (np.zeros((longest, count, self._spec.n_agents), np.float32) for _ in range(2))
+        for seat, answer in step.utilities.items():
+            chosen[..., seat], following[..., seat] = answer.chosen, answer.following
+        states = np.zeros((longest + 1, count, self._state_size), np.float32)
+        rewards = np.zeros((longest, count), np.float32)
+        battles = [self._stored[number] for number in step.battles.tolist()]
+        for column, battle in enumerate(battles):
+            states[: len(battle.states), column] = battle.states
+            rewards[: len(battle.rewards), column] = battle.rewards
+        terminated = np.array([battle.terminated for battle in battles])
+        gradient = self._mixer.gradient(chosen, following, states, rewards, step.lengths, terminated)
+        return {seat: MixGradient(step.number, gradient[..., seat]) for seat in step.seats}
+
+
+def _mixer(order: MixOrder, spec: MapSpec, seed: int) -> JointMixer:
+    # PyTorch takes seconds to import: only an env proxy that mixes pays for it.
+    create: type[JointMixer] = importlib.import_module("learning.joint").JointMixer
+    return create(
+        spec.n_agents,
+        spec.state_size,
+        base="qmix" if order.base == "qmix" else "vdn",
+        learning_rate=order.learning_rate,
+        gamma=order.gamma,
+        target_update_every=order.target_update_every,
+        grad_clip=order.grad_clip,
+        seed=seed,
+    )

@@ -1,0 +1,73 @@
+"""Three agents that mix jointly, each with a network of its own, and what they are told to play."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cli.in_process import play_in_lockstep
+from client.agent import Agent
+from client.device import DeviceDirectory
+from client.plan import RoundOrder
+from client.play import RoundReport, play_round
+from envproxy.arena import Arena
+from envproxy.protocol import ArenaEvent, MixBatch
+from learning.settings import Base, LearningSettings, SeatSpec
+from tests.envproxy.drill import Parade, mix_order
+from tests.learning.toy import settings
+
+N, E, SEED = 3, 2, 5
+CLIP = {"vdn": 13.0, "qmix": 40.0}  # amid the norms that occur
+
+
+def learning(base: Base) -> LearningSettings:
+    """Clips often but not always, copies targets six times in 20 steps; random actions, so that nothing feeds back."""
+    return settings(
+        base=base,
+        mixing="joint",
+        batch_size=4,
+        buffer_size=100,
+        grad_clip=CLIP[base],
+        gamma=0.9,
+        epsilon_end=1.0,
+        learning_rate=2e-3,
+    )
+
+
+def order(base: Base, battles: int = 23) -> RoundOrder:
+    """With batches of 4, 23 battles give 20 training steps."""
+    told = learning(base)
+    mixing = mix_order(
+        base=base, batch_size=told.batch_size, buffer_size=told.buffer_size, learning_rate=told.learning_rate,
+        gamma=told.gamma, target_update_every=told.target_update_every, grad_clip=told.grad_clip,
+    )  # fmt: skip
+    return RoundOrder(SEED, 1, 0, 10**6, battles, 10**6, 1, mixing)
+
+
+class Told(Arena):
+    """An arena that remembers which batches it named."""
+
+    def __init__(self, mixers: Path | None = None) -> None:
+        super().__init__(Parade(E, N), mixers)
+        self.batches: dict[int, list[int]] = {}
+
+    def next_event(self, seat: int) -> ArenaEvent | None:
+        event = super().next_event(seat)
+        if isinstance(event, MixBatch):
+            self.batches[event.step] = event.battles.tolist()
+        return event
+
+
+def agents(home: Path, arena: Arena, base: Base) -> list[Agent]:
+    """Every one with a network of its own."""
+    made = []
+    for seat in range(N):
+        directory = DeviceDirectory(home, "run", seat)
+        directory.make()
+        sizes = SeatSpec(seat, N, arena.spec.obs_size, arena.spec.n_actions, arena.spec.episode_limit)
+        made.append(Agent(sizes, E, learning(base), seed=SEED + seat, run_id="id", directory=directory))
+    return made
+
+
+def play(arena: Arena, team: Sequence[Agent], told: RoundOrder) -> list[RoundReport]:
+    return play_in_lockstep(arena, [play_round(agent, told) for agent in team])

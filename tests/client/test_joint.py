@@ -1,0 +1,124 @@
+"""Joint mixing end to end: split over agents and arena it is QMIX and VDN, to the last target update and clipped norm.
+
+The reference is plain single-process QMIX with a network for every agent, written straight down with PyTorch's own
+layers; of the project's code it shares only the battles that were played and the initial weights.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import elu, one_hot
+
+from client.agent import Agent
+from learning.mixer import MonotoneMixer
+from learning.settings import Base, LearningSettings
+from tests.client.joint_team import SEED, N, Told, agents, learning, order, play
+
+
+class Network(nn.Module):
+    def __init__(self, tensors: dict[str, np.ndarray]) -> None:
+        super().__init__()
+        hidden, size = tensors["fc1.weight"].shape
+        self.fc1 = nn.Linear(size, hidden)
+        self.rnn = nn.GRU(hidden, hidden)
+        self.fc2 = nn.Linear(hidden, tensors["fc2.weight"].shape[0])
+        loaded = {name.replace("ih", "ih_l0").replace("hh", "hh_l0"): torch.tensor(t) for name, t in tensors.items()}
+        self.load_state_dict(loaded)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.fc2(self.rnn(torch.relu(self.fc1(inputs)))[0])
+
+
+class Qmix(nn.Module):
+    def __init__(self, state_size: int) -> None:
+        super().__init__()
+        self.hyper_w1, self.hyper_b1 = nn.Linear(state_size, N * 32), nn.Linear(state_size, 32)
+        self.hyper_w2 = nn.Linear(state_size, 32)
+        self.hyper_b2 = nn.Sequential(nn.Linear(state_size, 64), nn.ReLU(), nn.Linear(64, 1))
+        initial = MonotoneMixer(N, state_size, generator=torch.Generator().manual_seed(SEED))
+        self.load_state_dict(initial.state_dict())
+
+    def forward(self, utilities: Tensor, states: Tensor) -> Tensor:
+        w1 = self.hyper_w1(states).abs().view(*states.shape[:2], N, 32)
+        hidden = elu(utilities.unsqueeze(-2) @ w1 + self.hyper_b1(states).unsqueeze(-2))
+        q_tot = hidden @ self.hyper_w2(states).abs().unsqueeze(-1)
+        return (q_tot.squeeze(-1) + self.hyper_b2(states).unsqueeze(-2).squeeze(-1)).squeeze(-1)
+
+
+class Vdn(nn.Module):
+    def forward(self, utilities: Tensor, states: Tensor) -> Tensor:
+        return utilities.sum(-1)
+
+
+def plain(
+    networks: list[Network], mixer: nn.Module, team: Sequence[Agent], batches: list[list[int]], told: LearningSettings
+) -> tuple[list[Network], list[float]]:
+    """Train on these batches; return the networks, and the norm of every step's gradient."""
+    target_networks, target_mixer = copy.deepcopy(networks), copy.deepcopy(mixer)
+    parameters = [p for module in [*networks, mixer] for p in module.parameters()]
+    optimiser = torch.optim.Adam(parameters, lr=told.learning_rate)
+    norms = []
+    for number, ids in enumerate(batches, start=1):
+        chosen, following, seen = [], [], []
+        for seat, agent in enumerate(team):
+            batch = agent.buffer.select(np.array(ids, np.uint64))
+            assert batch is not None
+            steps, battles = batch.actions.shape
+            last = torch.cat([torch.zeros(1, battles, 3), one_hot(batch.actions, 3)])
+            number_of = torch.eye(N)[seat].expand(steps + 1, battles, N)
+            inputs = torch.cat([batch.observations, last, number_of], -1)
+            q = networks[seat](inputs)
+            with torch.no_grad():
+                best = q[1:].masked_fill(~batch.available[1:], -1e9).argmax(-1, keepdim=True)
+                following.append(target_networks[seat](inputs)[1:].gather(-1, best).squeeze(-1))
+            chosen.append(q[:-1].gather(-1, batch.actions.unsqueeze(-1)).squeeze(-1))
+            seen.append(batch.observations)
+        states = torch.cat(seen, -1)
+        q_tot = mixer(torch.stack(chosen, -1), states[:-1])
+        with torch.no_grad():
+            next_tot = target_mixer(torch.stack(following, -1), states[1:])
+        loss, count = torch.zeros(()), 0
+        for column, length in enumerate(batch.lengths.tolist()):
+            for step in range(length):
+                future = 0.0 if batch.terminated[column] and step == length - 1 else next_tot[step, column]
+                loss = loss + (batch.rewards[step, column] + told.gamma * future - q_tot[step, column]) ** 2
+                count += 1
+        optimiser.zero_grad()
+        (loss / count).backward()
+        norms.append(float(nn.utils.clip_grad_norm_(parameters, told.grad_clip)))
+        optimiser.step()
+        if number % told.target_update_every == 0:
+            target_networks, target_mixer = copy.deepcopy(networks), copy.deepcopy(mixer)
+    return networks, norms
+
+
+@pytest.mark.parametrize("base", ["vdn", "qmix"])
+def test_twenty_joint_steps_are_those_of_plain_qmix(tmp_path: Path, base: Base) -> None:
+    arena, told = Told(), learning(base)
+    team = agents(tmp_path, arena, base)
+    networks = [Network(agent.learner.tensors()) for agent in team]
+    assert (networks[0].fc2.weight != networks[1].fc2.weight).any()
+    reports = play(arena, team, order(base))
+
+    assert [report.training_steps for report in reports] == [20] * N
+    played = team[0].buffer.select(team[0].buffer.ids())
+    assert played is not None
+    assert len(set(played.lengths.tolist())) > 2  # there is padding
+    assert 0 < played.terminated.sum() < len(played.terminated)  # and some battles are cut
+    mixer = Vdn() if base == "vdn" else Qmix(arena.spec.state_size)
+    trained, norms = plain(networks, mixer, team, [arena.batches[step] for step in range(1, 21)], told)
+    assert any(norm > told.grad_clip for norm in norms)
+    assert any(norm < told.grad_clip for norm in norms)
+    for seat, network in enumerate(trained):
+        expected = list(network.state_dict().values())
+        for (name, tensor), other in zip(team[seat].learner.tensors().items(), expected, strict=True):
+            np.testing.assert_allclose(tensor, other.numpy(), rtol=0, atol=1e-5, err_msg=f"seat {seat}, {name}")
+    for report in reports:
+        assert [m.grad_norm for m in report.trained] == pytest.approx(norms, rel=1e-3)

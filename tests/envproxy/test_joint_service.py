@@ -1,0 +1,191 @@
+"""Joint mixing over sockets: what travels, that it comes to what it comes to in process, and seats that drop out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from client import seat_session
+from client.agent import Agent
+from client.play import Answer, Round, RoundReport, play_round
+from client.seat_session import SeatSession
+from envproxy import battle_pb2 as pb
+from envproxy.arena import Arena
+from envproxy.protocol import ArenaEvent, MixBatch, MixGradient
+from learning.settings import Base
+from tests.client.joint_team import E, N, Told, agents, order, play
+from tests.envproxy.conftest import Proxy
+from tests.envproxy.drill import Parade
+
+
+def play_over_sockets(proxy: Proxy, rounds: list[Round]) -> list[RoundReport]:
+    sessions = [SeatSession(proxy.address, "main", seat, f"main-{seat}") for seat in range(N)]
+    with ThreadPoolExecutor(N) as pool:
+        playing = [pool.submit(s.play, round_) for s, round_ in zip(sessions, rounds, strict=True)]
+        reports = [future.result(60) for future in playing]
+    for session in sessions:
+        session.close()
+    return reports
+
+
+def weights(team: list[Agent]) -> list[bytes]:
+    return [tensor.tobytes() for agent in team for tensor in agent.learner.tensors().values()]
+
+
+@pytest.mark.parametrize("base", ["vdn", "qmix"])
+def test_the_weights_are_those_of_the_in_process_runtime(proxies, tmp_path: Path, base: Base) -> None:
+    arena = Told()
+    here = agents(tmp_path / "here", arena, base)
+    initial = weights(here)
+    known = play(arena, here, order(base))
+    there = agents(tmp_path / "there", arena, base)
+    reports = play_over_sockets(
+        proxies({"main": Arena(Parade(E, N))}), [play_round(agent, order(base)) for agent in there]
+    )
+    assert [report.training_steps for report in reports] == [20] * N
+    assert weights(there) == weights(here)
+    assert weights(here) != initial
+    assert [report.trained for report in reports] == [report.trained for report in known]
+
+
+def test_no_observation_no_action_history_and_no_weight_leaves_a_seat_and_no_state_reaches_it(
+    proxies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every message that goes over the sockets, by its fields and their sizes."""
+    said: list[pb.SeatMessage] = []
+    heard: list[pb.ArenaMessage] = []
+    send, receive = seat_session._Stream.send, seat_session._Stream.receive
+
+    def sending(stream: Any, message: pb.SeatMessage) -> None:
+        said.append(pb.SeatMessage.FromString(message.SerializeToString()))
+        send(stream, message)
+
+    def receiving(stream: Any) -> pb.ArenaMessage:
+        heard.append(receive(stream))
+        return heard[-1]
+
+    monkeypatch.setattr(seat_session._Stream, "send", sending)
+    monkeypatch.setattr(seat_session._Stream, "receive", receiving)
+    arena = Arena(Parade(E, N))
+    team = agents(tmp_path, arena, "qmix")
+    play_over_sockets(proxies({"main": arena}), [play_round(agent, order("qmix")) for agent in team])
+
+    kinds = [message.WhichOneof("message") for message in said]
+    assert kinds.count("mix_utilities") == kinds.count("mix_norm") == 20 * N
+    assert set(kinds) == {"join", "act", "mix_utilities", "mix_norm"}
+    for message in said:
+        if message.HasField("act"):
+            assert len(message.act.actions) == E  # what the units do now
+        elif message.HasField("mix_utilities"):
+            utilities = message.mix_utilities
+            assert names(utilities) == {"step", "steps", "battles", "chosen", "following"}
+            assert len(utilities.chosen) == len(utilities.following) == 4 * utilities.steps * utilities.battles
+        elif message.HasField("mix_norm"):
+            assert names(message.mix_norm) == {"step", "squared"}
+
+    spec = arena.spec
+    for message in heard:
+        match message.WhichOneof("message"):
+            case "tick":
+                assert names(message.tick) <= {
+                    "tick", "steps", "observations", "available", "rewards", "ended", "battles"
+                }  # fmt: skip
+                assert len(message.tick.observations) == 4 * E * spec.obs_size
+            case "mix_batch":
+                assert names(message.mix_batch) == {"step", "battles"}
+                assert len(message.mix_batch.battles) == 8 * 4  # ids of the batch's battles
+            case "mix_gradient":
+                gradient = message.mix_gradient
+                assert names(gradient) == {"step", "steps", "battles", "gradient"}
+                assert len(gradient.gradient) == 4 * gradient.steps * gradient.battles
+            case "mix_scale":
+                assert names(message.mix_scale) <= {"step", "scale", "loss", "q_mean", "td_error_abs", "grad_norm"}
+            case other:
+                assert other in ("seated", "phase_end")
+
+
+def names(message: Any) -> set[str]:
+    return {field.name for field, _ in message.ListFields()}
+
+
+def pausing(round_: Round, kind: type[ArenaEvent], reached: threading.Event, go_on: threading.Event) -> Round:
+    """The round, which waits before it answers its first event of a kind."""
+    answer: Answer = next(round_)
+    while True:
+        event = yield answer
+        if isinstance(event, kind) and not reached.is_set():
+            reached.set()
+            assert go_on.wait(30)
+        try:
+            answer = round_.send(event)
+        except StopIteration as over:
+            return over.value
+
+
+@pytest.mark.parametrize("kind", [MixBatch, MixGradient])
+def test_a_seat_that_sleeps_in_a_step_costs_one_batch(
+    proxies: Callable[..., Proxy], tmp_path: Path, kind: type[ArenaEvent]
+) -> None:
+    arena = Arena(Parade(E, N))
+    proxy = proxies({"main": arena})
+    team = agents(tmp_path, arena, "qmix")
+    rounds = [play_round(agent, order("qmix")) for agent in team]
+    reached, go_on = threading.Event(), threading.Event()
+    rounds[1] = pausing(rounds[1], kind, reached, go_on)
+
+    def hold() -> None:
+        assert reached.wait(30)
+        proxy.hold(1)
+        go_on.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        holding = pool.submit(hold)
+        reports = play_over_sockets(proxy, rounds)
+        holding.result(30)
+    first, sleeper, last = reports
+    assert first.training_steps == last.training_steps == 19
+    assert 0 < sleeper.training_steps <= 19
+    assert sleeper.missed > 0
+    assert first.missed == last.missed == 0
+    assert all(np.isfinite(tensor).all() for agent in team for tensor in agent.learner.tensors().values())
+
+
+def test_a_seat_that_begins_anew_in_the_middle_trains_again_once_it_has_a_batch(
+    proxies: Callable[..., Proxy], tmp_path: Path
+) -> None:
+    """Its agent process died and came back with what the round before had left, here nothing."""
+    arena = Arena(Parade(E, N))
+    proxy = proxies({"main": arena})
+    told = order("qmix", battles=40)
+    rounds = [play_round(agent, told) for agent in agents(tmp_path / "a", arena, "qmix")]
+    reached, go_on = threading.Event(), threading.Event()
+    go_on.set()
+    died = pausing(rounds[2], MixGradient, reached, go_on)
+    again = agents(tmp_path / "b", arena, "qmix")[2]
+
+    def play_twice() -> RoundReport:
+        session = SeatSession(proxy.address, "main", 2, "main-2")
+        with ThreadPoolExecutor(1) as pool:
+            playing = pool.submit(session.play, died)
+            assert reached.wait(30)
+            session.stop()
+            with pytest.raises(seat_session.SeatSessionError):
+                playing.result(30)
+        session.allow()
+        return session.play(play_round(again, told))
+
+    with ThreadPoolExecutor(N) as pool:
+        sessions = [SeatSession(proxy.address, "main", seat, f"main-{seat}") for seat in (0, 1)]
+        playing = [pool.submit(s.play, round_) for s, round_ in zip(sessions, rounds[:2], strict=True)]
+        back = pool.submit(play_twice).result(60)
+        reports = [future.result(60) for future in playing]
+    assert back.training_steps > 0
+    assert back.battles < 40
+    assert all(report.training_steps >= back.training_steps for report in reports)  # it takes all to train
+    assert {report.standing for report in reports} == {back.standing}
