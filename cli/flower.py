@@ -52,10 +52,14 @@ class FlowerRun:
     def __exit__(self, kind: type[BaseException] | None, *_: BaseException | TracebackType | None) -> None:
         if self._channel is not None:
             self._channel.close()
-        for part in [self._stream, *self._supernodes, self._superlink, self._proxy]:
-            if part is not None:
+        parts = [part for part in (self._stream, *self._supernodes, self._superlink, self._proxy) if part is not None]
+        try:
+            for part in parts:
                 part.end()
-        end_agents(self._name)
+        finally:  # also when somebody interrupts once more, not to wait for that
+            for part in parts:
+                part.kill()
+            end_agents(self._name)
         if kind is None:
             shutil.rmtree(self._flower, ignore_errors=True)
 

@@ -79,6 +79,10 @@ class Part:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_END_LIMIT)
+        self.kill()
+
+    def kill(self) -> None:
+        """End the process and its group by force."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
