@@ -2,10 +2,10 @@
 
     python -m benchmarks.learner [--maps 3m 2s3z MMM2] [--base vdn qmix] [--repeats 10] [--run-steps 30000]
 
-Networks, batches and all else are the defaults, Table 1 of the paper. A joint training step is one of every agent of the
-team, one after the other on one thread, with the drawing of the batches; the battles are those of a random team. The run is
-one of 3m in this process, evaluations and all; its first round, which fills the buffers, is left out, and `--run-steps 0`
-leaves out the run. Best and median are over the repeats: other load on the machine makes a step slower, nothing faster.
+Networks, batches and all else are the defaults, Table 1 of the paper. A joint training step is one of every agent of
+the team, one after the other on one thread, with the drawing of the batches; the battles are those of a random team.
+The run is one of 3m in this process, evaluations and all; its first round, which fills the buffers, is left out, and
+`--run-steps 0` leaves out the run. Other load on the machine makes a step slower and never faster: best counts.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from envproxy.backends.skirmish.policies import POLICIES
 from learning.battle import Battle
 from learning.buffer import BattleBuffer
 from learning.learner import Learner
+from learning.memory import keep_freed_memory
 from learning.settings import LearningSettings, SeatSpec
 from server.run_directory import read_rows
 
@@ -164,7 +165,8 @@ def main() -> None:
     parser.add_argument("--run-steps", type=int, default=30_000)
     options = parser.parse_args()
 
-    torch.set_num_threads(1)  # as an agent does
+    torch.set_num_threads(1)  # both as an agent does
+    keep_freed_memory()
     print(machine())
     print(f"{'map':<10}{'base':<6}{'agents':>7}{'length':>9}{'best':>10}{'median':>10}{'target':>10}   (CPU-seconds)")
     for map_name in options.maps:
