@@ -19,6 +19,7 @@ from learning.battle import Battle
 from learning.buffer import BattleBuffer
 from learning.exploration import epsilon
 from learning.learner import Learner
+from learning.memory import keep_freed_memory
 from learning.metrics import TrainMetrics
 from learning.rewards import RewardBuffer
 from learning.settings import LearningSettings, SeatSpec
@@ -48,6 +49,7 @@ class Agent:
         Raises DeviceError if the directory's content cannot be used.
         """
         torch.set_num_threads(1)
+        keep_freed_memory()
         self.spec = spec
         self.settings = settings
         self.learner = Learner(spec, settings, seed)

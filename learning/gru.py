@@ -39,6 +39,9 @@ def packed_gru(
 class _PackedGRU(torch.autograd.Function):
     # r = sigmoid(x Wr + h Ur), z = sigmoid(x Wz + h Uz), n = tanh(x Wn + r (h Un)), h' = (1 - z) n + z h,
     # each product with its bias. Arrays are packed [sum of lengths, ..]; `sizes` counts the sequences of each step.
+    # Gates stand side by side as [n of the input | r | z | n of the hidden state]: those of the input are the first
+    # three, those of the hidden state the last three. What is done at every step is done in place: with as little
+    # arithmetic as there is in a step, allocations and copies cost more than products.
 
     @staticmethod
     def forward(
@@ -51,61 +54,55 @@ class _PackedGRU(torch.autograd.Function):
         bias_hh: Tensor,
     ) -> Tensor:
         rows, h = len(inputs), weight_hh.shape[1]
-        from_input = torch.addmm(bias_ih, inputs, weight_ih.T)
-        from_hidden = inputs.new_empty(rows, 3 * h)
-        reset_update = inputs.new_empty(rows, 2 * h)
-        new = inputs.new_empty(rows, h)
+        # Before the loop all that does not depend on the hidden state, so that a step adds its product to it.
+        gates = inputs.new_empty(rows, 4 * h)
+        bias = bias_ih.roll(h)
+        bias[h:] += bias_hh[: 2 * h]
+        torch.addmm(bias, inputs, weight_ih.roll(h, 0).T, out=gates[:, : 3 * h])
+        gates[:, 3 * h :] = bias_hh[2 * h :]
         hidden = inputs.new_empty(rows, h)
         first = state = inputs.new_zeros(sizes[0], h)
-        parts = (
-            from_input[:, : 2 * h],
-            from_input[:, 2 * h :],
-            from_hidden,
-            from_hidden[:, : 2 * h],
-            from_hidden[:, 2 * h :],
-            reset_update,
-            reset_update[:, :h],
-            reset_update[:, h:],
-            new,
-            hidden,
-        )
-        for x_rz, x_n, u, u_rz, u_n, rz, r, z, n, out in zip(*_steps(parts, sizes), strict=True):
+        to_gates = weight_hh.T.contiguous()
+        new, reset, update, u_new = gates.chunk(4, 1)
+        parts = (gates[:, h:], gates[:, h : 3 * h], reset, update, u_new, new, hidden)
+        for u, rz, r, z, u_n, n, out in zip(*_steps(parts, sizes), strict=True):
             state = state[: len(out)]
-            torch.addmm(bias_hh, state, weight_hh.T, out=u)
-            torch.add(x_rz, u_rz, out=rz).sigmoid_()
-            torch.addcmul(x_n, r, u_n, out=n).tanh_()
+            u.addmm_(state, to_gates)
+            rz.sigmoid_()
+            n.addcmul_(r, u_n).tanh_()
             state = torch.lerp(n, state, z, out=out)
         past = torch.cat([first, *(a[: len(b)] for a, b in pairwise(*_steps((hidden,), sizes)))])
         ctx.sizes = sizes
-        ctx.save_for_backward(inputs, weight_ih, weight_hh, past, from_hidden, reset_update, new)
+        ctx.save_for_backward(inputs, weight_ih, weight_hh, past, gates)
         return hidden
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        inputs, weight_ih, weight_hh, past, from_hidden, reset_update, new = ctx.saved_tensors
-        rows, h = new.shape
-        reset, update = reset_update.chunk(2, 1)
+        inputs, weight_ih, weight_hh, past, gates = ctx.saved_tensors
+        rows, h = past.shape
+        new, reset, update, u_new = gates.chunk(4, 1)
 
-        # d h' / d (gate before its activation): new as seen by the input, reset, update, new as seen by the hidden
-        # state. In this order the gates of the input are the first three and those of the hidden state the last.
-        slope = new.new_empty(rows, 4, h)
+        # d h' / d (gate before its activation), and d h' / d h where h is not seen through a gate. Times the gradient
+        # that arrives from the right, step by step, they become the gates' gradients and what is carried to the left.
+        slope = new.new_empty(rows, 5, h)
         _tanh_gradient(1 - update, new, grad_input=slope[:, 0])
-        _sigmoid_gradient(slope[:, 0] * from_hidden[:, 2 * h :], reset, grad_input=slope[:, 1])
+        _sigmoid_gradient(slope[:, 0] * u_new, reset, grad_input=slope[:, 1])
         _sigmoid_gradient(past - new, update, grad_input=slope[:, 2])
         torch.mul(slope[:, 0], reset, out=slope[:, 3])
+        slope[:, 4] = update
 
-        gates = torch.empty_like(slope)
-        to_hidden = gates.view(rows, 4 * h)[:, h:]
+        flat = slope.view(rows, 5 * h)
+        to_hidden = flat[:, h : 4 * h]
         arriving = gradient.clone(memory_format=torch.contiguous_format)
         carried = arriving[:0]
-        parts = (arriving, update, slope, gates, to_hidden)
-        for d, z, s, g, u in zip(*map(reversed, _steps(parts, ctx.sizes)), strict=True):
+        parts = (arriving, slope, to_hidden, flat[:, 4 * h :])
+        for d, s, u, c in zip(*map(reversed, _steps(parts, ctx.sizes)), strict=True):
             d[: len(carried)] += carried
-            torch.mul(d.unsqueeze(1), s, out=g)
-            carried = torch.addmm(d * z, u, weight_hh)
+            s.mul_(d.unsqueeze(1))
+            carried = c.addmm_(u, weight_hh)
 
-        to_input = gates.view(rows, 4 * h)[:, : 3 * h]
-        biases = gates.sum(0).view(4 * h)
+        to_input = flat[:, : 3 * h]
+        biases = flat[:, : 4 * h].sum(0)
         return (
             to_input @ weight_ih.roll(h, 0),  # rolled: here the new gate comes first
             None,

@@ -127,10 +127,12 @@ class Learner:
         """Q_tot and Q'_tot of such utilities, [T, B]."""
         if self._mixer is None or self._target_mixer is None:
             return chosen, following
-        seen = batch.observations.contiguous()  # once, not in every hyper-network
+        # Padding is most of many batches and the mixers are most of the work: they are given the battles' steps alone.
+        on = step, battle = td.battle_mask(batch.lengths, len(batch.actions)).nonzero(as_tuple=True)
+        values = self._mixer(chosen[on].unsqueeze(-1), batch.observations[on])
         with torch.no_grad():
-            following = self._target_mixer(following.unsqueeze(-1), seen[1:])
-        return self._mixer(chosen.unsqueeze(-1), seen[:-1]), following
+            next_values = self._target_mixer(following[on].unsqueeze(-1), batch.observations[step + 1, battle])
+        return torch.zeros_like(chosen).index_put(on, values), following.index_put(on, next_values)
 
 
 def _named_tensors(network: AgentNetwork, mixer: MonotoneMixer | None) -> dict[str, nn.Parameter]:

@@ -2,10 +2,11 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import pack_padded_sequence
 
 from learning.gru import packed_gru
 from learning.settings import SeatSpec
+from learning.td import battle_mask
 
 
 class AgentNetwork(nn.Module):
@@ -37,8 +38,11 @@ class AgentNetwork(nn.Module):
         packed = pack_padded_sequence(inputs, lengths)
         features = packed._replace(data=torch.relu(self.fc1(packed.data)))
         hidden = packed_gru(features, *self.rnn.all_weights[0])
-        q, _ = pad_packed_sequence(hidden._replace(data=self.fc2(hidden.data)))
-        return q
+        # What pad_packed_sequence does, whose backward pass copies once for each length.
+        places = battle_mask(lengths, len(inputs)).flatten().nonzero().squeeze(1)
+        q: Tensor = self.fc2(hidden.data)
+        padded = q.new_zeros(len(inputs) * len(lengths), q.shape[1]).index_copy(0, places, q)
+        return padded.view(len(inputs), len(lengths), -1)
 
     def step(self, inputs: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """One time step with the same weights.

@@ -7,10 +7,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn.functional import linear
 
 from learning.battle import Battle
 from learning.buffer import Batch, BattleBuffer
 from learning.learner import Learner
+from learning.mixer import MonotoneMixer
+from learning.network import sequence_inputs
 from learning.settings import Base, SeatSpec
 from tests.learning.toy import SPEC, batch_of, random_battle, settings
 
@@ -212,6 +216,66 @@ def test_steps_after_death_are_learned() -> None:
     for _ in range(400):
         metrics = learner.train(batch_of(battle))
     assert metrics.q_mean == pytest.approx((1 + 2 + 4) / 3, abs=0.02)
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_gradients_are_those_of_a_plain_implementation(base: Base) -> None:
+    """On padded arrays, with the library's GRU and autograd alone, in float64."""
+    learner = Learner(SPEC, settings(base=base, grad_clip=1e9), seed=0)
+    learner.load(Learner(SPEC, settings(base=base), seed=1).tensors())  # the target network stays another
+    before, _ = learner.state()
+    (batch,) = batches(1)
+    loss, online = plain_loss(before, batch, base)
+    loss.backward()  # type: ignore[no-untyped-call]
+    metrics = learner.train(batch)
+    after, _ = learner.state()
+    assert metrics.loss == pytest.approx(loss.item(), rel=1e-6)
+    assert {name for name in after if name.startswith("adam.exp_avg.")} == {f"adam.exp_avg.{name}" for name in online}
+    for name, parameter in online.items():
+        assert parameter.grad is not None
+        gradient = after[f"adam.exp_avg.{name}"].double() / 0.1  # Adam's first moment: (1 - 0.9) of the gradient
+        torch.testing.assert_close(gradient, parameter.grad, rtol=1e-5, atol=1e-6)
+
+
+def plain_loss(state: dict[str, Tensor], batch: Batch, base: Base) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss as the formulas have it, and the online parameters that it depends on."""
+    inputs = sequence_inputs(batch.observations, batch.actions, SPEC).double()
+    parts = {
+        part: {name.removeprefix(part): t.double() for name, t in state.items() if name.startswith(part)}
+        for part in ("online.", "target.")
+    }
+    online, target = parts["online."], parts["target."]
+    for tensor in online.values():
+        tensor.requires_grad_()
+    q, target_q = (plain_q(tensors, inputs) for tensors in (online, target))
+    best = q.masked_fill(~batch.available, -torch.inf)[1:].argmax(-1, keepdim=True)
+    values = q[:-1].gather(-1, batch.actions.unsqueeze(-1)).squeeze(-1)
+    following = target_q[1:].gather(-1, best).squeeze(-1)
+    if base == "qmix":
+        seen = batch.observations.double()
+        values, following = plain_mix(online, values, seen[:-1]), plain_mix(target, following, seen[1:])
+    steps = torch.arange(len(batch.actions)).unsqueeze(1)
+    future = ~((steps == batch.lengths - 1) & batch.terminated)
+    errors = values - (batch.rewards + settings().gamma * following * future).detach()
+    return errors[steps < batch.lengths].square().mean(), online
+
+
+def plain_q(tensors: dict[str, Tensor], inputs: Tensor) -> Tensor:
+    features = linear(inputs, tensors["fc1.weight"], tensors["fc1.bias"]).relu()
+    hidden, states = torch.zeros(inputs.shape[1], 16, dtype=torch.float64), []
+    gru = [tensors[f"rnn.{name}"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    for now in features:
+        hidden = torch.gru_cell(now, hidden, *gru)
+        states.append(hidden)
+    return linear(torch.stack(states), tensors["fc2.weight"], tensors["fc2.bias"])
+
+
+def plain_mix(tensors: dict[str, Tensor], utilities: Tensor, seen: Tensor) -> Tensor:
+    mixer = MonotoneMixer(1, SPEC.obs_size, generator=torch.Generator())
+    own = {name.removeprefix("mixer."): tensor for name, tensor in tensors.items() if name.startswith("mixer.")}
+    mixed = torch.func.functional_call(mixer, own, (utilities.unsqueeze(-1), seen))
+    assert isinstance(mixed, Tensor)
+    return mixed
 
 
 def test_gradients_are_clipped_by_their_global_norm() -> None:
