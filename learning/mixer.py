@@ -54,9 +54,9 @@ class MonotoneMixer(nn.Module):
 def solo_mixer(condition_size: int, *, generator: torch.Generator) -> MonotoneMixer:
     """A mixer of one utility that begins close to ``Q_tot = u``.
 
-    A mixer that begins elsewhere learns V(s) from the condition, and shrinks a utility that is still noise, before the
-    utility has learned anything (docs/solo-qmix.md). Here ``|W1| = |W2| = 1/sqrt(embed)`` and ``b1 = b2 = 0``, but for
-    a tenth of the usual draw in W1, W2 and b1, so that the embedded units differ.
+    Drawn like others, a mixer begins with values and slopes that are the draw's luck, several times the utility's own
+    (docs/solo-qmix.md). Here ``|W1| = |W2| = 1/sqrt(embed)`` and ``b1 = b2 = 0``, but for a tenth of the usual draw of
+    the weights that make W1, W2 and b1, so that the embedded units differ.
     """
     mixer = MonotoneMixer(1, condition_size, generator=generator)
     with torch.no_grad():

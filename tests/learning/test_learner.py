@@ -84,8 +84,7 @@ def test_vdn_learns_the_exact_values_of_the_corridor() -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_it_is_the_utility_that_solo_qmix_teaches(seed: int) -> None:
-    # Not the mixer by itself: the actions' utilities are as far apart, nearly, as their values are, and as soon as
-    # in vdn. A utility left behind has actions that differ by less than what a training step changes.
+    # And not the mixer alone: the actions' utilities are nearly as far apart as their values are.
     learner = Learner(CORRIDOR, settings(base="qmix", target_update_every=10), seed=seed)
     batch = corridor_batch()
     for _ in range(100):
