@@ -41,7 +41,7 @@ class Learner:
             _named_tensors(self._target_network, self._target_mixer),
             settings.learning_rate,
             settings.target_update_every,
-            rates={name: _MIXER_RATE for name in online.keys() - self.network.named_tensors().keys()},
+            rates=dict.fromkeys(online.keys() - self.network.named_tensors().keys(), _MIXER_RATE),
         )
 
     @property
@@ -133,6 +133,7 @@ class Learner:
         with torch.no_grad():
             following = self._target_mixer(following.unsqueeze(-1), seen[1:])
         return self._mixer(chosen.unsqueeze(-1), seen[:-1]), following
+
 
 # The mixer's learning rate, in parts of the network's. At the network's own, solo QMIX learns late on 3m: the mixer
 # then explains most of the values itself and shrinks the utility, by which alone an agent acts (docs/solo-qmix.md).
