@@ -49,3 +49,22 @@ class MonotoneMixer(nn.Module):
         hidden = elu((utilities.unsqueeze(-1) * w1).sum(-2) + self.hyper_b1(condition))
         q_tot = (hidden * self.hyper_w2(condition).abs()).sum(-1) + self.hyper_b2(condition).squeeze(-1)
         return torch.as_tensor(q_tot)
+
+
+def solo_mixer(condition_size: int, *, generator: torch.Generator) -> MonotoneMixer:
+    """A mixer of one utility that begins close to ``Q_tot = u``.
+
+    Drawn like others, a mixer begins with values and slopes that are the draw's luck, several times the utility's own
+    (docs/solo-qmix.md). Here ``|W1| = |W2| = 1/sqrt(embed)`` and ``b1 = b2 = 0``, but for a tenth of the usual draw of
+    the weights that make W1, W2 and b1, so that the embedded units differ.
+    """
+    mixer = MonotoneMixer(1, condition_size, generator=generator)
+    with torch.no_grad():
+        for layer in (mixer.hyper_w1, mixer.hyper_w2, mixer.hyper_b1):
+            layer.weight.mul_(0.1)
+        for layer in (mixer.hyper_w1, mixer.hyper_w2):
+            layer.bias.fill_(1 / math.sqrt(layer.out_features))
+        mixer.hyper_b1.bias.zero_()
+        for parameter in mixer.hyper_b2[-1].parameters():
+            parameter.zero_()
+    return mixer

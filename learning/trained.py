@@ -20,11 +20,19 @@ class Trained:
         target: Mapping[str, nn.Parameter],
         learning_rate: float,
         target_update_every: int,
+        rates: Mapping[str, float] | None = None,
     ) -> None:
-        """``target`` has the names of ``online``; both are changed in place. There may be none of them."""
+        """``target`` has the names of ``online``; both are changed in place. There may be none of them.
+
+        ``rates`` are learning rates in parts of ``learning_rate``, 1 for names that are not among them.
+        """
         self.online = dict(online)
         self._target = dict(target)
-        self._optimiser = torch.optim.Adam(self.online.values(), lr=learning_rate, fused=True) if online else None
+        by_rate: dict[float, list[nn.Parameter]] = {}
+        for name, parameter in self.online.items():
+            by_rate.setdefault((rates or {}).get(name, 1.0), []).append(parameter)
+        groups = [{"params": parameters, "lr": rate * learning_rate} for rate, parameters in by_rate.items()]
+        self._optimiser = torch.optim.Adam(groups, fused=True) if groups else None
         self._target_update_every = target_update_every
         self.steps = 0
 

@@ -65,18 +65,50 @@ def corridor_batch() -> Batch:
     return batch_of(*(corridor(*path) for path in EXACT), spec=CORRIDOR)
 
 
+def corridor_values(learner: Learner, path: tuple[int, int]) -> list[torch.Tensor]:
+    """What the agent's network makes of all actions at "start" and, by the path's first action, at "low" or "high"."""
+    values, hidden, last = [], torch.zeros(1, 16), torch.zeros(3)
+    for state, action in zip(corridor(*path).observations, path, strict=False):
+        inputs = torch.cat([torch.from_numpy(state), last, torch.ones(1)]).unsqueeze(0)
+        q, hidden = learner.network.step(inputs, hidden)
+        values.append(q[0].detach())
+        last = torch.eye(3)[action]
+    return values
+
+
 def test_vdn_learns_the_exact_values_of_the_corridor() -> None:
     learner = Learner(CORRIDOR, settings(target_update_every=10), seed=0)
     batch = corridor_batch()
     for _ in range(400):
         learner.train(batch)
-    for path, values in EXACT.items():
-        hidden, last = torch.zeros(1, 16), torch.zeros(3)
-        for state, action, value in zip(corridor(*path).observations, path, values, strict=False):
-            inputs = torch.cat([torch.from_numpy(state), last, torch.ones(1)]).unsqueeze(0)
-            q, hidden = learner.network.step(inputs, hidden)
-            assert q[0, action].item() == pytest.approx(value, abs=0.05)
-            last = torch.eye(3)[action]
+    for path, exact in EXACT.items():
+        for q, action, value in zip(corridor_values(learner, path), path, exact, strict=True):
+            assert q[action].item() == pytest.approx(value, abs=0.05)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_it_is_the_utility_that_solo_qmix_teaches(seed: int) -> None:
+    # And not the mixer alone: the actions' utilities are nearly as far apart as their values are.
+    learner = Learner(CORRIDOR, settings(base="qmix", target_update_every=10), seed=seed)
+    batch = corridor_batch()
+    for _ in range(100):
+        learner.train(batch)
+    start, low = corridor_values(learner, (1, 1))
+    _, high = corridor_values(learner, (2, 1))
+    assert start[1] - start[2] > 0.6 * (2.5 - 1.5)
+    assert low[2] - low[1] > 0.6 * (5.0 - 0.0)
+    assert high[1] - high[2] > 0.6 * (1.0 - 0.0)
+
+
+def test_solo_qmix_begins_where_vdn_begins() -> None:
+    (batch,) = batches(1)
+    vdn, qmix = (Learner(SPEC, settings(base=base), seed=0) for base in BASES)
+    first, mixed = vdn.train(batch), qmix.train(batch)
+    assert mixed.loss == pytest.approx(first.loss, rel=0.1)
+    expected, found = vdn.state()[0], qmix.state()[0]
+    for name in vdn.tensors():  # Adam's first moments: the gradients into the network
+        gradient, other = expected[f"adam.exp_avg.{name}"], found[f"adam.exp_avg.{name}"]
+        assert (other - gradient).norm() < 0.25 * gradient.norm()
 
 
 @pytest.mark.parametrize("base", BASES)

@@ -1,10 +1,11 @@
 """The monotone mixer."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learning.mixer import MonotoneMixer
+from learning.mixer import MonotoneMixer, solo_mixer
 
 
 def mixer(utilities: int, seed: int = 0) -> MonotoneMixer:
@@ -78,3 +79,22 @@ def test_initialisation_is_seeded_and_leaves_the_global_generator_alone() -> Non
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(99)
     assert all(torch.equal(tensor, first[name]) for name, tensor in mixer(2, seed=1).state_dict().items())
+
+
+@pytest.mark.parametrize("size", [3, 30, 250])  # of observations: a toy's, 3m's, 27m_vs_30m's
+def test_a_solo_mixer_begins_close_to_the_utility_itself(size: int) -> None:
+    mix = solo_mixer(size, generator=torch.Generator().manual_seed(0))
+    seen = torch.rand(50, 1, size, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    seen[0] = 0.0  # of the dead
+    utilities = torch.linspace(0, 20, 50).reshape(50, 1, 1).requires_grad_()
+    q_tot = mix(utilities, seen)
+    q_tot.sum().backward()
+    torch.testing.assert_close(q_tot, utilities.squeeze(-1), rtol=0.15, atol=0.05)
+    assert utilities.grad is not None
+    assert ((utilities.grad > 0.85) & (utilities.grad < 1.15)).all()
+
+
+def test_a_solo_mixers_embedded_units_differ() -> None:
+    mix = solo_mixer(5, generator=torch.Generator().manual_seed(0))
+    weights = mix.hyper_w1(torch.ones(5))
+    assert len(weights.unique()) == 32
