@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ from learning.settings import LearningSettings, SeatSpec
 
 log = logging.getLogger("agent")
 
+MakeLearner = Callable[[SeatSpec, LearningSettings, int], Learner]  # the last is the seed
+
 
 class Agent:
     """One seat's learner, buffer and player.
@@ -43,6 +45,7 @@ class Agent:
         seed: int,
         run_id: str,
         directory: DeviceDirectory,
+        make_learner: MakeLearner = Learner,
     ) -> None:
         """Take up the state in `directory` if it is of this very run, else begin afresh.
 
@@ -52,7 +55,7 @@ class Agent:
         keep_freed_memory()
         self.spec = spec
         self.settings = settings
-        self.learner = Learner(spec, settings, seed)
+        self.learner = make_learner(spec, settings, seed)
         self.round = 0  # the last one that was played to its end
         self.resumed = False
         self._run_id = run_id

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from client.agent import Agent
+from client.agent import Agent, MakeLearner
 from client.device import DeviceDirectory
 from client.messages import Reply, Request
 from client.plan import RoundOrder
 from client.play import Round, RoundReport, play_round
 from envproxy import battle_pb2 as pb
 from envproxy.rules import Rules, RulesError
+from learning.learner import Learner
 from learning.settings import LearningSettings, SeatSpec
 
 
@@ -26,10 +27,11 @@ class SeatRefusedError(Exception):
 class Seat:
     """One seat's side of a run. First `meet`, then `weights` and rounds: `begin`, play, `finish`."""
 
-    def __init__(self, seat: int, home: Path) -> None:
+    def __init__(self, seat: int, home: Path, make_learner: MakeLearner = Learner) -> None:
         """`home` is the folder of all device directories, $PPS_HOME."""
         self._seat = seat
         self._home = home
+        self._make_learner = make_learner
         self._run_id: str | None = None
         self._agent: Agent | None = None
 
@@ -51,6 +53,7 @@ class Seat:
                 seed=int(config["seed"]),
                 run_id=config["run-id"],
                 directory=directory,
+                make_learner=self._make_learner,
             )
             self._run_id = config["run-id"]
         return Reply(

@@ -12,31 +12,34 @@ from client.plan import RoundOrder
 from client.play import RoundReport, play_round
 from envproxy.arena import Arena
 from envproxy.protocol import ArenaEvent, MixBatch
+from learning.learner import Learner
 from learning.settings import Base, LearningSettings, SeatSpec
+from learning.shared import SharedLearners
 from tests.envproxy.drill import Parade, mix_order
 from tests.learning.toy import settings
 
 N, E, SEED = 3, 2, 5
 CLIP = {"vdn": 13.0, "qmix": 40.0}  # amid the norms that occur
+CLIP_SHARED = {"vdn": 23.0, "qmix": 70.0}  # and where one network is trained by all
 
 
-def learning(base: Base) -> LearningSettings:
+def learning(base: Base, *, centralised: bool = False) -> LearningSettings:
     """Clips often but not always, copies targets six times in 20 steps; random actions, so that nothing feeds back."""
     return settings(
         base=base,
         mixing="joint",
         batch_size=4,
         buffer_size=100,
-        grad_clip=CLIP[base],
+        grad_clip=(CLIP_SHARED if centralised else CLIP)[base],
         gamma=0.9,
         epsilon_end=1.0,
         learning_rate=2e-3,
     )
 
 
-def order(base: Base, battles: int = 23) -> RoundOrder:
+def order(base: Base, battles: int = 23, *, centralised: bool = False) -> RoundOrder:
     """With batches of 4, 23 battles give 20 training steps."""
-    told = learning(base)
+    told = learning(base, centralised=centralised)
     mixing = mix_order(
         base=base, batch_size=told.batch_size, buffer_size=told.buffer_size, learning_rate=told.learning_rate,
         gamma=told.gamma, target_update_every=told.target_update_every, grad_clip=told.grad_clip,
@@ -58,14 +61,17 @@ class Told(Arena):
         return event
 
 
-def agents(home: Path, arena: Arena, base: Base) -> list[Agent]:
-    """Every one with a network of its own."""
+def agents(home: Path, arena: Arena, base: Base, *, centralised: bool = False) -> list[Agent]:
+    """Every one with a network of its own, or all with one."""
+    make_learner = SharedLearners() if centralised else Learner
+    told = learning(base, centralised=centralised)
     made = []
     for seat in range(N):
         directory = DeviceDirectory(home, "run", seat)
         directory.make()
         sizes = SeatSpec(seat, N, arena.spec.obs_size, arena.spec.n_actions, arena.spec.episode_limit)
-        made.append(Agent(sizes, E, learning(base), seed=SEED + seat, run_id="id", directory=directory))
+        known = {"seed": SEED + seat, "run_id": "id", "directory": directory}
+        made.append(Agent(sizes, E, told, make_learner=make_learner, **known))
     return made
 
 

@@ -1,7 +1,8 @@
 """Joint mixing end to end: split over agents and arena it is QMIX and VDN, to the last target update and clipped norm.
 
-The reference is plain single-process QMIX with a network for every agent, written straight down with PyTorch's own
-layers; of the project's code it shares only the battles that were played and the initial weights.
+The reference is plain single-process QMIX with a network for every agent, or one for all (centralised training),
+written straight down with PyTorch's own layers; of the project's code it shares only the battles that were played and
+the initial weights.
 """
 
 from __future__ import annotations
@@ -60,9 +61,9 @@ class Vdn(nn.Module):
 def plain(
     networks: list[Network], mixer: nn.Module, team: Sequence[Agent], batches: list[list[int]], told: LearningSettings
 ) -> tuple[list[Network], list[float]]:
-    """Train on these batches; return the networks, and the norm of every step's gradient."""
+    """Train on these batches; return the networks (N, or N times one), and the norm of every step's gradient."""
     target_networks, target_mixer = copy.deepcopy(networks), copy.deepcopy(mixer)
-    parameters = [p for module in [*networks, mixer] for p in module.parameters()]
+    parameters = list(dict.fromkeys(p for module in [*networks, mixer] for p in module.parameters()))
     optimiser = torch.optim.Adam(parameters, lr=told.learning_rate)
     norms = []
     for number, ids in enumerate(batches, start=1):
@@ -100,12 +101,16 @@ def plain(
 
 
 @pytest.mark.parametrize("base", ["vdn", "qmix"])
-def test_twenty_joint_steps_are_those_of_plain_qmix(tmp_path: Path, base: Base) -> None:
-    arena, told = Told(), learning(base)
-    team = agents(tmp_path, arena, base)
+@pytest.mark.parametrize("centralised", [False, True])
+def test_twenty_joint_steps_are_those_of_plain_qmix(tmp_path: Path, base: Base, centralised: bool) -> None:
+    arena, told = Told(), learning(base, centralised=centralised)
+    team = agents(tmp_path, arena, base, centralised=centralised)
     networks = [Network(agent.learner.tensors()) for agent in team]
-    assert (networks[0].fc2.weight != networks[1].fc2.weight).any()
-    reports = play(arena, team, order(base))
+    if centralised:
+        networks = networks[:1] * N
+    else:
+        assert (networks[0].fc2.weight != networks[1].fc2.weight).any()
+    reports = play(arena, team, order(base, centralised=centralised))
 
     assert [report.training_steps for report in reports] == [20] * N
     played = team[0].buffer.select(team[0].buffer.ids())
