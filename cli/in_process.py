@@ -29,7 +29,9 @@ from envproxy.mixer_store import MIXERS
 from envproxy.protocol import MixAnswer, Phase
 from envproxy.rules import SMAC_RULES, Rules
 from envproxy.service import describe
+from learning.learner import Learner
 from learning.settings import LearningSettings, SeatSpec
+from learning.shared import SharedLearners
 from server.app import train
 from server.in_process import InProcessGrid
 from server.run_directory import Checkpoint, RunDirectory, RunDirectoryError, newest_checkpoint, read_run
@@ -39,13 +41,23 @@ _APP_ERROR = 0  # Flower's "unknown" error code; the reason tells
 
 
 class Team:
-    """All seats of one arena. Called with the messages of the server, it answers each."""
+    """All seats of one arena, for one run. Called with the messages of the server, it answers each."""
 
-    def __init__(self, backend: str, map_name: str, battles: int, arena: str, rules: Rules = SMAC_RULES) -> None:
-        """Raises UnknownNameError if there is no such backend or map."""
+    def __init__(
+        self,
+        backend: str,
+        map_name: str,
+        battles: int,
+        arena: str,
+        rules: Rules = SMAC_RULES,
+        *,
+        centralised: bool = False,
+    ) -> None:
+        """`centralised`: one learner for all seats. Raises UnknownNameError if there is no such backend or map."""
         self._arena = Arena(create_backend(backend, map_name, battles, rules), pps_home() / MIXERS)
         self._name, self._backend, self._rules = arena, backend, rules
-        self._seats = [Seat(seat, pps_home()) for seat in range(self._arena.spec.n_agents)]
+        make_learner = SharedLearners() if centralised else Learner
+        self._seats = [Seat(seat, pps_home(), make_learner) for seat in range(self._arena.spec.n_agents)]
 
     @property
     def n_agents(self) -> int:

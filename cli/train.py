@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cli.defaults import Value, default_config, merge, parse_value, preset, preset_names
+from cli.defaults import Value, default_config, merge, parse_value, preset, preset_names, with_implied
 from cli.flower import FlowerRun
 from cli.progress import ProgressDisplay
 from envproxy.backend import create_backend
@@ -19,18 +19,21 @@ from server.run_directory import already_there, check_unchanged, read_rows, read
 from server.settings import Settings, SettingsError, check_settings
 
 _NO_FLAG = {"resume"}  # `--resume RUN` names the run instead
+_SAID = {"centralised": "true: --base names the algorithm, qmix or vdn, of one network for all agents "}
 _NOTHING_IS = {"run": "made from settings and time", "rules": "SMAC's"}  # what an empty default means
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Every setting is a flag; its default is in [tool.flwr.app.config]."""
     parser.add_argument("--preset", choices=preset_names(), help="settings that go together; a flag overrides them")
-    parser.add_argument("--runtime", choices=("flower", "in-process"), default="flower", help="(default: flower)")
+    parser.add_argument(
+        "--runtime", choices=("flower", "in-process"), help="(default: flower; in-process with --centralised true)"
+    )
     parser.add_argument("--resume", metavar="RUN", help="go on with a run: its folder, or its name in --runs")
     group = parser.add_argument_group("settings")
     for name, default in default_config().items():
         if name not in _NO_FLAG:
-            shown = f"(default: {_NOTHING_IS[name] if default == '' else repr(default)})"
+            shown = f"{_SAID.get(name, '')}(default: {_NOTHING_IS[name] if default == '' else repr(default)})"
             group.add_argument(f"--{name}", dest=f"setting:{name}", metavar="VALUE", help=shown.replace("%", "%%"))
 
 
@@ -52,15 +55,16 @@ def run(options: argparse.Namespace) -> int:
         path = Path(str(given["runs"])) / str(given["run"])
         if (path / "run.json").exists():  # before anything is started: the run may be going on
             raise already_there(path)
+    runtime = options.runtime or ("in-process" if settings.centralised else "flower")
+    if settings.centralised and runtime == "flower":
+        raise SettingsError("runtime: a centralised run has nothing to federate; expected in-process, found flower")
     backend = create_backend(settings.backend, settings.map, 1, Rules.parse(settings.rules))
     n_agents = backend.spec.n_agents
     backend.close()
     console = Console()
-    console.print(
-        f"{settings.map}: {n_agents} agents, {settings.strategy}, {settings.base}; run {path}", soft_wrap=True
-    )
+    console.print(f"{settings.map}: {n_agents} agents, {settings.method}, {settings.base}; run {path}", soft_wrap=True)
     began = time.monotonic()
-    if options.runtime == "flower":
+    if runtime == "flower":
         _train_over_flower(settings, given, path, n_agents, console)
     else:
         _train_in_process(settings, given, path, console)
@@ -84,7 +88,7 @@ def _given(options: argparse.Namespace, defaults: dict[str, Value]) -> dict[str,
             raise SettingsError(f"{name}: {error}") from None
     if "rules" in given:  # in one form, so that a resumed run may name them in another
         given["rules"] = Rules.parse(str(given["rules"])).text()
-    return given
+    return with_implied(given)
 
 
 def _run_path(resume: str, runs: Path) -> Path:
@@ -107,7 +111,14 @@ def _train_in_process(settings: Settings, given: dict[str, Value], path: Path, c
 
     logging.getLogger("server").addHandler(logging.NullHandler())  # the display tells what the log would
     logging.getLogger("strategies").addHandler(logging.NullHandler())
-    team = Team(settings.backend, settings.map, settings.battles, settings.arena, Rules.parse(settings.rules))
+    team = Team(
+        settings.backend,
+        settings.map,
+        settings.battles,
+        settings.arena,
+        Rules.parse(settings.rules),
+        centralised=settings.centralised,
+    )
     try:
         with ProgressDisplay(path, settings.total_steps, lambda: team.progress, console):
             run_in_process(settings.config(), given, team)

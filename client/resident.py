@@ -79,6 +79,11 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
     def _answer(self, request: Request) -> Reply:
         if request.kind == WEIGHTS:
             return self._seat.weights()
+        if request.config.get("centralised"):
+            raise SeatRefusedError(
+                "a centralised run has one learner for all agents, and none on devices: play it with "
+                "pps-qmix train --runtime in-process"
+            )
         session = self._connect(str(request.config["arena"]))
         met = self._seat.meet(request, session.describe())
         if request.kind == DESCRIBE:

@@ -149,7 +149,7 @@ class RunDirectory:
 def run_name(settings: Settings) -> str:
     """Return a name for a run: what it is and when it began."""
     began = datetime.now().strftime("%Y%m%d-%H%M%S")
-    return f"{settings.map}-{settings.strategy}-{settings.base}-s{settings.seed}-{began}"
+    return f"{settings.map}-{settings.method}-{settings.base}-s{settings.seed}-{began}"
 
 
 def already_there(path: Path) -> RunDirectoryError:

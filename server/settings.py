@@ -39,6 +39,7 @@ class Settings(BaseModel):
     strategy: str
     base: Literal["vdn", "qmix"]
     mixing: Literal["solo", "joint"]
+    centralised: bool
     total_steps: Positive
     battles: Annotated[int, Field(gt=0, le=1024)]
     aggregation_every: Positive
@@ -80,6 +81,20 @@ class Settings(BaseModel):
         if self.buffer_size < self.batch_size:
             raise ValueError(f"buffer-size: expected at least batch-size ({self.batch_size}), found {self.buffer_size}")
         return self
+
+    @model_validator(mode="after")
+    def _one_network_is_mixed_and_not_shared(self) -> Settings:
+        if self.centralised and (self.strategy, self.mixing) != ("none", "joint"):
+            raise ValueError(
+                "centralised: expected strategy 'none' and mixing 'joint', found "
+                f"{self.strategy!r} and {self.mixing!r}: all agents have one network, there is nothing to aggregate"
+            )
+        return self
+
+    @property
+    def method(self) -> str:
+        """How the agents come by their weights: the strategy's name, or "centralised"."""
+        return "centralised" if self.centralised else self.strategy
 
     def config(self) -> dict[str, Value]:
         """Return the settings under their kebab-case keys, as Flower and `run.json` hold them."""

@@ -18,6 +18,7 @@ import server.rounds
 from cli.defaults import Value, default_config
 from cli.in_process import Team, run_in_process
 from cli.main import main
+from client.device import DeviceDirectory
 from envproxy.mixer_store import MixerStore
 from server.rounds import RoundsError
 from server.run_directory import Checkpoint, NotKeptError, RunDirectory, newest_checkpoint, read_rows, whole_checkpoints
@@ -59,7 +60,7 @@ def play(runs: Path, run: str, **changes: Any) -> RunDirectory:
     """Play a run, or play on where `resume` is true."""
     changed = {name.replace("_", "-"): value for name, value in changes.items()}
     given = {**TINY, "runs": str(runs), "run": run, **changed}
-    team = Team("skirmish", "3m", int(TINY["battles"]), "main")
+    team = Team("skirmish", "3m", int(TINY["battles"]), "main", centralised=bool(given.get("centralised")))
     try:
         return run_in_process({**default_config(), **given}, given, team)
     finally:
@@ -176,6 +177,47 @@ def test_a_team_that_mixes_jointly_is_resumed_with_its_mixer(tmp_path: Path, bas
     again = mixers.load(after[-1]["round"])
     assert again is not None
     assert again[1]["learner"]["steps"] == sum(row["training-steps"] for row in after) > kept[1]["learner"]["steps"]
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("base", ["vdn", "qmix"])
+def test_a_team_of_one_learner_is_resumed_with_it(tmp_path: Path, base: str) -> None:
+    settings = {"centralised": True, "strategy": "none", "base": base, "mixing": "joint"}
+    steps, weights = 0, []
+    for total in (400, 800):
+        run = play(tmp_path, "x", **settings, total_steps=total, resume=bool(steps)).path
+        taken = [row["training-steps"] for row in read_rows(run) if row["kind"] == "round"]
+        assert sum(taken) > steps  # one step is one step, for however many seats
+        steps = sum(taken)
+        last = newest_checkpoint(run)
+        assert last is not None
+        own = [{name: tensor.tobytes() for name, tensor in last.agents[seat].items()} for seat in range(3)]
+        assert own[0] == own[1] == own[2]
+        weights.append(own[0])
+        for seat in range(3):  # every device directory has all of the learner
+            kept = DeviceDirectory(tmp_path / "home", "x", seat).load()
+            assert kept is not None
+            assert kept[1]["learner"]["steps"] == steps
+            assert {name: kept[0][f"online.{name}"].tobytes() for name in own[0]} == own[0]
+    assert all(weights[0][name] != weights[1][name] for name in weights[0])
+
+
+def test_the_command_trains_centrally_and_evaluates_and_shows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = [word for name, value in TINY.items() for word in (f"--{name}", str(value))]
+    train = ["train", "--runs", str(tmp_path / "runs"), *flags, "--total-steps", "300"]
+    assert main([*train, "--centralised", "true", "--base", "qmix"]) == 0  # in this process, without being told
+    (run,) = (tmp_path / "runs").iterdir()
+    assert f"3m: 3 agents, centralised, qmix; run {run}" in capsys.readouterr().out
+    assert main(["train", "--resume", str(run), "--total-steps", "400"]) == 0
+    assert read_rows(run)[-1]["steps"] >= 400
+    capsys.readouterr()
+    assert main(["evaluate", str(run), "--evaluate-battles", "4"]) == 0
+    assert " of 4 battles won" in capsys.readouterr().out
+    page = tmp_path / "watch.html"
+    assert main(["watch", str(run), "--battles", "2", "--out", str(page)]) == 0
+    assert f"run {run.name} after " in page.read_text()
 
 
 @pytest.mark.usefixtures("undrawn")

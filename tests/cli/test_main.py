@@ -85,6 +85,15 @@ def run(tmp_path: Path) -> Path:
         ("train --base vdnn", r"base: input should be 'vdn' or 'qmix', found 'vdnn'"),
         ("train --mixing split", r"mixing: input should be 'solo' or 'joint', found 'split'"),
         ("train --strategy rs-pp", r'strategy: unknown strategy "rs-pp"; .*Did you mean "rs-pps"\?'),
+        ("train --centralised yes", r"centralised: expected true or false, found 'yes'"),
+        (
+            "train --centralised true --runtime flower",
+            r"runtime: a centralised run has nothing to federate; expected in-process, found flower",
+        ),
+        (
+            "train --centralised true --strategy rs-pps",
+            r"centralised: expected strategy 'none' and mixing 'joint', found 'rs-pps' and 'joint': all agents have .*",
+        ),
         ("train --buffer-size 10", r"buffer-size: expected at least batch-size \(96\), found 10"),
         ("train --run a/b", r"run: string should match pattern .*, found 'a/b'"),
         ("train --map 3mm", r"the backend 'skirmish' has no map '3mm'; it has .*\b3m\b"),
@@ -154,6 +163,9 @@ def test_a_resumed_run_cannot_change_what_it_is(command: Callable[..., tuple[int
         code, _, errors = command("train", "--resume", where, "--gamma", "0.5", "--total-steps", "9")
         assert code == 2
         assert errors == "pps-qmix: gamma: the run began with 0.99, a resumed run cannot change it\n"
+    code, _, errors = command("train", "--resume", "begun", "--centralised", "true")  # and not what that brings with it
+    assert code == 2
+    assert errors == "pps-qmix: centralised: the run began with False, a resumed run cannot change it\n"
 
 
 @pytest.mark.parametrize(
@@ -243,12 +255,13 @@ def test_every_setting_is_a_flag(name: str) -> None:
         "reward-credit": "team", "reward-weighting": "softmax", "backend": "smac", "arena": "other",
         "personal-layers": 2, "batch-size": 90, "adopt": 0.5, "gamma": 0.25,
         "epsilon-start": 0.5, "epsilon-end": 0.25, "train-per-battle": 0.5,
-        "rules": "obs-last-action=true",
+        "rules": "obs-last-action=true", "centralised": True,
     }  # fmt: skip
+    with_it = {"strategy": "none", "mixing": "joint"} if name == "centralised" else {}
     default = default_config()[name]
     value = other[name] if name in other else default * 2 + 1  # type: ignore[operator]
     changed = wanted(f"--{name}", str(value)).config()
-    assert changed == {**default_config(), name: value}
+    assert changed == {**default_config(), name: value, **with_it}
     assert type(changed[name]) is type(default)
 
 

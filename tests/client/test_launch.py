@@ -208,17 +208,24 @@ def test_a_second_agent_process_of_a_seat_gives_way(
     first.unlock()
 
 
+class RefusedError(Exception):
+    pass
+
+
+class Context:
+    def abort(self, code: grpc.StatusCode, details: str) -> None:
+        raise RefusedError(f"{code.name} {details}")
+
+
+def test_a_centralised_run_is_none_for_devices(home: Path, address: SeatAddress) -> None:
+    service = AgentService(1, "127.0.0.1:1", address.token)
+    with pytest.raises(RefusedError, match=r"^FAILED_PRECONDITION a centralised run has .* --runtime in-process$"):
+        service.Handle(request_to(question(centralised=True)), Context())  # type: ignore[arg-type]
+
+
 def test_an_env_proxy_out_of_reach_is_named(home: Path, address: SeatAddress, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client.seat_session, "_DESCRIBE_TIMEOUT", 0.2)
     service = AgentService(1, "127.0.0.1:1", address.token)
-
-    class RefusedError(Exception):
-        pass
-
-    class Context:
-        def abort(self, code: grpc.StatusCode, details: str) -> None:
-            raise RefusedError(f"{code.name} {details}")
-
     with pytest.raises(RefusedError, match=r"^FAILED_PRECONDITION no env proxy answers at 127.0.0.1:1 .*pps-qmix env"):
         service.Handle(request_to(question()), Context())  # type: ignore[arg-type]
     assert not service.busy

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from server.run_directory import run_name
 from server.settings import Settings, SettingsError, Value, check_settings
 from tests.server.squad import defaults, settings
 
@@ -102,6 +103,19 @@ def test_an_unknown_strategy_comes_with_a_suggestion() -> None:
 def test_a_buffer_must_hold_a_batch() -> None:
     assert line_of(buffer_size=95) == "buffer-size: expected at least batch-size (96), found 95"
     assert settings(buffer_size=96).buffer_size == 96
+
+
+@pytest.mark.parametrize(("strategy", "mixing"), [("rs-pps", "joint"), ("none", "solo"), ("a-pps", "solo")])
+def test_one_network_for_all_is_mixed_jointly_and_shared_by_no_strategy(strategy: str, mixing: str) -> None:
+    line = line_of(centralised=True, strategy=strategy, mixing=mixing)
+    assert line.startswith("centralised: expected strategy 'none' and mixing 'joint', ")
+    assert f"found {strategy!r} and {mixing!r}" in line
+
+
+def test_a_run_is_named_after_its_method() -> None:
+    assert run_name(settings(strategy="a-pps", base="qmix")).startswith("3m-a-pps-qmix-s0-")
+    central = settings(centralised=True, strategy="none", mixing="joint")
+    assert run_name(central).startswith("3m-centralised-vdn-s0-")
 
 
 def test_every_wrong_setting_has_its_line() -> None:
