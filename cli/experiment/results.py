@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cli.experiment.schedule import Entry, State
-from cli.experiment.spec import PlannedRun
+from cli.experiment.spec import METHOD_SETTINGS, PlannedRun
 
 COLUMNS = (
-    *("map", "strategy", "base", "mixing", "seed", "run"),
+    *("map", *METHOD_SETTINGS, "seed", "run"),
     *("steps", "seconds", "won", "battles", "win-rate", "return-mean", "length-mean"),
 )
 
@@ -99,7 +99,7 @@ def write_csv(path: Path, results: Sequence[Result]) -> None:
         table = csv.writer(file)
         table.writerow(COLUMNS)
         for run, _, found in results:
-            who = (run.map, run.method.strategy, run.method.base, run.method.mixing, run.seed, run.name)
+            who = (run.map, *run.method[1:], run.seed, run.name)
             for each in found:
                 rates = (f"{each.win_rate:.6g}", f"{each.return_mean:.6g}", f"{each.length_mean:.6g}")
                 table.writerow((*who, each.steps, f"{each.seconds:.1f}", each.won, each.battles, *rates))

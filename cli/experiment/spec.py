@@ -9,14 +9,14 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cli.defaults import PresetError, Value, default_config, preset
+from cli.defaults import PresetError, Value, default_config, preset, with_implied
 from envproxy.backend import UnknownNameError, map_names
 from envproxy.rules import Rules, RulesError
 from server.settings import Settings, SettingsError, check_settings, problem_line
 
 # What tells methods apart. Everything else is tuned per map, so that no method is tuned better than another. A setting
-# that makes another method, as a baseline's, belongs here, into `Method` and into `_Method`.
-METHOD_SETTINGS = ("strategy", "base", "mixing")
+# that makes another method belongs here, into `Method` and into `_Method`.
+METHOD_SETTINGS = ("strategy", "base", "mixing", "centralised")
 _ELSEWHERE = {  # settings that [settings] and [map-settings] must not hold, and where they come from
     "map": "maps",
     "seed": "seeds",
@@ -30,12 +30,13 @@ class SpecError(ValueError):
 
 
 class Method(NamedTuple):
-    """A column of the results' table."""
+    """A column of the results' table: its name, then METHOD_SETTINGS in their order."""
 
     name: str
     strategy: str
     base: str
     mixing: str
+    centralised: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class _Method(_Table):
     strategy: str
     base: str
     mixing: str | None = None
+    centralised: bool = False
 
 
 class _Document(_Table):
@@ -113,12 +115,14 @@ def parse_experiment(text: str) -> Experiment:
 
 def run_name(map_: str, method: Method, seed: int) -> str:
     """Return the name of a run, the same whenever the experiment is played."""
-    return f"{map_}-{method.strategy}-{method.base}-{method.mixing}-s{seed}"
+    shared = "centralised" if method.centralised else method.strategy
+    return f"{map_}-{shared}-{method.base}-{method.mixing}-s{seed}"
 
 
 def _method(given: _Method) -> Method:
-    mixing = str(default_config()["mixing"]) if given.mixing is None else given.mixing
-    return Method(given.name, given.strategy, given.base, mixing)
+    config = {**default_config(), **with_implied({"centralised": given.centralised})}
+    mixing = str(config["mixing"]) if given.mixing is None else given.mixing
+    return Method(given.name, given.strategy, given.base, mixing, given.centralised)
 
 
 def _checked(config: Mapping[str, Value], map_: str, method: Method, seed: int) -> Settings:
@@ -145,7 +149,7 @@ def _line(problem: Any) -> str:
     match problem["type"], problem["loc"]:
         case "extra_forbidden", ("methods", int(), str(key)):
             place = problem_line({**problem, "type": "missing"}).partition(":")[0]
-            names = "name, strategy, base and mixing"
+            names = "name, strategy, base, mixing and centralised"
             return f"{place}: a method has only {names}; {key!r} is tuned per map, in [settings] or [map-settings.MAP]"
         case "extra_forbidden", (str(key),):
             known = ", ".join(field.alias or name for name, field in _Document.model_fields.items())
@@ -161,7 +165,7 @@ def _repeated(document: _Document) -> Iterator[str]:
     for name in _twice([method.name for method in document.methods]):
         yield f"methods: two are called {name!r}"
     for method in _twice([_method(each)[1:] for each in document.methods]):
-        yield f"methods: two are the same: {', '.join(map(str, method))} (strategy, base, mixing)"
+        yield f"methods: two are the same: {', '.join(map(str, method))} ({', '.join(METHOD_SETTINGS)})"
 
 
 def _misplaced(document: _Document) -> Iterator[str]:

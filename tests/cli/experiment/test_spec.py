@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cli.defaults import default_config, preset
-from cli.experiment.spec import Method, SpecError, parse_experiment
+from cli.experiment.spec import METHOD_SETTINGS, Method, SpecError, parse_experiment
 from tests.cli.experiment.small import SMALL
 
 _ROOT = Path(__file__).parents[3]
@@ -28,7 +28,7 @@ def test_a_file_asks_for_every_map_method_and_seed_and_the_first_seed_comes_firs
     assert experiment.methods == (Method("A", "a-pps", "vdn", "solo"), Method("none", "none", "qmix", "solo"))
     for run in experiment.runs:
         settings = run.settings
-        assert (settings.map, settings.strategy, settings.base, settings.mixing) == (run.map, *run.method[1:])
+        assert (settings.map, *(settings.config()[name] for name in METHOD_SETTINGS)) == (run.map, *run.method[1:])
         assert settings.seed == run.seed
         assert settings.run == run.name
 
@@ -50,6 +50,14 @@ def test_the_methods_of_a_map_differ_in_nothing_else() -> None:
         assert differing == {"strategy", "base", "seed", "run"}
 
 
+def test_a_centralised_method_is_mixed_jointly_without_a_word_and_named_apart() -> None:
+    experiment = parse_experiment(SMALL.replace('mixing = "solo"', "centralised = true"))
+    (run,) = [each for each in experiment.runs if each.method.name == "none" and (each.map, each.seed) == ("3m", 4)]
+    assert run.method == Method("none", "none", "qmix", "joint", True)
+    assert run.name == "3m-centralised-qmix-joint-s4"
+    assert run.settings.centralised
+
+
 def test_rules_are_kept_in_one_form() -> None:
     (text,) = {
         run.settings.rules
@@ -62,7 +70,7 @@ def test_rules_are_kept_in_one_form() -> None:
 def test_what_is_shipped_is_right(name: str) -> None:
     experiment = parse_experiment((_ROOT / "experiments" / f"{name}.toml").read_text())
     assert experiment.name == name
-    assert len(experiment.runs) == {"quick": 2 * 4 * 3, "table2": 5 * 6 * 5}[name]
+    assert len(experiment.runs) == {"quick": 2 * 4 * 3, "table2": 5 * 8 * 5}[name]
 
 
 @pytest.mark.parametrize(
@@ -95,17 +103,23 @@ def test_what_is_shipped_is_right(name: str) -> None:
         ('base = "qmix"', 'base = "qmx"', "methods #2.base: input should be 'vdn' or 'qmix', found 'qmx'"),
         ('base = "qmix"', "base = 1", "methods #2.base: input should be a valid string, found 1"),
         ('mixing = "solo"', 'mixing = "duet"', "methods #2.mixing: input should be "),
+        ('mixing = "solo"', 'centralised = "yes"', "methods #2.centralised: input should be a valid boolean, found"),
+        (
+            'mixing = "solo"',
+            'mixing = "solo"\ncentralised = true',
+            "methods #2.centralised: expected strategy 'none' and mixing 'joint', found 'none' and 'solo': ",
+        ),
         ('name = "none"', 'name = "A"', "methods: two are called 'A'"),
         ('name = "none"', 'name = "_"', "methods #2.name: string should match pattern "),
         (
             'strategy = "none"\nbase = "qmix"',
             'strategy = "a-pps"\nbase = "vdn"',
-            "methods: two are the same: a-pps, vdn, solo (strategy, base, mixing)",
+            "methods: two are the same: a-pps, vdn, solo, False (strategy, base, mixing, centralised)",
         ),
         (
             'mixing = "solo"',
             "learning-rate = 1e-3",
-            "methods #2.learning-rate: a method has only name, strategy, base and mixing; 'learning-rate' is",
+            "methods #2.learning-rate: a method has only name, strategy, base, mixing and centralised; 'learning-",
         ),
         ("seeds = [4, 2]", "seeds = [4, 2", "is no TOML: "),
     ],
