@@ -15,7 +15,7 @@ class SharedLearner(Learner):
 
     It is a learner with mixing "joint". A training step follows the sum of the seats' gradients; all seats take part
     in every step, each stage of it in seat order. The seats differ in the agent id that the network is told. Each runs
-    the network over its own side of the batch: one run over all sides is not faster (measured on one CPU thread).
+    the network over its own side of the batch: with 96 battles one run over all sides is not faster (one CPU thread).
     """
 
     def beside(self, spec: SeatSpec) -> Self:
