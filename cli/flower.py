@@ -52,12 +52,16 @@ class FlowerRun:
     def __exit__(self, kind: type[BaseException] | None, *_: BaseException | TracebackType | None) -> None:
         if self._channel is not None:
             self._channel.close()
-        parts = [part for part in (self._stream, *self._supernodes, self._superlink, self._proxy) if part is not None]
+        clients = [part for part in (self._stream, *self._supernodes) if part is not None]
+        servers = [part for part in (self._superlink, self._proxy) if part is not None]
         try:
-            for part in parts:
-                part.end()
+            for together in (clients, servers):
+                for part in together:
+                    part.ask_to_end()
+                for part in together:
+                    part.end()
         finally:  # also when somebody interrupts once more, not to wait for that
-            for part in parts:
+            for part in clients + servers:
                 part.kill()
             end_agents(self._name)
         if kind is None:

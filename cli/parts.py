@@ -73,6 +73,11 @@ class Part:
         said = "\n  ".join(line for line in lines[-_LAST_LINES:] if line.strip())
         return f"Its last words ({self.log}):\n  {said or '(none)'}"
 
+    def ask_to_end(self) -> None:
+        """Let the process begin to end by itself."""
+        if self.running:
+            self._process.terminate()
+
     def end(self) -> None:
         """End the process and all it has started in its group, by force if it does not listen."""
         if self.running:

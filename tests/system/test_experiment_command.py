@@ -17,7 +17,8 @@ import pytest
 from server.run_directory import newest_checkpoint_steps
 from tests.system.conftest import processes, rounds, wait_for
 
-Experiment = Callable[[], "subprocess.Popen[str]"]
+Experiment = Callable[..., "subprocess.Popen[str]"]
+FOREVER = 10_000_000  # steps: longer than any test
 
 TINY = """
 name = "tiny"
@@ -47,9 +48,9 @@ RUNS = ["3m-a-pps-vdn-solo-s0", "3m-a-pps-vdn-solo-s1"]
 def experiment(tmp_path: Path) -> Iterator[Experiment]:
     """Start the tiny experiment; ended, with all it started, when the test is over."""
     started: list[subprocess.Popen[str]] = []
-    (tmp_path / "tiny.toml").write_text(TINY)
 
-    def start() -> subprocess.Popen[str]:
+    def start(steps: int = 1500) -> subprocess.Popen[str]:
+        (tmp_path / "tiny.toml").write_text(TINY.replace("1500", str(steps)))
         words = ["experiment", str(tmp_path / "tiny.toml"), "--out", str(tmp_path / "out"), "--jobs", "2"]
         process = subprocess.Popen(
             [sys.executable, "-m", "cli.main", *words],
@@ -123,7 +124,7 @@ def test_a_run_that_is_killed_stops_no_other_and_goes_on_with_the_same_command(
 
 @pytest.mark.timeout(120)
 def test_an_interrupt_ends_every_run(experiment: Experiment, tmp_path: Path) -> None:
-    process = experiment()
+    process = experiment(FOREVER)
     wait_for(lambda: all((tmp_path / "out" / "runs" / run / "run.json").exists() for run in RUNS), "both runs")
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
@@ -135,7 +136,7 @@ def test_an_interrupt_ends_every_run(experiment: Experiment, tmp_path: Path) -> 
 
 @pytest.mark.timeout(120)
 def test_a_run_that_outlives_its_command_is_not_begun_again(experiment: Experiment, tmp_path: Path) -> None:
-    process = experiment()
+    process = experiment(FOREVER)
     wait_for(lambda: len(playing(tmp_path)) == 2, "both runs' processes")
     process.kill()
     process.wait(10)
