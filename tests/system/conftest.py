@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,10 @@ from typing import Any
 
 import psutil
 import pytest
+
+# A shell that starts the tests in the background makes them ignore interrupts, and all that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Three agents, a few battles a round: the smallest run that learns, shares and evaluates.
 TINY = {
