@@ -80,10 +80,9 @@ class Part:
 
     def end(self) -> None:
         """End the process and all it has started in its group, by force if it does not listen."""
-        if self.running:
-            self._process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_END_LIMIT)
+        self.ask_to_end()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_LIMIT)
         self.kill()
 
     def kill(self) -> None:

@@ -30,7 +30,7 @@ class Ways(NamedTuple):
 
 def find_ways(pathable: NDArray[np.bool_], start: tuple[float, float]) -> Ways:
     """Return the ways among the cells of `pathable` [height, width] that can be reached from `start` (x, y)."""
-    area = _reachable(pathable, int(start[0]), int(start[1]))
+    area = _flood(pathable, int(start[0]), int(start[1]))
     corners = _corners(pathable) & area
     if not corners.any():
         return Ways(np.zeros((0, 0), np.uint8), np.zeros((0, 2)))
@@ -64,10 +64,6 @@ def islands(pathable: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return the walls [height, width] that have another side: those that are not joined to the map's edge."""
     outside = np.pad(~pathable, 1, constant_values=True)
     return ~pathable & ~_flood(outside, 0, 0)[1:-1, 1:-1]
-
-
-def _reachable(pathable: NDArray[np.bool_], column: int, row: int) -> NDArray[np.bool_]:
-    return _flood(pathable, column, row)
 
 
 def _flood(open_: NDArray[np.bool_], column: int, row: int) -> NDArray[np.bool_]:

@@ -119,10 +119,3 @@ def test_spawns_are_crowds_around_their_points_and_differ_with_the_seed() -> Non
         room = roster["spacing"] * np.sqrt(max(battles.spec.n_agents, battles.facts.n_enemies))
         assert (away < np.maximum(1.0, 1.2 * room)).all()
         assert len(np.unique(battles.units["x"])) == battles.units.size
-        assert facts_say_where_the_armies_are(battles)
-
-
-def facts_say_where_the_armies_are(battles: Skirmish) -> bool:
-    """Tell whether each unit's place on the map is one that it can leave."""
-    column, row = battles.units["x"].astype(int), battles.units["y"].astype(int)
-    return bool(battles.facts.pathable[row, column].all())
