@@ -73,6 +73,7 @@ def _mix_order(config: Mapping[str, bool | int | float | str]) -> MixOrder:
         train_per_battle=float(config["train-per-battle"]),
         learning_rate=float(config["learning-rate"]),
         gamma=float(config["gamma"]),
+        td_lambda=float(config["td-lambda"]),
         target_update_every=int(config["target-update-every"]),
         grad_clip=float(config["grad-clip"]),
     )

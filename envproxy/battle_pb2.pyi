@@ -82,7 +82,7 @@ class Phase(_message.Message):
     def __init__(self, seed: _Optional[int] = ..., round: _Optional[int] = ..., kind: _Optional[_Union[PhaseKind, str]] = ..., battles: _Optional[int] = ..., steps: _Optional[int] = ..., standing: _Optional[_Union[Standing, _Mapping]] = ..., mixing: _Optional[_Union[MixOrder, _Mapping]] = ...) -> None: ...
 
 class MixOrder(_message.Message):
-    __slots__ = ("run", "base", "batch_size", "buffer_size", "train_per_battle", "learning_rate", "gamma", "target_update_every", "grad_clip")
+    __slots__ = ("run", "base", "batch_size", "buffer_size", "train_per_battle", "learning_rate", "gamma", "target_update_every", "grad_clip", "td_lambda")
     RUN_FIELD_NUMBER: _ClassVar[int]
     BASE_FIELD_NUMBER: _ClassVar[int]
     BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -92,6 +92,7 @@ class MixOrder(_message.Message):
     GAMMA_FIELD_NUMBER: _ClassVar[int]
     TARGET_UPDATE_EVERY_FIELD_NUMBER: _ClassVar[int]
     GRAD_CLIP_FIELD_NUMBER: _ClassVar[int]
+    TD_LAMBDA_FIELD_NUMBER: _ClassVar[int]
     run: str
     base: str
     batch_size: int
@@ -101,7 +102,8 @@ class MixOrder(_message.Message):
     gamma: float
     target_update_every: int
     grad_clip: float
-    def __init__(self, run: _Optional[str] = ..., base: _Optional[str] = ..., batch_size: _Optional[int] = ..., buffer_size: _Optional[int] = ..., train_per_battle: _Optional[float] = ..., learning_rate: _Optional[float] = ..., gamma: _Optional[float] = ..., target_update_every: _Optional[int] = ..., grad_clip: _Optional[float] = ...) -> None: ...
+    td_lambda: float
+    def __init__(self, run: _Optional[str] = ..., base: _Optional[str] = ..., batch_size: _Optional[int] = ..., buffer_size: _Optional[int] = ..., train_per_battle: _Optional[float] = ..., learning_rate: _Optional[float] = ..., gamma: _Optional[float] = ..., target_update_every: _Optional[int] = ..., grad_clip: _Optional[float] = ..., td_lambda: _Optional[float] = ...) -> None: ...
 
 class SeatMessage(_message.Message):
     __slots__ = ("join", "propose", "act", "mix_utilities", "mix_holdings", "mix_norm")

@@ -52,9 +52,10 @@ def check_order(order: MixOrder, spec: MapSpec) -> str | None:
     if order.batch_size * spec.episode_limit > MAX_UTILITIES:
         most = MAX_UTILITIES // spec.episode_limit
         return f"batches of {order.batch_size} battles; on {spec.name} joint mixing takes up to {most}"
-    numbers = (order.train_per_battle, order.learning_rate, order.gamma, order.grad_clip)
-    if not (all(np.isfinite(numbers)) and min(numbers) >= 0 and order.gamma <= 1 and order.train_per_battle <= 100):
-        return f"a mixer with numbers {numbers} for train-per-battle, learning-rate, gamma and grad-clip"
+    numbers = (order.train_per_battle, order.learning_rate, order.gamma, order.td_lambda, order.grad_clip)
+    shares = max(order.gamma, order.td_lambda) <= 1
+    if not (all(np.isfinite(numbers)) and min(numbers) >= 0 and shares and order.train_per_battle <= 100):
+        return f"a mixer with numbers {numbers} for train-per-battle, learning-rate, gamma, td-lambda and grad-clip"
     return None if order.target_update_every > 0 else "target-update-every 0; expected at least 1"
 
 
@@ -265,6 +266,7 @@ def _mixer(order: MixOrder, spec: MapSpec, seed: int) -> JointMixer:
         base="qmix" if order.base == "qmix" else "vdn",
         learning_rate=order.learning_rate,
         gamma=order.gamma,
+        td_lambda=order.td_lambda,
         target_update_every=order.target_update_every,
         grad_clip=order.grad_clip,
         seed=seed,

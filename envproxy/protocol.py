@@ -65,6 +65,7 @@ class MixOrder:
     train_per_battle: float
     learning_rate: float
     gamma: float
+    td_lambda: float
     target_update_every: int
     grad_clip: float
 

@@ -33,6 +33,7 @@ class JointMixer:
         base: Base,
         learning_rate: float,
         gamma: float,
+        td_lambda: float,
         target_update_every: int,
         grad_clip: float,
         seed: int,
@@ -48,6 +49,7 @@ class JointMixer:
             target_update_every,
         )
         self._gamma = gamma
+        self._td_lambda = td_lambda
         self._grad_clip = grad_clip
         self._step: tuple[Tensor, Tensor, Tensor, Tensor] | None = None  # loss, values, targets, mask
 
@@ -73,8 +75,9 @@ class JointMixer:
         length, utilities = torch.from_numpy(lengths), torch.from_numpy(chosen).requires_grad_()
         mask = td.battle_mask(length, len(rewards))
         values, next_values = self._mixed(utilities, torch.from_numpy(following), torch.from_numpy(states))
-        over = torch.from_numpy(terminated)
-        targets = td.td_targets(torch.from_numpy(rewards), next_values, length, over, self._gamma)
+        targets = td.td_targets(
+            torch.from_numpy(rewards), next_values, length, torch.from_numpy(terminated), self._gamma, self._td_lambda
+        )
         loss = td.td_loss(values, targets, mask)
         self._trained.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

@@ -81,7 +81,8 @@ class Learner:
         """
         mask = td.battle_mask(batch.lengths, len(batch.actions))
         values, next_values = self._mixed(*self.utilities(batch), batch)
-        targets = td.td_targets(batch.rewards, next_values, batch.lengths, batch.terminated, self._settings.gamma)
+        told = self._settings
+        targets = td.td_targets(batch.rewards, next_values, batch.lengths, batch.terminated, told.gamma, told.td_lambda)
         loss = td.td_loss(values, targets, mask)
         self._trained.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

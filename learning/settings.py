@@ -25,6 +25,7 @@ class LearningSettings:
     buffer_size: int
     learning_rate: float
     gamma: float
+    td_lambda: float
     epsilon_start: float
     epsilon_end: float
     epsilon_steps: int
@@ -50,6 +51,7 @@ class LearningSettings:
             buffer_size=_whole(config, "buffer-size"),
             learning_rate=_number(config, "learning-rate"),
             gamma=_number(config, "gamma"),
+            td_lambda=_number(config, "td-lambda"),
             epsilon_start=_number(config, "epsilon-start"),
             epsilon_end=_number(config, "epsilon-end"),
             epsilon_steps=_whole(config, "epsilon-steps"),

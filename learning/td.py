@@ -25,9 +25,12 @@ def double_q_values(online: Tensor, target: Tensor, available: Tensor) -> Tensor
     return chosen_values(target, online.masked_fill(~available, -torch.inf).argmax(-1))
 
 
-def td_targets(rewards: Tensor, next_values: Tensor, lengths: Tensor, terminated: Tensor, gamma: float) -> Tensor:
-    """``y = r + gamma (1 - terminated) Q'``.
+def td_targets(
+    rewards: Tensor, next_values: Tensor, lengths: Tensor, terminated: Tensor, gamma: float, td_lambda: float
+) -> Tensor:
+    """``y_t = r_t + gamma ((1 - td_lambda) Q'_t + td_lambda y_{t+1})``, a battle's last ``y = r + gamma Q'``.
 
+    That is Peng's Q(lambda) (Peng and Williams, 1994); with ``td_lambda`` 0 it is Q-learning's ``r + gamma Q'``.
     Only the last step of a terminated battle has no future: one cut by the time limit bootstraps from what the
     seat saw last.
 
@@ -37,13 +40,18 @@ def td_targets(rewards: Tensor, next_values: Tensor, lengths: Tensor, terminated
         lengths: int64 [B], in steps.
         terminated: bool [B].
         gamma: discount per step.
+        td_lambda: weight of what came later over what is expected of the next state.
 
     Returns:
         [T, B]; meaningless beyond a battle's length.
     """
-    steps = torch.arange(len(rewards)).unsqueeze(1)
-    over = (steps == lengths - 1) & terminated
-    return rewards + gamma * next_values.masked_fill(over, 0.0)
+    last = torch.arange(len(rewards)).unsqueeze(1) == lengths - 1
+    targets = rewards + gamma * next_values.masked_fill(last & terminated, 0.0)
+    if td_lambda:
+        surprise = gamma * td_lambda * ~last  # what a step's successor adds: y_{t+1} instead of Q'_t
+        for step in range(len(rewards) - 2, -1, -1):
+            targets[step] += surprise[step] * (targets[step + 1] - next_values[step])
+    return targets
 
 
 def battle_mask(lengths: Tensor, steps: int) -> Tensor:

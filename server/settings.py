@@ -49,6 +49,7 @@ class Settings(BaseModel):
     buffer_size: Positive
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     gamma: Share
+    td_lambda: Share
     epsilon_start: Share
     epsilon_end: Share
     epsilon_steps: Positive

@@ -19,8 +19,8 @@ from tests.envproxy.drill import Parade, mix_order
 from tests.learning.toy import settings
 
 N, E, SEED = 3, 2, 5
-CLIP = {"vdn": 13.0, "qmix": 40.0}  # amid the norms that occur
-CLIP_SHARED = {"vdn": 23.0, "qmix": 70.0}  # and where one network is trained by all
+CLIP = {"vdn": 18.0, "qmix": 40.0}  # amid the norms that occur
+CLIP_SHARED = {"vdn": 29.0, "qmix": 70.0}  # and where one network is trained by all
 
 
 def learning(base: Base, *, centralised: bool = False) -> LearningSettings:
@@ -32,6 +32,7 @@ def learning(base: Base, *, centralised: bool = False) -> LearningSettings:
         buffer_size=100,
         grad_clip=(CLIP_SHARED if centralised else CLIP)[base],
         gamma=0.9,
+        td_lambda=0.4,
         epsilon_end=1.0,
         learning_rate=2e-3,
     )
@@ -42,7 +43,8 @@ def order(base: Base, battles: int = 23, *, centralised: bool = False) -> RoundO
     told = learning(base, centralised=centralised)
     mixing = mix_order(
         base=base, batch_size=told.batch_size, buffer_size=told.buffer_size, learning_rate=told.learning_rate,
-        gamma=told.gamma, target_update_every=told.target_update_every, grad_clip=told.grad_clip,
+        gamma=told.gamma, td_lambda=told.td_lambda, target_update_every=told.target_update_every,
+        grad_clip=told.grad_clip,
     )  # fmt: skip
     return RoundOrder(SEED, 1, 0, 10**6, battles, 10**6, 1, mixing)
 

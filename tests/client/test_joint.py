@@ -87,10 +87,12 @@ def plain(
             next_tot = target_mixer(torch.stack(following, -1), states[1:])
         loss, count = torch.zeros(()), 0
         for column, length in enumerate(batch.lengths.tolist()):
-            for step in range(length):
-                future = 0.0 if batch.terminated[column] and step == length - 1 else next_tot[step, column]
-                loss = loss + (batch.rewards[step, column] + told.gamma * future - q_tot[step, column]) ** 2
+            future = 0.0 if batch.terminated[column] else next_tot[length - 1, column]
+            for step in reversed(range(length)):
+                y = batch.rewards[step, column] + told.gamma * future
+                loss = loss + (y - q_tot[step, column]) ** 2
                 count += 1
+                future = (1 - told.td_lambda) * next_tot[step - 1, column] + told.td_lambda * y
         optimiser.zero_grad()
         (loss / count).backward()
         norms.append(float(nn.utils.clip_grad_norm_(parameters, told.grad_clip)))

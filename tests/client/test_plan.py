@@ -63,7 +63,7 @@ def test_who_mixes_jointly_says_how_in_every_collect_phase_and_in_no_other() -> 
     collecting, evaluating = (next_phase(order, Standing(steps=steps)) for steps in (0, 4_100))
     assert collecting is not None
     assert evaluating is not None
-    assert collecting.mixing == MixOrder("ab12", "qmix", 96, 5000, 1.0, 5e-4, 0.99, 200, 10.0)
+    assert collecting.mixing == MixOrder("ab12", "qmix", 96, 5000, 1.0, 5e-4, 0.99, 0.0, 200, 10.0)
     assert (evaluating.kind, evaluating.mixing) == (PhaseKind.EVALUATE, None)
 
 

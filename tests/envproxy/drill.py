@@ -100,7 +100,7 @@ def mix_order(**changes: Any) -> MixOrder:
     """An order of joint mixing with small numbers."""
     small: dict[str, Any] = {
         "run": "id", "base": "vdn", "batch_size": 2, "buffer_size": 8, "train_per_battle": 1.0, "learning_rate": 1e-2,
-        "gamma": 0.9, "target_update_every": 3, "grad_clip": 10.0,
+        "gamma": 0.9, "td_lambda": 0.0, "target_update_every": 3, "grad_clip": 10.0,
     }  # fmt: skip
     return MixOrder(**{**small, **changes})
 

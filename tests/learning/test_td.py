@@ -1,6 +1,9 @@
 """Temporal-difference arithmetic, worked by hand."""
 
+import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from learning import td
 
@@ -26,16 +29,36 @@ def test_unavailable_actions_are_not_picked() -> None:
 def test_terminated_battles_have_no_future_and_truncated_ones_do() -> None:
     rewards = torch.tensor([[1.0, 1.0], [2.0, 2.0]])
     next_values = torch.tensor([[10.0, 10.0], [20.0, 20.0]])
-    targets = td.td_targets(rewards, next_values, torch.tensor([2, 2]), torch.tensor([True, False]), gamma=0.5)
+    targets = td.td_targets(rewards, next_values, torch.tensor([2, 2]), torch.tensor([True, False]), 0.5, 0.0)
     assert targets.tolist() == [[6.0, 6.0], [2.0, 12.0]]
 
 
 def test_the_end_is_at_the_battles_own_last_step() -> None:
     targets = td.td_targets(
-        torch.ones(3, 2), torch.full((3, 2), 10.0), torch.tensor([3, 1]), torch.tensor([True, True]), gamma=1.0
+        torch.ones(3, 2), torch.full((3, 2), 10.0), torch.tensor([3, 1]), torch.tensor([True, True]), 1.0, 0.0
     )
     assert targets[:, 0].tolist() == [11.0, 11.0, 1.0]
     assert targets[0, 1].item() == 1.0
+
+
+def test_with_a_lambda_what_came_later_is_weighed_against_what_is_expected() -> None:
+    rewards = torch.tensor([[1.0, 1.0], [2.0, 2.0], [4.0, 100.0]])
+    next_values = torch.tensor([[10.0, 10.0], [20.0, 20.0], [30.0, 100.0]])
+    targets = td.td_targets(rewards, next_values, torch.tensor([3, 2]), torch.tensor([True, False]), 0.5, 0.25)
+    # from the back: 4; 2 + 0.5 (0.75 * 20 + 0.25 * 4); 1 + 0.5 (0.75 * 10 + 0.25 * 10)
+    assert targets[:, 0].tolist() == [6.0, 10.0, 4.0]
+    # 2 + 0.5 * 20, cut by the time limit; 1 + 0.5 (0.75 * 10 + 0.25 * 12)
+    assert targets[:2, 1].tolist() == [6.25, 12.0]
+
+
+@given(st.floats(0.0, 1.0), st.integers(1, 6), st.integers(0, 2**32 - 1))
+def test_a_lambda_of_one_sums_up_the_battle(gamma: float, length: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    rewards = torch.rand(8, 1, generator=generator, dtype=torch.float64)
+    next_values = torch.rand(8, 1, generator=generator, dtype=torch.float64)
+    targets = td.td_targets(rewards, next_values, torch.tensor([length]), torch.tensor([True]), gamma, 1.0)
+    returns = [sum(gamma**i * float(r) for i, r in enumerate(rewards[step:length])) for step in range(length)]
+    assert targets[:length, 0].tolist() == pytest.approx(returns)
 
 
 def test_loss_counts_steps_not_padding() -> None:

@@ -18,6 +18,7 @@ SETTINGS = LearningSettings(
     buffer_size=8,
     learning_rate=1e-2,
     gamma=0.5,
+    td_lambda=0.0,
     epsilon_start=1.0,
     epsilon_end=0.05,
     epsilon_steps=100,

@@ -47,6 +47,7 @@ def test_a_round_trip_changes_nothing() -> None:
         ("learning-rate", True, "valid number"),
         ("learning-rate", 0.0, "greater than 0"),
         ("gamma", 1.01, "less than or equal to 1"),
+        ("td-lambda", -0.1, "greater than or equal to 0"),
         ("adopt", -0.1, "greater than or equal to 0"),
         ("personal-layers", 9, "less than or equal to 8"),
         ("resume", "yes", "valid boolean"),
