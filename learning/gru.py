@@ -3,10 +3,16 @@
 It computes what ``torch.nn.GRU`` computes, gradients included, in about 40 % less time on one CPU thread: autograd
 repeats small products for the weights' gradients at every time step, whereas only the hidden state's gradient has
 to go back step by step. All else is done here in one product over all steps.
+
+What goes step by step is TorchScript on the CPU: such a loop runs without Python and without Python's lock. It computes
+the same, bit for bit, in a tenth less time of a training step, and other threads can learn meanwhile: from Python every
+one of its small operations takes the lock, and two threads wait for each other nearly as long as they compute.
 """
 
+import warnings
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,6 +20,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 _sigmoid_gradient = torch.ops.aten.sigmoid_backward.grad_input
 _tanh_gradient = torch.ops.aten.tanh_backward.grad_input
+_Loop = TypeVar("_Loop", bound=Callable[..., None])
 
 
 def packed_gru(
@@ -61,17 +68,10 @@ class _PackedGRU(torch.autograd.Function):
         torch.addmm(bias, inputs, weight_ih.roll(h, 0).T, out=gates[:, : 3 * h])
         gates[:, 3 * h :] = bias_hh[2 * h :]
         hidden = inputs.new_empty(rows, h)
-        first = state = inputs.new_zeros(sizes[0], h)
-        to_gates = weight_hh.T.contiguous()
-        new, reset, update, u_new = gates.chunk(4, 1)
-        parts = (gates[:, h:], gates[:, h : 3 * h], reset, update, u_new, new, hidden)
-        for u, rz, r, z, u_n, n, out in zip(*_steps(parts, sizes), strict=True):
-            state = state[: len(out)]
-            u.addmm_(state, to_gates)
-            rz.sigmoid_()
-            n.addcmul_(r, u_n).tanh_()
-            state = torch.lerp(n, state, z, out=out)
-        past = torch.cat([first, *(a[: len(b)] for a, b in pairwise(*_steps((hidden,), sizes)))])
+        first = inputs.new_zeros(sizes[0], h)
+        steps_forward = _forward_on_cpu if inputs.is_cpu else _forward
+        steps_forward(gates, hidden, first, weight_hh.T.contiguous(), sizes)
+        past = torch.cat([first, *(a[: len(b)] for a, b in pairwise(torch.split(hidden, sizes)))])
         ctx.sizes = sizes
         ctx.save_for_backward(inputs, weight_ih, weight_hh, past, gates)
         return hidden
@@ -94,12 +94,8 @@ class _PackedGRU(torch.autograd.Function):
         flat = slope.view(rows, 5 * h)
         to_hidden = flat[:, h : 4 * h]
         arriving = gradient.clone(memory_format=torch.contiguous_format)
-        carried = arriving[:0]
-        parts = (arriving, slope, to_hidden, flat[:, 4 * h :])
-        for d, s, u, c in zip(*map(reversed, _steps(parts, ctx.sizes)), strict=True):
-            d[: len(carried)] += carried
-            s.mul_(d.unsqueeze(1))
-            carried = c.addmm_(u, weight_hh)
+        steps_backward = _backward_on_cpu if inputs.is_cpu else _backward
+        steps_backward(arriving, slope, weight_hh, ctx.sizes)
 
         to_input = flat[:, : 3 * h]
         biases = flat[:, : 4 * h].sum(0)
@@ -113,6 +109,41 @@ class _PackedGRU(torch.autograd.Function):
         )
 
 
-def _steps(arrays: tuple[Tensor, ...], sizes: list[int]) -> list[tuple[Tensor, ...]]:
+def _forward(gates: Tensor, hidden: Tensor, first: Tensor, to_gates: Tensor, sizes: list[int]) -> None:
+    """Finish the gates [rows, 4h] step by step and fill in the hidden states [rows, h]; before them is ``first``."""
+    h = hidden.shape[1]
     # Views, made in one go: slicing at every step would cost a fifth of the forward pass.
-    return [torch.split(array, sizes) for array in arrays]
+    to_state, sigmoids = torch.split(gates[:, h:], sizes), torch.split(gates[:, h : 3 * h], sizes)
+    new, reset = torch.split(gates[:, :h], sizes), torch.split(gates[:, h : 2 * h], sizes)
+    update, u_new = torch.split(gates[:, 2 * h : 3 * h], sizes), torch.split(gates[:, 3 * h :], sizes)
+    out, state = torch.split(hidden, sizes), first
+    for i in range(len(sizes)):
+        state = state[: sizes[i]]
+        to_state[i].addmm_(state, to_gates)
+        sigmoids[i].sigmoid_()
+        new[i].addcmul_(reset[i], u_new[i]).tanh_()
+        state = torch.lerp(new[i], state, update[i], out=out[i])
+
+
+def _backward(arriving: Tensor, slope: Tensor, weight_hh: Tensor, sizes: list[int]) -> None:
+    """Turn slopes [rows, 5, h] into gradients, last step first; ``arriving`` [rows, h] comes from outside."""
+    h = arriving.shape[1]
+    flat = slope.view(-1, 5 * h)
+    d, s = torch.split(arriving, sizes), torch.split(slope, sizes)
+    to_hidden, to_past = torch.split(flat[:, h : 4 * h], sizes), torch.split(flat[:, 4 * h :], sizes)
+    carried = arriving[:0]
+    for back in range(len(sizes)):
+        i = len(sizes) - 1 - back
+        d[i][: len(carried)] += carried
+        s[i].mul_(d[i].unsqueeze(1))
+        carried = to_past[i].addmm_(to_hidden[i], weight_hh)
+
+
+def _scripted(loop: _Loop) -> _Loop:
+    with warnings.catch_warnings():  # it is deprecated for `torch.compile`, which needs a C++ compiler where it runs
+        warnings.simplefilter("ignore", DeprecationWarning)
+        script: _Loop = torch.jit.script(loop)
+    return script
+
+
+_forward_on_cpu, _backward_on_cpu = _scripted(_forward), _scripted(_backward)
