@@ -1,11 +1,13 @@
 """What learning costs: CPU-seconds of a joint training step on several maps, and environment steps per second of a run.
 
     python -m benchmarks.learner [--maps 3m 2s3z MMM2] [--base vdn qmix] [--repeats 10] [--run-steps 30000]
+        [--threads 1 2]
 
 Networks, batches and all else are the defaults, Table 1 of the paper. A joint training step is one of every agent of
 the team, one after the other on one thread, with the drawing of the batches; the battles are those of a random team.
-The run is one of 3m in this process, evaluations and all; its first round, which fills the buffers, is left out, and
-`--run-steps 0` leaves out the run. Other load on the machine makes a step slower and never faster: best counts.
+The run is one of 3m in this process, evaluations and all, once for each number of threads; its first round, which
+fills the buffers, is left out, and `--run-steps 0` leaves out the runs. Other load on the machine makes a step slower
+and never faster: best counts.
 """
 
 from __future__ import annotations
@@ -51,8 +53,8 @@ class Student(NamedTuple):
 class TimedTeam(Team):
     """A team that takes down what its rounds cost."""
 
-    def __init__(self, map_name: str, battles: int) -> None:
-        super().__init__("skirmish", map_name, battles, "main")
+    def __init__(self, map_name: str, battles: int, threads: int) -> None:
+        super().__init__("skirmish", map_name, battles, "main", threads=threads)
         self.rounds: list[tuple[float, float]] = []  # seconds, CPU-seconds
 
     def __call__(self, messages: Sequence[Message]) -> Iterable[Message]:
@@ -127,13 +129,13 @@ def step_row(map_name: str, base: str, seats: Sequence[Sequence[Battle]], repeat
     )
 
 
-def run_row(steps: int) -> str:
-    """Play a run and return what its rounds cost, but for the first."""
+def run_row(steps: int, threads: int) -> str:
+    """Play a run on so many threads and return what its rounds cost, but for the first."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["PPS_HOME"] = f"{folder}/home"
         changed = {"map": RUN_MAP, "total-steps": steps, "runs": folder, "run": "run"}
         config = {**default_config(), **changed}
-        team = TimedTeam(RUN_MAP, int(config["battles"]))
+        team = TimedTeam(RUN_MAP, int(config["battles"]), threads)
         try:
             rows = [row for row in read_rows(run_in_process(config, changed, team).path) if row["kind"] == "round"]
         finally:
@@ -145,8 +147,8 @@ def run_row(steps: int) -> str:
     parts = {part: sum(row["seconds"][part] for row in rows[1:]) for part in ("waiting", "acting", "learning")}
     shares = ", ".join(f"{part} {len(rows[0]['seats']) * seconds:.1f} s" for part, seconds in parts.items())
     return (
-        f"run on {RUN_MAP}: {played / wall:.0f} environment steps/s, {played / cpu:.0f} per CPU-second (target "
-        f"{RUN_TARGET}); {len(rows) - 1} rounds, {played} steps, {wall:.1f} s; all agents: {shares}"
+        f"run on {RUN_MAP}, threads {threads}: {played / wall:.0f} environment steps/s (target {RUN_TARGET}), "
+        f"{played / cpu:.0f} per CPU-second; {len(rows) - 1} rounds, {played} steps, {wall:.1f} s; all agents: {shares}"
     )
 
 
@@ -163,6 +165,7 @@ def main() -> None:
     parser.add_argument("--base", nargs="+", default=["vdn"], choices=["vdn", "qmix"])
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--run-steps", type=int, default=30_000)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1], help="of the runs")
     options = parser.parse_args()
 
     torch.set_num_threads(1)  # both as an agent does
@@ -173,8 +176,8 @@ def main() -> None:
         seats = random_battles(map_name)
         for base in options.base:
             print(step_row(map_name, base, seats, options.repeats), flush=True)
-    if options.run_steps:
-        print(run_row(options.run_steps))
+    for threads in options.threads if options.run_steps else []:
+        print(run_row(options.run_steps, threads), flush=True)
     print(machine())
 
 

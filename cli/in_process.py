@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from flwr.app import Error, Message
 from flwr.supercore.run import Run
 
@@ -26,7 +28,7 @@ from client.seat import Seat, SeatRefusedError
 from envproxy.arena import Arena
 from envproxy.backend import Backend, create_backend
 from envproxy.mixer_store import MIXERS
-from envproxy.protocol import MixAnswer, Phase
+from envproxy.protocol import ArenaEvent, MixAnswer, MixEvent, Phase, Tick
 from envproxy.rules import SMAC_RULES, Rules
 from envproxy.service import describe
 from learning.learner import Learner
@@ -52,12 +54,20 @@ class Team:
         rules: Rules = SMAC_RULES,
         *,
         centralised: bool = False,
+        threads: int = 1,
     ) -> None:
-        """`centralised`: one learner for all seats. Raises UnknownNameError if there is no such backend or map."""
+        """`centralised`: one learner for all seats, which learns from one after the other; otherwise up to `threads`
+        seats learn at the same time, and it makes no difference to what they learn.
+
+        Raises UnknownNameError if there is no such backend or map.
+        """
         self._arena = Arena(create_backend(backend, map_name, battles, rules), pps_home() / MIXERS)
         self._name, self._backend, self._rules = arena, backend, rules
         make_learner = SharedLearners() if centralised else Learner
         self._seats = [Seat(seat, pps_home(), make_learner) for seat in range(self._arena.spec.n_agents)]
+        at_once = 1 if centralised else min(threads, self.n_agents)
+        # OpenMP counts threads for each of the threads that call it: every one of ours is told to compute alone.
+        self._pool = ThreadPoolExecutor(at_once, "learning", torch.set_num_threads, (1,)) if at_once > 1 else None
 
     @property
     def n_agents(self) -> int:
@@ -75,6 +85,8 @@ class Team:
         return [self._answer(message) for message in others] + (self._play(trains) if trains else [])
 
     def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()  # a seat that is learning still ends its training step
         self._arena.close()
 
     def _answer(self, message: Message) -> Message:
@@ -96,7 +108,7 @@ class Team:
             rounds = [seat.begin(request) for seat, request in zip(seats, requests, strict=True)]
         except SeatRefusedError as error:  # nobody can play without it: here nobody waits for a silent seat
             return [Message(Error(_APP_ERROR, str(error)), reply_to=message) for message in messages]
-        reports = play_in_lockstep(self._arena, rounds)
+        reports = play_in_lockstep(self._arena, rounds, self._pool)
         return [
             message_from_reply(seat.finish(request, report), message)
             for seat, request, report, message in zip(seats, requests, reports, messages, strict=True)
@@ -106,8 +118,11 @@ class Team:
         return self._seats[message.metadata.dst_node_id - 1]
 
 
-def play_in_lockstep(arena: Arena, rounds: Sequence[Round]) -> list[RoundReport]:
-    """Play one round for every seat of an arena, tick by tick, and return the seats' reports in seat order."""
+def play_in_lockstep(arena: Arena, rounds: Sequence[Round], pool: Executor | None = None) -> list[RoundReport]:
+    """Play one round for every seat of an arena, tick by tick, and return the seats' reports in seat order.
+
+    With a `pool` the seats learn at the same time. The arena hears them in seat order, whoever is done first.
+    """
     reports: dict[int, RoundReport] = {}
 
     def hear(seat: int, answer: Answer | RoundReport) -> None:
@@ -125,10 +140,29 @@ def play_in_lockstep(arena: Arena, rounds: Sequence[Round]) -> list[RoundReport]
         hear(seat, advance(round_, None))
     while len(reports) < len(rounds):
         arena.advance()
-        for seat, round_ in enumerate(rounds):
-            while seat not in reports and (event := arena.next_event(seat)) is not None:
-                hear(seat, advance(round_, event))
+        while events := {
+            seat: event
+            for seat in range(len(rounds))
+            if seat not in reports and (event := arena.next_event(seat)) is not None
+        }:
+            for seat, answer in _answers(rounds, events, pool):
+                hear(seat, answer)
     return [reports[seat] for seat in range(len(rounds))]
+
+
+def _answers(
+    rounds: Sequence[Round], events: Mapping[int, ArenaEvent], pool: Executor | None
+) -> Iterator[tuple[int, Answer | RoundReport]]:
+    """Send every seat its event; yield the seats and what they answer, in the order of `events`."""
+    asked = [rounds[seat] for seat in events]
+    at_once = pool is not None and any(map(_teaches, events.values()))
+    compute = pool.map if pool is not None and at_once else map
+    return zip(events, compute(advance, asked, events.values()), strict=True)
+
+
+def _teaches(event: ArenaEvent) -> bool:
+    """Whether seats may learn from it; to answer any other takes less time than to hand it to a thread."""
+    return isinstance(event, MixEvent) or (isinstance(event, Tick) and bool(event.ended.any()))
 
 
 def run_in_process(config: Mapping[str, Value], given: Mapping[str, Value], team: Team) -> RunDirectory:
@@ -173,7 +207,7 @@ def evaluate(trained: Trained, backend: Backend, battles: int, seed: int | None)
             directory = DeviceDirectory(Path(home), trained.run.name, seat)
             directory.make()
             sizes = SeatSpec(seat, spec.n_agents, spec.obs_size, spec.n_actions, spec.episode_limit)
-            learning = LearningSettings.from_config(settings.config())
+            learning = LearningSettings.from_config({**settings.config(), "device": "cpu"})  # the same battles anywhere
             agent = Agent(sizes, arena.battles, learning, seed=settings.seed, run_id="", directory=directory)
             agent.adopt(tensors)
             players.append(play_evaluation(agent, phase, trained.checkpoint.steps))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from cli.cores import cores
 from cli.defaults import Value, default_config, merge, parse_value, preset, preset_names, with_implied
 from cli.flower import FlowerRun
 from cli.progress import ProgressDisplay
@@ -58,6 +59,10 @@ def run(options: argparse.Namespace) -> int:
     runtime = options.runtime or ("in-process" if settings.centralised else "flower")
     if settings.centralised and runtime == "flower":
         raise SettingsError("runtime: a centralised run has nothing to federate; expected in-process, found flower")
+    if runtime == "in-process":
+        from learning.compute import compute_device  # noqa: PLC0415 - no torch where Flower's processes do the work
+
+        compute_device(settings.device)  # or it would be refused when there is a run directory
     backend = create_backend(settings.backend, settings.map, 1, Rules.parse(settings.rules))
     n_agents = backend.spec.n_agents
     backend.close()
@@ -118,6 +123,7 @@ def _train_in_process(settings: Settings, given: dict[str, Value], path: Path, c
         settings.arena,
         Rules.parse(settings.rules),
         centralised=settings.centralised,
+        threads=settings.threads or cores(),
     )
     try:
         with ProgressDisplay(path, settings.total_steps, lambda: team.progress, console):

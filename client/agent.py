@@ -153,7 +153,7 @@ class Agent:
         if batch is None:
             return MixHoldings(event.step, self.buffer.ids())
         self._chosen, following = self.learner.utilities(batch)
-        return MixUtilities(event.step, self._chosen.detach().numpy(), following.numpy())
+        return MixUtilities(event.step, self._chosen.detach().cpu().numpy(), following.cpu().numpy())
 
     def mixed(self, event: MixScale) -> TrainMetrics:
         """Take the joint training step."""

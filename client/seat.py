@@ -16,6 +16,7 @@ from client.plan import RoundOrder
 from client.play import Round, RoundReport, play_round
 from envproxy import battle_pb2 as pb
 from envproxy.rules import Rules, RulesError
+from learning.compute import NoCudaError
 from learning.learner import Learner
 from learning.settings import LearningSettings, SeatSpec
 
@@ -46,15 +47,18 @@ class Seat:
             directory = DeviceDirectory(self._home, config["run"], self._seat)
             directory.make()
             spec = SeatSpec(self._seat, arena.n_agents, arena.obs_size, arena.n_actions, arena.episode_limit)
-            self._agent = Agent(
-                spec,
-                arena.battles,
-                LearningSettings.from_config(config),
-                seed=int(config["seed"]),
-                run_id=config["run-id"],
-                directory=directory,
-                make_learner=self._make_learner,
-            )
+            try:
+                self._agent = Agent(
+                    spec,
+                    arena.battles,
+                    LearningSettings.from_config(config),
+                    seed=int(config["seed"]),
+                    run_id=config["run-id"],
+                    directory=directory,
+                    make_learner=self._make_learner,
+                )
+            except NoCudaError as error:
+                raise SeatRefusedError(f"seat {self._seat}: {error}") from None
             self._run_id = config["run-id"]
         return Reply(
             {

@@ -13,14 +13,16 @@ class Actor:
     """Plays one seat in E battles at once; remembers each battle's hidden state and last action.
 
     It acts with the network it is given, not a copy: what the learner changes is played at the next tick.
+    It computes where the network is.
     """
 
     def __init__(self, network: AgentNetwork, spec: SeatSpec, battles: int) -> None:
         self._network = network
         self._spec = spec
         self._rows = np.arange(battles)
-        self._hidden = torch.zeros(battles, network.rnn.hidden_size)
-        self._inputs = torch.zeros(battles, spec.input_size)
+        self._device = network.fc1.weight.device
+        self._hidden = torch.zeros(battles, network.rnn.hidden_size, device=self._device)
+        self._inputs = torch.zeros(battles, spec.input_size, device="cpu")
         # Views of the inputs, so that a tick writes only what it changes.
         inputs = self._inputs.numpy()
         self._observations = inputs[:, : spec.obs_size]
@@ -30,7 +32,7 @@ class Actor:
     @torch.inference_mode()
     def begin(self, mask: NDArray[np.bool_]) -> None:
         """Forget the past of the slots (bool [E]) in which a new battle begins."""
-        self._hidden.numpy()[mask] = 0.0
+        self._hidden[torch.from_numpy(mask)] = 0.0
         self._last_actions[mask] = 0.0
 
     @torch.inference_mode()
@@ -53,8 +55,8 @@ class Actor:
             uint8 [E].
         """
         self._observations[:] = observations
-        q, self._hidden = self._network.step(self._inputs, self._hidden)
-        actions = choose_actions(q.numpy(), available, epsilon, rng)
+        q, self._hidden = self._network.step(self._inputs.to(self._device), self._hidden)
+        actions = choose_actions(q.cpu().numpy(), available, epsilon, rng)
         self._last_actions[:] = 0.0
         self._last_actions[self._rows, actions] = 1.0
         return actions

@@ -1,7 +1,7 @@
 """An agent's private store of battles: a ring of preallocated arrays, in files or in memory."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,10 @@ class Batch:
     rewards: Tensor
     lengths: Tensor
     terminated: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same battles on `device`."""
+        return Batch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
 
 class BattleBuffer:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from learning import td
 from learning.buffer import Batch
+from learning.compute import compute_device
 from learning.metrics import TrainMetrics, train_metrics
 from learning.mixer import MonotoneMixer, solo_mixer
 from learning.network import AgentNetwork, sequence_inputs
@@ -23,16 +24,23 @@ class Learner:
     With mixing "solo" it learns alone, by ``train``: with base "vdn" Q_tot is the agent's own Q; with "qmix" a
     monotone mixer of it, conditioned on the agent's own observation: all that a device knows. With mixing "joint"
     the mixer is elsewhere (``learning.joint``) and a training step is ``utilities``, ``backpropagate``, ``apply``.
+
+    It computes on the device of the settings. Batches, gradients and states may come from any; states go to the CPU.
     """
 
     def __init__(self, spec: SeatSpec, settings: LearningSettings, seed: int) -> None:
-        """Initialise from ``seed`` alone; the network is the same for all bases and mixings."""
+        """Initialise from ``seed`` alone; the network is the same for all bases, mixings and devices.
+
+        Raises:
+            NoCudaError: the settings want CUDA and there is none.
+        """
         self._spec = spec
         self._settings = settings
+        self._device = compute_device(settings.device)
         generator = torch.Generator().manual_seed(seed)
-        self.network = AgentNetwork(spec.input_size, settings.hidden, spec.n_actions, generator)
+        self.network = AgentNetwork(spec.input_size, settings.hidden, spec.n_actions, generator).to(self._device)
         mixes = settings.base == "qmix" and settings.mixing == "solo"
-        self._mixer = solo_mixer(spec.obs_size, generator=generator) if mixes else None
+        self._mixer = solo_mixer(spec.obs_size, generator=generator).to(self._device) if mixes else None
         self._target_network = frozen_copy(self.network)
         self._target_mixer = None if self._mixer is None else frozen_copy(self._mixer)
         online = _named_tensors(self.network, self._mixer)
@@ -51,7 +59,7 @@ class Learner:
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         """Copies of what agents exchange: the network's 8 tensors, then the mixer's under "mixer."."""
-        return {name: tensor.detach().numpy().copy() for name, tensor in self._trained.online.items()}
+        return {name: tensor.detach().cpu().numpy().copy() for name, tensor in self._trained.online.items()}
 
     def load(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
         """Overwrite the named tensors of the online network and mixer; target and optimiser stay as they are.
@@ -68,7 +76,7 @@ class Learner:
                 raise ValueError(f"tensor {name!r} is of shape {tensor.shape}, expected {shape}")
         with torch.no_grad():
             for name, tensor in tensors.items():
-                parameters[name].copy_(torch.tensor(tensor))
+                parameters[name].copy_(torch.tensor(tensor, device=self._device))
 
     def sync_target(self) -> None:
         """Copy the online network and mixer to their targets."""
@@ -79,6 +87,7 @@ class Learner:
 
         A dead unit's steps count like the others: the death step bootstraps from their value.
         """
+        batch = batch.to(self._device)
         mask = td.battle_mask(batch.lengths, len(batch.actions))
         values, next_values = self._mixed(*self.utilities(batch), batch)
         told = self._settings
@@ -92,6 +101,7 @@ class Learner:
 
     def utilities(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Own Q of the actions taken and Q' of the best next ones, [T, B]; gradients in the first only."""
+        batch = batch.to(self._device)
         lengths = batch.lengths + 1
         inputs = sequence_inputs(batch.observations, batch.actions, self._spec)
         online = self.network(inputs, lengths)
@@ -106,7 +116,7 @@ class Learner:
         ``chosen`` is the first of ``utilities``; nothing else must have been learned since.
         """
         self._trained.zero_grad()
-        chosen.backward(gradient)  # type: ignore[no-untyped-call]
+        chosen.backward(gradient.to(self._device))  # type: ignore[no-untyped-call]
         return self._trained.squared_norm()
 
     def apply(self, scale: float) -> None:

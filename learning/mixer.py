@@ -47,8 +47,8 @@ class MonotoneMixer(nn.Module):
         """Q_tot [T, B] of utilities [T, B, n], given condition [T, B, c]."""
         w1 = self.hyper_w1(condition).abs().unflatten(-1, (-1, self._embed))
         hidden = elu((utilities.unsqueeze(-1) * w1).sum(-2) + self.hyper_b1(condition))
-        q_tot = (hidden * self.hyper_w2(condition).abs()).sum(-1) + self.hyper_b2(condition).squeeze(-1)
-        return torch.as_tensor(q_tot)
+        q_tot: Tensor = (hidden * self.hyper_w2(condition).abs()).sum(-1) + self.hyper_b2(condition).squeeze(-1)
+        return q_tot
 
 
 def solo_mixer(condition_size: int, *, generator: torch.Generator) -> MonotoneMixer:

@@ -35,7 +35,7 @@ class AgentNetwork(nn.Module):
             inputs: float32 [T, B, in].
             lengths: int64 [B], not increasing, the first being T; Q-values beyond a length are 0.
         """
-        packed = pack_padded_sequence(inputs, lengths)
+        packed = pack_padded_sequence(inputs, lengths.cpu())  # it takes no others
         features = packed._replace(data=torch.relu(self.fc1(packed.data)))
         hidden = packed_gru(features, *self.rnn.all_weights[0])
         # What pad_packed_sequence does, whose backward pass copies once for each length.
@@ -74,7 +74,7 @@ def sequence_inputs(observations: Tensor, actions: Tensor, spec: SeatSpec) -> Te
         float32 [T+1, B, o + a + n_agents].
     """
     steps, battles, obs_size = observations.shape
-    inputs = torch.zeros(steps, battles, spec.input_size)
+    inputs = observations.new_zeros(steps, battles, spec.input_size)
     inputs[..., :obs_size] = observations
     inputs[1:, :, obs_size : obs_size + spec.n_actions].scatter_(2, actions.unsqueeze(2), 1.0)
     inputs[..., obs_size + spec.n_actions + spec.seat] = 1.0

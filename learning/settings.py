@@ -7,6 +7,7 @@ from typing import Literal, cast
 Base = Literal["vdn", "qmix"]
 Mixing = Literal["solo", "joint"]
 RewardCredit = Literal["alive", "team"]
+Device = Literal["cpu", "cuda", "auto"]
 Setting = bool | int | float | str
 
 
@@ -35,6 +36,7 @@ class LearningSettings:
     train_per_battle: float
     reward_buffer: int
     reward_credit: RewardCredit
+    device: Device
 
     @classmethod
     def from_config(cls, config: Mapping[str, Setting]) -> "LearningSettings":
@@ -61,6 +63,7 @@ class LearningSettings:
             train_per_battle=_number(config, "train-per-battle"),
             reward_buffer=_whole(config, "reward-buffer"),
             reward_credit=cast(RewardCredit, _choice(config, "reward-credit", ("alive", "team"))),
+            device=cast(Device, _choice(config, "device", ("cpu", "cuda", "auto"))),
         )
         if settings.batch_size > settings.buffer_size:
             raise ValueError(

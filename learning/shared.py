@@ -28,7 +28,7 @@ class SharedLearner(Learner):
         """As a learner of its own, but what arrives is added up: the last seat tells its squared norm, others 0."""
         if self._spec.seat == 0:
             self._trained.zero_grad()
-        torch.autograd.backward(chosen, gradient)
+        torch.autograd.backward(chosen, gradient.to(self._device))
         return self._trained.squared_norm() if self._is_last else 0.0
 
     def apply(self, scale: float) -> None:

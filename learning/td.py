@@ -45,7 +45,7 @@ def td_targets(
     Returns:
         [T, B]; meaningless beyond a battle's length.
     """
-    last = torch.arange(len(rewards)).unsqueeze(1) == lengths - 1
+    last = torch.arange(len(rewards), device=rewards.device).unsqueeze(1) == lengths - 1
     targets = rewards + gamma * next_values.masked_fill(last & terminated, 0.0)
     if td_lambda:
         surprise = gamma * td_lambda * ~last  # what a step's successor adds: y_{t+1} instead of Q'_t
@@ -56,7 +56,7 @@ def td_targets(
 
 def battle_mask(lengths: Tensor, steps: int) -> Tensor:
     """bool [T, B]: which of ``steps`` padded steps belong to a battle (lengths: int64 [B])."""
-    return torch.arange(steps).unsqueeze(1) < lengths
+    return torch.arange(steps, device=lengths.device).unsqueeze(1) < lengths
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

@@ -67,14 +67,14 @@ class Trained:
                 self._target[name].copy_(parameter)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Everything that ``restore`` needs to go on bit for bit: tensors (copies) and counters."""
+        """Everything that ``restore`` needs to go on bit for bit: tensors (copies, on the CPU) and counters."""
         tensors = {f"online.{name}": tensor for name, tensor in self.online.items()}
         tensors |= {f"target.{name}": tensor for name, tensor in self._target.items()}
         if self._optimiser is not None:
             for name, parameter in self.online.items():
                 for key, moment in self._optimiser.state[parameter].items():
                     tensors[f"adam.{key}.{name}"] = moment
-        return {name: tensor.detach().clone() for name, tensor in tensors.items()}, {"steps": self.steps}
+        return {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}, {"steps": self.steps}
 
     def restore(self, tensors: Mapping[str, Tensor], counters: Mapping[str, Any]) -> None:
         """Become what this is the ``state`` of.
@@ -94,7 +94,8 @@ class Trained:
             self._optimiser.state.clear()
             if counters["steps"] > 0:
                 for name, parameter in self.online.items():
-                    moments = {key: tensors[f"adam.{key}.{name}"].clone() for key in _ADAM_STATE}
+                    kept = {key: tensors[f"adam.{key}.{name}"] for key in _ADAM_STATE}
+                    moments = {key: moment.to(parameter.device, copy=True) for key, moment in kept.items()}
                     self._optimiser.state[parameter] = moments
         self.steps = counters["steps"]
 

@@ -34,7 +34,9 @@ from safetensors.numpy import load_file, save
 from server.settings import Settings, SettingsError, Value, check_settings
 
 _KEPT_CHECKPOINTS = 3
-_MAY_CHANGE = {"total-steps", "resume", "run", "runs", "seat-timeout", "round-timeout"}  # on resume
+_MAY_CHANGE = {  # on resume
+    *("total-steps", "resume", "run", "runs", "seat-timeout", "round-timeout", "threads", "device"),
+}
 
 
 class RunDirectoryError(Exception):

@@ -67,6 +67,8 @@ class Settings(BaseModel):
     arena: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     seat_timeout: Seconds
     round_timeout: Seconds
+    threads: Annotated[int, Field(ge=0, le=1024)]
+    device: Literal["cpu", "cuda", "auto"]
 
     @field_validator("strategy")
     @classmethod

@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from cli.cores import cores
 from cli.experiment import estimate
 from cli.experiment.folder import Folder
-from cli.experiment.processes import Ended, cores, play_all
+from cli.experiment.processes import Ended, play_all
 from cli.experiment.progress import ExperimentDisplay, show_failed
 from cli.experiment.results import Result, measured_per_step, result, write_csv
 from cli.experiment.schedule import Entry, State, left, schedule

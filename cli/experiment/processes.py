@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import time
@@ -10,8 +9,6 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
-
-import psutil
 
 from cli.defaults import default_config
 from cli.experiment.folder import Folder
@@ -21,6 +18,7 @@ from cli.parts import Part
 
 _LOOK_EVERY = 0.5  # seconds
 _NOT_FLAGS = {"run", "runs", "resume"}
+_AS_IN_THE_FILE = ("threads", "device")  # of a run that goes on, too: they may change
 # A run has one core; numpy's and torch's threads would only get in the way of the other runs'.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
@@ -36,12 +34,6 @@ class Ended(NamedTuple):
 
     run: PlannedRun
     reason: str | None
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    affinity = getattr(psutil.Process(), "cpu_affinity", None)  # not on macOS
-    return len(affinity()) if affinity else os.cpu_count() or 1
 
 
 def play_all(
@@ -76,13 +68,13 @@ def play_all(
 def command(entry: Entry, folder: Folder) -> list[str]:
     """Return the command that plays a run, or plays on."""
     train = [sys.executable, "-P", "-m", "cli.main", "train", "--runtime", "in-process"]
+    config = entry.run.settings.config()
     if entry.state is not State.NEW:
-        return [*train, "--resume", str(folder.run(entry.run.name))]
+        changes = [f"--{name}={config[name]}" for name in _AS_IN_THE_FILE]
+        return [*train, "--resume", str(folder.run(entry.run.name)), *changes]
     defaults = default_config()
     flags = [
-        f"--{name}={value}"
-        for name, value in entry.run.settings.config().items()
-        if name not in _NOT_FLAGS and value != defaults[name]
+        f"--{name}={value}" for name, value in config.items() if name not in _NOT_FLAGS and value != defaults[name]
     ]
     return [*train, "--runs", str(folder.runs), "--run", entry.run.name, *flags]
 

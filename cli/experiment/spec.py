@@ -24,6 +24,8 @@ _ELSEWHERE = {  # settings that [settings] and [map-settings] must not hold, and
     **dict.fromkeys(("run", "runs", "resume"), "the experiment itself"),
 }
 
+_SIDE_BY_SIDE: dict[str, Value] = {"threads": 1}  # there is a run for every core
+
 
 class SpecError(ValueError):
     """The file describes no experiment. The message is one line for each problem."""
@@ -102,7 +104,8 @@ def parse_experiment(text: str) -> Experiment:
     checked: list[tuple[str, Method, Settings]] = []
     for map_ in document.maps:
         for number, method in enumerate(methods, 1):
-            config = {**default_config(), **common, **document.settings, **document.map_settings.get(map_, {})}
+            named = {**common, **document.settings, **document.map_settings.get(map_, {})}
+            config = {**default_config(), **_SIDE_BY_SIDE, **named}
             try:
                 checked.append((map_, method, _checked(config, map_, method, max(document.seeds))))
             except SettingsError as error:

@@ -56,11 +56,12 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server.app, "_draw", lambda directory: None)
 
 
-def play(runs: Path, run: str, **changes: Any) -> RunDirectory:
+def play(runs: Path, run: str, threads: int = 1, **changes: Any) -> RunDirectory:
     """Play a run, or play on where `resume` is true."""
     changed = {name.replace("_", "-"): value for name, value in changes.items()}
     given = {**TINY, "runs": str(runs), "run": run, **changed}
-    team = Team("skirmish", "3m", int(TINY["battles"]), "main", centralised=bool(given.get("centralised")))
+    centralised = bool(given.get("centralised"))
+    team = Team("skirmish", "3m", int(TINY["battles"]), "main", centralised=centralised, threads=threads)
     try:
         return run_in_process({**default_config(), **given}, given, team)
     finally:
@@ -239,6 +240,19 @@ def test_the_same_seed_gives_the_same_run_and_another_another(tmp_path: Path) ->
     assert bits(newest_checkpoint(runs[0])) == bits(newest_checkpoint(runs[1]))
     assert deeds(runs[0]) == deeds(runs[1])
     assert bits(newest_checkpoint(runs[0])) != bits(newest_checkpoint(runs[2]))
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("base", ["vdn", "qmix"])
+@pytest.mark.parametrize("mixing", ["solo", "joint"])
+def test_on_any_number_of_threads_a_run_is_the_same(tmp_path: Path, base: str, mixing: str) -> None:
+    runs = [
+        play(tmp_path / str(threads), str(threads), threads, base=base, mixing=mixing, total_steps=500).path
+        for threads in (1, 2)
+    ]
+    assert bits(newest_checkpoint(runs[0])) == bits(newest_checkpoint(runs[1]))
+    assert deeds(runs[0]) == deeds(runs[1])
+    assert sum(row.get("training-steps") or 0 for row in deeds(runs[0])) > 5
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -94,6 +95,11 @@ def run(tmp_path: Path) -> Path:
             "train --centralised true --strategy rs-pps",
             r"centralised: expected strategy 'none' and mixing 'joint', found 'rs-pps' and 'joint': all agents have .*",
         ),
+        (
+            "train --runtime in-process --device cuda",
+            r"device: PyTorch .* finds no CUDA device on this machine; expected 'cpu', or 'auto' for CUDA .* 'cuda'",
+        ),
+        ("train --threads -1", r"threads: input should be greater than or equal to 0, found -1"),
         ("train --buffer-size 10", r"buffer-size: expected at least batch-size \(96\), found 10"),
         ("train --run a/b", r"run: string should match pattern .*, found 'a/b'"),
         ("train --map 3mm", r"the backend 'skirmish' has no map '3mm'; it has .*\b3m\b"),
@@ -122,8 +128,13 @@ def run(tmp_path: Path) -> Path:
     ],
 )
 def test_a_wrong_argument_is_told_in_one_line(
-    command: Callable[..., tuple[int, str, str]], tmp_path: Path, arguments: str, said: str
+    command: Callable[..., tuple[int, str, str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: str,
+    said: str,
 ) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     code, output, errors = command(*arguments.split())
     assert code == 2
     assert output == ""
@@ -255,7 +266,7 @@ def test_every_setting_is_a_flag(name: str) -> None:
         "reward-credit": "team", "reward-weighting": "softmax", "backend": "smac", "arena": "other",
         "personal-layers": 2, "batch-size": 90, "adopt": 0.5, "gamma": 0.25,
         "epsilon-start": 0.5, "epsilon-end": 0.25, "train-per-battle": 0.5,
-        "rules": "obs-last-action=true", "centralised": True,
+        "rules": "obs-last-action=true", "centralised": True, "device": "auto",
     }  # fmt: skip
     with_it = {"strategy": "none", "mixing": "joint"} if name == "centralised" else {}
     default = default_config()[name]

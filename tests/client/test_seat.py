@@ -1,11 +1,14 @@
 """Server, env proxy and device compare what they are before anything is played."""
 
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
+import torch
 
 from cli.defaults import default_config
-from client.seat import SeatRefusedError, check_same
+from client.messages import DESCRIBE, Request
+from client.seat import Seat, SeatRefusedError, check_same
 from envproxy import battle_pb2 as pb
 
 CONFIG = {**default_config(), "version": version("pps-qmix")}
@@ -42,3 +45,10 @@ def test_a_run_with_other_rules_than_the_env_proxys_is_refused() -> None:
 def test_rules_that_nobody_can_read_are_refused() -> None:
     with pytest.raises(SeatRefusedError, match=r"^the run cannot be played: rules: there is no 'step'; there are .*"):
         check_same({**CONFIG, "rules": "step=4"}, arena(), seat=0)
+
+
+def test_a_run_that_wants_cuda_is_refused_by_a_device_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    wanted = {**CONFIG, "run": "x", "run-id": "x", "device": "cuda"}
+    with pytest.raises(SeatRefusedError, match=r"^seat 1: device: PyTorch .* finds no CUDA device on this machine; "):
+        Seat(1, tmp_path).meet(Request(DESCRIBE, wanted), arena())

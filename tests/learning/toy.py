@@ -28,6 +28,7 @@ SETTINGS = LearningSettings(
     train_per_battle=1.0,
     reward_buffer=4,
     reward_credit="alive",
+    device="cpu",
 )
 
 

@@ -96,11 +96,13 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 def test_a_resumed_run_keeps_its_id_and_takes_what_may_change(made: RunDirectory, tmp_path: Path) -> None:
-    given = {"total-steps": 5, "seat-timeout": 7.0, "resume": True, "run": "first", "runs": str(tmp_path)}
+    given = {"total-steps": 5, "seat-timeout": 7.0, "threads": 3, "device": "auto"}
+    given |= {"resume": True, "run": "first", "runs": str(tmp_path)}
     resumed = RunDirectory.resume(check_settings({**defaults(), **given}), given)
     assert resumed.run_id == made.run_id
     assert resumed.settings.total_steps == 5
     assert resumed.settings.seat_timeout == 7.0
+    assert (resumed.settings.threads, resumed.settings.device) == (3, "auto")
     assert read_run(made.path)["id"] == made.run_id
     assert read_run(made.path)["settings"] == resumed.settings.config()
 

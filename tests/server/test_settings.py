@@ -62,6 +62,8 @@ def test_a_round_trip_changes_nothing() -> None:
         ("run", "x\n", "match pattern"),
         ("arena", "a/b", "match pattern"),
         ("arena", "", "match pattern"),
+        ("threads", -1, "greater than or equal to 0"),
+        ("device", "gpu", "'cpu', 'cuda' or 'auto'"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_expected(name: str, value: Value, expected: str) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from cli.cores import cores
 from cli.experiment.folder import Folder
-from cli.experiment.processes import Ended, Started, cores, play_all
+from cli.experiment.processes import Ended, Started, play_all
 from cli.experiment.schedule import Entry, State
 from cli.experiment.spec import parse_experiment
 from tests.cli.experiment.small import SMALL

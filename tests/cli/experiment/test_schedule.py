@@ -85,14 +85,16 @@ def test_the_command_of_a_new_run_names_all_that_it_must_differ_in(folder: Folde
     assert named["rules"] == "step-mul=4, reward-sparse=true"
     assert named["epsilon-steps"] == "70000"
     assert named["learning-rate"] == "0.002"
+    assert named["threads"] == "1"  # of several runs at once none takes the others' cores
     assert "hidden" not in named
 
 
-def test_the_command_of_a_cut_run_goes_on_with_it(folder: Folder) -> None:
-    run = parse_experiment(SMALL).runs[0]
-    begin(folder, run)
+def test_the_command_of_a_cut_run_goes_on_with_it_as_the_file_says_now(folder: Folder) -> None:
+    begin(folder, parse_experiment(SMALL).runs[0])
+    run = parse_experiment(SMALL.replace("batch-size = 16", 'batch-size = 16\nthreads = 2\ndevice = "auto"')).runs[0]
     (entry,) = schedule([run], folder)
-    assert command(entry, folder)[-2:] == ["--resume", str(folder.run(run.name))]
+    flags = ["--resume", str(folder.run(run.name)), "--threads=2", "--device=auto"]
+    assert command(entry, folder)[-4:] == flags
 
 
 def test_only_one_plays_in_a_folder(folder: Folder) -> None:

@@ -1,0 +1,90 @@
+"""Seats that learn at the same time: they do, and what goes wrong is told as if they learned one after the other."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from cli.in_process import play_in_lockstep
+from client.play import Round, RoundReport, advance, play_round
+from envproxy.arena import Arena
+from envproxy.protocol import MixBatch
+from tests.client.joint_team import E, N, agents, order
+from tests.envproxy.drill import Parade
+
+
+@pytest.fixture
+def pool() -> Iterator[Executor]:
+    with ThreadPoolExecutor(N) as threads:
+        yield threads
+
+
+def before_learning(round_: Round, act: Callable[[], object]) -> Round:
+    """The round, which does something before every training step."""
+    answer = advance(round_, None)
+    while not isinstance(answer, RoundReport):
+        event = yield answer
+        if isinstance(event, MixBatch):
+            act()
+        answer = advance(round_, event)
+    return answer
+
+
+def play(home: Path, pool: Executor | None, *acts: Callable[[], object]) -> list[RoundReport]:
+    """Play a round of joint mixing in which every seat does something before it learns."""
+    arena = Arena(Parade(E, N))
+    rounds = [play_round(agent, order("vdn")) for agent in agents(home, arena, "vdn")]
+    return play_in_lockstep(arena, [before_learning(*each) for each in zip(rounds, acts, strict=True)], pool)
+
+
+def test_seats_learn_at_the_same_time(tmp_path: Path, pool: Executor) -> None:
+    together = threading.Barrier(N, timeout=30)  # raises where they come one after the other
+    reports = play(tmp_path, pool, *[together.wait] * N)
+    assert [report.training_steps for report in reports] == [20] * N
+
+
+def test_without_a_pool_they_learn_in_this_thread(tmp_path: Path) -> None:
+    seen: list[threading.Thread] = []
+    play(tmp_path, None, *[lambda: seen.append(threading.current_thread())] * N)
+    assert set(seen) == {threading.current_thread()}
+
+
+def test_the_error_of_the_first_seat_that_fails_arrives(tmp_path: Path, pool: Executor) -> None:
+    second_failed = threading.Event()
+
+    def fail_second() -> None:
+        second_failed.set()
+        raise ValueError("the second")
+
+    def fail_first() -> None:
+        assert second_failed.wait(30)
+        raise OSError("the first")
+
+    with pytest.raises(OSError, match="the first"):
+        play(tmp_path, pool, lambda: None, fail_first, fail_second)
+
+
+def test_an_interrupt_does_not_wait_for_what_is_learnt(tmp_path: Path, pool: Executor) -> None:
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    together, ended = threading.Barrier(N, timeout=30), threading.Event()
+    waited: list[bool] = []
+
+    def interrupt() -> None:
+        together.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+        waited.append(ended.wait(30))
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            play(tmp_path, pool, interrupt, together.wait, together.wait)
+    finally:
+        ended.set()
+        signal.signal(signal.SIGINT, handler)
+    pool.shutdown()
+    assert waited == [True]
