@@ -12,6 +12,7 @@ from flwr.serverapp import Grid, ServerApp
 
 from server.board import Board
 from server.curve import draw_curve
+from server.folding import FoldingGrid
 from server.report import result_of, write_report
 from server.rounds import RoundResult, Rounds
 from server.run_directory import RunDirectory, newest_checkpoint, read_run
@@ -50,7 +51,7 @@ def train(grid: Grid, config: Mapping[str, Value], given: Mapping[str, Value]) -
     run_config = {**settings.config(), "run-id": directory.run_id, "version": version("pps-qmix")}
     board = Board(directory.path)
     drawn = 0.0
-    for result in Rounds(grid, settings, strategy, run_config).play(start):
+    for result in Rounds(FoldingGrid(grid), settings, strategy, run_config).play(start):
         _keep(directory, board, result)
         if result.checkpoint.round == 1:
             strategy.summary()

@@ -19,7 +19,9 @@ from strategies.sharing import Sharing
 
 log = logging.getLogger("server")
 
-_PAUSE = 0.2  # seconds between two pulls; Flower's own send_and_receive waits 3
+# Seconds between two pulls, which cost the SuperLink as much as they do us. Shorter gains nothing: a SuperNode that has
+# sent its reply looks for the next message 3 s later. Flower's own send_and_receive waits 3.
+_PAUSE = 0.5
 _LOOK_EVERY = 2.0  # seconds between two looks for devices that have come back
 _FRUITLESS_LIMIT = 3  # rounds in a row without a usable reply
 
