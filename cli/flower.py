@@ -138,12 +138,13 @@ class FlowerRun:
     def _start_supernode(self, seat: int, port: int, link_port: int, proxy_port: int) -> Part:
         token = token_path(self._flower / "tokens", str(self._config["arena"]), seat)
         node_config = f'seat={seat} envproxy="127.0.0.1:{proxy_port}" token="{token}"'
+        name = f"seat-{seat}"
+        environment = self._environment(name) | _SUPERNODE
         command = [
+            *(sys.executable, "-P", "-m", "cli.warm.supernode", str(Path(environment["FLWR_HOME"]) / "clientapp.sock")),
             *(str(_BIN / "flower-supernode"), "--insecure", "--superlink", f"127.0.0.1:{link_port}"),
             *("--port", str(port), "--node-config", node_config),
         ]
-        name = f"seat-{seat}"
-        environment = self._environment(name) | _SUPERNODE
         return Part(f"the SuperNode of {name}", command, self._logs / f"{name}.log", environment)
 
     def _submit(self, link_port: int) -> Part:
