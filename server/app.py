@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -50,15 +51,13 @@ def train(grid: Grid, config: Mapping[str, Value], given: Mapping[str, Value]) -
     strategy = create_strategy(settings.strategy, SharingSettings.from_config(settings.config()))
     run_config = {**settings.config(), "run-id": directory.run_id, "version": version("pps-qmix")}
     board = Board(directory.path)
-    drawn = 0.0
-    for result in Rounds(FoldingGrid(grid), settings, strategy, run_config).play(start):
+    picture = _Picture(directory)
+    for result in Rounds(FoldingGrid(grid), settings, strategy, run_config, picture.draw_when_due).play(start):
         _keep(directory, board, result)
+        picture.due = True
         if result.checkpoint.round == 1:
             strategy.summary()
-        if time.monotonic() - drawn > _PICTURE_EVERY:
-            _draw(directory)
-            drawn = time.monotonic()
-    _draw(directory)
+    picture.draw()
     board.close()
     for name, value in result_of(directory.rows()).items():
         log.info("%s: %s", name, value)
@@ -83,11 +82,26 @@ def _keep(directory: RunDirectory, board: Board, result: RoundResult) -> None:
     directory.save_checkpoint(result.checkpoint)
 
 
-def _draw(directory: RunDirectory) -> None:
-    rows = directory.rows()
-    curve = directory.path / "curve.png"
-    draw_curve(rows, directory.settings.run, curve)
-    write_report(directory.path / "report.html", read_run(directory.path), rows, curve)
+class _Picture:
+    """Curve and report of a run; `due` says that there is something new to draw."""
+
+    def __init__(self, directory: RunDirectory) -> None:
+        self._directory = directory
+        self._drawn = -math.inf
+        self.due = False
+
+    def draw_when_due(self) -> None:
+        """Draw, unless nothing is new or the last drawing is young."""
+        if self.due and time.monotonic() - self._drawn > _PICTURE_EVERY:
+            self.draw()
+
+    def draw(self) -> None:
+        directory = self._directory
+        rows = directory.rows()
+        curve = directory.path / "curve.png"
+        draw_curve(rows, directory.settings.run, curve)
+        write_report(directory.path / "report.html", read_run(directory.path), rows, curve)
+        self._drawn, self.due = time.monotonic(), False
 
 
 def _log_here(name: str) -> None:

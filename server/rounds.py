@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,13 +48,22 @@ class Rounds:
     """Plays rounds of one run, one after the other, until its environment steps are done."""
 
     def __init__(
-        self, grid: Grid, settings: Settings, strategy: Sharing, run_config: dict[str, bool | int | float | str]
+        self,
+        grid: Grid,
+        settings: Settings,
+        strategy: Sharing,
+        run_config: dict[str, bool | int | float | str],
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> None:
-        """`run_config` is what every device is told of the run: all settings, run-id and version."""
+        """`run_config` is what every device is told of the run: all settings, run-id and version.
+
+        `meanwhile` is called once a round, when its messages are out: what is done there delays no device.
+        """
         self._grid = grid
         self._settings = settings
         self._strategy = strategy
         self._config = run_config
+        self._meanwhile = meanwhile
         self._seats = Seats(grid, run_config)
         self._asked: dict[int, int] = {}  # seat -> the node that was last asked to play this round
 
@@ -110,7 +119,7 @@ class Rounds:
         )
         began = time.monotonic()
         messages = self._strategy.configure_train(round_, initial, orders, self._grid)
-        replies = list(self._exchange(messages))
+        replies = list(self._exchange(messages, self._meanwhile))
         exchanged = time.monotonic()
         # Who was asked last, not who is there now: a node may be gone that has answered, or whose seat is missing.
         self._strategy.place(self._asked)
@@ -127,9 +136,10 @@ class Rounds:
         rows.append(self._round_row(checkpoint, played, reports, shared or MetricRecord(), seconds))
         return RoundResult(checkpoint, rows)
 
-    def _exchange(self, messages: list[Message]) -> Iterator[Message]:
+    def _exchange(self, messages: list[Message], meanwhile: Callable[[], None] = lambda: None) -> Iterator[Message]:
         """Push `messages`, yield the replies as they come; a seat that moved to another node is asked there again."""
         pending = dict(zip(self._grid.push_messages(messages), messages, strict=True))
+        meanwhile()
         deadline = time.monotonic() + self._settings.round_timeout
         next_look = time.monotonic() + _LOOK_EVERY
         while pending:

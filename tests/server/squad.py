@@ -134,6 +134,12 @@ class Field(InProcessGrid):
     def __init__(self, squad: Squad) -> None:
         super().__init__(len(squad.devices), squad, Run.create_empty(1))
         self.present = set(squad.devices)
+        self.out: list[str] = []  # message types of what was pushed last
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        pushed = list(messages)
+        self.out = [message.metadata.message_type for message in pushed]
+        return super().push_messages(pushed)
 
     def get_node_ids(self) -> Iterable[int]:
         return sorted(self.present)
@@ -144,7 +150,7 @@ def config_of(run: Settings) -> dict[str, Value]:
     return {**run.config(), "run-id": "id", "version": "1"}
 
 
-def rounds(grid: InProcessGrid, run: Settings) -> Rounds:
+def rounds(grid: InProcessGrid, run: Settings, meanwhile: Callable[[], None] = lambda: None) -> Rounds:
     """The rounds of a run with its real strategy."""
     strategy = create_strategy(run.strategy, SharingSettings.from_config(run.config()))
-    return Rounds(grid, run, strategy, config_of(run))
+    return Rounds(grid, run, strategy, config_of(run), meanwhile)

@@ -329,3 +329,11 @@ def test_a_run_that_is_done_plays_nothing() -> None:
     grid, squad = team()
     assert play(grid, Checkpoint(3, 300, {seat: filled(0.0) for seat in range(3)})) == []
     assert not squad.devices[1].orders
+
+
+def test_what_is_done_meanwhile_delays_no_device() -> None:
+    grid, squad = team()
+    seen: list[tuple[list[str], int]] = []
+    play = rounds(grid, RUN, lambda: seen.append((grid.out, len(squad.devices[1].orders)))).play(None)
+    assert len(list(play)) == 3
+    assert seen == [(["train"] * 3, answered) for answered in range(3)]  # a round's messages are out, unanswered
