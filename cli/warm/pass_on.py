@@ -10,9 +10,11 @@ import sys
 
 
 def main() -> None:
-    """Read `PPS_CLIENTAPP_SOCKET` and call; the first folder in PATH is the one with the command that called us."""
+    """Call the socket that the environment names."""
     folder = os.getcwd()
-    environment = {**os.environ, "PATH": os.environ["PATH"].partition(os.pathsep)[2]}
+    own = os.path.realpath(os.path.join(os.path.dirname(__file__), "bin"))  # or we would find ourselves
+    path = os.pathsep.join(each for each in os.environ["PATH"].split(os.pathsep) if os.path.realpath(each) != own)
+    environment = {**os.environ, "PATH": path}
     call = json.dumps({"arguments": sys.argv[1:], "environment": environment, "folder": folder}).encode()
     home, name = os.path.split(os.environ["PPS_CLIENTAPP_SOCKET"])
     try:
