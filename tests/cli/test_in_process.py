@@ -53,7 +53,7 @@ def _surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[N
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """No pictures, where nobody looks at them: they take longer than the run."""
-    monkeypatch.setattr(server.app, "_draw", lambda directory: None)
+    monkeypatch.setattr(server.app._Picture, "draw", lambda _: None)
 
 
 def play(runs: Path, run: str, threads: int = 1, **changes: Any) -> RunDirectory:
