@@ -22,6 +22,7 @@ from envproxy.tokens import same_token
 
 log = logging.getLogger("envproxy")
 
+_SERVICE = pb.DESCRIPTOR.services_by_name["BattleService"].full_name
 JOIN_TIMEOUT = 10.0  # seconds from the opening of a stream to its Join
 MAX_SEAT_MESSAGE = (
     4 * 1024 * 1024
@@ -211,7 +212,8 @@ class BattleService(battle_pb2_grpc.BattleServiceServicer):
             _refuse(
                 context,
                 grpc.StatusCode.FAILED_PRECONDITION,
-                f"the env proxy runs pps-qmix {own}, seat {join.seat} runs {join.version or 'an unknown version'}; "
+                f"the env proxy runs pps-qmix {own}, seat {join.seat} runs "
+                f"{ascii(join.version[:80]) if join.version else 'an unknown version'}; "
                 "install the same version on both",
             )
         if join.seat >= len(hosted.tokens):
@@ -235,7 +237,7 @@ class BattleService(battle_pb2_grpc.BattleServiceServicer):
             _refuse(
                 context,
                 grpc.StatusCode.NOT_FOUND,
-                f"there is no arena {name!r} here; there is {', '.join(sorted(self._arenas))}",
+                f"there is no arena {name[:80]!a} here; there is {', '.join(sorted(self._arenas))}",
             )
         return hosted
 
@@ -271,6 +273,19 @@ def _refuse(context: grpc.ServicerContext, code: grpc.StatusCode, why: str) -> N
     raise AssertionError("abort raises")
 
 
+def _handlers(service: BattleService) -> grpc.GenericRpcHandler:
+    """As the generated code makes them, but for bytes that are no message."""
+    methods = {
+        "Describe": grpc.unary_unary_rpc_method_handler(
+            service.Describe, wire.parser(pb.DescribeRequest), pb.ArenaDescription.SerializeToString
+        ),
+        "Play": grpc.stream_stream_rpc_method_handler(
+            service.Play, wire.parser(pb.SeatMessage), pb.ArenaMessage.SerializeToString
+        ),
+    }
+    return grpc.method_handlers_generic_handler(_SERVICE, methods)
+
+
 def serve(arenas: Sequence[HostedArena], address: str) -> tuple[grpc.Server, int]:
     """Start serving on `address` (host:port, port 0 = any free one); return the server and its port.
 
@@ -289,7 +304,7 @@ def serve(arenas: Sequence[HostedArena], address: str) -> tuple[grpc.Server, int
         ],
     )
     service = BattleService({arena.name: arena for arena in arenas})
-    battle_pb2_grpc.add_BattleServiceServicer_to_server(service, server)  # type: ignore[no-untyped-call]
+    server.add_generic_rpc_handlers((_handlers(service),))
     try:
         port = server.add_insecure_port(address)
     except RuntimeError as error:

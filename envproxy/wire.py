@@ -6,8 +6,11 @@ Every `*_from` function checks what came from the other side and raises Malforme
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
+from google.protobuf.message import DecodeError, Message
 from numpy.typing import NDArray
 
 from envproxy import battle_pb2 as pb
@@ -31,9 +34,26 @@ from envproxy.protocol import (
     Tick,
 )
 
+_Message = TypeVar("_Message", bound=Message)
+
 
 class MalformedError(ValueError):
     """A message that does not have the form it must have."""
+
+
+def parser(kind: type[_Message]) -> Callable[[bytes], _Message]:
+    """Return what parses messages of a kind. Bytes that are none become an empty one, which nobody takes for anything.
+
+    For a server: what raises in its place, gRPC logs with a stack trace, for whoever sends it.
+    """
+
+    def parse(content: bytes) -> _Message:
+        try:
+            return kind.FromString(content)
+        except DecodeError:
+            return kind()
+
+    return parse
 
 
 def standing_to(standing: Standing) -> pb.Standing:
