@@ -152,6 +152,7 @@ def _values(agent: Agent, report: RoundReport) -> dict[str, Any]:
         "training-steps": report.training_steps,
         "reward-sum": agent.rewards.total(),
         "reward-battles": len(agent.rewards),
+        "attested": report.attested,
         "buffered": len(agent.buffer),
         "epsilon": report.epsilon,
         "seconds-waiting": report.waiting,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
 import time
@@ -16,7 +17,8 @@ import grpc
 from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc, wire
 from envproxy.arena import Arena, GivenUpError, SeatError, StaleRoundError, TakenSeatError
-from envproxy.protocol import ArenaEvent, Phase, awaits_answer
+from envproxy.attestation import attest
+from envproxy.protocol import ArenaEvent, Phase, PhaseEnd, awaits_answer
 from envproxy.rules import SMAC_RULES, Rules
 from envproxy.tokens import same_token
 
@@ -61,7 +63,12 @@ class HostedArena:
         tokens: Sequence[str],
         seat_timeout: float,
         rules: Rules = SMAC_RULES,
+        attest_key: bytes | None = None,
     ) -> None:
+        """`attest_key` signs what seats have earned; None: nothing is said of it.
+
+        Raises ValueError if there is not one token for each seat.
+        """
         if len(tokens) != arena.spec.n_agents:
             raise ValueError(f"{len(tokens)} tokens for {arena.spec.n_agents} seats of arena {name!r}")
         self.name = name
@@ -69,6 +76,7 @@ class HostedArena:
         self.battles = arena.battles
         self._backend = backend
         self._rules = rules
+        self._attest_key = attest_key
         self._arena = arena
         self._seat_timeout = seat_timeout
         self._changed = threading.Condition()
@@ -117,7 +125,7 @@ class HostedArena:
             while alive():
                 event = self._arena.next_event(seat)
                 if event is not None:
-                    return event
+                    return self._attested(event)
                 left = self._waiting_since + self._seat_timeout - time.monotonic()
                 if not self._arena.awaited:
                     self._changed.wait(self._seat_timeout)
@@ -145,6 +153,11 @@ class HostedArena:
     def close(self) -> None:
         with self._changed:
             self._arena.close()
+
+    def _attested(self, event: ArenaEvent) -> ArenaEvent:
+        if self._attest_key is None or not isinstance(event, PhaseEnd) or event.earned is None:
+            return event
+        return dataclasses.replace(event, attested=attest(self._attest_key, self.name, event.earned))
 
     def _advance(self) -> None:
         while self._arena.ready:

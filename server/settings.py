@@ -62,6 +62,7 @@ class Settings(BaseModel):
     reward_weighting: Literal["proportional", "softmax"]
     max_weight: Annotated[float, Field(gt=0, le=1)]
     max_return: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    attest_key: str
     tolerate: Annotated[int, Field(ge=0)]
     personal_layers: Annotated[int, Field(ge=0, le=8)]
     adopt: Share

@@ -22,8 +22,9 @@ from strategies.arithmetic import (
     capped_weights,
     weighted_average,
 )
+from strategies.attestation import Attestation
 from strategies.diagnostics import as_vectors, divergence, effective_agents, mean_cosine, weight_ratio
-from strategies.update import ANYTHING, Bounds, RejectedReply, Update, check_change, parse_update
+from strategies.update import ANYTHING, Bounds, RejectedReply, Update, attested, check_change, parse_update
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +41,8 @@ NETWORK_TENSORS = (
 )
 REWARD_WEIGHTINGS = ("proportional", "softmax")
 
-# In units of the learning rate: Adam moves no weight further in a step than (1 - beta1) / sqrt(1 - beta2) = 3.2
-# (Kingma and Ba, ICLR 2015, section 2.1). Three times that, so that no honest agent is ever left out.
+# In units of the learning rate, and more than Adam can do with any gradients: by Cauchy and Schwarz its step is at most
+# (1 - beta1) / sqrt((1 - beta2) (1 - beta1^2 / beta2)) = 7.3 of them. So no honest agent is ever left out.
 _LARGEST_STEP = 10.0
 
 
@@ -64,6 +65,8 @@ class SharingSettings:
     """Number of hostile agents that trimmed-mean and krum are to withstand."""
     bounds: Bounds = ANYTHING
     """What is believed of a reply."""
+    attestation: Attestation | None = None
+    """The env proxy's word on rewards, in place of the agents'; None: the agents are believed."""
 
     def __post_init__(self) -> None:
         if self.reward_weighting not in REWARD_WEIGHTINGS:
@@ -306,6 +309,8 @@ class Sharing(Strategy, ABC):
         if reply.metadata.group_id != str(server_round):
             raise RejectedReply(f"the reply belongs to round {reply.metadata.group_id}, expected {server_round}")
         update = parse_update(reply, self._shapes, self.settings.bounds)
+        if self.settings.attestation is not None:
+            update = attested(update, reply, server_round, self.settings.attestation)
         if update.seat != seat:
             raise RejectedReply(f"the reply is of seat {update.seat}, but its node holds seat {seat}")
         check_change(update, self._agents[seat], self.settings.bounds)

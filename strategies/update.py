@@ -1,13 +1,15 @@
 """What an agent reports at the end of a round, checked on its way in."""
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, Message, MetricRecord
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
 
 from strategies.arithmetic import Tensor
+from strategies.attestation import Attestation, UnattestedError
 
 _REASON_CHARACTERS = 300  # Flower's reason may be a whole stack trace
 
@@ -87,6 +89,20 @@ def check_change(update: Update, began: Mapping[str, Tensor], bounds: Bounds) ->
                 f"tensor {name} has moved by {moved:.3g} in a round, expected at most {bounds.change:.3g}: "
                 "no training does that with this learning-rate"
             )
+
+
+def attested(update: Update, message: Message, round_: int, attestation: Attestation) -> Update:
+    """Put what the env proxy attests of the reward buffer in the place of what the agent claims.
+
+    The statement is the text "attested" in the reply's record "config". Raises RejectedReply if it does not hold.
+    """
+    texts = message.content.get("config")
+    text = texts.get("attested") if isinstance(texts, ConfigRecord) else None
+    try:
+        reward, battles = attestation.read(text, update.seat, round_)
+    except UnattestedError as error:
+        raise RejectedReply(str(error)) from None
+    return dataclasses.replace(update, reward=reward, battles=battles)
 
 
 def _reward_buffer(metrics: MetricRecord, bounds: Bounds) -> tuple[float, int]:

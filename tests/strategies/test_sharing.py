@@ -1,6 +1,8 @@
 """Rounds of a whole team: what is sent to whom, what becomes of the replies, and who is left out."""
 
 import dataclasses
+import hmac
+import json
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,12 +14,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from strategies.arithmetic import Weighting
+from strategies.attestation import Attestation
 from strategies.sharing import Sharing, SharingSettings
 from strategies.update import Bounds, Update
 from tests.strategies.conftest import NETWORK, NO_GRID, Team, Tensors, record, tensors
 
 MakeTeam = Callable[..., Team]
 SETTINGS = SharingSettings(reward_weighting="proportional", personal_layers=4, adopt=1.0)
+
+
+def signed_statement(key: bytes, **changes: Any) -> str:
+    """As the env proxy writes it (`envproxy.attestation`)."""
+    said = {"run": "id", "arena": "main", "round": 1, "reward-credit": "alive", "reward-buffer": 96, "battles": 4}
+    statement = json.dumps(said | changes)
+    return f"{hmac.digest(key, statement.encode(), 'sha256').hex()} {statement}"
 
 
 def sent(message: Message) -> Tensors:
@@ -375,6 +385,22 @@ class TestRejection:
         assert three.strategy.rejected == {1: reason}
         assert aggregate is not None
         assert values(aggregate) == [1.5] * 8
+
+    def test_what_the_env_proxy_attests_counts_and_not_what_is_claimed(self, team: MakeTeam) -> None:
+        key = bytes(32)
+        three = team("rs-pps", seats=3, attestation=Attestation(key, "id", "main", "alive", 96))
+        replies = []
+        for seat, message in enumerate(three.configure()):
+            reply = three.reply(message, float(seat), 1e9 if seat == 2 else 1.0)
+            signed = signed_statement(bytes(32), seat=seat, reward=2.0 * seat)
+            reply.content["config"] = ConfigRecord({"attested": signed} if seat else {})
+            replies.append(reply)
+        aggregate, metrics = three.aggregate(replies)
+        assert aggregate is not None
+        assert [metrics["reward/1"], metrics["reward/2"]] == [2.0, 4.0]
+        assert values(aggregate) == [float(np.float32(1 / 3 * 1.0 + 2 / 3 * 2.0))] * 8
+        assert list(three.strategy.rejected) == [0]
+        assert three.strategy.rejected[0].startswith("the env proxy attests no reward")
 
     def test_all(self, team: MakeTeam) -> None:
         """Nothing to aggregate: every agent is sent the tensors of the round before."""
