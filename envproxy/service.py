@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import version
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import grpc
 
@@ -286,7 +286,7 @@ def _refuse(context: grpc.ServicerContext, code: grpc.StatusCode, why: str) -> N
     raise AssertionError("abort raises")
 
 
-def _handlers(service: BattleService) -> grpc.GenericRpcHandler:
+def _handlers(service: BattleService) -> grpc.GenericRpcHandler[Any, Any]:
     """As the generated code makes them, but for bytes that are no message."""
     methods = {
         "Describe": grpc.unary_unary_rpc_method_handler(

@@ -368,7 +368,8 @@ class Sharing(Strategy, ABC):
 def _training_steps(config: Mapping[str, Any]) -> float:
     """The most that an agent takes in a round: those of whole battles, and what it owed from the round before."""
     per_battle = float(config["train-per-battle"])
-    return (math.ceil(config["aggregation-every"] / per_battle) + 1) * per_battle
+    battles = math.ceil(int(config["aggregation-every"]) / per_battle)
+    return (battles + 1) * per_battle
 
 
 def _apartness(before: Sequence[Mapping[str, Tensor]], after: Sequence[Mapping[str, Tensor]]) -> dict[str, float]:
