@@ -34,7 +34,7 @@ from envproxy.protocol import (
 UINT32, UINT64 = st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
 STANDINGS = st.builds(Standing, UINT32, UINT32, UINT64, UINT64)
 REALS = st.floats(allow_nan=False)
-ORDERS = st.builds(MixOrder, st.text(), st.text(), UINT32, UINT32, REALS, REALS, REALS, UINT32, REALS)
+ORDERS = st.builds(MixOrder, st.text(), st.text(), UINT32, UINT32, REALS, REALS, REALS, REALS, UINT32, REALS)
 REWARD_ORDERS = st.builds(RewardOrder, st.text(), UINT32, st.text())
 PHASES = st.builds(
     Phase,
