@@ -21,7 +21,11 @@ from server.settings import Settings, SettingsError, check_settings
 
 _NO_FLAG = {"resume"}  # `--resume RUN` names the run instead
 _SAID = {"centralised": "true: --base names the algorithm, qmix or vdn, of one network for all agents "}
-_NOTHING_IS = {"run": "made from settings and time", "rules": "SMAC's", "attest-key": "none"}  # what an empty default means
+_NOTHING_IS = {
+    "run": "made from settings and time",
+    "rules": "SMAC's",
+    "attest-key": "none",
+}  # what an empty default means
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
