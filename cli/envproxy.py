@@ -14,6 +14,7 @@ from cli.defaults import default_config
 from client.app import DEFAULT_ENVPROXY
 from client.device import pps_home
 from envproxy.arena import Arena
+from envproxy.attestation import keep_key
 from envproxy.backend import create_backend
 from envproxy.mixer_store import MIXERS
 from envproxy.rules import Rules
@@ -48,6 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tokens", type=Path, help="folder of the seats' tokens, made if absent (default: $PPS_HOME/tokens)"
     )
     parser.add_argument(
+        "--attest-key",
+        type=Path,
+        metavar="FILE",
+        help="sign what agents earn with the key in this file, made if absent, for runs with the setting attest-key",
+    )
+    parser.add_argument(
         "--seat-timeout",
         type=float,
         default=defaults["seat-timeout"],
@@ -60,12 +67,13 @@ def run(options: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     tokens = options.tokens or pps_home() / "tokens"
     rules = Rules.parse(options.rules)
+    key = keep_key(options.attest_key) if options.attest_key else None
     arenas = []
     for name, map_name in _check(options).items():
         backend = create_backend(options.backend, map_name, options.battles, rules)
         arena = Arena(backend, pps_home() / MIXERS)
         seats = keep_tokens(tokens, name, arena.spec.n_agents)
-        arenas.append(HostedArena(name, options.backend, arena, seats, options.seat_timeout, rules))
+        arenas.append(HostedArena(name, options.backend, arena, seats, options.seat_timeout, rules, key))
     server, port = serve(arenas, options.listen)
     host = options.listen.rpartition(":")[0]
     for hosted in arenas:

@@ -126,6 +126,8 @@ class FlowerRun:
             *("--battles", str(config["battles"]), "--seat-timeout", str(config["seat-timeout"])),
             *("--rules", str(config["rules"]), "--tokens", str(self._flower / "tokens")),
         ]
+        if config["attest-key"]:
+            command += ["--attest-key", str(config["attest-key"])]
         return Part("the env proxy", command, self._logs / "envproxy.log")
 
     def _start_superlink(self, port: int) -> Part:

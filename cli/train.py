@@ -21,7 +21,11 @@ from server.settings import Settings, SettingsError, check_settings
 
 _NO_FLAG = {"resume"}  # `--resume RUN` names the run instead
 _SAID = {"centralised": "true: --base names the algorithm, qmix or vdn, of one network for all agents "}
-_NOTHING_IS = {"run": "made from settings and time", "rules": "SMAC's"}  # what an empty default means
+_NOTHING_IS = {
+    "run": "made from settings and time",
+    "rules": "SMAC's",
+    "attest-key": "none",
+}  # what an empty default means
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +54,8 @@ def run(options: argparse.Namespace) -> int:
         settings = check_settings({**kept, **given})
     else:
         given["runs"] = str(Path(str(given.get("runs", defaults["runs"]))).expanduser().absolute())
+        if given.get("attest-key"):
+            given["attest-key"] = str(Path(str(given["attest-key"])).expanduser().absolute())
         settings = check_settings(merge(defaults, given))
         given["run"] = settings.run or run_name(settings)
         settings = settings.model_copy(update={"run": given["run"]})
@@ -60,6 +66,8 @@ def run(options: argparse.Namespace) -> int:
     if settings.centralised and runtime == "flower":
         raise SettingsError("runtime: a centralised run has nothing to federate; expected in-process, found flower")
     if runtime == "in-process":
+        if settings.attest_key:
+            raise SettingsError("attest-key: expected none with --runtime in-process: there is no env proxy that signs")
         from learning.compute import compute_device  # noqa: PLC0415 - no torch where Flower's processes do the work
 
         compute_device(settings.device)  # or it would be refused when there is a run directory

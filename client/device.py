@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 FORMAT = 1
+_RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # as the settings have it
 _MAX_SOCKET_PATH = 104  # bytes; what the shortest of the common systems allows
 
 
@@ -38,6 +40,9 @@ class DeviceDirectory:
     """`$PPS_HOME/<run>/seat-<i>/`. Made when it is first used."""
 
     def __init__(self, home: Path, run: str, seat: int) -> None:
+        """Raises DeviceError if `run`, which a server says, would lead elsewhere."""
+        if not _RUN_NAME.fullmatch(run):
+            raise DeviceError(f"a run is called {run[:100]!r}; expected up to 100 letters, digits and ._-")
         self.path = home / run / f"seat-{seat}"
         self.buffer = self.path / "buffer"
         self.socket = self.path / "agent.sock"

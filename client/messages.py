@@ -20,6 +20,10 @@ SOCKET_OPTIONS = [("grpc.max_receive_message_length", _LIMIT), ("grpc.max_send_m
 Tensors = dict[str, NDArray[np.float32]]
 
 
+class MalformedRequestError(ValueError):
+    """Bytes that are no message of the server; the text says what was expected."""
+
+
 @dataclass(frozen=True)
 class Request:
     """One message of the server: its kind, tensors, settings and orders."""
@@ -42,7 +46,15 @@ def request_to(request: Request) -> pb.Request:
 
 
 def request_from(message: pb.Request) -> Request:
-    return Request(message.kind, json.loads(message.config), load(message.tensors))
+    """Raises MalformedRequestError if settings or tensors are none."""
+    try:
+        config, tensors = json.loads(message.config), load(message.tensors)
+    except Exception as error:  # whoever sent it: it may cost an answer, and nothing else
+        reason = str(error)[:200]
+        raise MalformedRequestError(f"expected settings as a JSON object and safetensors: {reason}") from error
+    if not isinstance(config, dict):
+        raise MalformedRequestError(f"expected settings as a JSON object, found a {type(config).__name__}")
+    return Request(message.kind, config, tensors)
 
 
 def reply_to(reply: Reply) -> pb.Answer:

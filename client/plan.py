@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from envproxy.protocol import MixOrder, Phase, PhaseKind, Standing
+from envproxy.protocol import MixOrder, Phase, PhaseKind, RewardOrder, Standing
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class RoundOrder:
     evaluate_every: int  # environment steps
     evaluate_battles: int
     mixing: MixOrder | None = None  # None: every seat learns alone
+    rewards: RewardOrder | None = None  # None: the server believes what agents say they earned
 
     @classmethod
     def from_config(cls, config: Mapping[str, bool | int | float | str]) -> RoundOrder:
@@ -34,6 +35,7 @@ class RoundOrder:
             evaluate_every=int(config["evaluate-every"]),
             evaluate_battles=int(config["evaluate-battles"]),
             mixing=_mix_order(config) if config["mixing"] == "joint" else None,
+            rewards=_reward_order(config) if config["attest-key"] else None,
         )
 
 
@@ -52,16 +54,23 @@ def next_phase(order: RoundOrder, standing: Standing) -> Phase | None:
     if standing.evaluations < due:
         # one evaluation stands for all that a long phase ran past
         before = dataclasses.replace(standing, evaluations=due - 1)
-        return Phase(order.seed, order.round, PhaseKind.EVALUATE, order.evaluate_battles, 0, before)
+        evaluation = Phase(order.seed, order.round, PhaseKind.EVALUATE, order.evaluate_battles, 0, before)
+        return dataclasses.replace(evaluation, rewards=order.rewards)
     if standing.battles >= order.battles or steps >= order.total_steps:
         return None
     until = min((steps // order.evaluate_every + 1) * order.evaluate_every, order.total_steps)
     battles = order.battles - standing.battles
-    return Phase(order.seed, order.round, PhaseKind.COLLECT, battles, until - steps, standing, order.mixing)
+    return Phase(
+        order.seed, order.round, PhaseKind.COLLECT, battles, until - steps, standing, order.mixing, order.rewards
+    )
 
 
 def _evaluations_due(order: RoundOrder, steps: int) -> int:
     return steps // order.evaluate_every + (steps >= order.total_steps)
+
+
+def _reward_order(config: Mapping[str, bool | int | float | str]) -> RewardOrder:
+    return RewardOrder(str(config["run-id"]), int(config["reward-buffer"]), str(config["reward-credit"]))
 
 
 def _mix_order(config: Mapping[str, bool | int | float | str]) -> MixOrder:

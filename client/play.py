@@ -67,6 +67,7 @@ class RoundReport:
     trained: list[TrainMetrics] = field(default_factory=list)
     return_sum: float = 0.0  # of all battles of the round's collect phases
     won: int = 0
+    attested: str = ""  # what the env proxy says this seat has earned
     epsilon: float = 0.0
     waiting: float = 0.0  # for the battle: the arena, the other seats, the network
     acting: float = 0.0
@@ -168,6 +169,7 @@ def _mix(agent: Agent, event: MixEvent, report: RoundReport) -> Answer:
 
 def _close_phase(steps_before: int, phase: Phase, end: PhaseEnd, report: RoundReport) -> None:
     report.standing = end.standing
+    report.attested = end.attested
     if phase.kind is PhaseKind.COLLECT:
         report.missed += end.missed
         report.return_sum += end.return_sum

@@ -23,9 +23,20 @@ import psutil
 from client import agent_pb2 as pb
 from client import agent_pb2_grpc
 from client.device import DeviceDirectory, DeviceError, pps_home
-from client.messages import DESCRIBE, SOCKET_OPTIONS, TRAIN, WEIGHTS, Reply, Request, reply_to, request_from
+from client.messages import (
+    DESCRIBE,
+    SOCKET_OPTIONS,
+    TRAIN,
+    WEIGHTS,
+    MalformedRequestError,
+    Reply,
+    Request,
+    reply_to,
+    request_from,
+)
 from client.seat import Seat, SeatRefusedError
 from client.seat_session import SeatSession, SeatSessionError
+from envproxy import wire
 from envproxy.tokens import read_token
 
 log = logging.getLogger("agent")
@@ -49,6 +60,11 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         self._turn = threading.Lock()
 
     def Handle(self, request: pb.Request, context: grpc.ServicerContext) -> pb.Answer:  # noqa: N802
+        try:
+            question = request_from(request)
+        except MalformedRequestError as error:  # before it ends a round that is on
+            log.error("%s", error)
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         with self._order:
             self._newest += 1
             number = self._newest
@@ -58,7 +74,7 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         with self._turn, self._at_work():
             try:
                 self._begin(number)
-                return reply_to(self._answer(request_from(request)))
+                return reply_to(self._answer(question))
             except (SeatRefusedError, SeatSessionError, DeviceError) as error:
                 log.error("%s", error)
                 if isinstance(error, SeatSessionError):
@@ -145,10 +161,7 @@ def main(arguments: list[str] | None = None) -> int:
     watched = _process(options.watch)
     service = AgentService(options.seat, options.envproxy, options.token)
     directory.socket.unlink(missing_ok=True)
-    server = grpc.server(ThreadPoolExecutor(max_workers=4), options=SOCKET_OPTIONS)
-    agent_pb2_grpc.add_AgentServiceServicer_to_server(service, server)  # type: ignore[no-untyped-call]
-    server.add_insecure_port(f"unix:{directory.socket}")
-    server.start()
+    server = serve(service, directory.socket)
     log.info("listening on %s", directory.socket)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -163,6 +176,18 @@ def main(arguments: list[str] | None = None) -> int:
     server.stop(grace=None)
     service.stop()  # or the round that is on would be played to its end
     return 0
+
+
+def serve(service: AgentService, socket: Path) -> grpc.Server:
+    """Start answering on a unix socket."""
+    server = grpc.server(ThreadPoolExecutor(max_workers=4), options=SOCKET_OPTIONS)
+    # As the generated code does it, but for bytes that are no message.
+    handle = grpc.unary_unary_rpc_method_handler(service.Handle, wire.parser(pb.Request), pb.Answer.SerializeToString)
+    name = pb.DESCRIPTOR.services_by_name["AgentService"].full_name
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, {"Handle": handle}),))
+    server.add_insecure_port(f"unix:{socket}")
+    server.start()
+    return server
 
 
 def _lock(directory: DeviceDirectory) -> bool:

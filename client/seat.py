@@ -46,13 +46,17 @@ class Seat:
         if self._run_id != config["run-id"]:
             directory = DeviceDirectory(self._home, config["run"], self._seat)
             directory.make()
+            try:
+                learning, seed = LearningSettings.from_config(config), int(config["seed"])
+            except (TypeError, ValueError) as error:
+                raise SeatRefusedError(f"the run's settings cannot be used: {error}") from None
             spec = SeatSpec(self._seat, arena.n_agents, arena.obs_size, arena.n_actions, arena.episode_limit)
             try:
                 self._agent = Agent(
                     spec,
                     arena.battles,
-                    LearningSettings.from_config(config),
-                    seed=int(config["seed"]),
+                    learning,
+                    seed=seed,
                     run_id=config["run-id"],
                     directory=directory,
                     make_learner=self._make_learner,
@@ -148,6 +152,7 @@ def _values(agent: Agent, report: RoundReport) -> dict[str, Any]:
         "training-steps": report.training_steps,
         "reward-sum": agent.rewards.total(),
         "reward-battles": len(agent.rewards),
+        "attested": report.attested,
         "buffered": len(agent.buffer),
         "epsilon": report.epsilon,
         "seconds-waiting": report.waiting,

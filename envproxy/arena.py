@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envproxy.backend import Backend, MapSpec, Observation, StepResult
+from envproxy.ledger import Ledger
 from envproxy.mixing import Mixing, check_order
 from envproxy.protocol import (
     ACTION_NO_OP,
@@ -36,6 +37,7 @@ from envproxy.protocol import (
 
 _ROUND_SHIFT, _INDEX_SHIFT = 32, 20  # a battle id is round, phase, number: unique in a run, never 0
 MAX_PHASE_BATTLES = 2**_INDEX_SHIFT - 2
+MAX_REWARD_BUFFER = 100_000  # battles that an account remembers; it has room for as many numbers
 MAX_INDEX = 2 ** (_ROUND_SHIFT - _INDEX_SHIFT) - 1
 _BOUNDS = {  # of what a seat may propose: ids fit into uint64, and what a phase adds still fits into the protocol
     "seed": 2**64,
@@ -84,6 +86,11 @@ def _check_possible(phase: Phase, spec: MapSpec) -> None:
             raise SeatError(f"a phase with {name} {value}; expected 0..{bound - 1}")
     if phase.battles == 0 and phase.steps == 0:
         raise SeatError("a phase needs a bound: battles or steps above 0")
+    order = phase.rewards
+    if order is not None and not (order.size <= MAX_REWARD_BUFFER and order.credit in ("alive", "team")):
+        raise SeatError(f"rewards of {order.size} battles; expected up to {MAX_REWARD_BUFFER}, credit alive or team")
+    if order is not None and len(order.run) > 64:
+        raise SeatError(f"a run id of {len(order.run)} characters; expected up to 64")
     if phase.mixing is not None and (wrong := check_order(phase.mixing, spec)):
         raise SeatError(f"joint mixing with {wrong}")
 
@@ -140,6 +147,7 @@ class Arena:
         self._ids = np.zeros(self.battles, np.uint64)  # of the battles that are on, or ended on this tick
         self._on = np.zeros(self.battles, np.bool_)
         self._available = np.zeros((self.battles, self.spec.n_agents, self.spec.n_actions), np.bool_)
+        self._ledger = Ledger(self.battles, self.spec.n_agents)
         self._round = 0
         self._collected = 0  # environment steps of the round, up to the present phase
 
@@ -158,6 +166,7 @@ class Arena:
         if phase.round < newest:
             raise _stale(newest)
         self._abandon_training(seat)
+        self._ledger.keep(seat, phase.rewards)
         state = self._seats[seat]
         state.pause(self._on)
         state.events.clear()
@@ -360,6 +369,7 @@ class Arena:
         play.steps += int(self._on.sum())
         result = self._backend.step(self._joint_actions())
         play.return_sum += float(result.reward.sum(dtype=np.float64))
+        self._ledger.see(result.reward, self._available)
         self._deal(play, result)
 
     def _joint_actions(self) -> NDArray[np.uint8]:
@@ -382,6 +392,11 @@ class Arena:
                 self._ids[slot] = battle_id(play.phase, play.begun)
                 play.begun += 1
             self._backend.reset(fresh, seeds)
+        if play.phase.kind is PhaseKind.COLLECT:
+            for i, seat in enumerate(self._seats):
+                if seat.playing and not seat.silent:
+                    self._ledger.end(i, ended & seat.takes_part)
+        self._ledger.begin(fresh)
         shown = self._on | fresh
         self._on = (self._on & ~ended) | fresh
         play.battles += int(ended.sum())
@@ -462,7 +477,10 @@ class Arena:
         if self._mixing is not None and play.phase.mixing:
             self._mixing.keep(play.phase.round)
         self._play = None
-        for seat in self._seats:
+        for i, seat in enumerate(self._seats):
             if seat.playing:
-                seat.events.append(PhaseEnd(standing, play.battles, play.steps, play.won, play.return_sum, seat.missed))
+                earned = self._ledger.balance(i, play.phase.round)
+                seat.events.append(
+                    PhaseEnd(standing, play.battles, play.steps, play.won, play.return_sum, seat.missed, earned)
+                )
             seat.playing, seat.answered = False, False

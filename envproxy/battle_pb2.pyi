@@ -64,7 +64,7 @@ class Standing(_message.Message):
     def __init__(self, index: _Optional[int] = ..., battles: _Optional[int] = ..., steps: _Optional[int] = ..., evaluations: _Optional[int] = ...) -> None: ...
 
 class Phase(_message.Message):
-    __slots__ = ("seed", "round", "kind", "battles", "steps", "standing", "mixing")
+    __slots__ = ("seed", "round", "kind", "battles", "steps", "standing", "mixing", "rewards")
     SEED_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -72,6 +72,7 @@ class Phase(_message.Message):
     STEPS_FIELD_NUMBER: _ClassVar[int]
     STANDING_FIELD_NUMBER: _ClassVar[int]
     MIXING_FIELD_NUMBER: _ClassVar[int]
+    REWARDS_FIELD_NUMBER: _ClassVar[int]
     seed: int
     round: int
     kind: PhaseKind
@@ -79,7 +80,18 @@ class Phase(_message.Message):
     steps: int
     standing: Standing
     mixing: MixOrder
-    def __init__(self, seed: _Optional[int] = ..., round: _Optional[int] = ..., kind: _Optional[_Union[PhaseKind, str]] = ..., battles: _Optional[int] = ..., steps: _Optional[int] = ..., standing: _Optional[_Union[Standing, _Mapping]] = ..., mixing: _Optional[_Union[MixOrder, _Mapping]] = ...) -> None: ...
+    rewards: RewardOrder
+    def __init__(self, seed: _Optional[int] = ..., round: _Optional[int] = ..., kind: _Optional[_Union[PhaseKind, str]] = ..., battles: _Optional[int] = ..., steps: _Optional[int] = ..., standing: _Optional[_Union[Standing, _Mapping]] = ..., mixing: _Optional[_Union[MixOrder, _Mapping]] = ..., rewards: _Optional[_Union[RewardOrder, _Mapping]] = ...) -> None: ...
+
+class RewardOrder(_message.Message):
+    __slots__ = ("run", "size", "credit")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    CREDIT_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    size: int
+    credit: str
+    def __init__(self, run: _Optional[str] = ..., size: _Optional[int] = ..., credit: _Optional[str] = ...) -> None: ...
 
 class MixOrder(_message.Message):
     __slots__ = ("run", "base", "batch_size", "buffer_size", "train_per_battle", "learning_rate", "gamma", "target_update_every", "grad_clip", "td_lambda")
@@ -192,20 +204,22 @@ class Tick(_message.Message):
     def __init__(self, tick: _Optional[int] = ..., steps: _Optional[int] = ..., observations: _Optional[bytes] = ..., available: _Optional[bytes] = ..., rewards: _Optional[bytes] = ..., ended: _Optional[bytes] = ..., battles: _Optional[bytes] = ...) -> None: ...
 
 class PhaseEnd(_message.Message):
-    __slots__ = ("standing", "battles", "steps", "won", "return_sum", "missed")
+    __slots__ = ("standing", "battles", "steps", "won", "return_sum", "missed", "attested")
     STANDING_FIELD_NUMBER: _ClassVar[int]
     BATTLES_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
     WON_FIELD_NUMBER: _ClassVar[int]
     RETURN_SUM_FIELD_NUMBER: _ClassVar[int]
     MISSED_FIELD_NUMBER: _ClassVar[int]
+    ATTESTED_FIELD_NUMBER: _ClassVar[int]
     standing: Standing
     battles: int
     steps: int
     won: int
     return_sum: float
     missed: int
-    def __init__(self, standing: _Optional[_Union[Standing, _Mapping]] = ..., battles: _Optional[int] = ..., steps: _Optional[int] = ..., won: _Optional[int] = ..., return_sum: _Optional[float] = ..., missed: _Optional[int] = ...) -> None: ...
+    attested: str
+    def __init__(self, standing: _Optional[_Union[Standing, _Mapping]] = ..., battles: _Optional[int] = ..., steps: _Optional[int] = ..., won: _Optional[int] = ..., return_sum: _Optional[float] = ..., missed: _Optional[int] = ..., attested: _Optional[str] = ...) -> None: ...
 
 class MixBatch(_message.Message):
     __slots__ = ("step", "battles")

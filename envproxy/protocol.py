@@ -71,10 +71,31 @@ class MixOrder:
 
 
 @dataclass(frozen=True)
+class RewardOrder:
+    """How a run counts what a seat has earned: its id, the battles of a reward buffer, and whose rewards they are."""
+
+    run: str
+    size: int
+    credit: str
+
+
+@dataclass(frozen=True)
+class Earned:
+    """What a seat has earned in its last battles, when a phase of a round was over."""
+
+    order: RewardOrder
+    seat: int
+    round: int
+    battles: int
+    reward: float
+
+
+@dataclass(frozen=True)
 class Phase:
     """A stretch of play; no battle begins once `battles` have begun or `steps` have been played (0: unbounded).
 
-    `mixing` says how a collect phase trains jointly; None where every seat learns alone.
+    `mixing` says how a collect phase trains jointly; None where every seat learns alone. `rewards` says how to count
+    what the proposing seat earns, and concerns no other; None where nobody wants to know.
     """
 
     seed: int
@@ -84,6 +105,7 @@ class Phase:
     steps: int
     standing: Standing
     mixing: MixOrder | None = None
+    rewards: RewardOrder | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +130,10 @@ class Tick:
 
 @dataclass(frozen=True)
 class PhaseEnd:
-    """What a phase came to, over all its battles; `missed` counts those this seat did not play from the beginning."""
+    """What a phase came to, over all its battles; `missed` counts those this seat did not play from the beginning.
+
+    `earned` is the arena's own count; a seat hears of it what the env proxy makes known, `attested`.
+    """
 
     standing: Standing
     battles: int
@@ -116,6 +141,8 @@ class PhaseEnd:
     won: int
     return_sum: float
     missed: int
+    earned: Earned | None = None
+    attested: str = ""
 
 
 @dataclass(frozen=True)

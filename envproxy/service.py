@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
 import time
@@ -9,19 +10,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import version
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import grpc
 
 from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc, wire
 from envproxy.arena import Arena, GivenUpError, SeatError, StaleRoundError, TakenSeatError
-from envproxy.protocol import ArenaEvent, Phase, awaits_answer
+from envproxy.attestation import attest
+from envproxy.protocol import ArenaEvent, Phase, PhaseEnd, awaits_answer
 from envproxy.rules import SMAC_RULES, Rules
 from envproxy.tokens import same_token
 
 log = logging.getLogger("envproxy")
 
+_SERVICE = pb.DESCRIPTOR.services_by_name["BattleService"].full_name
 JOIN_TIMEOUT = 10.0  # seconds from the opening of a stream to its Join
 MAX_SEAT_MESSAGE = (
     4 * 1024 * 1024
@@ -60,7 +63,12 @@ class HostedArena:
         tokens: Sequence[str],
         seat_timeout: float,
         rules: Rules = SMAC_RULES,
+        attest_key: bytes | None = None,
     ) -> None:
+        """`attest_key` signs what seats have earned; None: nothing is said of it.
+
+        Raises ValueError if there is not one token for each seat.
+        """
         if len(tokens) != arena.spec.n_agents:
             raise ValueError(f"{len(tokens)} tokens for {arena.spec.n_agents} seats of arena {name!r}")
         self.name = name
@@ -68,6 +76,7 @@ class HostedArena:
         self.battles = arena.battles
         self._backend = backend
         self._rules = rules
+        self._attest_key = attest_key
         self._arena = arena
         self._seat_timeout = seat_timeout
         self._changed = threading.Condition()
@@ -116,7 +125,7 @@ class HostedArena:
             while alive():
                 event = self._arena.next_event(seat)
                 if event is not None:
-                    return event
+                    return self._attested(event)
                 left = self._waiting_since + self._seat_timeout - time.monotonic()
                 if not self._arena.awaited:
                     self._changed.wait(self._seat_timeout)
@@ -144,6 +153,11 @@ class HostedArena:
     def close(self) -> None:
         with self._changed:
             self._arena.close()
+
+    def _attested(self, event: ArenaEvent) -> ArenaEvent:
+        if self._attest_key is None or not isinstance(event, PhaseEnd) or event.earned is None:
+            return event
+        return dataclasses.replace(event, attested=attest(self._attest_key, self.name, event.earned))
 
     def _advance(self) -> None:
         while self._arena.ready:
@@ -211,7 +225,8 @@ class BattleService(battle_pb2_grpc.BattleServiceServicer):
             _refuse(
                 context,
                 grpc.StatusCode.FAILED_PRECONDITION,
-                f"the env proxy runs pps-qmix {own}, seat {join.seat} runs {join.version or 'an unknown version'}; "
+                f"the env proxy runs pps-qmix {own}, seat {join.seat} runs "
+                f"{ascii(join.version[:80]) if join.version else 'an unknown version'}; "
                 "install the same version on both",
             )
         if join.seat >= len(hosted.tokens):
@@ -235,7 +250,7 @@ class BattleService(battle_pb2_grpc.BattleServiceServicer):
             _refuse(
                 context,
                 grpc.StatusCode.NOT_FOUND,
-                f"there is no arena {name!r} here; there is {', '.join(sorted(self._arenas))}",
+                f"there is no arena {name[:80]!a} here; there is {', '.join(sorted(self._arenas))}",
             )
         return hosted
 
@@ -271,6 +286,19 @@ def _refuse(context: grpc.ServicerContext, code: grpc.StatusCode, why: str) -> N
     raise AssertionError("abort raises")
 
 
+def _handlers(service: BattleService) -> grpc.GenericRpcHandler[Any, Any]:
+    """As the generated code makes them, but for bytes that are no message."""
+    methods = {
+        "Describe": grpc.unary_unary_rpc_method_handler(
+            service.Describe, wire.parser(pb.DescribeRequest), pb.ArenaDescription.SerializeToString
+        ),
+        "Play": grpc.stream_stream_rpc_method_handler(
+            service.Play, wire.parser(pb.SeatMessage), pb.ArenaMessage.SerializeToString
+        ),
+    }
+    return grpc.method_handlers_generic_handler(_SERVICE, methods)
+
+
 def serve(arenas: Sequence[HostedArena], address: str) -> tuple[grpc.Server, int]:
     """Start serving on `address` (host:port, port 0 = any free one); return the server and its port.
 
@@ -289,7 +317,7 @@ def serve(arenas: Sequence[HostedArena], address: str) -> tuple[grpc.Server, int
         ],
     )
     service = BattleService({arena.name: arena for arena in arenas})
-    battle_pb2_grpc.add_BattleServiceServicer_to_server(service, server)  # type: ignore[no-untyped-call]
+    server.add_generic_rpc_handlers((_handlers(service),))
     try:
         port = server.add_insecure_port(address)
     except RuntimeError as error:

@@ -6,8 +6,11 @@ Every `*_from` function checks what came from the other side and raises Malforme
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
+from google.protobuf.message import DecodeError, Message
 from numpy.typing import NDArray
 
 from envproxy import battle_pb2 as pb
@@ -26,14 +29,32 @@ from envproxy.protocol import (
     Phase,
     PhaseEnd,
     PhaseKind,
+    RewardOrder,
     Seated,
     Standing,
     Tick,
 )
 
+_Message = TypeVar("_Message", bound=Message)
+
 
 class MalformedError(ValueError):
     """A message that does not have the form it must have."""
+
+
+def parser(kind: type[_Message]) -> Callable[[bytes], _Message]:
+    """Return what parses messages of a kind. Bytes that are none become an empty one, which nobody takes for anything.
+
+    For a server: what raises in its place, gRPC logs with a stack trace, for whoever sends it.
+    """
+
+    def parse(content: bytes) -> _Message:
+        try:
+            return kind.FromString(content)
+        except DecodeError:
+            return kind()
+
+    return parse
 
 
 def standing_to(standing: Standing) -> pb.Standing:
@@ -58,6 +79,7 @@ def phase_to(phase: Phase) -> pb.Phase:
         steps=phase.steps,
         standing=standing_to(phase.standing),
         mixing=None if phase.mixing is None else pb.MixOrder(**dataclasses.asdict(phase.mixing)),
+        rewards=None if phase.rewards is None else pb.RewardOrder(**dataclasses.asdict(phase.rewards)),
     )
 
 
@@ -71,7 +93,10 @@ def phase_from(message: pb.Phase) -> Phase:
     mixing = None
     if message.HasField("mixing"):
         mixing = MixOrder(**{field.name: getattr(message.mixing, field.name) for field in dataclasses.fields(MixOrder)})
-    return Phase(message.seed, message.round, kind, message.battles, message.steps, standing, mixing)
+    rewards = None
+    if message.HasField("rewards"):
+        rewards = RewardOrder(message.rewards.run, message.rewards.size, message.rewards.credit)
+    return Phase(message.seed, message.round, kind, message.battles, message.steps, standing, mixing, rewards)
 
 
 def actions_from(message: pb.Act, battles: int) -> NDArray[np.uint8]:
@@ -134,6 +159,7 @@ def event_to(event: ArenaEvent) -> pb.ArenaMessage:
         won=event.won,
         return_sum=event.return_sum,
         missed=event.missed,
+        attested=event.attested,
     )
     return pb.ArenaMessage(phase_end=end)
 
@@ -148,7 +174,9 @@ def event_from(message: pb.ArenaMessage, description: pb.ArenaDescription) -> Ar
         case "phase_end":
             end = message.phase_end
             standing = standing_from(end.standing)
-            return PhaseEnd(standing, end.battles, end.steps, end.won, end.return_sum, end.missed)
+            return PhaseEnd(
+                standing, end.battles, end.steps, end.won, end.return_sum, end.missed, attested=end.attested
+            )
     return _mix_event_from(message)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import time
 from collections.abc import Mapping
 from importlib.metadata import version
+from pathlib import Path
 
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
@@ -17,7 +19,8 @@ from server.folding import FoldingGrid
 from server.report import result_of, write_report
 from server.rounds import RoundResult, Rounds
 from server.run_directory import RunDirectory, newest_checkpoint, read_run
-from server.settings import Value, check_settings
+from server.settings import Settings, SettingsError, Value, check_settings
+from strategies.attestation import Attestation, read_key
 from strategies.registry import create_strategy
 from strategies.sharing import SharingSettings
 
@@ -48,7 +51,7 @@ def train(grid: Grid, config: Mapping[str, Value], given: Mapping[str, Value]) -
     if settings.resume:
         directory.drop_after(start.round if start else 0)
     log.info("run %s in %s", settings.run, directory.path)
-    strategy = create_strategy(settings.strategy, SharingSettings.from_config(settings.config()))
+    strategy = create_strategy(settings.strategy, _sharing(settings, directory.run_id))
     run_config = {**settings.config(), "run-id": directory.run_id, "version": version("pps-qmix")}
     board = Board(directory.path)
     picture = _Picture(directory)
@@ -62,6 +65,19 @@ def train(grid: Grid, config: Mapping[str, Value], given: Mapping[str, Value]) -
     for name, value in result_of(directory.rows()).items():
         log.info("%s: %s", name, value)
     return directory
+
+
+def _sharing(settings: Settings, run_id: str) -> SharingSettings:
+    """Raises SettingsError if the key of the env proxy's statements cannot be read."""
+    sharing = SharingSettings.from_config(settings.config())
+    if not settings.attest_key:
+        return sharing
+    try:
+        key = read_key(Path(settings.attest_key))
+    except ValueError as error:
+        raise SettingsError(f"attest-key: {error}") from None
+    attestation = Attestation(key, run_id, settings.arena, settings.reward_credit, settings.reward_buffer)
+    return dataclasses.replace(sharing, attestation=attestation)
 
 
 def _keep(directory: RunDirectory, board: Board, result: RoundResult) -> None:

@@ -35,7 +35,7 @@ from server.settings import Settings, SettingsError, Value, check_settings
 
 _KEPT_CHECKPOINTS = 3
 _MAY_CHANGE = {  # on resume
-    *("total-steps", "resume", "run", "runs", "seat-timeout", "round-timeout", "threads", "device"),
+    *("total-steps", "resume", "run", "runs", "seat-timeout", "round-timeout", "threads", "device", "attest-key"),
 }
 
 

@@ -60,6 +60,10 @@ class Settings(BaseModel):
     reward_buffer: Positive
     reward_credit: Literal["alive", "team"]
     reward_weighting: Literal["proportional", "softmax"]
+    max_weight: Annotated[float, Field(gt=0, le=1)]
+    max_return: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    attest_key: str
+    tolerate: Annotated[int, Field(ge=0)]
     personal_layers: Annotated[int, Field(ge=0, le=8)]
     adopt: Share
     backend: Annotated[str, Field(min_length=1)]

@@ -29,11 +29,13 @@ class Adjustment(Enum):
 class Weighting(NamedTuple):
     """Weights of the agents in an aggregate.
 
-    `weights` is [n] float64, not negative, with sum 1, in the order of the agents it was computed from.
+    `weights` is [n] float64, not negative, with sum 1, in the order of the agents it was computed from. `capped` says
+    that somebody would have weighed more, and was bounded.
     """
 
     weights: Vector
     adjustment: Adjustment = Adjustment.NONE
+    capped: bool = False
 
 
 def uniform_weights(n: int) -> Weighting:
@@ -79,6 +81,35 @@ def softmax_weights(mean_returns: ArrayLike) -> Weighting:
     with np.errstate(over="ignore"):  # a difference beyond float64 is -inf, and its exponential rightly 0
         exponentials = np.exp(values - values.max())
     return Weighting(exponentials / exponentials.sum())
+
+
+def capped_weights(weights: Vector, largest: float) -> Vector:
+    """Let no agent weigh more than `largest`; the others take what is cut off, in proportion to their weights.
+
+    `weights` is [n], not negative, with sum 1; so is the result: ``w_i <- min(largest, t w_i)`` with the t >= 1 that
+    makes the sum 1. Where agents without weight are all that is left to take the rest, they share it evenly. Where
+    n largest <= 1 that cannot be met, and everybody weighs 1/n. Without a weight above `largest` nothing changes.
+
+    Raises ValueError if `largest` is not above 0.
+    """
+    if not largest > 0.0:
+        raise ValueError(f"the largest weight must be above 0, got {largest}")
+    n = len(weights)
+    if weights.max() <= largest:
+        return weights.copy()
+    if n * largest <= 1.0:
+        return uniform_weights(n).weights
+    # The heaviest reach the bound first: cap them one after the other until the rest fits under it.
+    descending = np.argsort(-weights, kind="stable")
+    for count in range(1, n):
+        rest = descending[count:]
+        left, total = 1.0 - count * largest, weights[rest].sum()
+        share = weights[rest] / total if total > 0.0 else uniform_weights(len(rest)).weights
+        if left * share.max() <= largest:
+            break
+    result = np.full(n, largest)
+    result[rest] = left * share
+    return result
 
 
 def weighted_average(tensors: Sequence[Mapping[str, Tensor]], weights: Vector) -> dict[str, Tensor]:

@@ -1,19 +1,30 @@
 """The base of all strategies: who gets which tensors, and what becomes of the replies."""
 
 import logging
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
-from strategies.arithmetic import MIXER_PREFIX, Adjustment, Tensor, Vector, Weighting, adopt, weighted_average
+from strategies.arithmetic import (
+    MIXER_PREFIX,
+    Adjustment,
+    Tensor,
+    Vector,
+    Weighting,
+    adopt,
+    capped_weights,
+    weighted_average,
+)
+from strategies.attestation import Attestation
 from strategies.diagnostics import as_vectors, divergence, effective_agents, mean_cosine, weight_ratio
-from strategies.update import RejectedReply, Update, parse_update
+from strategies.update import ANYTHING, Bounds, RejectedReply, Update, attested, check_change, parse_update
 
 logger = logging.getLogger(__name__)
 
@@ -30,10 +41,17 @@ NETWORK_TENSORS = (
 )
 REWARD_WEIGHTINGS = ("proportional", "softmax")
 
+# In units of the learning rate, and more than Adam can do with any gradients: by Cauchy and Schwarz its step is at most
+# (1 - beta1) / sqrt((1 - beta2) (1 - beta1^2 / beta2)) = 7.3 of them. So no honest agent is ever left out.
+_LARGEST_STEP = 10.0
+
 
 @dataclass(frozen=True)
 class SharingSettings:
-    """The settings of a run that concern sharing. Raises ValueError for values no strategy can work with."""
+    """The settings of a run that concern sharing; left out, those that are about hostile agents bound nothing.
+
+    Raises ValueError for values no strategy can work with.
+    """
 
     reward_weighting: str
     """"proportional" (the paper's formula) or "softmax" (of mean returns)."""
@@ -41,6 +59,14 @@ class SharingSettings:
     """Number of tensors of the agent network, from the first, that stay on the device under pp-pps: 0..8."""
     adopt: float
     """Share of the aggregate that an agent takes over: 0..1."""
+    max_weight: float = 1.0
+    """The largest weight of one agent in an aggregate: above 0, up to 1, which bounds nothing."""
+    tolerate: int = 0
+    """Number of hostile agents that trimmed-mean and krum are to withstand."""
+    bounds: Bounds = ANYTHING
+    """What is believed of a reply."""
+    attestation: Attestation | None = None
+    """The env proxy's word on rewards, in place of the agents'; None: the agents are believed."""
 
     def __post_init__(self) -> None:
         if self.reward_weighting not in REWARD_WEIGHTINGS:
@@ -51,6 +77,10 @@ class SharingSettings:
             raise ValueError(f"personal-layers is {self.personal_layers}, expected 0..{len(NETWORK_TENSORS)}")
         if not 0.0 <= self.adopt <= 1.0:
             raise ValueError(f"adopt is {self.adopt}, expected 0..1")
+        if not 0.0 < self.max_weight <= 1.0:
+            raise ValueError(f"max-weight is {self.max_weight}, expected more than 0 and at most 1")
+        if not isinstance(self.tolerate, int) or self.tolerate < 0:
+            raise ValueError(f"tolerate is {self.tolerate}, expected 0 or more")
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "SharingSettings":
@@ -62,15 +92,30 @@ class SharingSettings:
             reward_weighting=config["reward-weighting"],
             personal_layers=config["personal-layers"],
             adopt=float(config["adopt"]),
+            max_weight=float(config["max-weight"]),
+            tolerate=config["tolerate"],
+            bounds=Bounds(
+                battles=config["reward-buffer"],
+                mean_return=float(config["max-return"]),
+                change=_LARGEST_STEP * config["learning-rate"] * _training_steps(config),
+            ),
         )
+
+
+class Aggregate(NamedTuple):
+    """What came of a round: the shared tensors, and the agents' weights in them where they have any."""
+
+    tensors: dict[str, Tensor]
+    weighting: Weighting | None
 
 
 class Sharing(Strategy, ABC):
     """A way for the agents of a team to share parameters, as a Flower strategy.
 
-    A strategy implements `weights` and, where not all tensors are shared, `shared`. Everything else is the same for
-    all: the server calls `place`, `configure_train` and `aggregate_train` once per round; the strategy keeps every
-    agent's tensors, so that a round goes on without a missing agent and an agent that lost its disk can go on too.
+    A strategy implements `weights` and, where not all tensors are shared, `shared`; one that is no weighted average
+    overrides `combine`. Everything else is the same for all: the server calls `place`, `configure_train` and
+    `aggregate_train` once per round; the strategy keeps every agent's tensors, so that a round goes on without a
+    missing agent and an agent that lost its disk can go on too.
 
     `seats` maps placed seats to node ids. After `aggregate_train`, `rejected` maps the seats whose reply was left out
     to the reason, and `missing` lists the placed seats that did not reply.
@@ -96,6 +141,18 @@ class Sharing(Strategy, ABC):
     def shared(self, names: Sequence[str]) -> list[str]:
         """Choose the tensors that are shared among `names`, those of an agent in order. Here: all of them."""
         return list(names)
+
+    def combine(self, updates: Sequence[Update], names: Sequence[str]) -> Aggregate:
+        """Aggregate the tensors of these names. Here: the average by `weights`, none above `max-weight`.
+
+        `updates` is as for `weights`; `names` has at least one element.
+        """
+        weighting = self._checked_weights(updates)
+        weights = np.asarray(weighting.weights, np.float64)
+        capped = capped_weights(weights, self.settings.max_weight)
+        parts = [{name: update.tensors[name] for name in names} for update in updates]
+        was_capped = not np.array_equal(weights, capped)
+        return Aggregate(weighted_average(parts, capped), Weighting(capped, weighting.adjustment, was_capped))
 
     def place(self, seats: Mapping[int, int]) -> None:
         """Say which node holds each seat from the next round on (seat -> node id).
@@ -137,8 +194,9 @@ class Sharing(Strategy, ABC):
         order they came in. Returns the aggregate (the shared tensors; None where nothing was shared or no reply was
         usable) and the round's metrics: "reward/SEAT" (R_i) for every seat that took part; "seats-replied",
         "seats-rejected", "seats-missing"; of the replies as they came "divergence", "divergence/TENSOR" and
-        "update-cosine"; and, where something was shared, "weight/SEAT", "weight-ratio", "agents-effective", and
-        "weights-shifted" and "weights-fell-back" (0 or 1) if rewards were no proportions (`strategies.diagnostics`).
+        "update-cosine" (`strategies.diagnostics`); and, where something was shared and agents have weights in it,
+        "weight/SEAT", "weight-ratio", "agents-effective", "weights-shifted" and "weights-fell-back" (0 or 1) if rewards
+        were no proportions, and "weights-capped" (0 or 1) if somebody would have weighed more than `max-weight`.
         Raises RuntimeError if no round was configured and ValueError if the subclass computed no usable weights.
         """
         if not self._shapes:
@@ -163,18 +221,9 @@ class Sharing(Strategy, ABC):
         if not updates or not names:
             return None, metrics
 
-        weighting = self._checked_weights(updates)
-        if weighting.adjustment is not Adjustment.NONE:
-            rewards = ", ".join(f"{update.reward:g}" for update in updates)
-            logger.info("round %d: rewards %s: %s", server_round, rewards, weighting.adjustment.value)
-        for update, weight in zip(updates, weighting.weights, strict=True):
-            metrics[f"weight/{update.seat}"] = float(weight)
-        metrics.update(_spread(np.asarray(weighting.weights, np.float64)))
-        metrics["weights-shifted"] = int(weighting.adjustment is Adjustment.SHIFTED)
-        metrics["weights-fell-back"] = int(weighting.adjustment is Adjustment.MEAN)
-
-        parts = [{name: update.tensors[name] for name in names} for update in updates]
-        aggregate = weighted_average(parts, weighting.weights)
+        aggregate, weighting = self.combine(updates, names)
+        if weighting is not None:
+            metrics.update(self._weight_figures(server_round, updates, weighting))
         # Every agent, also one that was missing: it goes on from its last known tensors.
         for own in self._agents.values():
             own.update({name: adopt(own[name], aggregate[name], self.settings.adopt) for name in names})
@@ -259,10 +308,35 @@ class Sharing(Strategy, ABC):
     def _admit(self, server_round: int, seat: int, reply: Message) -> Update:
         if reply.metadata.group_id != str(server_round):
             raise RejectedReply(f"the reply belongs to round {reply.metadata.group_id}, expected {server_round}")
-        update = parse_update(reply, self._shapes)
+        update = parse_update(reply, self._shapes, self.settings.bounds)
+        if self.settings.attestation is not None:
+            update = attested(update, reply, server_round, self.settings.attestation)
         if update.seat != seat:
             raise RejectedReply(f"the reply is of seat {update.seat}, but its node holds seat {seat}")
+        check_change(update, self._agents[seat], self.settings.bounds)
         return update
+
+    def _weight_figures(
+        self, server_round: int, updates: Sequence[Update], weighting: Weighting
+    ) -> dict[str, int | float]:
+        """The figures of a round's weights; what had to be done to them is logged."""
+        weights, adjustment, capped = weighting
+        rewards = ", ".join(f"{update.reward:g}" for update in updates)
+        if adjustment is not Adjustment.NONE:
+            logger.info("round %d: rewards %s: %s", server_round, rewards, adjustment.value)
+        if capped:
+            bounded = ", ".join(f"{weight:.3g}" for weight in weights)
+            logger.warning(
+                "round %d: rewards %s: an agent would weigh more than max-weight %g; the weights are %s",
+                *(server_round, rewards, self.settings.max_weight, bounded),
+            )
+        return {
+            **{f"weight/{update.seat}": float(weight) for update, weight in zip(updates, weights, strict=True)},
+            **_spread(weights),
+            "weights-shifted": int(adjustment is Adjustment.SHIFTED),
+            "weights-fell-back": int(adjustment is Adjustment.MEAN),
+            "weights-capped": int(capped),
+        }
 
     def _checked_weights(self, updates: Sequence[Update]) -> Weighting:
         weighting = self.weights(updates)
@@ -289,6 +363,13 @@ class Sharing(Strategy, ABC):
         if self._shapes and shapes != self._shapes:
             raise ValueError(f"{what} are {shapes}, expected {self._shapes}")
         self._shapes = self._shapes or shapes
+
+
+def _training_steps(config: Mapping[str, Any]) -> float:
+    """The most that an agent takes in a round: those of whole battles, and what it owed from the round before."""
+    per_battle = float(config["train-per-battle"])
+    battles = math.ceil(int(config["aggregation-every"]) / per_battle)
+    return (battles + 1) * per_battle
 
 
 def _apartness(before: Sequence[Mapping[str, Tensor]], after: Sequence[Mapping[str, Tensor]]) -> dict[str, float]:

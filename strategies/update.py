@@ -1,13 +1,15 @@
 """What an agent reports at the end of a round, checked on its way in."""
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, Message, MetricRecord
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
 
 from strategies.arithmetic import Tensor
+from strategies.attestation import Attestation, UnattestedError
 
 _REASON_CHARACTERS = 300  # Flower's reason may be a whole stack trace
 
@@ -18,6 +20,21 @@ class RejectedReply(Exception):  # noqa: N818 - not a failure of ours: the reply
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What is believed of a reply. Left out, every number is."""
+
+    battles: int | None = None
+    """In a reward buffer, at most."""
+    mean_return: float = math.inf
+    """Reward per battle, at most."""
+    change: float = math.inf
+    """Of one weight in one round, at most: what the optimiser can do."""
+
+
+ANYTHING = Bounds()
 
 
 @dataclass(frozen=True)
@@ -39,12 +56,12 @@ class Update:
         return self.reward / self.battles if self.battles else 0.0
 
 
-def parse_update(message: Message, expected: Mapping[str, tuple[int, ...]]) -> Update:
+def parse_update(message: Message, expected: Mapping[str, tuple[int, ...]], bounds: Bounds = ANYTHING) -> Update:
     """Read an agent's reply: record "arrays" with its parameters, record "metrics" with seat and reward buffer.
 
     `expected` names every tensor the reply must hold, with its shape. Whether the seat is the one the sender holds is
     for the caller to check. Raises RejectedReply if Flower reports an error in place of a reply, or if a record, a
-    tensor or a metric is missing, unknown, of another shape or type, or not finite.
+    tensor or a metric is missing, unknown, of another shape or type, not finite, or beyond what is believed.
     """
     if message.has_error():
         reason = " ".join((message.error.reason or "no reason given").split())[:_REASON_CHARACTERS]
@@ -56,11 +73,39 @@ def parse_update(message: Message, expected: Mapping[str, tuple[int, ...]]) -> U
     if not isinstance(metrics, MetricRecord):
         raise RejectedReply(f'expected a MetricRecord "metrics", the reply holds {_listing(content)}')
     seat = _integer(metrics, "seat")
-    reward, battles = _reward_buffer(metrics)
+    reward, battles = _reward_buffer(metrics, bounds)
     return Update(seat=seat, tensors=_tensors(arrays, expected), reward=reward, battles=battles)
 
 
-def _reward_buffer(metrics: MetricRecord) -> tuple[float, int]:
+def check_change(update: Update, began: Mapping[str, Tensor], bounds: Bounds) -> None:
+    """Compare an agent's tensors with those it `began` the round with, which have the same names and shapes.
+
+    Raises RejectedReply if a weight has moved further than the optimiser can have moved it.
+    """
+    for name, tensor in update.tensors.items():
+        moved = np.abs(tensor.astype(np.float64) - began[name]).max(initial=0.0)
+        if moved > bounds.change:
+            raise RejectedReply(
+                f"tensor {name} has moved by {moved:.3g} in a round, expected at most {bounds.change:.3g}: "
+                "no training does that with this learning-rate"
+            )
+
+
+def attested(update: Update, message: Message, round_: int, attestation: Attestation) -> Update:
+    """Put what the env proxy attests of the reward buffer in the place of what the agent claims.
+
+    The statement is the text "attested" in the reply's record "config". Raises RejectedReply if it does not hold.
+    """
+    texts = message.content.get("config")
+    text = texts.get("attested") if isinstance(texts, ConfigRecord) else None
+    try:
+        reward, battles = attestation.read(text, update.seat, round_)
+    except UnattestedError as error:
+        raise RejectedReply(str(error)) from None
+    return dataclasses.replace(update, reward=reward, battles=battles)
+
+
+def _reward_buffer(metrics: MetricRecord, bounds: Bounds) -> tuple[float, int]:
     battles = _integer(metrics, "reward-battles")
     reward = metrics.get("reward-sum")
     if not isinstance(reward, int | float):
@@ -69,6 +114,13 @@ def _reward_buffer(metrics: MetricRecord) -> tuple[float, int]:
         raise RejectedReply(f'metric "reward-sum" is {reward}, expected a finite number')
     if battles == 0 and reward != 0:
         raise RejectedReply(f'metric "reward-sum" is {reward} over 0 battles, expected 0')
+    if bounds.battles is not None and battles > bounds.battles:
+        raise RejectedReply(f'metric "reward-battles" is {battles}, expected at most reward-buffer ({bounds.battles})')
+    if reward > battles * bounds.mean_return:
+        raise RejectedReply(
+            f'metric "reward-sum" is {reward:g} over {battles} battles, expected at most max-return '
+            f"({bounds.mean_return:g}) for each"
+        )
     return float(reward), battles
 
 

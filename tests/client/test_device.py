@@ -64,7 +64,7 @@ def test_a_path_too_long_for_a_socket_says_what_to_set(tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match="set PPS_HOME to a shorter one"):
         DeviceDirectory(Path("/tmp"), "r" * 100, 0).check_socket()
     with pytest.raises(DeviceError, match="longer than the 104 bytes"):
-        DeviceDirectory(Path("/tmp"), "ü" * 50, 0).check_socket()
+        DeviceDirectory(Path("/tmp") / ("ü" * 50), "run", 0).check_socket()
 
 
 # --- keeping --------------------------------------------------------------------------------------------------

@@ -94,11 +94,16 @@ class Proxy:
     """The server of some arenas of one size, and the clients that play there."""
 
     def __init__(
-        self, arenas: dict[str, Arena], seat_timeout: float = PATIENCE, port: int = 0, rules: Rules = SMAC_RULES
+        self,
+        arenas: dict[str, Arena],
+        seat_timeout: float = PATIENCE,
+        port: int = 0,
+        rules: Rules = SMAC_RULES,
+        attest_key: bytes | None = None,
     ) -> None:
         self.arena = next(iter(arenas.values()))
         self.hosted = [
-            HostedArena(name, "drill", arena, self.tokens(name, arena.spec.n_agents), seat_timeout, rules)
+            HostedArena(name, "drill", arena, self.tokens(name, arena.spec.n_agents), seat_timeout, rules, attest_key)
             for name, arena in arenas.items()
         ]
         self.server, self.port = serve(self.hosted, f"127.0.0.1:{port}")

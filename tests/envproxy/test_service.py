@@ -89,13 +89,17 @@ AT_THE_DOOR = {
     "no such seat": (_join(seat=3), Code.INVALID_ARGUMENT, "has seats 0..2; there is no seat 3"),
     "far-off seat": (_join(seat=2**32 - 1), Code.INVALID_ARGUMENT, "has seats 0..2"),
     "taken seat": (_join(), Code.ALREADY_EXISTS, "seat 1 of arena 'main' is taken"),
-    "other version": (_join(version="0.0.1"), Code.FAILED_PRECONDITION, "seat 1 runs 0.0.1; install the same version"),
+    "other version": (
+        _join(version="0.0.1"),
+        Code.FAILED_PRECONDITION,
+        "seat 1 runs '0.0.1'; install the same version",
+    ),
     "no version": (_join(version=""), Code.FAILED_PRECONDITION, "an unknown version"),
     "act first": (lambda c: c.act(b"", tick=1), Code.INVALID_ARGUMENT, "a stream begins with Join"),
     "propose first": (lambda c: c.propose(collect(battles=1)), Code.INVALID_ARGUMENT, "a stream begins with Join"),
     "empty message": (lambda c: c.send_bytes(b""), Code.INVALID_ARGUMENT, "a stream begins with Join"),
     "no message": (lambda c: c.hang_up(), Code.INVALID_ARGUMENT, "a stream begins with Join"),
-    "garbage": (lambda c: c.send_bytes(b"\xff" * 9), Code.INTERNAL, "deserializing"),
+    "garbage": (lambda c: c.send_bytes(b"\xff" * 9), Code.INVALID_ARGUMENT, "a stream begins with Join"),
     "too long": (lambda c: c.send_bytes(bytes(MAX_SEAT_MESSAGE + 1)), Code.RESOURCE_EXHAUSTED, "larger than max"),
 }
 
@@ -174,7 +178,7 @@ FAULTS = {
         lambda c: c.propose(collect(battles=1, round_=0)),
         (Code.FAILED_PRECONDITION, "this round is over: the arena plays round 1"),
     ),
-    "garbage": (lambda c: c.send_bytes(b"\xff" * 9), (Code.INTERNAL, "deserializing")),
+    "garbage": (lambda c: c.send_bytes(b"\xff" * 9), (Code.INVALID_ARGUMENT, "an empty message")),
     "too long": (lambda c: c.act(bytes(MAX_SEAT_MESSAGE)), (Code.RESOURCE_EXHAUSTED, "larger than max")),
     "hung up": (lambda c: c.hang_up(), (Code.OK, "")),
     "cancelled": (lambda c: c.call.cancel(), (Code.CANCELLED, "")),

@@ -25,6 +25,7 @@ from envproxy.protocol import (
     Phase,
     PhaseEnd,
     PhaseKind,
+    RewardOrder,
     Seated,
     Standing,
     Tick,
@@ -33,9 +34,14 @@ from envproxy.protocol import (
 UINT32, UINT64 = st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
 STANDINGS = st.builds(Standing, UINT32, UINT32, UINT64, UINT64)
 REALS = st.floats(allow_nan=False)
-ORDERS = st.builds(MixOrder, st.text(), st.text(), UINT32, UINT32, REALS, REALS, REALS, UINT32, REALS)
-PHASES = st.builds(Phase, UINT64, UINT32, st.sampled_from(PhaseKind), UINT32, UINT64, STANDINGS, st.none() | ORDERS)
-ENDS = st.builds(PhaseEnd, STANDINGS, UINT32, UINT64, UINT32, st.floats(allow_nan=False), UINT32)
+ORDERS = st.builds(MixOrder, st.text(), st.text(), UINT32, UINT32, REALS, REALS, REALS, REALS, UINT32, REALS)
+REWARD_ORDERS = st.builds(RewardOrder, st.text(), UINT32, st.text())
+PHASES = st.builds(
+    Phase,
+    *(UINT64, UINT32, st.sampled_from(PhaseKind), UINT32, UINT64, STANDINGS, st.none() | ORDERS),
+    st.none() | REWARD_ORDERS,
+)
+ENDS = st.builds(PhaseEnd, STANDINGS, UINT32, UINT64, UINT32, st.floats(allow_nan=False), UINT32, attested=st.text())
 SIZES = st.builds(
     pb.ArenaDescription,
     arena=st.just("main"),

@@ -151,6 +151,6 @@ def config_of(run: Settings) -> dict[str, Value]:
 
 
 def rounds(grid: InProcessGrid, run: Settings, meanwhile: Callable[[], None] = lambda: None) -> Rounds:
-    """The rounds of a run with its real strategy."""
-    strategy = create_strategy(run.strategy, SharingSettings.from_config(run.config()))
+    """The rounds of a run with its real strategy. Devices here move weights further than any optimiser does."""
+    strategy = create_strategy(run.strategy, SharingSettings.from_config({**run.config(), "learning-rate": 1.0}))
     return Rounds(grid, run, strategy, config_of(run), meanwhile)

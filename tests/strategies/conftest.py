@@ -93,8 +93,9 @@ def team() -> Callable[..., Team]:
         reward_weighting: str = "proportional",
         personal_layers: int = 4,
         adopt: float = 1.0,
+        **hostile: Any,
     ) -> Team:
-        settings = SharingSettings(reward_weighting, personal_layers, adopt)
+        settings = SharingSettings(reward_weighting, personal_layers, adopt, **hostile)
         return Team(create_strategy(name, settings), seats, NETWORK + MIXER * mixer)
 
     return make

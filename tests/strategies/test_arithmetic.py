@@ -12,6 +12,7 @@ from strategies.arithmetic import (
     Adjustment,
     Weighting,
     adopt,
+    capped_weights,
     reward_weights,
     softmax_weights,
     uniform_weights,
@@ -115,6 +116,52 @@ class TestEveryRule:
     def test_more_reward_never_weighs_less(self, rule: Callable[[np.ndarray], Weighting], rewards: np.ndarray) -> None:
         weights = rule(np.sort(rewards)).weights
         assert (np.diff(weights) >= 0.0).all()
+
+
+class TestCappedWeights:
+    @pytest.mark.parametrize(
+        ("weights", "largest", "expected"),
+        [
+            ([0.5, 0.3, 0.2], 0.5, [0.5, 0.3, 0.2]),
+            # 0.4 is left for 0.24 and 0.16: as 3 to 2
+            ([0.6, 0.24, 0.16], 0.5, [0.5, 0.3, 0.2]),
+            # the second takes 0.4 * 3 / 4 first, which is too much; what is over goes to the third
+            ([0.8, 0.15, 0.05], 0.4, [0.4, 0.4, 0.2]),
+            # who weighs nothing takes what nobody else may
+            ([1.0, 0.0, 0.0], 0.5, [0.5, 0.25, 0.25]),
+            ([0.9, 0.1, 0.0, 0.0], 0.4, [0.4, 0.4, 0.1, 0.1]),
+            # 4 * 0.25 and 4 * 0.1 are not more than 1
+            ([0.7, 0.1, 0.1, 0.1], 0.25, [0.25] * 4),
+            ([0.7, 0.3, 0.0, 0.0], 0.1, [0.25] * 4),
+            ([1.0], 0.5, [1.0]),
+        ],
+    )
+    def test_worked_by_hand(self, weights: list[float], largest: float, expected: list[float]) -> None:
+        np.testing.assert_allclose(capped_weights(np.array(weights), largest), expected, rtol=0, atol=1e-15)
+
+    @pytest.mark.parametrize("largest", [0.0, -1.0, np.nan])
+    def test_a_bound_that_is_none(self, largest: float) -> None:
+        with pytest.raises(ValueError, match="must be above 0"):
+            capped_weights(np.ones(1), largest)
+
+    @given(rewards=REWARDS, largest=st.floats(0.01, 1.0), data=st.data())
+    def test_what_holds_for_all(self, rewards: np.ndarray, largest: float, data: st.DataObject) -> None:
+        weights, n = reward_weights(rewards).weights, len(rewards)
+        capped = capped_weights(weights, largest)
+        assert abs(capped.sum() - 1.0) < 1e-12
+        assert capped.max() <= max(largest, 1.0 / n) + 1e-12
+        # who is not cut off loses nothing, and the order of the agents stays
+        assert (capped >= np.minimum(weights, max(largest, 1.0 / n)) - 1e-12).all() or n * largest < 1.0
+        assert (np.diff(capped[np.argsort(weights)]) >= -1e-12).all()
+        # those below the bound keep their proportions
+        free = (capped < largest - 1e-9) & (weights > 1e-9)
+        if n * largest > 1.0 and free.any():
+            ratio = capped[free] / weights[free]
+            np.testing.assert_allclose(ratio, ratio[0], rtol=1e-6)
+        if weights.max() <= largest:
+            assert capped.tobytes() == weights.tobytes()
+        order = data.draw(st.permutations(range(n)))
+        np.testing.assert_allclose(capped_weights(weights[order], largest), capped[order], rtol=0, atol=1e-12)
 
 
 class TestWeightedAverage:

@@ -61,7 +61,7 @@ def user_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_own_strategies_are_installed() -> None:
     """Fails where the package is not installed (pip install -e .): its entry points are part of it."""
-    assert {"a-pps", "none", "pp-pps", "rs-pps"} <= set(strategy_names())
+    assert {"a-pps", "krum", "median", "none", "pp-pps", "rs-pps", "trimmed-mean"} <= set(strategy_names())
     assert strategy_names() == sorted(strategy_names())
 
 

@@ -1,7 +1,11 @@
 """Rounds of a whole team: what is sent to whom, what becomes of the replies, and who is left out."""
 
+import dataclasses
+import hmac
+import json
 import logging
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,12 +14,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from strategies.arithmetic import Weighting
+from strategies.attestation import Attestation
 from strategies.sharing import Sharing, SharingSettings
-from strategies.update import Update
+from strategies.update import Bounds, Update
 from tests.strategies.conftest import NETWORK, NO_GRID, Team, Tensors, record, tensors
 
 MakeTeam = Callable[..., Team]
 SETTINGS = SharingSettings(reward_weighting="proportional", personal_layers=4, adopt=1.0)
+
+
+def signed_statement(key: bytes, **changes: Any) -> str:
+    """As the env proxy writes it (`envproxy.attestation`)."""
+    said = {"run": "id", "arena": "main", "round": 1, "reward-credit": "alive", "reward-buffer": 96, "battles": 4}
+    statement = json.dumps(said | changes)
+    return f"{hmac.digest(key, statement.encode(), 'sha256').hex()} {statement}"
 
 
 def sent(message: Message) -> Tensors:
@@ -30,8 +42,14 @@ def values(own: Tensors) -> list[float]:
 
 class TestSettings:
     def test_from_config(self) -> None:
-        config = {"reward-weighting": "softmax", "personal-layers": 2, "adopt": 1, "map": "3m"}
-        assert SharingSettings.from_config(config) == SharingSettings("softmax", 2, 1.0)
+        config = {
+            "reward-weighting": "softmax", "personal-layers": 2, "adopt": 1, "max-weight": 0.5, "max-return": 40,
+            "tolerate": 2, "reward-buffer": 96, "learning-rate": 1e-3, "aggregation-every": 100,
+            "train-per-battle": 0.5, "map": "3m",
+        }  # fmt: skip
+        # 200 battles and what is owed of one: 100.5 training steps of at most ten learning rates
+        bounds = Bounds(battles=96, mean_return=40.0, change=pytest.approx(1.005))
+        assert SharingSettings.from_config(config) == SharingSettings("softmax", 2, 1.0, 0.5, 2, bounds)
 
     def test_missing_key(self) -> None:
         with pytest.raises(KeyError, match="adopt"):
@@ -46,9 +64,12 @@ class TestSettings:
             (("softmax", 4.5, 1.0), r"personal-layers is 4\.5, expected 0\.\.8"),
             (("softmax", 4, 1.5), r"adopt is 1\.5, expected 0\.\.1"),
             (("softmax", 4, float("nan")), r"adopt is nan, expected 0\.\.1"),
+            (("softmax", 4, 1.0, 0.0), r"max-weight is 0\.0, expected more than 0 and at most 1"),
+            (("softmax", 4, 1.0, 1.5), r"max-weight is 1\.5, expected"),
+            (("softmax", 4, 1.0, 1.0, -1), r"tolerate is -1, expected 0 or more"),
         ],
     )
-    def test_out_of_range(self, config: tuple[str, int, float], reason: str) -> None:
+    def test_out_of_range(self, config: tuple[Any, ...], reason: str) -> None:
         with pytest.raises(ValueError, match=reason):
             SharingSettings(*config)
 
@@ -187,6 +208,7 @@ class TestAggregation:
             "agents-effective": pytest.approx(1.6),  # 1 / (1/16 + 9/16)
             "weights-shifted": 0,
             "weights-fell-back": 0,
+            "weights-capped": 0,
         }
 
     # Round 1 ends with 2 and 6. Under rs-pps both begin round 2 with 5 and go apart; under none the second, which began
@@ -225,6 +247,19 @@ class TestAggregation:
         assert values(aggregate) == [mean] * 8
         assert (metrics["weights-shifted"], metrics["weights-fell-back"]) == (shifted, fell_back)
         assert len(caplog.records) == shifted + fell_back
+
+    def test_nobody_weighs_more_than_max_weight(self, team: MakeTeam, caplog: pytest.LogCaptureFixture) -> None:
+        three = team(seats=3, max_weight=0.5)
+        aggregate, metrics = three.play((1.0, 1.0), (2.0, 3.0), (9.0, 96.0))
+        # 0.01, 0.03, 0.96: the third keeps a half, the others share the other half as 1 to 3
+        assert [metrics[f"weight/{seat}"] for seat in range(3)] == pytest.approx([0.125, 0.375, 0.5])
+        assert metrics["weights-capped"] == 1
+        assert aggregate is not None
+        assert values(aggregate) == [5.375] * 8
+        assert caplog.messages == [
+            "round 1: rewards 1, 3, 96: an agent would weigh more than max-weight 0.5; "
+            "the weights are 0.125, 0.375, 0.5"
+        ]
 
     def test_order_of_replies_does_not_matter(self, team: MakeTeam) -> None:
         outcomes = []
@@ -315,6 +350,57 @@ class TestRejection:
         # Next round it is told everything again, and the round after that it may take part.
         assert values(sent(three.configure()[1])) == [3.0] * 8
         assert list(three.strategy.agents()) == [0, 1, 2]
+
+    @pytest.mark.parametrize(
+        ("bounds", "reply", "reason"),
+        [
+            ({"battles": 3}, (1.0, 1.0), 'metric "reward-battles" is 4, expected at most reward-buffer (3)'),
+            (
+                {"mean_return": 20.0},
+                (1.0, 81.0),
+                'metric "reward-sum" is 81 over 4 battles, expected at most max-return (20) for each',
+            ),
+            (
+                {"change": 1.5},
+                (-1.0, 1.0),  # from 1
+                "tensor fc1.weight has moved by 2 in a round, expected at most 1.5: "
+                "no training does that with this learning-rate",
+            ),
+        ],
+    )
+    def test_what_is_not_believed(
+        self, team: MakeTeam, bounds: dict[str, Any], reply: tuple[float, float], reason: str
+    ) -> None:
+        three = team("a-pps", seats=3, bounds=Bounds(**{"battles": 4, "mean_return": 20.0, "change": 1.5}))
+        three.play((1.0, 80.0), (1.0, 80.0), (1.0, -80.0))
+        assert three.strategy.rejected == {}
+        three.strategy.settings = dataclasses.replace(
+            three.strategy.settings, bounds=dataclasses.replace(three.strategy.settings.bounds, **bounds)
+        )
+        first, second, third = three.configure()
+        honest = {"reward_battles": 3}
+        aggregate, _ = three.aggregate(
+            [three.reply(first, 0.5, **honest), three.reply(second, *reply), three.reply(third, 2.5, **honest)]
+        )
+        assert three.strategy.rejected == {1: reason}
+        assert aggregate is not None
+        assert values(aggregate) == [1.5] * 8
+
+    def test_what_the_env_proxy_attests_counts_and_not_what_is_claimed(self, team: MakeTeam) -> None:
+        key = bytes(32)
+        three = team("rs-pps", seats=3, attestation=Attestation(key, "id", "main", "alive", 96))
+        replies = []
+        for seat, message in enumerate(three.configure()):
+            reply = three.reply(message, float(seat), 1e9 if seat == 2 else 1.0)
+            signed = signed_statement(bytes(32), seat=seat, reward=2.0 * seat)
+            reply.content["config"] = ConfigRecord({"attested": signed} if seat else {})
+            replies.append(reply)
+        aggregate, metrics = three.aggregate(replies)
+        assert aggregate is not None
+        assert [metrics["reward/1"], metrics["reward/2"]] == [2.0, 4.0]
+        assert values(aggregate) == [float(np.float32(1 / 3 * 1.0 + 2 / 3 * 2.0))] * 8
+        assert list(three.strategy.rejected) == [0]
+        assert three.strategy.rejected[0].startswith("the env proxy attests no reward")
 
     def test_all(self, team: MakeTeam) -> None:
         """Nothing to aggregate: every agent is sent the tensors of the round before."""

@@ -10,6 +10,7 @@ from tests.strategies.conftest import MIXER, NETWORK, Team
 
 MakeTeam = Callable[..., Team]
 AGENTS = [(1.0, 2.0), (2.0, 0.0), (5.0, 6.0)]
+ROBUST = ["median", "trimmed-mean", "krum"]
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,9 @@ AGENTS = [(1.0, 2.0), (2.0, 0.0), (5.0, 6.0)]
         ("a-pps", 8.0 / 3.0),  # (1 + 2 + 5) / 3
         ("rs-pps", 4.0),  # (2 * 1 + 0 * 2 + 6 * 5) / 8
         ("pp-pps", 4.0),
+        ("median", 2.0),
+        ("trimmed-mean", 8.0 / 3.0),  # tolerates nobody unless told
+        ("krum", 1.0),  # 1 and 2 are as near to each other; the lower seat counts
     ],
 )
 def test_aggregate(team: MakeTeam, strategy: str, expected: float) -> None:
@@ -52,6 +56,56 @@ def test_reward_weighting_does_not_touch_a_pps(team: MakeTeam) -> None:
     assert metrics["weight/0"] == metrics["weight/1"] == 0.5
 
 
+@pytest.mark.parametrize("strategy", ROBUST)
+@pytest.mark.parametrize("hostile", [1e30, -1e30, 3e38])
+def test_robust_strategies_withstand_whom_they_tolerate(team: MakeTeam, strategy: str, hostile: float) -> None:
+    """Neither its numbers nor what it claims to have earned move the aggregate beyond what the others sent."""
+    five = team(strategy, seats=5, tolerate=1)
+    aggregate, metrics = five.play((1.0, 1.0), (2.0, 1.0), (hostile, 1e9), (2.5, 1.0), (4.0, 1.0))
+    assert aggregate is not None
+    assert all(1.0 <= value <= 4.0 for tensor in aggregate.values() for value in tensor.tolist())
+    assert metrics.get("weight/2", 0.0) == 0.0
+
+
+def test_median_of_an_even_number_and_trimmed_mean_worked_by_hand(team: MakeTeam) -> None:
+    sent = [(value, 1.0) for value in (1.0, 4.0, 2.0, 64.0, 3.0, 0.0)]
+    outcomes = {}
+    for strategy, tolerate in (("median", 0), ("trimmed-mean", 1), ("trimmed-mean", 2)):
+        aggregate, metrics = team(strategy, seats=6, tolerate=tolerate).play(*sent)
+        assert aggregate is not None
+        assert not any(name.startswith(("weight", "agents-effective")) for name in metrics)
+        outcomes[strategy, tolerate] = float(aggregate["fc1.bias"][0])
+    # of 0 1 2 3 4 64: between 2 and 3; (1 + 2 + 3 + 4) / 4; (2 + 3) / 2
+    assert outcomes == {("median", 0): 2.5, ("trimmed-mean", 1): 2.5, ("trimmed-mean", 2): 2.5}
+
+
+def test_krum_says_whom_it_chose(team: MakeTeam) -> None:
+    # Of 0 3 4 5 20 each has 5 - 1 - 2 = 2 nearest: squares 9 + 16, 1 + 4, 1 + 1, 1 + 4, 225 + 256
+    five = team("krum", seats=5, tolerate=1)
+    aggregate, metrics = five.play((0.0, 1.0), (3.0, 1.0), (4.0, 1.0), (5.0, 1.0), (20.0, 99.0))
+    assert aggregate is not None
+    assert aggregate["fc1.bias"].tolist() == [4.0, 4.0]
+    assert [metrics[f"weight/{seat}"] for seat in range(5)] == [0.0, 0.0, 1.0, 0.0, 0.0]
+
+
+def test_krum_tells_near_agents_apart_whose_numbers_are_large(team: MakeTeam) -> None:
+    """In float32 the distances of 4096 and 4097 are lost in their squares' rounding."""
+    _, metrics = team("krum", seats=5, tolerate=1).play(*[(4096.0 + x, 1.0) for x in (0.0, 0.75, 1.0, 1.25, 5.0)])
+    assert metrics["weight/2"] == 1.0
+
+
+@pytest.mark.parametrize(("strategy", "needed"), [("trimmed-mean", 3), ("krum", 5)])
+@pytest.mark.parametrize("seats", [1, 2, 3, 4])
+def test_too_few_agents_are_warned_of_and_the_round_goes_on(
+    team: MakeTeam, caplog: pytest.LogCaptureFixture, strategy: str, needed: int, seats: int
+) -> None:
+    aggregate, _ = team(strategy, seats=seats, tolerate=1).play(*[(float(seat), 1.0) for seat in range(seats)])
+    assert aggregate is not None
+    assert 0.0 <= float(aggregate["fc1.bias"][0]) <= seats - 1
+    warned = [message for message in caplog.messages if f"if at least {needed} take part; here are {seats}" in message]
+    assert len(warned) == (seats < needed)
+
+
 def test_none_keeps_everyones_own(team: MakeTeam) -> None:
     three = team("none")
     aggregate, metrics = three.play(*AGENTS)
@@ -73,7 +127,7 @@ def test_none_keeps_everyones_own(team: MakeTeam) -> None:
 
 @pytest.mark.parametrize("mixer", [False, True], ids=["vdn", "qmix"])
 class TestSharedTensors:
-    @pytest.mark.parametrize("strategy", ["a-pps", "rs-pps"])
+    @pytest.mark.parametrize("strategy", ["a-pps", "rs-pps", *ROBUST])
     def test_all(self, team: MakeTeam, strategy: str, mixer: bool) -> None:
         aggregate, _ = team(strategy, mixer=mixer).play(*AGENTS)
         assert aggregate is not None
@@ -130,7 +184,7 @@ def test_summary_names_the_tensors_in_use(team: MakeTeam, caplog: pytest.LogCapt
     assert caplog.messages[1] == f"shared: {', '.join(['fc2.bias', *MIXER])}; personal: {', '.join(NETWORK[:7])}"
 
 
-@pytest.mark.parametrize("strategy", ["a-pps", "rs-pps", "pp-pps", "none"])
+@pytest.mark.parametrize("strategy", ["a-pps", "rs-pps", "pp-pps", "none", *ROBUST])
 def test_docstring_says_which_tensors_are_shared(team: MakeTeam, strategy: str) -> None:
     text = type(team(strategy).strategy).__doc__ or ""
     assert "Shares " in text

@@ -1,0 +1,49 @@
+"""The env proxy's word on what a seat has earned, signed for a server that shares a key with it (HMAC-SHA256)."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import os
+import secrets
+from pathlib import Path
+
+from envproxy.protocol import Earned
+
+_KEY_BYTES = 32
+
+
+def keep_key(path: Path) -> bytes:
+    """Return the key in a file, made (mode 0600) if there is none. Raises OSError."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        try:
+            key = bytes.fromhex(path.read_text(encoding="ascii"))
+        except ValueError:
+            key = b""
+        if len(key) < _KEY_BYTES:
+            raise OSError(f"{path} holds no key of {_KEY_BYTES} bytes in hexadecimal digits; delete it") from None
+        return key
+    key = secrets.token_bytes(_KEY_BYTES)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(key.hex() + "\n")
+    return key
+
+
+def attest(key: bytes, arena: str, earned: Earned) -> str:
+    """Return a JSON object of what was earned, in which run, arena, seat and round, and its signature in front."""
+    order = earned.order
+    statement = json.dumps(
+        {
+            "run": order.run,
+            "arena": arena,
+            "seat": earned.seat,
+            "round": earned.round,
+            "reward-credit": order.credit,
+            "reward-buffer": order.size,
+            "battles": earned.battles,
+            "reward": earned.reward,
+        }
+    )
+    return f"{hmac.digest(key, statement.encode(), 'sha256').hex()} {statement}"
