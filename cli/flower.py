@@ -17,7 +17,9 @@ import grpc
 import tomli_w
 
 from cli.defaults import Value, app_directory
-from cli.parts import Part, PartFailedError, end_agents, free_ports, wait_until_listening
+from cli.parts import TELEMETRY_OFF, Part, PartFailedError, end_agents, free_ports, wait_until_listening
+from cli.supernode import supernode_command
+from client.launch import SeatAddress
 from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc
 from envproxy.tokens import token_path
@@ -26,7 +28,6 @@ _PACKAGES = ("learning", "strategies", "envproxy", "client", "server")
 _START_LIMIT = 120.0  # seconds; the first start compiles the simulator
 _RESTARTS = 3  # of one SuperNode in a run
 _BIN = Path(sys.executable).parent
-_TELEMETRY_OFF = {"FLWR_TELEMETRY_ENABLED": "0"}
 
 
 class FlowerRun:
@@ -132,11 +133,8 @@ class FlowerRun:
 
     def _start_supernode(self, seat: int, port: int, link_port: int, proxy_port: int) -> Part:
         token = token_path(self._flower / "tokens", str(self._config["arena"]), seat)
-        node_config = f'seat={seat} envproxy="127.0.0.1:{proxy_port}" token="{token}"'
-        command = [
-            *(str(_BIN / "flower-supernode"), "--insecure", "--superlink", f"127.0.0.1:{link_port}"),
-            *("--port", str(port), "--node-config", node_config),
-        ]
+        address = SeatAddress(seat, f"127.0.0.1:{proxy_port}", token)
+        command = supernode_command(address, f"127.0.0.1:{link_port}", port)
         name = f"seat-{seat}"
         return Part(f"the SuperNode of {name}", command, self._logs / f"{name}.log", self._environment(name))
 
@@ -183,5 +181,5 @@ class FlowerRun:
         return {
             "FLWR_HOME": str(home),
             "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1",  # seconds; a ClientApp starts the sooner
-            **_TELEMETRY_OFF,
+            **TELEMETRY_OFF,
         }
