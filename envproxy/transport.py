@@ -54,7 +54,7 @@ def is_loopback(address: str) -> bool:
 
 
 def open_channel(address: str, transport: Transport, options: Sequence[tuple[str, Any]] = ()) -> grpc.Channel:
-    """Return a channel to an env proxy. Raises TransportError if a token would travel in plaintext, or the CA is none."""
+    """Return a channel to an env proxy. Raises TransportError: plaintext where others can listen, or no CA."""
     if transport.root_certificates is not None:
         _verifying_context(transport.root_certificates)  # gRPC says nothing of a file that it cannot use
         credentials = grpc.ssl_channel_credentials(transport.root_certificates.read_bytes())

@@ -132,7 +132,6 @@ def test_what_supernodes_call_comes_through(front: Front) -> None:
         "/v1/fleet/%252e%252e/control/start-run",
         "//v1/control/start-run",
         "/v1/fleet/pull-messages;/../../control/start-run",
-        "/v1/fleet/pull-messages%0a",
         "/V1/FLEET/pull-messages",
     ],
 )
@@ -144,9 +143,15 @@ def test_nothing_else_comes_through(front: Front, path: str) -> None:
 
 def test_what_goes_on_is_the_path_of_the_list(front: Front) -> None:
     front.heard.clear()
-    for path in ("/v1/fleet/x/../get-run", "/v1/%66leet/get-run", "//v1//fleet/get-run", "/v1/fleet/get-run?x=1"):
+    for path in (
+        "/v1/fleet/x/../get-run",
+        "/v1/%66leet/get-run",
+        "//v1//fleet/get-run",
+        "/v1/fleet/get-run%0a",
+        "/v1/fleet/get-run?",
+    ):
         assert front.call(path) == 200
-    assert {heard.partition("?")[0] for heard in front.heard} == {"/v1/fleet/get-run"}
+    assert set(front.heard) == {"/v1/fleet/get-run"}
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT"])

@@ -5,17 +5,30 @@ from __future__ import annotations
 import datetime
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import tomli_w
 
+import client.launch
 from cli.certs.folders import Folders, Wanted
+from cli.defaults import default_config
 from cli.parts import TELEMETRY_OFF, Part, free_ports, wait_until_listening
+from client.device import DeviceDirectory
+from client.launch import AgentError, SeatAddress, ask
+from client.messages import DESCRIBE, TRAIN, Request
+from envproxy.arena import Arena
+from envproxy.service import HostedArena, serve
+from envproxy.tokens import keep_tokens
+from envproxy.transport import Transport, server_credentials
+from tests.envproxy.drill import Drill
 from tests.system.conftest import processes, wait_for
 
+RUN = "secure"
 BIN = Path(sys.executable).parent
 
 
@@ -84,6 +97,42 @@ def test_a_superlink_takes_the_devices_it_knows_and_no_others(
     os.kill(welcome.pid, signal.SIGKILL)  # even then its SuperNode does not stay
     welcome.wait()
     wait_for(lambda: not processes("flower-supernode", str(good)), "the end of the SuperNode")
+
+
+@pytest.mark.timeout(180)
+def test_an_agent_process_is_let_in_over_tls_by_its_own_token(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = credentials(tmp_path / "c")
+    battle_host, device = folder / "battle-host", folder / "device-1"
+    hosted = HostedArena(
+        "main", "drill", Arena(Drill(2, 2, lambda _: 3)), keep_tokens(battle_host / "tokens", "main", 2), 60.0
+    )
+    server, port = serve(
+        [hosted], "127.0.0.1:0", server_credentials(battle_host / "envproxy.crt", battle_host / "envproxy.key")
+    )
+    address = SeatAddress(1, f"127.0.0.1:{port}", device / "seat-1.token", Transport(device / "ca.crt"))
+    config = {
+        **{**default_config(), "run": RUN, "run-id": "id", "version": version("pps-qmix"), "hidden": 8, "battles": 2},
+        **{"map": "drill", "backend": "drill", "round": 1, "steps_before": 0, "round_battles": 4},
+    }
+    with subprocess.Popen(["sleep", "600"]) as supernode:  # in a SuperNode's place; the agent process ends with it
+        monkeypatch.setattr(client.launch, "_watch_arguments", lambda: ["--watch", str(supernode.pid)])
+        try:
+            found = ask(DeviceDirectory(home, RUN, 1), RUN, address, Request(DESCRIBE, config))
+            assert (found.values["map"], found.values["n-agents"]) == ("drill", 2)
+            address.token.write_bytes((folder / "device-0" / "seat-0.token").read_bytes())
+            (agent,) = processes("client.resident", RUN)
+            agent.kill()  # it has read its own
+            with pytest.raises(
+                AgentError, match="this is not the token of seat 1 of arena 'main'; give the device the"
+            ):
+                ask(DeviceDirectory(home, RUN, 1), RUN, address, Request(TRAIN, config))
+        finally:
+            supernode.kill()
+    wait_for(lambda: not processes("client.resident", RUN), "the end of the agent process")
+    server.stop(grace=None).wait()
+    hosted.close()
 
 
 def register(start: Callable[..., Part], link: str, coordinator: Path) -> None:
