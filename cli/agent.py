@@ -79,7 +79,8 @@ def run(options: argparse.Namespace) -> int:
     transport = Transport(found.root_certificates, options.insecure and not is_loopback(options.envproxy))
     address = SeatAddress(options.seat, options.envproxy, found.token, transport)
     with _home(options.seat) as home:
-        command = supernode_command(address, options.superlink, *free_ports(1), found.root_certificates, found.key)
+        (port,) = free_ports(1)
+        command = supernode_command(address, options.superlink, port, found.root_certificates, found.key)
         environment = {"FLWR_HOME": str(home), **TELEMETRY_OFF}
         node = Part(
             f"the SuperNode of seat {options.seat}",

@@ -157,7 +157,7 @@ class FlowerRun:
     def _check_outcome(self) -> None:
         """`flwr run --stream` exits with 0 whatever became of the run: ask."""
         assert self._stream is not None
-        said = self._stream.log.read_text(errors="replace")
+        said = self._stream.said()
         started = re.findall(r"run (\d{6,})", said)
         if not started:  # the log of a resumed run begins with the runs before it
             raise PartFailedError(f"Flower did not take the run. {self._stream.last_words()}")

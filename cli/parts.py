@@ -72,11 +72,15 @@ class Part:
         if not self.running:
             raise PartFailedError(f"{self.name} ended (exit code {self.exit_code}). {self.last_words()}")
 
+    def said(self) -> str:
+        """Return what is in the log."""
+        return self.log.read_text(errors="replace") if self.log is not None and self.log.exists() else ""
+
     def last_words(self) -> str:
         """Return the end of the log, and where the rest is."""
         if self.log is None:
             return "Its last words are above."
-        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        lines = self.said().splitlines()
         said = "\n  ".join(line for line in lines[-_LAST_LINES:] if line.strip())
         return f"Its last words ({self.log}):\n  {said or '(none)'}"
 
