@@ -8,7 +8,6 @@ import logging
 import os
 import re
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +29,7 @@ log = logging.getLogger("agent")
 
 RESTARTS = 5  # of a SuperNode that never stayed; whoever started this command may start it again
 STAYED = 600.0  # seconds after which a SuperNode that ends is restarted as if it were the first time
-PAUSE, LONGEST_PAUSE = 2.0, 60.0  # seconds before the first restart; before each further one twice as many
+PAUSE = 2.0  # seconds before the first restart; before each further one twice as many
 
 _ADDRESS = re.compile(r".+:\d{1,5}")
 
@@ -97,18 +96,19 @@ def run(options: argparse.Namespace) -> int:
 
 def keep_running(node: Part) -> None:
     """Start a process again whenever it ends. Raises PartFailedError when it has not stayed for too many times."""
-    tries, pause = 0, PAUSE
+    tries = 0
     while True:
         began = time.monotonic()
         node.wait()
         if time.monotonic() - began > STAYED:
-            tries, pause = 0, PAUSE
+            tries = 0
         if tries == RESTARTS:
             raise PartFailedError(f"{node.name} ended {tries + 1} times (exit code {node.exit_code}); see above why")
+        pause = PAUSE * 2**tries
         log.warning("%s ended (exit code %s); starting it again in %.0f s", node.name, node.exit_code, pause)
         node.kill()  # what it has left behind in its group
-        threading.Event().wait(pause)
-        tries, pause = tries + 1, min(2 * pause, LONGEST_PAUSE)
+        time.sleep(pause)
+        tries += 1
         node.restart()
 
 

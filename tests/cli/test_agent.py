@@ -99,7 +99,6 @@ def test_what_the_supernode_is_told_the_clientapp_understands(credentials: Path)
 
 def test_a_supernode_that_does_not_stay_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(cli.agent, "PAUSE", 0.001)
-    monkeypatch.setattr(cli.agent, "LONGEST_PAUSE", 0.002)
     node = Part("the SuperNode", ["sh", "-c", "echo begun; exit 3"], tmp_path / "log")
     with pytest.raises(PartFailedError, match=rf"the SuperNode ended {RESTARTS + 1} times \(exit code 3\)"):
         keep_running(node)
@@ -108,7 +107,6 @@ def test_a_supernode_that_does_not_stay_is_given_up(monkeypatch: pytest.MonkeyPa
 
 def test_a_supernode_that_stayed_is_always_started_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(cli.agent, "PAUSE", 0.001)
-    monkeypatch.setattr(cli.agent, "LONGEST_PAUSE", 0.002)
     monkeypatch.setattr(cli.agent, "STAYED", -1.0)
     node = Part("the SuperNode", ["sh", "-c", "exit 3"], tmp_path / "log")
     enough = 3 * RESTARTS
