@@ -20,10 +20,11 @@ from envproxy.mixer_store import MIXERS
 from envproxy.rules import Rules
 from envproxy.service import HostedArena, serve
 from envproxy.tokens import keep_tokens
+from envproxy.transport import is_loopback, server_credentials
 
 log = logging.getLogger("envproxy")
 
-_ARENA_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+ARENA_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _ADDRESS = re.compile(r".+:\d{1,5}")
 
 
@@ -45,6 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="options that differ from SMAC's, of every arena: docs/smac-rules.md (default: none)",
     )
     parser.add_argument("--listen", default=DEFAULT_ENVPROXY, metavar="HOST:PORT", help="(default: %(default)s)")
+    parser.add_argument("--certificate", type=Path, metavar="FILE", help="serve TLS with it (pps-qmix certs makes one)")
+    parser.add_argument("--private-key", type=Path, metavar="FILE", help="the certificate's private key")
+    parser.add_argument(
+        "--insecure", action="store_true", help="let other machines connect in plaintext, and send their tokens so"
+    )
     parser.add_argument(
         "--tokens", type=Path, help="folder of the seats' tokens, made if absent (default: $PPS_HOME/tokens)"
     )
@@ -65,16 +71,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serve. Raises ValueError for wrong flags, OSError if it cannot listen or write tokens."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    maps = _check(options)
+    credentials = server_credentials(options.certificate, options.private_key) if options.certificate else None
     tokens = options.tokens or pps_home() / "tokens"
     rules = Rules.parse(options.rules)
     key = keep_key(options.attest_key) if options.attest_key else None
     arenas = []
-    for name, map_name in _check(options).items():
+    for name, map_name in maps.items():
         backend = create_backend(options.backend, map_name, options.battles, rules)
         arena = Arena(backend, pps_home() / MIXERS)
         seats = keep_tokens(tokens, name, arena.spec.n_agents)
         arenas.append(HostedArena(name, options.backend, arena, seats, options.seat_timeout, rules, key))
-    server, port = serve(arenas, options.listen)
+    server, port = serve(arenas, options.listen, credentials)
     host = options.listen.rpartition(":")[0]
     for hosted in arenas:
         description = hosted.description()
@@ -82,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
             "arena %s: %s, %d seats, %d battles, tokens in %s",
             *(hosted.name, description.map, description.n_agents, description.battles, tokens / hosted.name),
         )
-    log.info("listening on %s:%d", host, port)
+    log.info("listening on %s:%d, %s", host, port, "over TLS" if credentials else "in plaintext")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -102,10 +110,19 @@ def _check(options: argparse.Namespace) -> dict[str, str]:
         raise ValueError(f"seat-timeout: expected more than 0 seconds, found {options.seat_timeout:g}")
     if not _ADDRESS.fullmatch(options.listen):
         raise ValueError(f"listen: expected HOST:PORT, found {options.listen!r}")
+    if (options.certificate is None) != (options.private_key is None):
+        raise ValueError("certificate: --certificate and --private-key go together")
+    if options.insecure and options.certificate is not None:
+        raise ValueError("insecure: with --certificate nothing is in plaintext; leave one of the two away")
+    if options.certificate is None and not options.insecure and not is_loopback(options.listen):
+        raise ValueError(
+            f"listen: other machines reach {options.listen}, and tokens would travel in plaintext; give --certificate "
+            "and --private-key (pps-qmix certs makes them), or --insecure where nobody else can listen"
+        )
     arenas: dict[str, str] = {}
     for wanted in options.arena or [str(default_config()["arena"])]:
         name, _, map_name = wanted.partition("=")
-        if not _ARENA_NAME.fullmatch(name):  # as the settings have it: tokens are in a folder of this name
+        if not ARENA_NAME.fullmatch(name):  # as the settings have it: tokens are in a folder of this name
             raise ValueError(f"arena: expected NAME or NAME=MAP, a name of letters, digits and ._-, found {wanted!r}")
         if name in arenas:
             raise ValueError(f"arena: {name!r} is given twice")

@@ -17,7 +17,9 @@ import grpc
 import tomli_w
 
 from cli.defaults import Value, app_directory
-from cli.parts import Part, PartFailedError, end_agents, free_ports, wait_until_listening
+from cli.parts import TELEMETRY_OFF, Part, PartFailedError, end_agents, free_ports, wait_until_listening
+from cli.supernode import supernode_command, supernode_environment
+from client.launch import SeatAddress
 from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc
 from envproxy.tokens import token_path
@@ -26,12 +28,6 @@ _PACKAGES = ("learning", "strategies", "envproxy", "client", "server")
 _START_LIMIT = 120.0  # seconds; the first start compiles the simulator
 _RESTARTS = 3  # of one SuperNode in a run
 _BIN = Path(sys.executable).parent
-_TELEMETRY_OFF = {"FLWR_TELEMETRY_ENABLED": "0"}
-_SUPERNODE = {
-    # Seconds between two looks for a ClientApp to start, 4 ms of CPU each; Flower's default is 1.
-    "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.3",
-    "OPENBLAS_NUM_THREADS": "1",  # a ClientApp imports numpy, and computes nothing
-}
 
 
 class FlowerRun:
@@ -139,15 +135,11 @@ class FlowerRun:
 
     def _start_supernode(self, seat: int, port: int, link_port: int, proxy_port: int) -> Part:
         token = token_path(self._flower / "tokens", str(self._config["arena"]), seat)
-        node_config = f'seat={seat} envproxy="127.0.0.1:{proxy_port}" token="{token}"'
+        address = SeatAddress(seat, f"127.0.0.1:{proxy_port}", token)
         name = f"seat-{seat}"
-        environment = self._environment(name) | _SUPERNODE
-        command = [
-            *(sys.executable, "-P", "-m", "cli.warm.supernode", str(Path(environment["FLWR_HOME"]) / "clientapp.sock")),
-            *(str(_BIN / "flower-supernode"), "--insecure", "--superlink", f"127.0.0.1:{link_port}"),
-            *("--port", str(port), "--node-config", node_config),
-        ]
-        return Part(f"the SuperNode of {name}", command, self._logs / f"{name}.log", environment)
+        home = self._home(name)
+        command = supernode_command(address, f"127.0.0.1:{link_port}", port, home)
+        return Part(f"the SuperNode of {name}", command, self._logs / f"{name}.log", supernode_environment(home))
 
     def _submit(self, link_port: int) -> Part:
         app = self._flower / "app"
@@ -168,7 +160,7 @@ class FlowerRun:
     def _check_outcome(self) -> None:
         """`flwr run --stream` exits with 0 whatever became of the run: ask."""
         assert self._stream is not None
-        said = self._stream.log.read_text(errors="replace")
+        said = self._stream.said()
         started = re.findall(r"run (\d{6,})", said)
         if not started:  # the log of a resumed run begins with the runs before it
             raise PartFailedError(f"Flower did not take the run. {self._stream.last_words()}")
@@ -187,6 +179,9 @@ class FlowerRun:
             raise PartFailedError(f"the run ended as {run['status']}: {run['status-details']} (see {self._stream.log})")
 
     def _environment(self, name: str) -> dict[str, str]:
+        return {"FLWR_HOME": str(self._home(name)), **TELEMETRY_OFF}
+
+    def _home(self, name: str) -> Path:
         home = self._flower / name
         home.mkdir(exist_ok=True)
-        return {"FLWR_HOME": str(home), **_TELEMETRY_OFF}
+        return home

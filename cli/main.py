@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import NoReturn
 
-from cli import envproxy, evaluate, listing, train, watch
+from cli import agent, envproxy, evaluate, listing, train, watch
+from cli.certs import command as certs
 from cli.experiment import command as experiment
 from cli.parts import PartFailedError
 from client.device import DeviceError
@@ -35,6 +36,8 @@ def build_parser() -> argparse.ArgumentParser:
     for name, help_, add_arguments, run in (
         ("train", "train a team on this machine, over Flower or in this process", train.add_arguments, train.run),
         ("envproxy", "serve battles to the seats of one or more arenas", envproxy.add_arguments, envproxy.run),
+        ("agent", "be a device: run the SuperNode of one seat", agent.add_arguments, agent.run),
+        ("certs", "make certificates, keys and tokens, a folder a machine", certs.add_arguments, certs.run),
         ("evaluate", "play battles with the agents of a run", evaluate.add_arguments, evaluate.run),
         (
             "watch",

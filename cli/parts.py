@@ -18,6 +18,8 @@ import psutil
 _END_LIMIT = 8.0  # seconds that a process has to end by itself
 _LAST_LINES = 15
 
+TELEMETRY_OFF = {"FLWR_TELEMETRY_ENABLED": "0"}  # in the environment of every Flower process
+
 
 class PartFailedError(Exception):
     """A part of the run ended when it should not have, or did not start; the message has its last words."""
@@ -30,11 +32,14 @@ class Part:
         self,
         name: str,
         command: Sequence[str],
-        log: Path,
+        log: Path | None,
         environment: Mapping[str, str] | None = None,
         open_files: Sequence[int] = (),
     ) -> None:
-        """`open_files` are descriptors that the process keeps open as long as it lives."""
+        """What the process says goes to `log`, or to our stderr if there is none.
+
+        `open_files` are descriptors that the process keeps open as long as it lives.
+        """
         self.name = name
         self.log = log
         self.restarts = 0
@@ -67,11 +72,21 @@ class Part:
         if not self.running:
             raise PartFailedError(f"{self.name} ended (exit code {self.exit_code}). {self.last_words()}")
 
+    def said(self) -> str:
+        """Return what is in the log."""
+        return self.log.read_text(errors="replace") if self.log is not None and self.log.exists() else ""
+
     def last_words(self) -> str:
         """Return the end of the log, and where the rest is."""
-        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        if self.log is None:
+            return "Its last words are above."
+        lines = self.said().splitlines()
         said = "\n  ".join(line for line in lines[-_LAST_LINES:] if line.strip())
         return f"Its last words ({self.log}):\n  {said or '(none)'}"
+
+    def wait(self) -> None:
+        """Return when the process has ended."""
+        self._process.wait()
 
     def ask_to_end(self) -> None:
         """Let the process begin to end by itself."""
@@ -92,7 +107,7 @@ class Part:
         self._process.wait()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        with open(self.log, "ab") as log:
+        with open(self.log, "ab") if self.log is not None else os.fdopen(os.dup(sys.stderr.fileno()), "wb") as log:
             return subprocess.Popen(
                 self._command,
                 stdin=subprocess.DEVNULL,

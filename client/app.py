@@ -5,6 +5,8 @@ Node config (`flower-supernode --node-config '...'`):
     seat=0                        the seat this device holds (required)
     envproxy="HOST:PORT"          default 127.0.0.1:50551
     token="FILE"                  default $PPS_HOME/tokens/<arena>/seat-<i>.token
+    root-certificates="FILE"      CA certificate that the env proxy's is verified with; without it, plaintext
+    insecure=true                 plaintext also to an env proxy that is not on the loopback
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from client.flower import message_from_reply, request_from_message
 from client.launch import SeatAddress, ask
 from client.messages import DESCRIBE, TRAIN, WEIGHTS
 from envproxy.tokens import token_path
+from envproxy.transport import Transport, TransportError
 
 DEFAULT_ENVPROXY = "127.0.0.1:50551"
 
@@ -71,4 +74,14 @@ def seat_address(node_config: dict[str, bool | float | int | str], arena: str) -
             "the address where `pps-qmix envproxy` listens"
         )
     token = node_config.get("token") or token_path(pps_home() / "tokens", arena, seat)
-    return SeatAddress(seat, envproxy, Path(str(token)).absolute())
+    return SeatAddress(seat, envproxy, Path(str(token)).absolute(), _transport(node_config))
+
+
+def _transport(node_config: dict[str, bool | float | int | str]) -> Transport:
+    insecure, root_certificates = node_config.get("insecure", False), node_config.get("root-certificates")
+    if not isinstance(insecure, bool):
+        raise NodeConfigError(f"insecure is {insecure!r} in the node config; write insecure=true, or leave it away")
+    try:
+        return Transport(None if root_certificates is None else Path(str(root_certificates)).absolute(), insecure)
+    except TransportError as error:
+        raise NodeConfigError(f"node config: {error}") from None

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
@@ -15,6 +15,7 @@ import psutil
 from client import agent_pb2_grpc
 from client.device import DeviceDirectory
 from client.messages import SOCKET_OPTIONS, Reply, Request, reply_from, request_to
+from envproxy.transport import Transport
 
 _START_LIMIT = 90.0  # seconds; importing torch on a small, busy device takes a while
 _ATTEMPTS = 4  # an agent process that dies during a question is started again
@@ -27,11 +28,12 @@ class AgentError(Exception):
 
 @dataclass(frozen=True)
 class SeatAddress:
-    """What a device must know to play: its seat, the env proxy's address (HOST:PORT) and its token file."""
+    """What a device must know to play: its seat, its token file, the env proxy's address (HOST:PORT) and transport."""
 
     seat: int
     envproxy: str
     token: Path
+    transport: Transport = field(default_factory=Transport)
 
 
 def ask(directory: DeviceDirectory, run: str, address: SeatAddress, request: Request) -> Reply:
@@ -66,6 +68,7 @@ def _ensure_running(directory: DeviceDirectory, run: str, address: SeatAddress) 
                 *(sys.executable, "-P", "-m", "client.resident"),
                 *("--run", run, "--seat", str(address.seat)),
                 *("--envproxy", address.envproxy, "--token", str(address.token)),
+                *_transport_arguments(address.transport),
                 *_watch_arguments(),
             ],
             stdin=subprocess.DEVNULL,
@@ -98,6 +101,12 @@ def _unlocked(directory: DeviceDirectory) -> bool:
 def _last_words(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
     return lines[-1] if lines else "it said nothing"
+
+
+def _transport_arguments(transport: Transport) -> list[str]:
+    if transport.root_certificates is not None:
+        return ["--root-certificates", str(transport.root_certificates)]
+    return ["--insecure"] if transport.insecure else []
 
 
 def _watch_arguments() -> list[str]:

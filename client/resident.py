@@ -38,21 +38,24 @@ from client.seat import Seat, SeatRefusedError
 from client.seat_session import SeatSession, SeatSessionError
 from envproxy import wire
 from envproxy.tokens import read_token
+from envproxy.transport import Transport, TransportError
 
 log = logging.getLogger("agent")
 
+_LOOPBACK = Transport()
 IDLE_LIMIT = 900.0  # seconds without a question after which the process ends; the next question starts another
 
 
 class AgentService(agent_pb2_grpc.AgentServiceServicer):
     """`client/agent.proto` for one seat of one run. One question at a time; a newer one ends the round that is on."""
 
-    def __init__(self, seat: int, envproxy: str, token_file: Path) -> None:
+    def __init__(self, seat: int, envproxy: str, token_file: Path, transport: Transport = _LOOPBACK) -> None:
         self.asked_at = time.monotonic()
         self.busy = False
         self._seat_number = seat
         self._envproxy = envproxy
         self._token_file = token_file
+        self._transport = transport
         self._seat = Seat(seat, pps_home())
         self._session: SeatSession | None = None
         self._newest = 0  # number of the last question; it may come in while another one is being answered
@@ -117,7 +120,10 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
                     f"cannot read the token of seat {self._seat_number}: {error}; copy it from the env proxy's token "
                     'folder and name it in the node config: token="FILE"'
                 ) from None
-            self._session = SeatSession(self._envproxy, arena, self._seat_number, token)
+            try:
+                self._session = SeatSession(self._envproxy, arena, self._seat_number, token, self._transport)
+            except TransportError as error:
+                raise SeatRefusedError(f"seat {self._seat_number}: {error}") from None
         return self._session
 
     def _disconnect(self) -> None:
@@ -159,7 +165,8 @@ def main(arguments: list[str] | None = None) -> int:
         log.error("another agent process writes in %s", directory.path)
         return 1
     watched = _process(options.watch)
-    service = AgentService(options.seat, options.envproxy, options.token)
+    transport = Transport(options.root_certificates, options.insecure)
+    service = AgentService(options.seat, options.envproxy, options.token, transport)
     directory.socket.unlink(missing_ok=True)
     server = serve(service, directory.socket)
     log.info("listening on %s", directory.socket)
@@ -221,6 +228,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seat", required=True, type=int)
     parser.add_argument("--envproxy", required=True, help="HOST:PORT")
     parser.add_argument("--token", required=True, type=Path, help="file with the seat's token")
+    parser.add_argument("--root-certificates", type=Path, help="CA certificate: the env proxy speaks TLS")
+    parser.add_argument("--insecure", action="store_true", help="speak plaintext with an env proxy on another machine")
     parser.add_argument("--watch", type=int, help="pid of the SuperNode: the process ends with it")
     return parser.parse_args(arguments)
 

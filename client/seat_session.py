@@ -16,6 +16,7 @@ from client.play import Answer, Lost, Move, Round, RoundReport, advance
 from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc, wire
 from envproxy.protocol import MixAnswer, Phase
+from envproxy.transport import Transport, TransportError, UnreachableError, check_connection, open_channel
 
 log = logging.getLogger("agent")
 
@@ -28,6 +29,7 @@ _PATIENCE = {  # seconds that the env proxy is called again
 _STOPPED = "stopped: the server has ordered another round"
 _PAUSE = 1.0  # seconds between two calls
 _DESCRIBE_TIMEOUT = 20.0  # seconds
+_LOOPBACK = Transport()
 _OPTIONS = [
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
     ("grpc.keepalive_time_ms", 10_000),  # a proxy that lost its network is noticed
@@ -44,12 +46,14 @@ class SeatSessionError(Exception):
 class SeatSession:
     """One seat of one arena. `play` may be called round after round; `stop` ends the one that is on, until `allow`."""
 
-    def __init__(self, address: str, arena: str, seat: int, token: str) -> None:
+    def __init__(self, address: str, arena: str, seat: int, token: str, transport: Transport = _LOOPBACK) -> None:
+        """Raises TransportError if the token would travel in plaintext."""
         self._address = address
+        self._transport = transport
         self._arena = arena
         self._seat = seat
         self._token = token
-        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+        self._channel = open_channel(address, transport, _OPTIONS)
         self._stub = battle_pb2_grpc.BattleServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._stopped = threading.Event()
         self._stream: _Stream | None = None
@@ -148,6 +152,12 @@ class SeatSession:
 
     def _explain(self, error: grpc.RpcError) -> SeatSessionError:
         if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+            try:
+                check_connection("env proxy", self._address, self._transport)
+            except UnreachableError:
+                pass  # as gRPC says, with more detail
+            except TransportError as untrusted:
+                return SeatSessionError(f"the {untrusted}")
             return SeatSessionError(
                 f"no env proxy answers at {self._address} ({error.details()}); "
                 'start it with `pps-qmix envproxy`, or name its address in the node config: envproxy="HOST:PORT"'

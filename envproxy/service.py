@@ -299,8 +299,12 @@ def _handlers(service: BattleService) -> grpc.GenericRpcHandler[Any, Any]:
     return grpc.method_handlers_generic_handler(_SERVICE, methods)
 
 
-def serve(arenas: Sequence[HostedArena], address: str) -> tuple[grpc.Server, int]:
+def serve(
+    arenas: Sequence[HostedArena], address: str, credentials: grpc.ServerCredentials | None = None
+) -> tuple[grpc.Server, int]:
     """Start serving on `address` (host:port, port 0 = any free one); return the server and its port.
+
+    With `credentials` over TLS, else in plaintext.
 
     Raises OSError if the address cannot be bound.
     """
@@ -319,7 +323,7 @@ def serve(arenas: Sequence[HostedArena], address: str) -> tuple[grpc.Server, int
     service = BattleService({arena.name: arena for arena in arenas})
     server.add_generic_rpc_handlers((_handlers(service),))
     try:
-        port = server.add_insecure_port(address)
+        port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     except RuntimeError as error:
         raise OSError(f"cannot listen on {address}: is another program using the port? ({error})") from None
     if port == 0:

@@ -5,10 +5,12 @@ They are kept as one file each, `<directory>/<arena>/seat-<i>.token`, readable b
 
 from __future__ import annotations
 
+import contextlib
 import hmac
-import os
 import secrets
 from pathlib import Path
+
+from envproxy.private_files import create_private, make_private_folder, replace_private
 
 
 def token_path(directory: Path, arena: str, seat: int) -> Path:
@@ -30,21 +32,26 @@ def keep_tokens(directory: Path, arena: str, seats: int) -> list[str]:
     Raises OSError if they cannot be kept, or a file is there without a token in it.
     """
     for folder in (directory, directory / arena):  # of parents, mkdir would set no mode
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(folder)
     tokens = []
     for seat in range(seats):
         path = token_path(directory, arena, seat)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            tokens.append(read_token(path))
-            continue
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            tokens.append(secrets.token_urlsafe(32))
-            file.write(tokens[-1] + "\n")
+        if not path.exists():
+            with contextlib.suppress(FileExistsError):  # another env proxy was faster: its token counts
+                create_private(path, _new_token())
+        tokens.append(read_token(path))
     return tokens
+
+
+def replace_token(directory: Path, arena: str, seat: int) -> None:
+    """Make a new token for a seat; the old one opens it no more once the env proxy has started again."""
+    replace_private(token_path(directory, arena, seat), _new_token())
 
 
 def same_token(given: str, expected: str) -> bool:
     """Compare in constant time."""
     return hmac.compare_digest(given.encode(), expected.encode())
+
+
+def _new_token() -> bytes:
+    return f"{secrets.token_urlsafe(32)}\n".encode()

@@ -91,6 +91,6 @@ def _reason(part: Part) -> str | None:
         return None
     if code is not None and code < 0:
         return f"killed by {signal.Signals(-code).name}"
-    lines = part.log.read_text(errors="replace").split("\n")
+    lines = part.said().split("\n")
     said = [line for line in lines if line.strip()]
     return said[-1].removeprefix("pps-qmix: ") if said else f"exit code {code}"

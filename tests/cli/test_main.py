@@ -124,6 +124,16 @@ def run(tmp_path: Path) -> Path:
         ("envproxy --seat-timeout inf", r"seat-timeout: expected more than 0 seconds, found inf"),
         ("envproxy --seat-timeout nan", r"seat-timeout: expected more than 0 seconds, found nan"),
         ("envproxy --listen localhost", r"listen: expected HOST:PORT, found 'localhost'"),
+        (
+            "envproxy --listen 0.0.0.0:1",
+            r"listen: .* reach 0\.0\.0\.0:1, .*; give --certificate .* --insecure .*",
+        ),
+        ("envproxy --certificate a.crt", r"certificate: --certificate and --private-key go together"),
+        ("envproxy --certificate a.crt --private-key a.key", r"No such file or directory: 'a.crt'"),
+        (
+            "envproxy --certificate a --private-key b --insecure",
+            r"insecure: with --certificate nothing is in plain.*",
+        ),
         ("envproxy --listen :http", r"listen: expected HOST:PORT, found ':http'"),
     ],
 )

@@ -11,6 +11,7 @@ import pytest
 
 from client.app import NodeConfigError, seat_address
 from client.launch import SeatAddress
+from envproxy.transport import Transport
 
 
 def test_importing_it_loads_nothing_heavy() -> None:
@@ -33,6 +34,17 @@ def test_all_that_is_said_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     found = seat_address({"seat": 0, "envproxy": "battle.host:9000", "token": "t/my.token", "other": 1}, "main")
     assert found == SeatAddress(0, "battle.host:9000", tmp_path / "t" / "my.token")
     assert seat_address({"seat": 0, "envproxy": "[::1]:9000"}, "main").envproxy == "[::1]:9000"
+
+
+def test_the_transport_is_said_in_the_node_config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert seat_address({"seat": 0}, "main").transport == Transport()
+    assert seat_address({"seat": 0, "insecure": True}, "main").transport == Transport(insecure=True)
+    assert seat_address({"seat": 0, "root-certificates": "ca.crt"}, "main").transport == Transport(tmp_path / "ca.crt")
+    with pytest.raises(NodeConfigError, match="insecure and root-certificates exclude each other"):
+        seat_address({"seat": 0, "root-certificates": "ca.crt", "insecure": True}, "main")
+    with pytest.raises(NodeConfigError, match="insecure is 'yes' in the node config; write insecure=true"):
+        seat_address({"seat": 0, "insecure": "yes"}, "main")
 
 
 @pytest.mark.parametrize("config", [{}, {"Seat": 1}, *({"seat": value} for value in ("0", -1, 0.0, True, ""))])

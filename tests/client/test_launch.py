@@ -231,6 +231,14 @@ def test_an_env_proxy_out_of_reach_is_named(home: Path, address: SeatAddress, mo
     assert not service.busy
 
 
+def test_a_token_is_not_sent_to_another_machine_in_plaintext(home: Path, address: SeatAddress) -> None:
+    service = AgentService(1, "192.0.2.1:50551", address.token)
+    with pytest.raises(
+        RefusedError, match=r"^FAILED_PRECONDITION seat 1: a token is not sent to 192.0.2.1:50551 in pl"
+    ):
+        service.Handle(request_to(question()), Context())  # type: ignore[arg-type]
+
+
 def test_a_path_too_long_is_told_before_anything_is_started(home: Path, address: SeatAddress) -> None:
     long = DeviceDirectory(home / ("x" * 90), RUN, 1)
     with pytest.raises(DeviceError, match="set PPS_HOME to a shorter one"):

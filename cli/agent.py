@@ -1,0 +1,156 @@
+"""`pps-qmix agent`: a device. Runs the SuperNode of one seat until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import logging
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.certs.folders import CA, SUPERNODE_KEY, seat_token
+from cli.defaults import default_config
+from cli.parts import Part, PartFailedError, free_ports
+from cli.supernode import supernode_command, supernode_environment
+from client.app import DEFAULT_ENVPROXY
+from client.device import pps_home
+from client.launch import SeatAddress
+from envproxy.private_files import make_private_folder
+from envproxy.tokens import read_token, token_path
+from envproxy.transport import Transport, TransportError, UnreachableError, check_connection, is_loopback
+
+log = logging.getLogger("agent")
+
+RESTARTS = 5  # of a SuperNode that never stayed; whoever started this command may start it again
+STAYED = 600.0  # seconds after which a SuperNode that ends is restarted as if it were the first time
+PAUSE = 2.0  # seconds before the first restart; before each further one twice as many
+
+_ADDRESS = re.compile(r".+:\d{1,5}")
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a device has of `pps-qmix certs`, or with plaintext at least a token."""
+
+    token: Path
+    root_certificates: Path | None
+    key: Path | None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seat", type=int, required=True, help="the seat this device holds: 0, 1, 2, ...")
+    parser.add_argument("--superlink", required=True, metavar="HOST:PORT", help="where devices reach the SuperLink")
+    parser.add_argument("--envproxy", default=DEFAULT_ENVPROXY, metavar="HOST:PORT", help="(default: %(default)s)")
+    parser.add_argument(
+        "--credentials", type=Path, metavar="DIR", help="this device's folder, device-SEAT, of pps-qmix certs"
+    )
+    parser.add_argument(
+        "--insecure",
+        action="store_true",
+        help="speak plaintext with both; of --credentials only the token counts (default: $PPS_HOME/tokens/)",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run until interrupted. Raises ValueError or OSError for wrong flags and files, PartFailedError."""
+    logging.basicConfig(
+        level=logging.INFO, format=f"%(asctime)s %(levelname)s seat {options.seat}: %(message)s", stream=sys.stderr
+    )
+    for name in ("superlink", "envproxy"):
+        if not _ADDRESS.fullmatch(getattr(options, name)):
+            raise ValueError(f"{name}: expected HOST:PORT, found {getattr(options, name)!r}")
+    if options.seat < 0:
+        raise ValueError(f"seat: expected 0, 1, 2, ..., found {options.seat}")
+    found = _credentials(options)
+    for who, where in (("SuperLink", options.superlink), ("env proxy", options.envproxy)):
+        try:
+            check_connection(who, where, Transport(found.root_certificates, options.insecure))
+        except UnreachableError as error:
+            log.warning("%s; it is called again and again", error)
+        except TransportError as error:
+            raise PartFailedError(f"the {error}") from None
+    transport = Transport(found.root_certificates, options.insecure and not is_loopback(options.envproxy))
+    address = SeatAddress(options.seat, options.envproxy, found.token, transport)
+    with _home(options.seat) as home:
+        (port,) = free_ports(1)
+        command = supernode_command(address, options.superlink, port, home, found.root_certificates, found.key)
+        node = Part(
+            f"the SuperNode of seat {options.seat}",
+            [sys.executable, "-P", "-m", "cli.tied", *command],
+            log=None,
+            environment=supernode_environment(home),
+        )
+        try:
+            keep_running(node)
+        finally:
+            node.end()
+    return 0
+
+
+def keep_running(node: Part) -> None:
+    """Start a process again whenever it ends. Raises PartFailedError when it has not stayed for too many times."""
+    tries = 0
+    while True:
+        began = time.monotonic()
+        node.wait()
+        if time.monotonic() - began > STAYED:
+            tries = 0
+        if tries == RESTARTS:
+            raise PartFailedError(f"{node.name} ended {tries + 1} times (exit code {node.exit_code}); see above why")
+        pause = PAUSE * 2**tries
+        log.warning("%s ended (exit code %s); starting it again in %.0f s", node.name, node.exit_code, pause)
+        node.kill()  # what it has left behind in its group
+        time.sleep(pause)
+        tries += 1
+        node.restart()
+
+
+def _credentials(options: argparse.Namespace) -> Credentials:
+    """Return the device's files. Raises ValueError or OSError, saying what is missing."""
+    folder: Path | None = options.credentials and options.credentials.expanduser().absolute()
+    seat: int = options.seat
+    if folder is None:
+        if not options.insecure:
+            raise ValueError(
+                "credentials: name this device's folder of pps-qmix certs, --credentials DIR, or say --insecure "
+                "where nobody else can listen"
+            )
+        arena = str(default_config()["arena"])
+        token = token_path(pps_home() / "tokens", arena, seat)
+        read_token(token)
+        return Credentials(token, None, None)
+    token = seat_token(folder, seat)
+    if not folder.is_dir():
+        raise ValueError(f"credentials: there is no folder {folder}")
+    others = sorted(path.name for path in folder.glob("seat-*.token"))
+    if others and token.name not in others:
+        raise ValueError(f"seat: {folder} has {others[0]}, not {token.name}; which seat does this device hold?")
+    root_certificates, key = folder / CA, folder / SUPERNODE_KEY
+    needed = [token] if options.insecure else [token, root_certificates, key]
+    missing = [path.name for path in needed if not path.is_file()]
+    if missing:
+        raise ValueError(f"credentials: {folder} lacks {', '.join(missing)}; copy the whole folder device-{seat}")
+    read_token(token)
+    return Credentials(token, None, None) if options.insecure else Credentials(token, root_certificates, key)
+
+
+@contextmanager
+def _home(seat: int) -> Iterator[Path]:
+    """Keep the SuperNode's folder for this process alone. Raises ValueError if another one has it."""
+    folder = pps_home() / ".supernodes" / f"seat-{seat}"  # no run has a name like that
+    make_private_folder(folder)
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ValueError(f"seat: another pps-qmix agent plays seat {seat} here; PPS_HOME tells devices apart") from None
+    else:
+        yield folder
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,140 @@
+"""The folders that `pps-qmix certs` fills, one for each machine, and what goes into them.
+
+DIR/
+    authority/      ca.crt, ca.key: the key signs the servers' certificates; keep it off the network
+    coordinator/    ca.crt, superlink.crt, superlink.key, supernodes/seat-<i>.pub
+    battle-host/    envproxy.crt, envproxy.key, tokens/<arena>/seat-<i>.token
+    device-<i>/     ca.crt, supernode.key, seat-<i>.token
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.certs.authority import Pair, hosts_of, issue, make_authority, make_supernode_key, public_supernode_key
+from envproxy.private_files import make_private_folder, replace_private
+from envproxy.tokens import keep_tokens, read_token, replace_token, token_path
+from envproxy.transport import expiry
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+CA, SUPERNODE_KEY = "ca.crt", "supernode.key"
+
+_AUTHORITY_DAYS = 3650
+
+
+class FoldersError(ValueError):
+    """What is there does not go with what is wanted; the message names the file. Nothing was written."""
+
+
+def seat_token(folder: Path, seat: int) -> Path:
+    """Return where a device's folder has its token."""
+    return folder / f"seat-{seat}.token"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What `pps-qmix certs` was told."""
+
+    hosts: Sequence[str]  # names and addresses of the coordinator
+    battle_hosts: Sequence[str]  # and of the battle host
+    seats: int
+    arena: str
+    days: int
+    renew: bool = False  # the servers' certificates
+    replaced: frozenset[int] = frozenset()  # seats
+
+
+class Folders:
+    """The folders in `directory`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._authority = directory / "authority"
+        self._coordinator = directory / "coordinator"
+        self._battle_host = directory / "battle-host"
+        self._tokens = self._battle_host / "tokens"
+        self._servers = {"superlink": self._coordinator, "envproxy": self._battle_host}
+
+    def fill(self, wanted: Wanted, now: datetime.datetime) -> Iterator[str]:
+        """Make what is wanted and not there yet; yield what was made.
+
+        What is there stays, but for what `renew` and `replaced` name. Raises FoldersError before anything is written,
+        OSError if a file cannot be read or written.
+        """
+        self._check(wanted, now)
+        for folder in (self.directory, self._authority, self._coordinator, self._battle_host):
+            make_private_folder(folder)
+        make_private_folder(self._coordinator / "supernodes")
+        if not (self._authority / CA).exists():
+            made = make_authority(now, _AUTHORITY_DAYS)
+            replace_private(self._authority / "ca.key", made.private_key)
+            yield self._write(self._authority / CA, made.certificate)
+        ca = (self._authority / CA).read_bytes()
+        if not (self._coordinator / CA).exists():
+            yield self._write(self._coordinator / CA, ca)
+        for name, hosts in (("superlink", wanted.hosts), ("envproxy", wanted.battle_hosts)):
+            if wanted.renew or not self._certificate(name).exists():
+                yield self._issue(name, hosts, now, wanted.days)
+        keep_tokens(self._tokens, wanted.arena, wanted.seats)
+        for seat in range(wanted.seats):
+            yield from self._device(seat, wanted, ca)
+
+    def _check(self, wanted: Wanted, now: datetime.datetime) -> None:
+        ca, key = self._authority / CA, self._authority / "ca.key"
+        if ca.exists() and expiry(ca.read_bytes()) < now:
+            raise FoldersError(f"{ca} has expired; begin in another folder, and give every machine its new files")
+        missing = [name for name in self._servers if not self._certificate(name).exists()]
+        if ca.exists() and (wanted.renew or missing) and not key.exists():
+            raise FoldersError(f"{key} is not there, and no certificate can be signed without it; put it back")
+        for name, hosts in (("superlink", wanted.hosts), ("envproxy", wanted.battle_hosts)):
+            path = self._certificate(name)
+            if path.exists() and not wanted.renew:
+                lacking = sorted(set(hosts) - set(hosts_of(path.read_bytes())))
+                if lacking:
+                    raise FoldersError(f"{path} is not for {', '.join(lacking)}; --renew writes it and its key anew")
+        others = sorted(path.name for path in self._tokens.glob("*") if path.is_dir() and path.name != wanted.arena)
+        if others:
+            raise FoldersError(f"{self._tokens} has the tokens of arena {others[0]}; make those of another elsewhere")
+        beyond = sorted(seat for seat in wanted.replaced if not self._public_key(seat).exists())
+        if beyond:
+            raise FoldersError(f"seat {beyond[0]} has no key yet that could be replaced; make it with --seats")
+
+    def _issue(self, name: str, hosts: Sequence[str], now: datetime.datetime, days: int) -> str:
+        path = self._certificate(name)
+        before = hosts_of(path.read_bytes()) if path.exists() else []
+        names = list(dict.fromkeys([*hosts, *before, *LOOPBACK]))
+        authority = Pair((self._authority / CA).read_bytes(), (self._authority / "ca.key").read_bytes())
+        made = issue(authority, names, now, days)
+        replace_private(path.with_suffix(".key"), made.private_key)
+        said = self._write(path, made.certificate)
+        return f"{said} and .key: for {', '.join(names)}; until {expiry(made.certificate):%Y-%m-%d}"
+
+    def _device(self, seat: int, wanted: Wanted, ca: bytes) -> Iterator[str]:
+        """Fill a device's folder. Its public key is written last: where it is, the folder may have been handed out."""
+        folder, public = self.directory / f"device-{seat}", self._public_key(seat)
+        if public.exists() and seat not in wanted.replaced:
+            return
+        make_private_folder(folder)
+        if seat in wanted.replaced:
+            replace_token(self._tokens, wanted.arena, seat)
+        token = read_token(token_path(self._tokens, wanted.arena, seat))
+        private = make_supernode_key()
+        replace_private(folder / CA, ca)
+        replace_private(seat_token(folder, seat), f"{token}\n".encode())
+        replace_private(folder / SUPERNODE_KEY, private)
+        yield f"{folder}: {CA}, {SUPERNODE_KEY}, {seat_token(folder, seat).name}"
+        yield self._write(public, public_supernode_key(private, f"seat-{seat}"))
+
+    def _certificate(self, name: str) -> Path:
+        return self._servers[name] / f"{name}.crt"
+
+    def _public_key(self, seat: int) -> Path:
+        return self._coordinator / "supernodes" / f"seat-{seat}.pub"
+
+    @staticmethod
+    def _write(path: Path, content: bytes) -> str:
+        replace_private(path, content)
+        return str(path)

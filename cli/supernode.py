@@ -1,0 +1,59 @@
+"""The command line and the environment of a SuperNode."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from cli.parts import TELEMETRY_OFF
+from client.launch import SeatAddress
+
+_FORBIDDEN = frozenset("\"'\\\n")  # of a path in a node config, which is a line of TOML strings
+
+
+def supernode_environment(home: Path) -> dict[str, str]:
+    """Return what a SuperNode's environment has beside ours. `home` is its folder, and no other Flower process's."""
+    return {
+        "FLWR_HOME": str(home),
+        # Seconds between two looks for a ClientApp to start, 4 ms of CPU each; Flower's default is 1.
+        "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.3",
+        "OPENBLAS_NUM_THREADS": "1",  # a ClientApp imports numpy, and computes nothing
+        **TELEMETRY_OFF,
+    }
+
+
+def supernode_command(
+    address: SeatAddress,
+    superlink: str,
+    port: int,
+    home: Path,
+    root_certificates: Path | None = None,
+    key: Path | None = None,
+) -> list[str]:
+    """Return how the SuperNode of a seat is started, its ClientApps warm (`cli.warm`).
+
+    `port` is one of this machine for its ClientApps, `home` its folder, as for `supernode_environment`.
+    With `root_certificates` it calls the SuperLink over TLS, else in plaintext; with `key` it proves who it is.
+    Raises ValueError for a path that a node config cannot hold.
+    """
+    secured = ["--insecure"] if root_certificates is None else ["--root-certificates", str(root_certificates)]
+    if key is not None:
+        secured += ["--auth-supernode-private-key", str(key)]
+    return [
+        *(sys.executable, "-P", "-m", "cli.warm.supernode", str(home / "clientapp.sock")),
+        *(str(Path(sys.executable).parent / "flower-supernode"), *secured, "--superlink", superlink),
+        *("--port", str(port), "--node-config", _node_config(address)),
+    ]
+
+
+def _node_config(address: SeatAddress) -> str:
+    words = [f"seat={address.seat}", f'envproxy="{address.envproxy}"']
+    files = {"token": address.token, "root-certificates": address.transport.root_certificates}
+    for name, path in files.items():
+        if path is not None:
+            if _FORBIDDEN & set(str(path)):
+                raise ValueError(f"{name}: a path in a node config has no quotes and no backslashes, found {path}")
+            words.append(f'{name}="{path}"')
+    if address.transport.insecure:
+        words.append("insecure=true")
+    return " ".join(words)

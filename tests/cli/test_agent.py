@@ -1,0 +1,152 @@
+"""`pps-qmix agent`: what it wants to have, how it starts a SuperNode, and how long it starts it again."""
+
+from __future__ import annotations
+
+import datetime
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+import cli.agent
+from cli.agent import RESTARTS, keep_running
+from cli.certs.folders import Folders, Wanted
+from cli.main import main
+from cli.parts import Part, PartFailedError, free_ports
+from cli.supernode import supernode_command
+from client.app import seat_address
+from client.launch import SeatAddress
+from envproxy.transport import Transport
+
+
+@pytest.fixture(autouse=True)
+def _home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, surroundings: None) -> None:
+    monkeypatch.setenv("PPS_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(scope="module")
+def credentials(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("credentials")
+    list(Folders(folder).fill(Wanted((), (), 3, "main", 1), datetime.datetime.now(datetime.UTC)))
+    return folder
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Return the one line with which the command refuses to begin."""
+    assert main(["agent", *arguments]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    return line
+
+
+LINK = ("--superlink", "127.0.0.1:1")
+
+
+def test_without_credentials_plaintext_must_be_wanted(capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(capsys, "--seat", "1", *LINK)
+    assert said.startswith("pps-qmix: credentials: name this device's folder of pps-qmix certs, --credentials DIR, or")
+    assert "seat-1.token" in refused(capsys, "--seat", "1", *LINK, "--insecure")
+
+
+def test_the_folder_must_be_that_of_the_seat_and_whole(
+    capsys: pytest.CaptureFixture[str], credentials: Path, tmp_path: Path
+) -> None:
+    said = refused(capsys, "--seat", "1", *LINK, "--credentials", str(credentials / "device-2"))
+    assert "has seat-2.token, not seat-1.token; which seat does this device hold?" in said
+    said = refused(capsys, "--seat", "1", *LINK, "--credentials", str(tmp_path / "absent"))
+    assert f"there is no folder {tmp_path / 'absent'}" in said
+    (tmp_path / "part").mkdir()
+    (tmp_path / "part" / "seat-1.token").write_text("x\n")
+    said = refused(capsys, "--seat", "1", *LINK, "--credentials", str(tmp_path / "part"))
+    assert "lacks ca.crt, supernode.key; copy the whole folder device-1" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--seat", "-1", *LINK], "seat: expected 0, 1, 2, ..., found -1"),
+        (["--seat", "0", "--superlink", "coordinator"], "superlink: expected HOST:PORT, found 'coordinator'"),
+        (["--seat", "0", *LINK, "--envproxy", "x"], "envproxy: expected HOST:PORT, found 'x'"),
+    ],
+)
+def test_wrong_flags_are_said(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
+    assert words in refused(capsys, *arguments)
+
+
+def test_what_the_supernode_is_told_the_clientapp_understands(credentials: Path) -> None:
+    folder = credentials / "device-1"
+    address = SeatAddress(1, "battles.example:50551", folder / "seat-1.token", Transport(folder / "ca.crt"))
+    home = Path("/device")
+    command = supernode_command(address, "link.example:9092", 9100, home, folder / "ca.crt", folder / "supernode.key")
+    begin = command.index("/device/clientapp.sock") + 1  # before: what keeps its ClientApps warm
+    assert command[begin].endswith("flower-supernode")
+    options = dict(zip(command[begin + 1 :: 2], command[begin + 2 :: 2], strict=True))
+    node_config = tomllib.loads(options.pop("--node-config").replace(" ", "\n"))
+    assert seat_address(node_config, "main") == address
+    assert options == {
+        "--root-certificates": str(folder / "ca.crt"),
+        "--auth-supernode-private-key": str(folder / "supernode.key"),
+        "--superlink": "link.example:9092",
+        "--port": "9100",
+    }
+    plain = supernode_command(SeatAddress(0, "b:1", Path("t"), Transport(insecure=True)), "link:1", 9100, home)
+    assert plain[begin + 1 : begin + 4] == ["--insecure", "--superlink", "link:1"]
+    assert plain[-1] == 'seat=0 envproxy="b:1" token="t" insecure=true'
+    with pytest.raises(ValueError, match="token: a path in a node config has no quotes"):
+        supernode_command(SeatAddress(0, "b:1", Path('t"')), "link:1", 9100, home)
+
+
+def test_a_supernode_that_does_not_stay_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(cli.agent, "PAUSE", 0.001)
+    node = Part("the SuperNode", ["sh", "-c", "echo begun; exit 3"], tmp_path / "log")
+    with pytest.raises(PartFailedError, match=rf"the SuperNode ended {RESTARTS + 1} times \(exit code 3\)"):
+        keep_running(node)
+    assert (tmp_path / "log").read_text() == "begun\n" * (RESTARTS + 1)
+
+
+def test_a_supernode_that_stayed_is_always_started_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(cli.agent, "PAUSE", 0.001)
+    monkeypatch.setattr(cli.agent, "STAYED", -1.0)
+    node = Part("the SuperNode", ["sh", "-c", "exit 3"], tmp_path / "log")
+    enough = 3 * RESTARTS
+
+    def restart(begin: Callable[[], None] = node.restart) -> None:
+        if node.restarts == enough:
+            raise KeyboardInterrupt
+        begin()
+
+    monkeypatch.setattr(node, "restart", restart)
+    with pytest.raises(KeyboardInterrupt):
+        keep_running(node)
+
+
+def test_a_tied_program_ends_with_its_parent() -> None:
+    """The parent is killed, so it can end nobody."""
+    program = (
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-m', 'cli.tied', '/bin/sleep', '600'])\n"
+        "print(child.pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        deadline = time.monotonic() + 60
+        while child.name() != "sleep":
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        parent.kill()
+    psutil.wait_procs([child], timeout=60)
+    assert not child.is_running()
+
+
+def test_one_device_runs_a_seat_once(capsys: pytest.CaptureFixture[str], credentials: Path) -> None:
+    link, proxy = free_ports(2)
+    arguments = ("--seat", "0", "--superlink", f"127.0.0.1:{link}", "--envproxy", f"127.0.0.1:{proxy}")
+    with cli.agent._home(0):
+        assert main(["agent", *arguments, "--credentials", str(credentials / "device-0")]) == 2
+    assert "another pps-qmix agent plays seat 0 here" in capsys.readouterr().err
