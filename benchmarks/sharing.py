@@ -1,4 +1,4 @@
-"""What sharing did in runs: how far the aggregation weights were from uniform, how far the agents' weights drifted apart.
+"""What sharing did in runs: how far weights of the aggregate were from uniform, and agents from one another.
 
     python -m benchmarks.sharing RUN [RUN ...]
 

@@ -6,6 +6,8 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+from server.run_directory import read_run
+
 Value = bool | float | int | str
 
 _PRESETS = Path(__file__).parent / "presets"
@@ -26,6 +28,14 @@ def default_config() -> dict[str, Value]:
     document = tomllib.loads((app_directory() / "pyproject.toml").read_text(encoding="utf-8"))
     config: dict[str, Value] = document["tool"]["flwr"]["app"]["config"]
     return config
+
+
+def kept_settings(run: Path) -> dict[str, Value]:
+    """Return the settings of a run directory. One that is newer than the run has its default: what was done before.
+
+    Raises RunDirectoryError if `run` is none.
+    """
+    return {**default_config(), **read_run(run)["settings"]}
 
 
 def preset_names() -> list[str]:

@@ -18,7 +18,7 @@ from flwr.app import Error, Message
 from flwr.supercore.run import Run
 
 from cli.battles import evaluation_phase
-from cli.defaults import Value
+from cli.defaults import Value, kept_settings
 from client.agent import Agent
 from client.device import DeviceDirectory, DeviceError, pps_home
 from client.flower import message_from_reply, request_from_message
@@ -36,7 +36,7 @@ from learning.settings import LearningSettings, SeatSpec
 from learning.shared import SharedLearners
 from server.app import train
 from server.in_process import InProcessGrid
-from server.run_directory import Checkpoint, RunDirectory, RunDirectoryError, newest_checkpoint, read_run
+from server.run_directory import Checkpoint, RunDirectory, RunDirectoryError, newest_checkpoint
 from server.settings import Settings, check_settings
 
 _APP_ERROR = 0  # Flower's "unknown" error code; the reason tells
@@ -188,7 +188,7 @@ class Trained(NamedTuple):
 
 def read_trained(run: Path) -> Trained:
     """Raises RunDirectoryError if `run` is not a run directory or has no checkpoint yet."""
-    settings = check_settings(read_run(run)["settings"])
+    settings = check_settings(kept_settings(run))
     checkpoint = newest_checkpoint(run)
     if checkpoint is None:
         raise RunDirectoryError(f"{run} has no checkpoint yet: its first round has not ended")

@@ -10,13 +10,13 @@ from pathlib import Path
 from rich.console import Console
 
 from cli.cores import cores
-from cli.defaults import Value, default_config, merge, parse_value, preset, preset_names, with_implied
+from cli.defaults import Value, default_config, kept_settings, merge, parse_value, preset, preset_names, with_implied
 from cli.flower import FlowerRun
 from cli.progress import ProgressDisplay
 from envproxy.backend import create_backend
 from envproxy.rules import Rules
 from server.report import result_of
-from server.run_directory import already_there, check_unchanged, read_rows, read_run, run_name
+from server.run_directory import already_there, check_unchanged, read_rows, run_name
 from server.settings import Settings, SettingsError, check_settings
 
 _NO_FLAG = {"resume"}  # `--resume RUN` names the run instead
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     given = _given(options, defaults)
     if options.resume:
         path = _run_path(options.resume, Path(str(given.get("runs", defaults["runs"]))))
-        kept = read_run(path)["settings"]
+        kept = kept_settings(path)
         check_unchanged(kept, given)
         given |= {"runs": str(path.parent), "run": path.name, "resume": True}
         settings = check_settings({**kept, **given})

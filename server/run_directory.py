@@ -90,7 +90,7 @@ class RunDirectory:
         """
         path = Path(settings.runs).expanduser().absolute() / settings.run
         document = read_run(path)
-        kept: dict[str, Value] = document["settings"]
+        kept: dict[str, Value] = {**settings.config(), **document["settings"]}  # some may be newer than the run
         check_unchanged(kept, given)
         changed = {name: value for name, value in given.items() if name in _MAY_CHANGE}
         merged = check_settings({**kept, **changed, "runs": settings.runs, "run": settings.run, "resume": True})

@@ -8,9 +8,10 @@ from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
+from cli.defaults import kept_settings
 from cli.experiment.folder import Folder
 from cli.experiment.spec import PlannedRun, SpecError
-from server.run_directory import check_unchanged, newest_checkpoint_steps, read_run
+from server.run_directory import check_unchanged, newest_checkpoint_steps
 from server.settings import SettingsError
 
 
@@ -59,7 +60,7 @@ def _check_begun(runs: Iterable[PlannedRun], folder: Folder) -> None:
     for run in runs:
         if not _begun(folder.run(run.name)):
             continue
-        kept, wanted = read_run(folder.run(run.name))["settings"], run.settings.config()
+        kept, wanted = kept_settings(folder.run(run.name)), run.settings.config()
         try:
             check_unchanged(kept, wanted)
             if kept.get("total-steps") != wanted["total-steps"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import signal
@@ -21,7 +22,15 @@ from cli.main import main
 from client.device import DeviceDirectory
 from envproxy.mixer_store import MixerStore
 from server.rounds import RoundsError
-from server.run_directory import Checkpoint, NotKeptError, RunDirectory, newest_checkpoint, read_rows, whole_checkpoints
+from server.run_directory import (
+    Checkpoint,
+    NotKeptError,
+    RunDirectory,
+    newest_checkpoint,
+    read_rows,
+    read_run,
+    whole_checkpoints,
+)
 
 TINY: dict[str, Value] = {
     "battles": 4,
@@ -266,6 +275,13 @@ def test_weights_that_do_not_fit_end_the_run_with_a_reason(tmp_path: Path) -> No
         play(tmp_path, "x", total_steps=250, resume=True)
 
 
+def forget(run: Path, setting: str) -> None:
+    """Make a run older than a setting."""
+    document = read_run(run)
+    del document["settings"][setting]
+    (run / "run.json").write_text(json.dumps(document), encoding="utf-8")
+
+
 def test_the_command_trains_and_evaluates_and_shows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = [word for name, value in TINY.items() for word in (f"--{name}", str(value))]
     runs = tmp_path / "runs"
@@ -280,8 +296,10 @@ def test_the_command_trains_and_evaluates_and_shows(tmp_path: Path, capsys: pyte
     resume = ["train", "--runtime", "in-process", "--resume", str(run), "--total-steps", "400"]
     assert main([*resume, "--rules", "obs_pathing_grid=true reward_win=200"]) == 2
     assert "rules: the run began with 'obs-pathing-grid=true, reward-win=100'" in capsys.readouterr().err
+    forget(run, "td-lambda")
     assert main([*resume, "--rules", "obs_pathing_grid=true reward_win=100"]) == 0  # the same in other words
     capsys.readouterr()
+    forget(run, "td-lambda")
 
     def line(*arguments: str) -> str:
         assert main(["evaluate", str(run), "--evaluate-battles", "6", *arguments]) == 0

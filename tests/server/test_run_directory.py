@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import shutil
 from pathlib import Path
@@ -111,6 +112,14 @@ def test_what_was_not_named_is_as_the_run_began(tmp_path: Path) -> None:
     RunDirectory.create(settings(runs=str(tmp_path), run="x", gamma=0.5, hidden=8))
     resumed = RunDirectory.resume(settings(runs=str(tmp_path), run="x"), {"run": "x"})
     assert (resumed.settings.gamma, resumed.settings.hidden) == (0.5, 8)
+
+
+def test_a_run_goes_on_with_the_default_of_a_setting_that_is_newer_than_it(made: RunDirectory, tmp_path: Path) -> None:
+    document = read_run(made.path)
+    del document["settings"]["td-lambda"]
+    (made.path / "run.json").write_text(json.dumps(document), encoding="utf-8")
+    resumed = RunDirectory.resume(settings(runs=str(tmp_path), run="first"), {"run": "first"})
+    assert resumed.settings.td_lambda == 0.0
 
 
 def test_a_setting_that_must_not_change(made: RunDirectory, tmp_path: Path) -> None:
