@@ -276,7 +276,8 @@ def test_every_setting_is_a_flag(name: str) -> None:
         "reward-credit": "team", "reward-weighting": "softmax", "backend": "smac", "arena": "other",
         "personal-layers": 2, "batch-size": 90, "adopt": 0.5, "gamma": 0.25,
         "epsilon-start": 0.5, "epsilon-end": 0.25, "train-per-battle": 0.5,
-        "rules": "obs-last-action=true", "centralised": True, "device": "auto", "max-weight": 0.5, "td-lambda": 0.5, "attest-key": "attest.key",
+        "rules": "obs-last-action=true", "centralised": True, "device": "auto",
+        "max-weight": 0.5, "td-lambda": 0.5, "attest-key": "attest.key",
     }  # fmt: skip
     with_it = {"strategy": "none", "mixing": "joint"} if name == "centralised" else {}
     default = default_config()[name]
