@@ -48,9 +48,12 @@ def td_targets(
     last = torch.arange(len(rewards), device=rewards.device).unsqueeze(1) == lengths - 1
     targets = rewards + gamma * next_values.masked_fill(last & terminated, 0.0)
     if td_lambda:
-        surprise = gamma * td_lambda * ~last  # what a step's successor adds: y_{t+1} instead of Q'_t
-        for step in range(len(rewards) - 2, -1, -1):
-            targets[step] += surprise[step] * (targets[step + 1] - next_values[step])
+        # y_t = a_t + k_t y_{t+1}, from the back, in one operation a step: these are short rows.
+        weight = gamma * td_lambda * ~last
+        alone = targets - weight * next_values
+        later = torch.zeros_like(targets[-1])
+        for target, own, k in zip(*(reversed(each.unbind()) for each in (targets, alone, weight)), strict=True):
+            later = torch.addcmul(own, k, later, out=target)
     return targets
 
 
