@@ -1,6 +1,8 @@
-"""Where a round's time goes, in both runtimes: trains the same short run twice and prints the parts and their ratio.
+"""Where a run's time goes, in both runtimes: trains the same run twice, prints a round's parts and their ratio.
 
 python -m benchmarks.round_time [any flag of `pps-qmix train`]
+
+With `--total-steps 200000` it also sees when the run first had a test win rate of 0.9.
 """
 
 from __future__ import annotations
@@ -8,10 +10,23 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from cli.experiment.results import evaluations, first_at
 from server.report import mean_seconds
 from server.run_directory import read_rows
+
+
+WIN_RATES = (0.5, 0.8, 0.9)
+
+
+def _first_wins(rows: Sequence[Mapping[str, Any]]) -> str:
+    """When each win rate was first there, in environment steps and in seconds of the run without its start."""
+    found = {win_rate: first_at(evaluations(rows), win_rate) for win_rate in WIN_RATES}
+    return "".join(f"; {rate} after {at.steps:,} steps, {at.seconds:.0f} s" for rate, at in found.items() if at)
 
 
 def main(arguments: list[str]) -> None:
@@ -21,8 +36,12 @@ def main(arguments: list[str]) -> None:
         for runtime in ("in-process", "flower"):
             command = [sys.executable, "-m", "cli.main", "train", "--preset", "quick", "--total-steps", "60000"]
             chosen = ["--runtime", runtime, "--runs", runs, "--run", runtime, *arguments]
+            began = time.monotonic()
             subprocess.run([*command, *chosen], check=True, stdout=subprocess.DEVNULL)
-            rows = [row for row in read_rows(Path(runs) / runtime) if row["kind"] == "round"][1:]
+            took = time.monotonic() - began
+            every_row = read_rows(Path(runs) / runtime)
+            print(f"{runtime}: {took:.0f} s from command to prompt{_first_wins(every_row)}")
+            rows = [row for row in every_row if row["kind"] == "round"][1:]
             seconds[runtime] = mean_seconds(rows)
             played = sum(row["played"] for row in rows) / sum(row["seconds"]["round"] for row in rows)
             print(f"{runtime}: {len(rows)} rounds, {played:.0f} environment steps/s")
