@@ -19,7 +19,6 @@ from cli.experiment.results import evaluations, first_at
 from server.report import mean_seconds
 from server.run_directory import read_rows
 
-
 WIN_RATES = (0.5, 0.8, 0.9)
 
 
