@@ -112,7 +112,11 @@ def distance(strategy: str, sharing: SharingSettings, attack: Attack, rounds: in
 
 def _reply(message: Message, seat: int, answer: Answer) -> Message:
     arrays = ArrayRecord({"w": Array(answer.weights.astype(np.float32))})
-    claim = {"seat": seat, "reward-sum": answer.mean_return * BATTLES, "reward-battles": BATTLES}
+    claim: dict[str, int | float | list[int] | list[float]] = {
+        "seat": seat,
+        "reward-sum": answer.mean_return * BATTLES,
+        "reward-battles": BATTLES,
+    }
     return Message(RecordDict({"arrays": arrays, "metrics": MetricRecord(claim)}), reply_to=message)
 
 

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from flwr.app import Message
 
-from cli.defaults import default_config
+from cli.defaults import Value, default_config
 from cli.in_process import Team, run_in_process
 from client.messages import TRAIN
 from envproxy.backends.skirmish import create, map_names
@@ -83,7 +83,8 @@ def random_battles(map_name: str) -> list[list[Battle]]:
     every_reward = np.stack(rewards)
     seats = []
     for seat in range(arena.spec.n_agents):
-        obs, available = (np.stack([now[field][:, seat] for now in seen]) for field in (0, 1))
+        obs = np.stack([now.obs[:, seat] for now in seen])
+        available = np.stack([now.available[:, seat] for now in seen])
         chosen = np.stack([joint[:, seat] for joint in actions])
         seats.append(
             [
@@ -133,7 +134,7 @@ def run_row(steps: int, threads: int) -> str:
     """Play a run on so many threads and return what its rounds cost, but for the first."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["PPS_HOME"] = f"{folder}/home"
-        changed = {"map": RUN_MAP, "total-steps": steps, "runs": folder, "run": "run"}
+        changed: dict[str, Value] = {"map": RUN_MAP, "total-steps": steps, "runs": folder, "run": "run"}
         config = {**default_config(), **changed}
         team = TimedTeam(RUN_MAP, int(config["battles"]), threads)
         try:
