@@ -6,7 +6,6 @@ import argparse
 import fcntl
 import logging
 import os
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -14,6 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli import metrics
+from cli.addresses import check_address
+from cli.agent_metrics import AgentMetrics
 from cli.certs.folders import CA, SUPERNODE_KEY, seat_token
 from cli.defaults import default_config
 from cli.parts import Part, PartFailedError, free_ports
@@ -24,14 +26,13 @@ from client.launch import SeatAddress
 from envproxy.private_files import make_private_folder
 from envproxy.tokens import read_token, token_path
 from envproxy.transport import Transport, TransportError, UnreachableError, check_connection, is_loopback
+from operations import logs
 
 log = logging.getLogger("agent")
 
 RESTARTS = 5  # of a SuperNode that never stayed; whoever started this command may start it again
 STAYED = 600.0  # seconds after which a SuperNode that ends is restarted as if it were the first time
 PAUSE = 2.0  # seconds before the first restart; before each further one twice as many
-
-_ADDRESS = re.compile(r".+:\d{1,5}")
 
 
 @dataclass(frozen=True)
@@ -55,18 +56,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="speak plaintext with both; of --credentials only the token counts (default: $PPS_HOME/tokens/)",
     )
+    metrics.add_arguments(parser)
+    logs.add_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run until interrupted. Raises ValueError or OSError for wrong flags and files, PartFailedError."""
-    logging.basicConfig(
-        level=logging.INFO, format=f"%(asctime)s %(levelname)s seat {options.seat}: %(message)s", stream=sys.stderr
-    )
+    logs.choose(options.log_format)
+    logs.set_up(seat=options.seat)
     for name in ("superlink", "envproxy"):
-        if not _ADDRESS.fullmatch(getattr(options, name)):
-            raise ValueError(f"{name}: expected HOST:PORT, found {getattr(options, name)!r}")
+        check_address(name, getattr(options, name))
     if options.seat < 0:
         raise ValueError(f"seat: expected 0, 1, 2, ..., found {options.seat}")
+    metrics.check(options.metrics_listen, insecure=options.insecure)
     found = _credentials(options)
     for who, where in (("SuperLink", options.superlink), ("env proxy", options.envproxy)):
         try:
@@ -77,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
             raise PartFailedError(f"the {error}") from None
     transport = Transport(found.root_certificates, options.insecure and not is_loopback(options.envproxy))
     address = SeatAddress(options.seat, options.envproxy, found.token, transport)
-    with _home(options.seat) as home:
+    with _home(options.seat) as home, metrics.served(options.metrics_listen, AgentMetrics(pps_home(), options.seat)):
         (port,) = free_ports(1)
         command = supernode_command(address, options.superlink, port, home, found.root_certificates, found.key)
         node = Part(

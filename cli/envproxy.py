@@ -10,22 +10,25 @@ import signal
 import threading
 from pathlib import Path
 
+from cli import metrics
+from cli.addresses import check_address
 from cli.defaults import default_config
 from client.app import DEFAULT_ENVPROXY
 from client.device import pps_home
 from envproxy.arena import Arena
 from envproxy.attestation import keep_key
 from envproxy.backend import create_backend
+from envproxy.metrics import ArenaMetrics
 from envproxy.mixer_store import MIXERS
 from envproxy.rules import Rules
 from envproxy.service import HostedArena, serve
 from envproxy.tokens import keep_tokens
 from envproxy.transport import is_loopback, server_credentials
+from operations import logs
 
 log = logging.getLogger("envproxy")
 
 ARENA_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_ADDRESS = re.compile(r".+:\d{1,5}")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,11 +69,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=defaults["seat-timeout"],
         help="seconds until the others play on without a silent seat (default: %(default)s)",
     )
+    metrics.add_arguments(parser)
+    logs.add_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Serve. Raises ValueError for wrong flags, OSError if it cannot listen or write tokens."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logs.choose(options.log_format)
+    logs.set_up()
     maps = _check(options)
     credentials = server_credentials(options.certificate, options.private_key) if options.certificate else None
     tokens = options.tokens or pps_home() / "tokens"
@@ -89,12 +95,14 @@ def run(options: argparse.Namespace) -> int:
         log.info(
             "arena %s: %s, %d seats, %d battles, tokens in %s",
             *(hosted.name, description.map, description.n_agents, description.battles, tokens / hosted.name),
+            extra={"arena": hosted.name},
         )
     log.info("listening on %s:%d, %s", host, port, "over TLS" if credentials else "in plaintext")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    stop.wait()
+    with metrics.served(options.metrics_listen, ArenaMetrics(arenas), options.certificate, options.private_key):
+        stop.wait()
     log.info("stopping")
     server.stop(grace=1.0).wait()
     for hosted in arenas:
@@ -108,8 +116,7 @@ def _check(options: argparse.Namespace) -> dict[str, str]:
         raise ValueError(f"battles: expected 1..1024, found {options.battles}")
     if not 0 < options.seat_timeout < math.inf:
         raise ValueError(f"seat-timeout: expected more than 0 seconds, found {options.seat_timeout:g}")
-    if not _ADDRESS.fullmatch(options.listen):
-        raise ValueError(f"listen: expected HOST:PORT, found {options.listen!r}")
+    check_address("listen", options.listen)
     if (options.certificate is None) != (options.private_key is None):
         raise ValueError("certificate: --certificate and --private-key go together")
     if options.insecure and options.certificate is not None:
@@ -119,6 +126,7 @@ def _check(options: argparse.Namespace) -> dict[str, str]:
             f"listen: other machines reach {options.listen}, and tokens would travel in plaintext; give --certificate "
             "and --private-key (pps-qmix certs makes them), or --insecure where nobody else can listen"
         )
+    metrics.check(options.metrics_listen, insecure=options.insecure, certificate=options.certificate)
     arenas: dict[str, str] = {}
     for wanted in options.arena or [str(default_config()["arena"])]:
         name, _, map_name = wanted.partition("=")

@@ -24,7 +24,7 @@ from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc
 from envproxy.tokens import token_path
 
-_PACKAGES = ("learning", "strategies", "envproxy", "client", "server")
+_PACKAGES = ("learning", "strategies", "envproxy", "client", "server", "operations")
 _START_LIMIT = 120.0  # seconds; the first start compiles the simulator
 _RESTARTS = 3  # of one SuperNode in a run
 _BIN = Path(sys.executable).parent

@@ -14,6 +14,7 @@ from cli.certs import command as certs
 from cli.experiment import command as experiment
 from cli.parts import PartFailedError
 from client.device import DeviceError
+from operations import logs
 from server.rounds import RoundsError
 from server.run_directory import NotKeptError, RunDirectoryError
 from server.seats import SeatsError
@@ -63,15 +64,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code: int = options.call(options)
     except KeyboardInterrupt:
-        print("pps-qmix: interrupted; everything it started has ended", file=sys.stderr)
+        _tell("interrupted; everything it started has ended")
         return INTERRUPTED
     except (PartFailedError, RoundsError, SeatsError, DeviceError, NotKeptError) as error:
-        print(f"pps-qmix: {error}", file=sys.stderr)
+        _tell(str(error))
         return RUN_FAILED
     except (ValueError, OSError, RunDirectoryError) as error:
-        print(f"pps-qmix: {error}", file=sys.stderr)
+        _tell(str(error))
         return USAGE_ERROR
     return code
+
+
+def _tell(message: str) -> None:
+    print(logs.last_word("pps-qmix", message), file=sys.stderr)
 
 
 def _interrupt(*_: object) -> NoReturn:

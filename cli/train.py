@@ -15,6 +15,7 @@ from cli.flower import FlowerRun
 from cli.progress import ProgressDisplay
 from envproxy.backend import create_backend
 from envproxy.rules import Rules
+from operations import logs
 from server.report import result_of
 from server.run_directory import already_there, check_unchanged, read_rows, run_name
 from server.settings import Settings, SettingsError, check_settings
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--runtime", choices=("flower", "in-process"), help="(default: flower; in-process with --centralised true)"
     )
     parser.add_argument("--resume", metavar="RUN", help="go on with a run: its folder, or its name in --runs")
+    logs.add_arguments(parser)
     group = parser.add_argument_group("settings")
     for name, default in default_config().items():
         if name not in _NO_FLAG:
@@ -44,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train. Raises SettingsError (and other ValueErrors) for wrong flags, RunDirectoryError, PartFailedError."""
+    logs.choose(options.log_format)
     defaults = default_config()
     given = _given(options, defaults)
     if options.resume:
@@ -74,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
     backend = create_backend(settings.backend, settings.map, 1, Rules.parse(settings.rules))
     n_agents = backend.spec.n_agents
     backend.close()
-    console = Console()
+    console = _console(path.name)
     console.print(f"{settings.map}: {n_agents} agents, {settings.method}, {settings.base}; run {path}", soft_wrap=True)
     began = time.monotonic()
     if runtime == "flower":
@@ -102,6 +105,14 @@ def _given(options: argparse.Namespace, defaults: dict[str, Value]) -> dict[str,
     if "rules" in given:  # in one form, so that a resumed run may name them in another
         given["rules"] = Rules.parse(str(given["rules"])).text()
     return with_implied(given)
+
+
+def _console(run: str) -> Console:
+    """Where the command says what it does: standard output, or its log."""
+    if not logs.is_json():
+        return Console()
+    logs.set_up("train", run=run)
+    return Console(file=logs.LoggedLines(logging.getLogger("train")), width=10_000)
 
 
 def _run_path(resume: str, runs: Path) -> Path:

@@ -7,6 +7,7 @@ $PPS_HOME/<run>/seat-<i>/
     lock                held (flock) by the one process that may write here
     agent.sock          where the resident agent process listens
     agent.log           what it logged
+    tally.json          what it has done since it began, for who watches it
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import json
 import os
 import re
 import shutil
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,7 @@ class DeviceDirectory:
         self.buffer = self.path / "buffer"
         self.socket = self.path / "agent.sock"
         self.log = self.path / "agent.log"
+        self.tally = self.path / "tally.json"
         self._lock: int | None = None
 
     def make(self) -> None:
@@ -63,6 +66,17 @@ class DeviceDirectory:
                 f"the path {self.socket} is longer than the {_MAX_SOCKET_PATH} bytes a socket may have; "
                 "set PPS_HOME to a shorter one"
             )
+
+    def answers(self) -> bool:
+        """Say whether the agent process listens, without the lock: who asks for that may keep it from a process."""
+        try:
+            self.check_socket()
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(1.0)
+                connection.connect(str(self.socket))
+        except (OSError, DeviceError):
+            return False
+        return True
 
     def lock(self) -> bool:
         """Become the one writer, until this process ends or `unlock`. False if another process is."""
@@ -88,8 +102,8 @@ class DeviceDirectory:
         """
         document = {"format": FORMAT, **state}
         try:
-            _replace(self.path / "agent.safetensors", save(tensors, {"state": json.dumps(document)}))
-            _replace(self.path / "agent.json", json.dumps(document, indent=1).encode())
+            replace_file(self.path / "agent.safetensors", save(tensors, {"state": json.dumps(document)}))
+            replace_file(self.path / "agent.json", json.dumps(document, indent=1).encode())
         except OSError as error:
             raise DeviceError(f"cannot save the agent's state in {self.path}: {error.strerror}") from None
 
@@ -122,7 +136,7 @@ class DeviceDirectory:
         shutil.rmtree(self.buffer, ignore_errors=True)
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
     temporary = path.with_suffix(path.suffix + ".tmp")
     with open(temporary, "wb") as file:

@@ -36,9 +36,11 @@ from client.messages import (
 )
 from client.seat import Seat, SeatRefusedError
 from client.seat_session import SeatSession, SeatSessionError
+from client.tally import Tally
 from envproxy import wire
 from envproxy.tokens import read_token
 from envproxy.transport import Transport, TransportError
+from operations import logs
 
 log = logging.getLogger("agent")
 
@@ -57,6 +59,7 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         self._token_file = token_file
         self._transport = transport
         self._seat = Seat(seat, pps_home())
+        self._tally = Tally()
         self._session: SeatSession | None = None
         self._newest = 0  # number of the last question; it may come in while another one is being answered
         self._order = threading.Lock()  # of their numbers, and of stopping and allowing
@@ -108,8 +111,20 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         if request.kind == DESCRIBE:
             return met
         if request.kind == TRAIN:
-            return self._seat.finish(request, session.play(self._seat.begin(request)))
+            reply = self._seat.finish(request, session.play(self._seat.begin(request)))
+            self._tell(request, reply)
+            return reply
         raise SeatRefusedError(f"unknown kind of message {request.kind!r}; expected describe, weights or train")
+
+    def _tell(self, request: Request, reply: Reply) -> None:
+        """Note what was done, for who watches the device; that this fails is no reason to lose a round."""
+        run, round_ = str(request.config["run"]), int(request.config["round"])
+        self._tally.add(round_, reply.values)
+        log.info("round %d played: %d battles", round_, reply.values["battles"], extra={"round": round_})
+        try:
+            self._tally.save(DeviceDirectory(pps_home(), run, self._seat_number).tally)
+        except OSError as error:
+            log.warning("cannot write the tally: %s", error, extra={"round": round_})
 
     def _connect(self, arena: str) -> SeatSession:
         if self._session is None:
@@ -152,9 +167,7 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
 def main(arguments: list[str] | None = None) -> int:
     """Run until the SuperNode is gone. Exit code 0; 1 if the device directory cannot be used or is another's."""
     options = _parse(arguments)
-    logging.basicConfig(
-        level=logging.INFO, format=f"%(asctime)s %(levelname)s seat {options.seat}: %(message)s", stream=sys.stderr
-    )
+    logs.set_up(seat=options.seat, run=options.run)
     directory = DeviceDirectory(pps_home(), options.run, options.seat)
     try:
         directory.make()

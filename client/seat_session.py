@@ -136,7 +136,8 @@ class SeatSession:
         self._lost_since = self._lost_since or now
         if now - self._lost_since >= _PATIENCE.get(error.code(), 0.0):
             raise self._explain(error) from None
-        log.warning("seat %d at %s: %s; calling again", self._seat, self._address, error.details())
+        about = {"seat": self._seat, "arena": self._arena}
+        log.warning("seat %d at %s: %s; calling again", self._seat, self._address, error.details(), extra=about)
 
     def _join(self, answer: Answer) -> pb.SeatMessage:
         if not isinstance(answer, Phase):

@@ -27,6 +27,7 @@ from envproxy.protocol import (
     MixAbandoned,
     MixAnswer,
     MixHoldings,
+    MixScale,
     Phase,
     PhaseEnd,
     PhaseKind,
@@ -34,6 +35,7 @@ from envproxy.protocol import (
     Tick,
     awaits_answer,
 )
+from envproxy.tally import Played
 
 _ROUND_SHIFT, _INDEX_SHIFT = 32, 20  # a battle id is round, phase, number: unique in a run, never 0
 MAX_PHASE_BATTLES = 2**_INDEX_SHIFT - 2
@@ -139,6 +141,7 @@ class Arena:
         """`mixers` is the folder where joint mixers are kept; None: they are not."""
         self.spec: MapSpec = backend.spec
         self.battles: int = backend.battles
+        self.played = Played()
         self._backend = backend
         self._seats = [_Seat(takes_part=np.zeros(self.battles, np.bool_)) for _ in range(self.spec.n_agents)]
         self._play: _Play | None = None
@@ -356,7 +359,9 @@ class Arena:
             self._mixing = Mixing(order, phase, self.spec, self.battles, self._mixers)
 
     def _train(self, mixing: Mixing) -> None:
-        for seat, event in mixing.go_on(self._present()).items():
+        events = mixing.go_on(self._present())
+        self.played.mixing_steps += any(isinstance(event, MixScale) for event in events.values())
+        for seat, event in events.items():
             self._seats[seat].events.append(event)
             self._seats[seat].answered = not awaits_answer(event)
 
@@ -366,6 +371,7 @@ class Arena:
     def _step(self) -> None:
         play = self._play
         assert play is not None
+        self.played.ticks += 1
         play.steps += int(self._on.sum())
         result = self._backend.step(self._joint_actions())
         play.return_sum += float(result.reward.sum(dtype=np.float64))
@@ -399,8 +405,12 @@ class Arena:
         self._ledger.begin(fresh)
         shown = self._on | fresh
         self._on = (self._on & ~ended) | fresh
-        play.battles += int(ended.sum())
-        play.won += int((ended & result.won).sum())
+        battles, won = int(ended.sum()), int((ended & result.won).sum())
+        play.battles += battles
+        play.won += won
+        if battles:
+            lost = int((ended & result.terminated & ~result.won).sum())
+            self.played.add(won, lost, battles - won - lost)
         if not shown.any():
             self._end(play)
             return

@@ -196,7 +196,8 @@ class Mixing:
         try:
             self._store.save(round_, tensors, state)
         except OSError as error:
-            log.error("cannot keep the mixer of run %s: %s", self.order.run, error)
+            about = {"run": self.order.run, "round": round_}
+            log.error("cannot keep the mixer of run %s: %s", self.order.run, error, extra=about)
 
     # --- inside -----------------------------------------------------------------------------------------------
 
@@ -205,14 +206,20 @@ class Mixing:
         if found is None:
             if phase.round > 1:
                 log.warning(
-                    "no mixer of run %s was kept here: a new one begins in round %d", self.order.run, phase.round
+                    "no mixer of run %s was kept here: a new one begins in round %d",
+                    *(self.order.run, phase.round),
+                    extra={"run": self.order.run, "round": phase.round},
                 )
             return
         tensors, state = found
         self._mixer.restore(tensors, state["learner"])
         self._credit = state["credit"]
         self._sample.bit_generator.state = state["sample"]
-        log.info("the mixer of run %s goes on after %d training steps", self.order.run, state["learner"]["steps"])
+        log.info(
+            "the mixer of run %s goes on after %d training steps",
+            *(self.order.run, state["learner"]["steps"]),
+            extra={"run": self.order.run, "round": phase.round},
+        )
 
     def _shared(self, seats: Sequence[int]) -> list[int]:
         """The battles that all these seats have stored, oldest first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import logging
 import threading
@@ -20,6 +21,7 @@ from envproxy.arena import Arena, GivenUpError, SeatError, StaleRoundError, Take
 from envproxy.attestation import attest
 from envproxy.protocol import ArenaEvent, Phase, PhaseEnd, awaits_answer
 from envproxy.rules import SMAC_RULES, Rules
+from envproxy.tally import ArenaFigures, Traffic, Waits
 from envproxy.tokens import same_token
 
 log = logging.getLogger("envproxy")
@@ -81,6 +83,9 @@ class HostedArena:
         self._seat_timeout = seat_timeout
         self._changed = threading.Condition()
         self._taken: set[int] = set()
+        self._waits = Waits()
+        self._held = [0] * arena.spec.n_agents  # how often a seat was silent for too long
+        self.traffic = [Traffic() for _ in range(arena.spec.n_agents)]  # each its seat's thread's alone
         self._waiting_since = time.monotonic()
 
     def description(self) -> pb.ArenaDescription:
@@ -94,7 +99,7 @@ class HostedArena:
             if seat in self._taken:
                 raise TakenSeatError(f"seat {seat} of arena {self.name!r} is taken; one client plays a seat at a time")
             self._taken.add(seat)
-        log.info("arena %s: seat %d taken", self.name, seat)
+        log.info("arena %s: seat %d taken", self.name, seat, extra={"arena": self.name, "seat": seat})
         try:
             yield
         finally:
@@ -102,7 +107,7 @@ class HostedArena:
                 self._taken.discard(seat)
                 self._arena.leave(seat)
                 self._changed.notify_all()
-            log.info("arena %s: seat %d left", self.name, seat)
+            log.info("arena %s: seat %d left", self.name, seat, extra={"arena": self.name, "seat": seat})
 
     def propose(self, seat: int, phase: Phase) -> None:
         """Pass a seat's proposal to the arena. Raises SeatError."""
@@ -133,11 +138,11 @@ class HostedArena:
                     self._changed.wait(left)
                 else:
                     for silent in self._arena.hold_silent():
+                        self._held[silent] += 1
                         log.warning(
                             "arena %s: seat %d was silent for %.0f s; the others play on",
-                            self.name,
-                            silent,
-                            self._seat_timeout,
+                            *(self.name, silent, self._seat_timeout),
+                            extra={"arena": self.name, "seat": silent},
                         )
                     if self._arena.ready:
                         self._advance()
@@ -150,6 +155,21 @@ class HostedArena:
         with self._changed:
             self._changed.notify_all()
 
+    def figures(self) -> ArenaFigures:
+        """Return what there is to count, as it is now."""
+        with self._changed:
+            round_, steps = self._arena.round_and_steps
+            return ArenaFigures(
+                arena=self.name,
+                round=round_,
+                steps=steps,
+                played=copy.copy(self._arena.played),
+                waits=copy.deepcopy(self._waits),
+                taken=frozenset(self._taken),
+                held=tuple(self._held),
+                traffic=tuple(copy.copy(each) for each in self.traffic),
+            )
+
     def close(self) -> None:
         with self._changed:
             self._arena.close()
@@ -160,6 +180,7 @@ class HostedArena:
         return dataclasses.replace(event, attested=attest(self._attest_key, self.name, event.earned))
 
     def _advance(self) -> None:
+        self._waits.add(time.monotonic() - self._waiting_since)
         while self._arena.ready:
             self._arena.advance()
         self._waiting_since = time.monotonic()
@@ -186,7 +207,7 @@ class BattleService(battle_pb2_grpc.BattleServiceServicer):
         context.add_callback(hosted.wake)
         try:
             with hosted.seat(join.seat):
-                yield from self._converse(hosted, join, request_iterator, context)
+                yield from self._converse(hosted, first, request_iterator, context)
         except StaleRoundError as error:
             _refuse(context, grpc.StatusCode.FAILED_PRECONDITION, f"seat {join.seat}: {error}")
         except GivenUpError as error:  # the seat did nothing wrong and may come again
@@ -199,23 +220,28 @@ class BattleService(battle_pb2_grpc.BattleServiceServicer):
     def _converse(
         self,
         hosted: HostedArena,
-        join: pb.Join,
+        first: pb.SeatMessage,
         messages: Iterator[pb.SeatMessage],
         context: grpc.ServicerContext,
     ) -> Iterator[pb.ArenaMessage]:
-        seat = join.seat
+        join, seat = first.join, first.join.seat
+        traffic = hosted.traffic[seat]
+        traffic.came(first)
         phase = wire.phase_from(join.phase)
         hosted.propose(seat, phase)
         while True:
             event = hosted.next_event(seat, context.is_active)
             if event is None:
                 return
-            yield wire.event_to(event)
+            told = wire.event_to(event)
+            traffic.went(told)
+            yield told
             if not awaits_answer(event):
                 continue
             message = next(messages, None)
             if message is None:
                 return
+            traffic.came(message)
             _pass_on(hosted, seat, message)
 
     def _admit(self, join: pb.Join, context: grpc.ServicerContext) -> HostedArena:

@@ -13,6 +13,7 @@ from pathlib import Path
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
+from operations import logs
 from server.board import Board
 from server.curve import draw_curve
 from server.folding import FoldingGrid
@@ -37,8 +38,7 @@ def main(grid: Grid, context: Context) -> None:
 
     Raises SettingsError, RunDirectoryError, SeatsError or RoundsError with a message for the user.
     """
-    for name in ("server", "strategies"):
-        _log_here(name)
+    logs.set_up("server", "strategies")  # Flower collects it for `flwr run --stream`
     train(grid, context.run_config, grid.run.override_config)
 
 
@@ -50,7 +50,7 @@ def train(grid: Grid, config: Mapping[str, Value], given: Mapping[str, Value]) -
     start = newest_checkpoint(directory.path) if settings.resume else None
     if settings.resume:
         directory.drop_after(start.round if start else 0)
-    log.info("run %s in %s", settings.run, directory.path)
+    log.info("run %s in %s", settings.run, directory.path, extra={"run": settings.run})
     strategy = create_strategy(settings.strategy, _sharing(settings, directory.run_id))
     run_config = {**settings.config(), "run-id": directory.run_id, "version": version("pps-qmix")}
     board = Board(directory.path)
@@ -81,6 +81,7 @@ def _sharing(settings: Settings, run_id: str) -> SharingSettings:
 
 
 def _keep(directory: RunDirectory, board: Board, result: RoundResult) -> None:
+    about = {"run": directory.settings.run, "round": result.checkpoint.round}
     for row in result.rows:  # before the checkpoint: a resumed run drops rows without one, it cannot make them up
         directory.append(row)
         board.add(row)
@@ -88,12 +89,14 @@ def _keep(directory: RunDirectory, board: Board, result: RoundResult) -> None:
             log.info(
                 "step %d: test win rate %.2f (%d battles), return %.2f",
                 *(row["steps"], row["win-rate"], row["battles"], row["return"]),
+                extra=about,
             )
         else:
             log.info(
                 "round %d: %d steps, %d battles, win rate %.2f, return %.2f, %.1f s",
                 *(row["round"], row["steps"], row["battles"], row["win-rate"] or 0.0, row["return"] or 0.0),
                 row["seconds"]["round"],
+                extra=about,
             )
     directory.save_checkpoint(result.checkpoint)
 
@@ -118,14 +121,3 @@ class _Picture:
         draw_curve(rows, directory.settings.run, curve)
         write_report(directory.path / "report.html", read_run(directory.path), rows, curve)
         self._drawn, self.due = time.monotonic(), False
-
-
-def _log_here(name: str) -> None:
-    """Send a logger's lines to standard error, where Flower collects them for `flwr run --stream`."""
-    logger = logging.getLogger(name)
-    if not logger.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
-        logger.propagate = False

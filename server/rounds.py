@@ -167,7 +167,7 @@ class Rounds:
             holder = self._seats.holders[seat]
             round_ = int(message.metadata.group_id)
             if not others or holder.round != round_ - 1:
-                log.info("seat %d is back, too late for round %d", seat, round_)
+                log.info("seat %d is back, too late for round %d", seat, round_, extra={"seat": seat, "round": round_})
                 continue
             again = Message(
                 message.content,
@@ -178,7 +178,7 @@ class Rounds:
             )
             self._asked[seat] = holder.node
             pending[next(iter(self._grid.push_messages([again])))] = again
-            log.info("seat %d is back: round %d goes to it again", seat, round_)
+            log.info("seat %d is back: round %d goes to it again", seat, round_, extra={"seat": seat, "round": round_})
 
     def _fruitless(self, round_: int) -> str:
         said = [f"seat {seat}: {reason}" for seat, reason in self._strategy.rejected.items()]

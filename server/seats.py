@@ -110,7 +110,7 @@ class Seats:
     def _forget(self, present: set[int]) -> None:
         for seat, holder in list(self.holders.items()):
             if holder.node not in present:
-                log.warning("seat %d: its node is gone", seat)
+                log.warning("seat %d: its node is gone", seat, extra={"seat": seat})
                 del self.holders[seat]
                 self._known -= self._replaced  # one of them may hold this seat still
                 self._replaced.clear()
@@ -136,11 +136,12 @@ class Seats:
                 raise SeatsError(f"seat {seat} plays with {n_agents} agents, the others with {self.n_agents}")
             self.n_agents = n_agents
             if seat in self.holders:
-                log.warning("seat %d: node %d takes the place of node %d", seat, node, self.holders[seat].node)
-                self._replaced.add(self.holders[seat].node)
+                before = self.holders[seat].node
+                log.warning("seat %d: node %d takes the place of node %d", seat, node, before, extra={"seat": seat})
+                self._replaced.add(before)
             self.holders[seat] = Holder(node, int(_one(numbers["round"])))
             moved.append(seat)
-            log.info("seat %d of %d is held by node %d", seat, n_agents, node)
+            log.info("seat %d of %d is held by node %d", seat, n_agents, node, extra={"seat": seat})
         return moved
 
 

@@ -1,0 +1,57 @@
+"""An env proxy's arenas for Prometheus. Read when somebody asks; docs/operations.md names every metric."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from envproxy.service import HostedArena
+from envproxy.tally import WAITS_UP_TO, Waits
+
+_BOUNDS = [*map(str, WAITS_UP_TO), "+Inf"]
+
+
+class ArenaMetrics(Collector):
+    """What `HostedArena.figures` says of some arenas."""
+
+    def __init__(self, arenas: Sequence[HostedArena]) -> None:
+        self._arenas = arenas
+
+    def collect(self) -> Iterator[Metric]:
+        arena, seat = ["arena"], ["arena", "seat"]
+        ticks = CounterMetricFamily("pps_qmix_arena_ticks", "Joint environment steps", labels=arena)
+        battles = CounterMetricFamily("pps_qmix_arena_battles", "Battles ended", labels=[*arena, "outcome"])
+        mixing = CounterMetricFamily("pps_qmix_arena_mixing_steps", "Joint training steps", labels=arena)
+        round_ = GaugeMetricFamily("pps_qmix_arena_round", "The newest round", labels=arena)
+        steps = GaugeMetricFamily("pps_qmix_arena_round_steps", "Environment steps collected in it", labels=arena)
+        waits = HistogramMetricFamily("pps_qmix_arena_seat_wait_seconds", "Wait for the last seat", labels=arena)
+        taken = GaugeMetricFamily("pps_qmix_seat_taken", "Whether somebody plays the seat", labels=seat)
+        held = CounterMetricFamily("pps_qmix_seat_held", "Silent for too long: the others played on", labels=seat)
+        messages = CounterMetricFamily("pps_qmix_seat_messages", "Messages", labels=[*seat, "direction"])
+        bytes_ = CounterMetricFamily("pps_qmix_seat_bytes", "Bytes of messages", labels=[*seat, "direction"])
+        for hosted in self._arenas:
+            now = hosted.figures()
+            played, name = now.played, now.arena
+            ticks.add_metric([name], played.ticks)
+            for outcome, count in (("won", played.won), ("lost", played.lost), ("cut", played.cut)):
+                battles.add_metric([name, outcome], count)
+            mixing.add_metric([name], played.mixing_steps)
+            round_.add_metric([name], now.round)
+            steps.add_metric([name], now.steps)
+            waits.add_metric([name], _buckets(now.waits), now.waits.total)
+            for number, traffic in enumerate(now.traffic):
+                labels = [name, str(number)]
+                taken.add_metric(labels, number in now.taken)
+                held.add_metric(labels, now.held[number])
+                messages.add_metric([*labels, "in"], traffic.messages_in)
+                messages.add_metric([*labels, "out"], traffic.messages_out)
+                bytes_.add_metric([*labels, "in"], traffic.bytes_in)
+                bytes_.add_metric([*labels, "out"], traffic.bytes_out)
+        yield from (ticks, battles, mixing, round_, steps, waits, taken, held, messages, bytes_)
+
+
+def _buckets(waits: Waits) -> list[tuple[str, float]]:
+    return list(zip(_BOUNDS, itertools.accumulate(waits.counts), strict=True))
