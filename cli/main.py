@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import NoReturn
 
-from cli import agent, envproxy, evaluate, listing, train, watch
+from cli import agent, envproxy, evaluate, listing, status, train, watch
 from cli.certs import command as certs
+from cli.doctor import command as doctor
 from cli.experiment import command as experiment
 from cli.parts import PartFailedError
 from client.device import DeviceError
@@ -47,6 +48,8 @@ def build_parser() -> argparse.ArgumentParser:
             watch.run,
         ),
         ("experiment", "play many runs and compare methods over seeds", experiment.add_arguments, experiment.run),
+        ("doctor", "look at what this machine needs for a run", doctor.add_arguments, doctor.run),
+        ("status", "say where a run is, and the devices of this machine", status.add_arguments, status.run),
         ("strategies", "list the strategies", None, listing.show_strategies),
         ("maps", "list the maps", None, listing.show_maps),
     ):

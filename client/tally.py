@@ -1,4 +1,4 @@
-"""What a seat's agent process has done since it began, for those who watch the device: a small file, written a round."""
+"""What a seat's agent process has done since it began, for those who watch the device: a file, written every round."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """An agent's private store of battles: a ring of preallocated arrays, in files or in memory."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -195,6 +196,11 @@ def _fields(capacity: int, spec: SeatSpec) -> dict[str, tuple[tuple[int, ...], D
         "ids": ((capacity,), np.uint64),
         "lengths": ((capacity,), np.int64),  # last: its file exists once all others do
     }
+
+
+def buffer_bytes(capacity: int, spec: SeatSpec) -> int:
+    """Return what a full buffer takes, on disk or in memory."""
+    return sum(math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in _fields(capacity, spec).values())
 
 
 def _open(directory: Path, fields: Mapping[str, tuple[tuple[int, ...], DTypeLike]]) -> dict[str, NDArray[Any]]:

@@ -60,10 +60,11 @@ def last_word(name: str, message: str) -> str:
     return _JsonLines({}).format(logging.LogRecord(name, logging.ERROR, "", 0, message, None, None))
 
 
-class LoggedLines(io.TextIOBase):
+class LoggedLines(io.StringIO):
     """A text stream whose lines a logger says."""
 
     def __init__(self, logger: logging.Logger) -> None:
+        super().__init__()
         self._logger = logger
         self._begun = ""
 

@@ -46,6 +46,13 @@ def train(grid: Grid, config: Mapping[str, Value], given: Mapping[str, Value]) -
     """Play a run to its end over `grid`; `given` are the settings that the user named. Raises as `main` does."""
     settings = check_settings(config)
     directory = RunDirectory.resume(settings, given) if settings.resume else RunDirectory.create(settings)
+    with directory.held():
+        _play(grid, directory)
+    return directory
+
+
+def _play(grid: Grid, directory: RunDirectory) -> None:
+    """Play the run of a directory from where it is to its end."""
     settings = directory.settings
     start = newest_checkpoint(directory.path) if settings.resume else None
     if settings.resume:
@@ -64,7 +71,6 @@ def train(grid: Grid, config: Mapping[str, Value], given: Mapping[str, Value]) -
     board.close()
     for name, value in result_of(directory.rows()).items():
         log.info("%s: %s", name, value)
-    return directory
 
 
 def _sharing(settings: Settings, run_id: str) -> SharingSettings:

@@ -9,10 +9,13 @@ runs/<name>/
     checkpoints/round-000123/
         seat-<i>.safetensors   every agent's weights, as it begins the next round
         checkpoint.json        round, steps, seats
+    lock                   held (flock, shared) by the ServerApp that writes here
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import platform
@@ -99,6 +102,21 @@ class RunDirectory:
             directory._write_json("run.json", {**document, "settings": merged.config()})
         return directory
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let others see that this process writes here, see `is_held`. Raises NotKeptError.
+
+        The lock is shared: it keeps nobody out, and waits for nobody but who looks at just that moment.
+        """
+        with _keeping(self.path / "lock"):
+            descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(descriptor, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(descriptor)
+
     def append(self, row: Mapping[str, Any]) -> None:
         """Add a row to metrics.jsonl. Raises NotKeptError."""
         with _keeping(self._metrics), open(self._metrics, "a", encoding="utf-8") as file:
@@ -175,6 +193,23 @@ def read_run(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict) or not isinstance(document.get("settings"), dict) or "id" not in document:
         raise RunDirectoryError(f"{path} is not a run directory: it has no readable run.json")
     return document
+
+
+def is_held(path: Path) -> bool:
+    """Say whether a process of this machine writes in a run directory."""
+    try:
+        descriptor = os.open(path / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

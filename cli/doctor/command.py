@@ -1,0 +1,98 @@
+"""`pps-qmix doctor`: a line for each check; ends with 1 if one has failed."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import datetime
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from cli.addresses import check_address
+from cli.certs.folders import CA
+from cli.defaults import default_config
+from cli.doctor import credentials, machine, network, packages
+from cli.doctor.finding import Finding, Level
+from client.app import DEFAULT_ENVPROXY
+from client.device import pps_home
+from envproxy.backend import create_backend, map_names
+from envproxy.transport import Transport
+
+_DEFAULT_SUPERLINK = "127.0.0.1:8000"  # Flower's
+_COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.FAILED: "red"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    defaults = default_config()
+    parser.add_argument("--credentials", type=Path, metavar="DIR", help="this machine's folder of pps-qmix certs")
+    parser.add_argument("--superlink", metavar="HOST:PORT", help="the SuperLink that devices here call")
+    parser.add_argument("--envproxy", metavar="HOST:PORT", help="the env proxy that devices here call")
+    parser.add_argument("--arena", default=str(defaults["arena"]), help="of that env proxy (default: %(default)s)")
+    parser.add_argument("--map", default=str(defaults["map"]), help="whose runs must have room (default: %(default)s)")
+    parser.add_argument(
+        "--buffer-size", type=int, default=defaults["buffer-size"], help="battles of a device (default: %(default)s)"
+    )
+    parser.add_argument("--runs", type=Path, default=Path(str(defaults["runs"])), help="(default: %(default)s)")
+    parser.add_argument("--starcraft", action="store_true", help="look for StarCraft II and SMAC, too")
+    parser.add_argument("--json", action="store_true", help="say it as one JSON object")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what was found; return 1 if something has failed. Raises ValueError for wrong flags."""
+    for name in ("superlink", "envproxy"):
+        if getattr(options, name) is not None:
+            check_address(name, getattr(options, name))
+    if options.buffer_size < 1:
+        raise ValueError(f"buffer-size: expected at least 1 battle, found {options.buffer_size}")
+    console = Console(highlight=False, soft_wrap=True)
+    found = []
+    for finding in examine(options):
+        found.append(finding)
+        if not options.json:
+            console.print(
+                Text(f"{finding.level:8}", _COLOURS[finding.level]) + Text(f"{finding.check}: {finding.says}")
+            )
+    healthy = all(finding.level is not Level.FAILED for finding in found)
+    if options.json:
+        print(json.dumps({"ok": healthy, "checks": [dataclasses.asdict(finding) for finding in found]}))
+    return 0 if healthy else 1
+
+
+def examine(options: argparse.Namespace) -> Iterator[Finding]:
+    """Make all checks that the options ask for."""
+    yield from packages.check_packages()
+    yield from packages.check_smac(options.starcraft)
+    cache = machine.check_numba_cache()
+    yield cache
+    home, runs = pps_home(), options.runs.expanduser().absolute()
+    yield machine.check_folder("PPS_HOME", home, "name another folder in PPS_HOME")
+    flower = Path(os.environ.get("FLWR_HOME") or Path.home() / ".flwr").expanduser().absolute()
+    yield machine.check_folder("FLWR_HOME", flower, "name another folder in FLWR_HOME")
+    if cache.level is not Level.FAILED:  # else there is no simulator to ask for the map's sizes
+        backend = create_backend(str(default_config()["backend"]), options.map, 1)
+        spec = backend.spec
+        backend.close()
+        yield from machine.check_room(home, runs, spec, options.buffer_size, int(default_config()["hidden"]))
+    yield machine.check_open_files()
+    transport = Transport(insecure=True)
+    if options.credentials is not None:
+        folder = options.credentials.expanduser().absolute()
+        yield from credentials.check_credentials(folder, datetime.datetime.now(datetime.UTC))
+        if (folder / CA).is_file():
+            transport = Transport(folder / CA)
+    if options.superlink is None:
+        yield network.check_port("SuperLink", _DEFAULT_SUPERLINK)
+    else:
+        yield from network.check_superlink(options.superlink, transport)
+    if options.envproxy is None:
+        yield network.check_port("env proxy", DEFAULT_ENVPROXY)
+    else:
+        yield network.check_envproxy(options.envproxy, options.arena, transport)
+    if options.starcraft:
+        yield packages.check_pysc2()
+        yield from machine.check_starcraft(map_names(str(default_config()["backend"])))

@@ -1,0 +1,116 @@
+"""This machine: room on its disks, folders that can be written, open files, compiled simulator, StarCraft II."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from cli.doctor.finding import Finding, failed, ok, warning
+from envproxy.backend import MapSpec
+from learning.buffer import buffer_bytes
+from learning.settings import SeatSpec
+
+_FILES_NEEDED, _FILES_WANTED = 256, 1024
+_CHECKPOINTS = 4  # three are kept, another one is being written
+_COPIES = 8  # of a network in a device directory: target and Adam's two beside it, and all again while they are written
+_FLOAT = 4  # bytes
+_SC2_MAPS = Path("Maps") / "SMAC_Maps"
+
+
+def check_room(home: Path, runs: Path, spec: MapSpec, buffer_size: int, hidden: int) -> Iterator[Finding]:
+    """Compare what one run takes with what is free in $PPS_HOME and where runs are kept."""
+    seat = SeatSpec(0, spec.n_agents, spec.obs_size, spec.n_actions, spec.episode_limit)
+    network = _FLOAT * network_size(seat, hidden)
+    device = buffer_bytes(buffer_size, seat) + _COPIES * network
+    yield _room("room for devices", home, device, spec.n_agents * device, f"a device on {spec.name} with buffer-size {buffer_size}")
+    run = spec.n_agents * _CHECKPOINTS * network
+    yield _room("room for runs", runs, run, 10 * run, f"a run on {spec.name}")
+
+
+def network_size(seat: SeatSpec, hidden: int) -> int:
+    """Return how many numbers an agent network has: fc1, a GRU's three gates with two biases, fc2."""
+    fc1 = (seat.input_size + 1) * hidden
+    return fc1 + 3 * hidden * (2 * hidden + 2) + (hidden + 1) * seat.n_actions
+
+
+def _room(check: str, folder: Path, needed: int, comfortable: int, whose: str) -> Finding:
+    existing = nearest(folder)
+    free = shutil.disk_usage(existing).free
+    says = f"{folder} has {_size(free)} free; {whose} takes {_size(needed)}"
+    if free < needed:
+        return failed(check, f"{says}: make room, or name another folder")
+    if free < comfortable:
+        return warning(check, f"{says}, several together more than there is")
+    return ok(check, says)
+
+
+def check_folder(name: str, folder: Path, remedy: str) -> Finding:
+    """Say whether files can be written in a folder, or where it would be made."""
+    existing = nearest(folder)
+    try:
+        with tempfile.TemporaryFile(dir=existing) as file:
+            file.write(b"x")
+    except OSError as error:
+        return failed(name, f"cannot write in {existing} ({error.strerror}); {remedy}")
+    return ok(name, f"{folder} can be written" + ("" if existing == folder else " (it will be made)"))
+
+
+def check_open_files() -> Finding:
+    """Each connection and each process that is watched takes some."""
+    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY or limit >= _FILES_WANTED:
+        return ok("open files", f"up to {'any number' if limit == resource.RLIM_INFINITY else limit}")
+    says = f"up to {limit}, expected {_FILES_WANTED}; ulimit -n {_FILES_WANTED} (the hard limit is {most})"
+    return failed("open files", says) if limit < _FILES_NEEDED else warning("open files", says)
+
+
+def check_numba_cache() -> Finding:
+    """Without a folder for what it compiles, numba does not load the simulator at all."""
+    try:
+        from envproxy.backends.skirmish.engine import play_step  # noqa: PLC0415 - loading it is what is checked
+    except RuntimeError as error:
+        return failed("numba cache", f"{error}; name a folder that can be written in NUMBA_CACHE_DIR")
+    cache = Path(str(play_step.stats.cache_path))
+    if any(cache.glob("*.nbi")):
+        return ok("numba cache", f"{cache}: the simulator is compiled")
+    return ok("numba cache", f"{cache}: the first battle compiles the simulator, which takes a minute or two")
+
+
+def check_starcraft(maps: Sequence[str]) -> Iterator[Finding]:
+    """StarCraft II where pysc2 looks for it, its program, and SMAC's maps."""
+    folder = Path(os.environ.get("SC2PATH") or Path.home() / "StarCraftII").expanduser()
+    if not folder.is_dir():
+        yield failed("StarCraft II", f"{folder} is not there; install it (Linux: 4.10) and name its folder in SC2PATH")
+        return
+    programs = sorted(path for path in (folder / "Versions").glob("Base*/SC2*") if path.is_file())
+    if sys.platform == "linux":
+        programs = [path for path in programs if os.access(path, os.X_OK)]
+    if programs:
+        yield ok("StarCraft II", f"{programs[-1].relative_to(folder)} in {folder}")
+    else:
+        yield failed("StarCraft II", f"{folder} has no program Versions/Base*/SC2_x64; unpack StarCraft II there")
+    missing = [name for name in maps if not (folder / _SC2_MAPS / f"{name}.SC2Map").is_file()]
+    if missing:
+        yield failed(
+            "SMAC's maps", f"{folder / _SC2_MAPS} lacks {', '.join(missing)}; copy SMAC_Maps of SMAC's release there"
+        )
+    else:
+        yield ok("SMAC's maps", f"all {len(maps)} in {folder / _SC2_MAPS}")
+
+
+def nearest(folder: Path) -> Path:
+    """Return the folder, or the nearest one above it that exists."""
+    return next(path for path in (folder, *folder.parents) if path.is_dir())
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "KB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
