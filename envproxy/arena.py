@@ -371,7 +371,6 @@ class Arena:
     def _step(self) -> None:
         play = self._play
         assert play is not None
-        self.played.ticks += 1
         play.steps += int(self._on.sum())
         result = self._backend.step(self._joint_actions())
         play.return_sum += float(result.reward.sum(dtype=np.float64))
@@ -415,6 +414,7 @@ class Arena:
             self._end(play)
             return
         play.tick += 1
+        self.played.ticks += 1
         observation = self._backend.observe()
         self._available = observation.available
         flags = (

@@ -1,0 +1,138 @@
+"""`pps-qmix status` of runs that are on, over, stopped and broken, and of devices in every state."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cli.defaults import default_config
+from cli.main import main
+from cli.status import device_statuses, run_status
+from client.device import DeviceDirectory
+from server.run_directory import Checkpoint, RunDirectory
+from server.settings import check_settings
+
+ROUND = {"kind": "round", "round": 2, "steps": 60, "rejected": {"1": "tensors that are no numbers"}, "missing": [2]}
+EVALUATION = {"kind": "evaluation", "round": 2, "steps": 50, "battles": 4, "won": 1, "win-rate": 0.25, "return": 7.5}
+
+
+@pytest.fixture(autouse=True)
+def _home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, surroundings: None) -> None:
+    monkeypatch.setenv("PPS_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> RunDirectory:
+    settings = check_settings({**default_config(), "runs": str(tmp_path / "runs"), "run": "mine", "total-steps": 100})
+    return RunDirectory.create(settings)
+
+
+def status(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> dict[str, Any]:
+    """Return what the command says as JSON; as text it says something, too."""
+    assert main(["status", *arguments]) == code
+    assert capsys.readouterr().out
+    assert main(["status", "--json", *arguments]) == code
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_a_run_from_its_beginning_to_its_end(capsys: pytest.CaptureFixture[str], directory: RunDirectory) -> None:
+    begun = status(capsys, "mine")["run"]
+    assert (begun["state"], begun["round"], begun["row_age"], begun["checkpoint"]) == ("stopped", None, None, None)
+    with directory.held():
+        directory.append(EVALUATION)
+        directory.append(ROUND)
+        directory.save_checkpoint(Checkpoint(2, 60, {0: {"w": np.zeros(1, np.float32)}}))
+        found = status(capsys)["run"]  # the newest
+    assert (found["run"], found["state"], found["problem"]) == ("mine", "running", None)
+    assert (found["map"], found["strategy"], found["base"]) == ("3m", "rs-pps", "vdn")
+    assert (found["round"], found["steps"], found["total_steps"]) == (2, 60, 100)
+    assert found["evaluation"] == {"steps": 50, "win-rate": 0.25, "return": 7.5}
+    assert found["row_age"] >= 0
+    assert (found["rejected"], found["missing"]) == (ROUND["rejected"], [2])
+    assert found["checkpoint"] == "round-000002"
+    assert run_status(directory.path).state == "stopped"
+    directory.append({**ROUND, "round": 3, "steps": 101, "missing": [], "rejected": {}})
+    assert run_status(directory.path).state == "finished"
+
+
+def test_as_text_it_can_be_read(capsys: pytest.CaptureFixture[str], directory: RunDirectory) -> None:
+    directory.append(EVALUATION)
+    directory.append(ROUND)
+    assert main(["status", "mine"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("run mine: stopped\n  3m, rs-pps, vdn; began 20")
+    for words in (
+        "60 steps of 100 (60%), round 2",
+        "last evaluation: steps 50, win-rate 0.25, return 7.50",
+        "newest checkpoint: none",
+        "missing in round 2: seat 2",
+        "left out of round 2: seat 1: tensors that are no numbers",
+    ):
+        assert f"  {words}" in said or words in said
+    assert said.endswith("/home: none\n")
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "[]", '{"id": 1, "settings": 3}', "\0" * 100])
+def test_a_broken_run_is_told(capsys: pytest.CaptureFixture[str], directory: RunDirectory, content: str | None) -> None:
+    if content is None:
+        (directory.path / "run.json").unlink()
+    else:
+        (directory.path / "run.json").write_text(content)
+    found = status(capsys, str(directory.path), code=1)["run"]
+    assert found["state"] == "broken"
+    assert found["problem"].endswith("is not a run directory: it has no readable run.json")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    ['{"kind": "round"}', '7\n"x"\n[]\nnull', '{"kind": "round", "steps": "many", "missing": 3, "rejected": 1}', "\0{"],
+)
+def test_rows_that_say_nothing_do_no_harm(
+    capsys: pytest.CaptureFixture[str], directory: RunDirectory, rows: str
+) -> None:
+    (directory.path / "metrics.jsonl").write_text(rows)
+    (directory.path / "run.json").write_text('{"id": "x", "settings": {"map": 3, "total-steps": null}}')
+    found = status(capsys, "mine")["run"]
+    assert (found["state"], found["steps"], found["missing"]) == ("stopped", None, [])
+
+
+def test_a_folder_in_the_place_of_a_file(capsys: pytest.CaptureFixture[str], directory: RunDirectory) -> None:
+    (directory.path / "metrics.jsonl").mkdir()
+    assert status(capsys, "mine", code=1)["run"]["state"] == "broken"
+
+
+def test_a_run_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["status", "none"]) == 2
+    assert capsys.readouterr().err == "pps-qmix: there is no run 'none', as a folder or in runs\n"
+    assert status(capsys) == {"run": None, "devices": []}
+
+
+def test_devices(capsys: pytest.CaptureFixture[str], tmp_path: Path, directory: RunDirectory) -> None:
+    home = tmp_path / "home"
+    for run, seat in (("mine", 0), ("mine", 1), ("other", 10), ("other", 2)):
+        DeviceDirectory(home, run, seat).make()
+    state = {"round": 4, "buffer": {"position": 3, "count": 20}, "settings": {"buffer_size": 50}}
+    DeviceDirectory(home, "mine", 0).save({}, state)
+    (home / "mine" / "seat-1" / "agent.json").write_text("{")
+    (home / ".supernodes" / "seat-0").mkdir(parents=True)
+    (home / "tokens" / "main").mkdir(parents=True)
+    first, broken, *others = device_statuses(home)
+    assert (first.run, first.seat, first.round, first.battles, first.capacity) == ("mine", 0, 4, 20, 50)
+    assert (first.agent, first.problem) == (False, None)
+    assert first.age is not None
+    assert broken.problem is not None
+    assert "cannot be read" in broken.problem
+    assert [(each.run, each.seat, each.round, each.problem) for each in others] == [
+        ("other", 2, None, None),
+        ("other", 10, None, None),
+    ]
+    assert [device["seat"] for device in status(capsys, "mine")["devices"]] == [0, 1]
+    assert len(status(capsys)["devices"]) == 4
+    shutil.rmtree(directory.path)
+    assert status(capsys)["run"] is None

@@ -1,0 +1,219 @@
+"""What Prometheus reads: of a real env proxy that is played, of a device's files, over HTTP and TLS; and its page."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+
+from cli import metrics
+from cli.agent_metrics import AgentMetrics
+from cli.certs.folders import Folders, Wanted
+from cli.main import main
+from cli.parts import free_ports
+from client.device import DeviceDirectory
+from client.resident import AgentService, serve
+from client.tally import Tally
+from envproxy.arena import Arena
+from envproxy.metrics import ArenaMetrics
+from envproxy.protocol import Tick
+from tests.envproxy.conftest import Proxy, play_out, play_tick
+from tests.envproxy.drill import Drill, eager
+
+PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
+LENGTH = 3  # of every battle, in ticks
+REPORT = {
+    "battles": 5,
+    "missed": 1,
+    "training-steps": 4,
+    "buffered": 9,
+    "epsilon": 0.5,
+    "seconds-waiting": 1.0,
+    "seconds-acting": 2.0,
+    "seconds-learning": 3.0,
+}
+
+_ONE = ("arena", "run")  # of which there is one
+
+Samples = dict[str, float]
+
+
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    started = Proxy({"main": Arena(Drill(2, length_of=lambda _: LENGTH))})
+    yield started
+    started.close()
+
+
+def shown(collector: Collector) -> str:
+    registry = CollectorRegistry()
+    registry.register(collector)
+    return generate_latest(registry).decode()
+
+
+def samples(text: str) -> Samples:
+    """`name label="value" ...`, labels in alphabetical order, without the run's and the arena's, -> value."""
+    found = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = [f" {name}={value}" for name, value in sorted(sample.labels.items()) if name not in _ONE]
+            found["".join([sample.name.removeprefix("pps_qmix_"), *labels])] = sample.value
+    return found
+
+
+def played(tmp_path: Path) -> None:
+    """Let a device have written down two rounds of one run, after one of another."""
+    for run, rounds in (("older", [1]), ("newer", [1, 2])):
+        directory = DeviceDirectory(tmp_path, run, 1)
+        directory.make()
+        tally = Tally()
+        for round_ in rounds:
+            tally.add(round_, {**REPORT, "loss": 0.25} if round_ == 2 else REPORT)
+        tally.ended = float(len(rounds))
+        tally.save(directory.tally)
+
+
+def test_an_arena_that_is_played(proxy: Proxy) -> None:
+    collector = ArenaMetrics(proxy.hosted)
+    team = proxy.team()
+    play_tick(team)
+    during = samples(shown(collector))
+    assert during["arena_ticks_total"] == 2  # the first is there from the beginning
+    assert during["seat_taken seat=2"] == 1
+    play_out(team)
+    after = samples(shown(collector))
+    ticks = sum(isinstance(event, Tick) for event in team[0].heard)
+    assert after["arena_ticks_total"] == ticks > LENGTH
+    outcomes = {o: after[f"arena_battles_total outcome={o}"] for o in ("won", "lost", "cut")}
+    heard = team[0].heard[-1]
+    assert sum(outcomes.values()) == heard.battles == 4  # type: ignore[union-attr]
+    assert outcomes["won"] == heard.won  # type: ignore[union-attr]
+    assert after["arena_round"] == 1
+    assert after["arena_round_steps"] == heard.steps  # type: ignore[union-attr]
+    # Every tick was waited for, and the phase's beginning was.
+    waits = after["arena_seat_wait_seconds_count"]
+    assert waits == after["arena_seat_wait_seconds_bucket le=+Inf"] == ticks + 1
+    assert after["arena_mixing_steps_total"] == 0
+    for client in team:
+        assert after[f"seat_messages_total direction=out seat={client.seat}"] == len(client.heard)
+        assert after[f"seat_messages_total direction=in seat={client.seat}"] == 1 + ticks
+        assert after[f"seat_bytes_total direction=out seat={client.seat}"] > 0
+
+
+def test_bytes_are_those_of_the_messages(proxy: Proxy) -> None:
+    client = proxy.client(0).join()
+    proxy.until_awaited(1, 2)
+    joined = proxy.hosted[0].figures().traffic[0]
+    assert (joined.messages_in, joined.messages_out, joined.bytes_out) == (1, 0, 0)
+    assert 20 < joined.bytes_in < 200
+    client.close()
+
+
+def test_a_seat_that_is_silent_is_counted(proxy: Proxy) -> None:
+    team = proxy.team()
+    for client in team[:2]:
+        client.act(eager(client.tick, client.seat))
+    proxy.hold(2)
+    found = samples(shown(ArenaMetrics(proxy.hosted)))
+    assert [found[f"seat_held_total seat={seat}"] for seat in range(3)] == [0, 0, 1]
+
+
+def test_a_device_says_what_its_newest_run_has_done(tmp_path: Path) -> None:
+    assert samples(shown(AgentMetrics(tmp_path, 1))) == {}
+    played(tmp_path)
+    (tmp_path / "cut" / "seat-1").mkdir(parents=True)
+    (tmp_path / "cut" / "seat-1" / "tally.json").write_text('{"battles": ')
+    found = samples(shown(AgentMetrics(tmp_path, 1)))
+    assert found["agent_up seat=1"] == 0
+    assert found["agent_round seat=1"] == 2
+    assert found["agent_battles_total seat=1"] == 10
+    assert found["agent_loss seat=1"] == 0.25
+    assert found["agent_seconds_total activity=learning seat=1"] == 6
+    assert "older" not in shown(AgentMetrics(tmp_path, 1))
+    assert samples(shown(AgentMetrics(tmp_path, 0))) == {}
+
+
+def test_an_agent_process_is_up_while_it_answers(tmp_path: Path) -> None:
+    played(tmp_path)
+    directory = DeviceDirectory(tmp_path, "newer", 1)
+    server = serve(AgentService(1, "127.0.0.1:1", tmp_path / "token"), directory.socket)
+    up = "agent_up seat=1"
+    assert samples(shown(AgentMetrics(tmp_path, 1)))[up] == 1
+    assert directory.lock()  # who looks does not hold it
+    server.stop(grace=None).wait()
+    assert samples(shown(AgentMetrics(tmp_path, 1)))[up] == 0
+
+
+def test_the_page_names_every_metric_and_no_other(proxy: Proxy, tmp_path: Path) -> None:
+    rows = re.findall(r"^\| `(pps_qmix_\w+)` \| (\w+) \| (.*?) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    documented = {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
+    played(tmp_path)
+    text = shown(ArenaMetrics(proxy.hosted)) + shown(AgentMetrics(tmp_path, 1))
+    exported = {}
+    for family in text_string_to_metric_families(text):
+        assert family.samples, f"{family.name} has no value"
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        exported[name] = (family.type, set(family.samples[0].labels) - {"le"})
+    assert exported == documented
+
+
+# --- over HTTP ------------------------------------------------------------------------------------------------
+
+
+def test_it_is_served_where_and_while_it_is_wanted(proxy: Proxy) -> None:
+    (port,) = free_ports(1)
+    url = f"http://127.0.0.1:{port}/metrics"
+    with metrics.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.hosted)):
+        text = urllib.request.urlopen(url, timeout=30).read().decode()
+        assert samples(text)["arena_ticks_total"] == 0
+        assert "process_resident_memory_bytes" in text
+        with (
+            pytest.raises(OSError, match=rf"^metrics-listen: cannot listen on 127.0.0.1:{port}: Address already in"),
+            metrics.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.hosted)),
+        ):
+            pass
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(url, timeout=30)
+    with metrics.served(None, ArenaMetrics(proxy.hosted)):
+        pass
+
+
+def test_with_a_certificate_it_is_served_over_tls(proxy: Proxy, tmp_path: Path) -> None:
+    list(Folders(tmp_path).fill(Wanted((), (), 1, "main", 1), datetime.datetime.now(datetime.UTC)))
+    folder = tmp_path / "battle-host"
+    (port,) = free_ports(1)
+    context = ssl.create_default_context(cafile=tmp_path / "authority" / "ca.crt")
+    served = metrics.served(
+        f"127.0.0.1:{port}", ArenaMetrics(proxy.hosted), folder / "envproxy.crt", folder / "envproxy.key"
+    )
+    with served:
+        answer = urllib.request.urlopen(f"https://127.0.0.1:{port}/metrics", timeout=30, context=context)
+        assert b"pps_qmix_arena_round" in answer.read()
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("9464", "metrics-listen: expected HOST:PORT, found '9464'"),
+        ("127.0.0.1:70000", "metrics-listen: expected HOST:PORT, found '127.0.0.1:70000'"),
+        ("0.0.0.0:9464", "metrics-listen: other machines reach 0.0.0.0:9464, in plaintext; listen on 127.0.0.1, or"),
+    ],
+)
+@pytest.mark.parametrize("command", [["envproxy"], ["agent", "--seat", "0", "--superlink", "127.0.0.1:1"]])
+def test_where_others_could_listen_it_must_be_wanted(
+    capsys: pytest.CaptureFixture[str], surroundings: None, command: list[str], address: str, words: str
+) -> None:
+    assert main([*command, "--metrics-listen", address]) == 2
+    assert f"pps-qmix: {words}" in capsys.readouterr().err
+    metrics.check("127.0.0.1:9464", insecure=False)
+    metrics.check("0.0.0.0:9464", insecure=True)
+    metrics.check("0.0.0.0:9464", insecure=False, certificate=Path("x.crt"))
