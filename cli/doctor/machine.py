@@ -27,7 +27,8 @@ def check_room(home: Path, runs: Path, spec: MapSpec, buffer_size: int, hidden: 
     seat = SeatSpec(0, spec.n_agents, spec.obs_size, spec.n_actions, spec.episode_limit)
     network = _FLOAT * network_size(seat, hidden)
     device = buffer_bytes(buffer_size, seat) + _COPIES * network
-    yield _room("room for devices", home, device, spec.n_agents * device, f"a device on {spec.name} with buffer-size {buffer_size}")
+    whose = f"a device on {spec.name} with buffer-size {buffer_size}"
+    yield _room("room for devices", home, device, spec.n_agents * device, whose)
     run = spec.n_agents * _CHECKPOINTS * network
     yield _room("room for runs", runs, run, 10 * run, f"a run on {spec.name}")
 
