@@ -94,7 +94,7 @@ def test_a_full_disk_never_mixes_two_rounds(
     device: DeviceDirectory, monkeypatch: pytest.MonkeyPatch, fails: str, where: str
 ) -> None:
     device.save({"w": np.zeros(3, np.float32)}, {"run": "r", "round": 1})
-    real = module._replace
+    real = module.replace_file
 
     def full(path: Path, content: bytes) -> None:
         if path.name != fails:
@@ -105,7 +105,7 @@ def test_a_full_disk_never_mixes_two_rounds(
         raise OSError(28, os.strerror(28))
 
     with monkeypatch.context() as disk:
-        disk.setattr(module, "_replace", full)
+        disk.setattr(module, "replace_file", full)
         with pytest.raises(DeviceError, match=r"cannot save the agent's state in .*: No space left on device"):
             device.save({"w": np.ones(3, np.float32)}, {"run": "r", "round": 2})
     kept = device.load()
