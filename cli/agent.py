@@ -19,6 +19,7 @@ from cli.agent_metrics import AgentMetrics
 from cli.certs.folders import CA, SUPERNODE_KEY, seat_token
 from cli.defaults import default_config
 from cli.parts import Part, PartFailedError, free_ports
+from cli.patience import Patience
 from cli.supernode import supernode_command, supernode_environment
 from client.app import DEFAULT_ENVPROXY
 from client.device import pps_home
@@ -97,19 +98,19 @@ def run(options: argparse.Namespace) -> int:
 
 def keep_running(node: Part) -> None:
     """Start a process again whenever it ends. Raises PartFailedError when it has not stayed for too many times."""
-    tries = 0
+    patience = Patience(RESTARTS, PAUSE)
     while True:
         began = time.monotonic()
         node.wait()
         if time.monotonic() - began > STAYED:
-            tries = 0
-        if tries == RESTARTS:
-            raise PartFailedError(f"{node.name} ended {tries + 1} times (exit code {node.exit_code}); see above why")
-        pause = PAUSE * 2**tries
+            patience.forget()
+        pause = patience.next_pause()
+        if pause is None:
+            times = patience.failures
+            raise PartFailedError(f"{node.name} ended {times} times (exit code {node.exit_code}); see above why")
         log.warning("%s ended (exit code %s); starting it again in %.0f s", node.name, node.exit_code, pause)
         node.kill()  # what it has left behind in its group
         time.sleep(pause)
-        tries += 1
         node.restart()
 
 

@@ -2,59 +2,117 @@
 
 from __future__ import annotations
 
-import json
-import re
 import shutil
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import grpc
-import tomli_w
 
-from cli.defaults import Value, app_directory
+from cli.defaults import Value
 from cli.parts import TELEMETRY_OFF, Part, PartFailedError, end_agents, free_ports, wait_until_listening
+from cli.restarted import RestartedPart
+from cli.submission import Submission, SuperLink
 from cli.supernode import supernode_command, supernode_environment
 from client.launch import SeatAddress
 from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc
 from envproxy.tokens import token_path
+from server.run_directory import newest_checkpoint_steps
 
-_PACKAGES = ("learning", "strategies", "envproxy", "client", "server", "operations")
 _START_LIMIT = 120.0  # seconds; the first start compiles the simulator
-_RESTARTS = 3  # of one SuperNode in a run
 _BIN = Path(sys.executable).parent
 
 
 class FlowerRun:
     """A federated run on this machine. Use as a context manager: leaving it ends everything that was started."""
 
-    def __init__(self, config: Mapping[str, Value], given: Mapping[str, Value], directory: Path, n_agents: int) -> None:
-        """`config` are all settings, `given` those that differ from their defaults, `directory` is the run's."""
+    def __init__(self, config: Mapping[str, Value], directory: Path, n_agents: int) -> None:
+        """`config` are all settings, `directory` is the run's."""
         self._config = config
-        self._given = given
-        self._name = directory.name
+        self._directory = directory
         self._logs = directory / "logs"
         self._flower = directory / "flower"  # FLWR_HOME of every Flower process, the app, the tokens
         self._n_agents = n_agents
-        self._proxy: Part | None = None
         self._superlink: Part | None = None
-        self._supernodes: list[Part] = []
-        self._stream: Part | None = None
+        self._link_address = ""
+        self._restarted: list[RestartedPart] = []  # what the others can wait for: the env proxy, the SuperNodes
+        self._submission: Submission | None = None
         self._channel: grpc.Channel | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: BaseException | TracebackType | None) -> None:
+        self._end()
+        if kind is None:
+            shutil.rmtree(self._flower, ignore_errors=True)
+
+    def start(self) -> None:
+        """Start all parts. Raises PartFailedError."""
+        self._logs.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self._flower, ignore_errors=True)
+        self._flower.mkdir()
+        proxy_port, link_port, *node_ports = free_ports(2 + self._n_agents)
+        proxy = self._start_proxy(proxy_port)
+        self._restarted.append(RestartedPart(proxy))
+        self._superlink = self._start_superlink(link_port)
+        wait_until_listening(proxy, proxy_port, _START_LIMIT)  # it makes the tokens that the devices need
+        for seat, port in enumerate(node_ports):
+            self._restarted.append(RestartedPart(self._start_supernode(seat, port, link_port, proxy_port)))
+        wait_until_listening(self._superlink, link_port, _START_LIMIT)
+        self._link_address = f"127.0.0.1:{link_port}"
+        self._channel = grpc.insecure_channel(f"127.0.0.1:{proxy_port}")
+
+    def play(self, given: Mapping[str, Value], tell: Callable[[str], None]) -> None:
+        """Submit the run with the settings `given` and return at its end; `start` first, if nothing is started.
+
+        An env proxy or SuperNode that dies is started again. Raises PartFailedError if the SuperLink dies, one of the
+        others dies again and again, or the run fails; the message has the last words, and all parts have ended.
+        """
+        reached = newest_checkpoint_steps(self._directory)
+
+        def look() -> None:
+            nonlocal reached
+            if self._superlink is not None:
+                self._superlink.check()
+            before, reached = reached, newest_checkpoint_steps(self._directory)
+            for each in self._restarted:
+                if reached > before:
+                    each.forget()
+                each.look(tell)
+
+        try:
+            if self._superlink is None:
+                self.start()
+            link = SuperLink(self._link_address)
+            self._submission = Submission(link, given, self._home("cli"), self._logs / "run.log")
+            self._submission.follow(look)
+        except PartFailedError:
+            self._end()
+            raise
+
+    def where(self) -> tuple[int, int] | None:
+        """Return the round that is on and the environment steps collected in it, if the env proxy tells."""
+        channel = self._channel
+        if channel is None:
+            return None
+        stub = battle_pb2_grpc.BattleServiceStub(channel)  # type: ignore[no-untyped-call]
+        try:
+            found = stub.Describe(pb.DescribeRequest(arena=str(self._config["arena"])), timeout=1.0)
+        except (grpc.RpcError, ValueError):
+            return None
+        return found.round, found.steps
+
+    def _end(self) -> None:
+        """End all parts, those first that call others."""
         if self._channel is not None:
             self._channel.close()
-        clients = [part for part in (self._stream, *self._supernodes) if part is not None]
-        servers = [part for part in (self._superlink, self._proxy) if part is not None]
+        parts = [each.part for each in self._restarted]
+        clients = parts[1:] + ([self._submission.stream] if self._submission is not None else [])
+        servers = parts[:1] + ([self._superlink] if self._superlink is not None else [])
         try:
             for together in (clients, servers):
                 for part in together:
@@ -64,55 +122,8 @@ class FlowerRun:
         finally:  # also when somebody interrupts once more, not to wait for that
             for part in clients + servers:
                 part.kill()
-            end_agents(self._name)
-        if kind is None:
-            shutil.rmtree(self._flower, ignore_errors=True)
-
-    def start(self) -> None:
-        """Start all parts and submit the run. Raises PartFailedError."""
-        self._logs.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(self._flower, ignore_errors=True)
-        self._flower.mkdir()
-        proxy_port, link_port, *node_ports = free_ports(2 + self._n_agents)
-        self._proxy = self._start_proxy(proxy_port)
-        self._superlink = self._start_superlink(link_port)
-        wait_until_listening(self._proxy, proxy_port, _START_LIMIT)  # it makes the tokens that the devices need
-        for seat, port in enumerate(node_ports):
-            self._supernodes.append(self._start_supernode(seat, port, link_port, proxy_port))
-        wait_until_listening(self._superlink, link_port, _START_LIMIT)
-        self._channel = grpc.insecure_channel(f"127.0.0.1:{proxy_port}")
-        self._stream = self._submit(link_port)
-
-    def follow(self, tell: Callable[[str], None]) -> None:
-        """Watch the parts until the run is over. A SuperNode that dies is started again.
-
-        Raises PartFailedError if another part dies, or the run failed; the message has the last words.
-        """
-        assert self._proxy is not None
-        assert self._superlink is not None
-        assert self._stream is not None
-        while self._stream.running:
-            self._proxy.check()
-            self._superlink.check()
-            for seat, node in enumerate(self._supernodes):
-                if not node.running:
-                    if node.restarts == _RESTARTS:
-                        node.check()
-                    tell(f"the SuperNode of seat {seat} ended (exit code {node.exit_code}); starting it again")
-                    node.restart()
-            time.sleep(0.5)
-        self._check_outcome()
-
-    def where(self) -> tuple[int, int] | None:
-        """Return the round that is on and the environment steps collected in it, if the env proxy tells."""
-        if self._channel is None:
-            return None
-        stub = battle_pb2_grpc.BattleServiceStub(self._channel)  # type: ignore[no-untyped-call]
-        try:
-            found = stub.Describe(pb.DescribeRequest(arena=str(self._config["arena"])), timeout=1.0)
-        except (grpc.RpcError, ValueError):
-            return None
-        return found.round, found.steps
+            end_agents(self._directory.name)
+        self._restarted, self._superlink, self._submission, self._channel = [], None, None, None
 
     def _start_proxy(self, port: int) -> Part:
         config = self._config
@@ -140,43 +151,6 @@ class FlowerRun:
         home = self._home(name)
         command = supernode_command(address, f"127.0.0.1:{link_port}", port, home)
         return Part(f"the SuperNode of {name}", command, self._logs / f"{name}.log", supernode_environment(home))
-
-    def _submit(self, link_port: int) -> Part:
-        app = self._flower / "app"
-        for package in _PACKAGES:
-            source = app_directory() if (app_directory() / package).exists() else app_directory().parent
-            shutil.copytree(source / package, app / package, ignore=shutil.ignore_patterns("__pycache__", "*.nb?"))
-        shutil.copy(app_directory() / "pyproject.toml", app)
-        run_config = self._flower / "run-config.toml"
-        run_config.write_text(tomli_w.dumps(dict(self._given)), encoding="utf-8")
-        environment = self._environment("cli")
-        profile = {"superlink": {"here": {"address": f"127.0.0.1:{link_port}", "insecure": True}}}
-        (Path(environment["FLWR_HOME"]) / "config.toml").write_text(tomli_w.dumps(profile), encoding="utf-8")
-        command = [
-            *(str(_BIN / "flwr"), "run", str(app), "here", "--stream", "--run-config", str(run_config)),
-        ]
-        return Part("flwr run", command, self._logs / "run.log", environment)
-
-    def _check_outcome(self) -> None:
-        """`flwr run --stream` exits with 0 whatever became of the run: ask."""
-        assert self._stream is not None
-        said = self._stream.said()
-        started = re.findall(r"run (\d{6,})", said)
-        if not started:  # the log of a resumed run begins with the runs before it
-            raise PartFailedError(f"Flower did not take the run. {self._stream.last_words()}")
-        listed = subprocess.run(
-            [str(_BIN / "flwr"), "list", "here", "--run-id", started[-1], "--format", "json"],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**self._stream.environment},
-        )
-        try:
-            run = json.loads(listed.stdout)["runs"][0]
-        except (ValueError, LookupError):
-            raise PartFailedError(f"Flower does not say how the run ended: {listed.stdout}{listed.stderr}") from None
-        if run["status"] != "finished:completed":
-            raise PartFailedError(f"the run ended as {run['status']}: {run['status-details']} (see {self._stream.log})")
 
     def _environment(self, name: str) -> dict[str, str]:
         return {"FLWR_HOME": str(self._home(name)), **TELEMETRY_OFF}

@@ -25,6 +25,10 @@ class PartFailedError(Exception):
     """A part of the run ended when it should not have, or did not start; the message has its last words."""
 
 
+class StopError(PartFailedError):
+    """The run failed in a way that another try would not mend; the message says what would."""
+
+
 class Part:
     """One process with its log file, in a process group of its own: a Ctrl-C reaches only the command."""
 
@@ -42,7 +46,6 @@ class Part:
         """
         self.name = name
         self.log = log
-        self.restarts = 0
         self._command = list(command)
         self._open_files = tuple(open_files)
         self.environment = {**os.environ, **(environment or {})}
@@ -64,7 +67,6 @@ class Part:
 
     def restart(self) -> None:
         """Start the same command again, after it has ended."""
-        self.restarts += 1
         self._process = self._start()
 
     def check(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import logging
 import math
 import time
@@ -16,10 +17,12 @@ from flwr.serverapp import Grid, ServerApp
 from operations import logs
 from server.board import Board
 from server.curve import draw_curve
+from server.failure import NeedsYouError
 from server.folding import FoldingGrid
 from server.report import result_of, write_report
 from server.rounds import RoundResult, Rounds
-from server.run_directory import RunDirectory, newest_checkpoint, read_run
+from server.run_directory import InUseError, RunDirectory, RunDirectoryError, newest_checkpoint, open_run, read_run
+from server.seats import NoTeamError
 from server.settings import Settings, SettingsError, Value, check_settings
 from strategies.attestation import Attestation, read_key
 from strategies.registry import create_strategy
@@ -29,6 +32,8 @@ log = logging.getLogger("server")
 
 _PICTURE_EVERY = 20.0  # seconds at least between two drawings of the curve
 
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+
 app = ServerApp()
 
 
@@ -36,17 +41,28 @@ app = ServerApp()
 def main(grid: Grid, context: Context) -> None:
     """Run `[tool.flwr.app.config]` with what `--run-config` changed.
 
-    Raises SettingsError, RunDirectoryError, SeatsError or RoundsError with a message for the user.
+    Raises InUseError, SeatsError or RoundsError with a message for the user if another try may go better, else
+    NeedsYouError.
     """
     logs.set_up("server", "strategies")  # Flower collects it for `flwr run --stream`
-    train(grid, context.run_config, grid.run.override_config)
+    try:
+        train(grid, context.run_config, grid.run.override_config)
+    except InUseError:
+        raise
+    except (SettingsError, RunDirectoryError, NoTeamError) as error:
+        raise NeedsYouError(str(error)) from error
+    except OSError as error:  # of a curve or an event file
+        if error.errno not in _NO_ROOM:
+            raise
+        raise NeedsYouError(f"{error}; make room, then go on with --resume") from error
 
 
 def train(grid: Grid, config: Mapping[str, Value], given: Mapping[str, Value]) -> RunDirectory:
-    """Play a run to its end over `grid`; `given` are the settings that the user named. Raises as `main` does."""
-    settings = check_settings(config)
-    directory = RunDirectory.resume(settings, given) if settings.resume else RunDirectory.create(settings)
-    with directory.held():
+    """Play a run to its end over `grid`; `given` are the settings that the user named.
+
+    Raises SettingsError, RunDirectoryError, SeatsError or RoundsError with a message for the user.
+    """
+    with open_run(check_settings(config), given) as directory:
         _play(grid, directory)
     return directory
 
@@ -60,7 +76,7 @@ def _play(grid: Grid, directory: RunDirectory) -> None:
     log.info("run %s in %s", settings.run, directory.path, extra={"run": settings.run})
     strategy = create_strategy(settings.strategy, _sharing(settings, directory.run_id))
     run_config = {**settings.config(), "run-id": directory.run_id, "version": version("pps-qmix")}
-    board = Board(directory.path)
+    board = Board(directory.path, start.steps if start else 0)
     picture = _Picture(directory)
     for result in Rounds(FoldingGrid(grid), settings, strategy, run_config, picture.draw_when_due).play(start):
         _keep(directory, board, result)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.summary import Writer
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 _LEARNING = {"training-steps", "loss", "td-error", "q-mean", "grad-norm"}
 _GROUPS = {"seconds": "seconds", "shared": "sharing"}
@@ -15,7 +18,12 @@ _GROUPS = {"seconds": "seconds", "shared": "sharing"}
 class Board:
     """TensorBoard events in a run directory; every scalar is over environment steps."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, steps: int) -> None:
+        """The run goes on from `steps`: what was written of later ones is void, they are played again."""
+        start = SessionLog(status=SessionLog.START)  # its step and all after it are forgotten
+        begin = EventFileWriter(str(path))  # a file of its own, which is read before the writer's
+        begin.add_event(Event(wall_time=time.time(), step=steps + 1, session_log=start))
+        begin.close()
         self._writer = Writer(str(path))
 
     def add(self, row: Mapping[str, Any]) -> None:

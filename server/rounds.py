@@ -13,7 +13,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, Met
 from flwr.serverapp import Grid
 
 from server.run_directory import Checkpoint
-from server.seats import Seats, error_text
+from server.seats import NoTeamError, Seats, SeatsError, error_text
 from server.settings import Settings
 from strategies.sharing import Sharing
 
@@ -70,9 +70,13 @@ class Rounds:
     def play(self, start: Checkpoint | None) -> Iterator[RoundResult]:
         """Play on from `start` (None: from the beginning), yielding each round as it ends.
 
-        Raises SeatsError if the team does not come together, RoundsError if no device brings a round to its end.
+        Raises SeatsError if the team does not come together (NoTeamError if it never has), RoundsError if no device
+        brings a round to its end.
         """
-        self._seats.wait_for_all(self._settings.round_timeout)
+        try:
+            self._seats.wait_for_all(self._settings.round_timeout)
+        except SeatsError as error:
+            raise (NoTeamError(str(error)) if start is None else error) from None
         if start is None:
             initial = self._initial_weights()
             round_, steps = 0, 0

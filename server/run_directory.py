@@ -9,12 +9,11 @@ runs/<name>/
     checkpoints/round-000123/
         seat-<i>.safetensors   every agent's weights, as it begins the next round
         checkpoint.json        round, steps, seats
-    lock                   held (flock, shared) by the ServerApp that writes here
+    lock                   held by the process that writes here
 """
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
@@ -22,6 +21,7 @@ import platform
 import secrets
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +37,7 @@ from safetensors.numpy import load_file, save
 from server.settings import Settings, SettingsError, Value, check_settings
 
 _KEPT_CHECKPOINTS = 3
+_LOCK_LIMIT = 10.0  # seconds to wait for whoever wrote here before: a ServerApp outlives its SuperLink for a moment
 _MAY_CHANGE = {  # on resume
     *("total-steps", "resume", "run", "runs", "seat-timeout", "round-timeout", "threads", "device", "attest-key"),
 }
@@ -48,6 +49,10 @@ class RunDirectoryError(Exception):
 
 class NotKeptError(RunDirectoryError):
     """What a run brought forth cannot be written (the disk is full, say); what was kept before is whole."""
+
+
+class InUseError(RunDirectoryError):
+    """Another process writes to the run directory."""
 
 
 @dataclass(frozen=True)
@@ -102,21 +107,6 @@ class RunDirectory:
             directory._write_json("run.json", {**document, "settings": merged.config()})
         return directory
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Let others see that this process writes here, see `is_held`. Raises NotKeptError.
-
-        The lock is shared: it keeps nobody out, and waits for nobody but who looks at just that moment.
-        """
-        with _keeping(self.path / "lock"):
-            descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            with contextlib.suppress(OSError):  # a file system without locks
-                fcntl.flock(descriptor, fcntl.LOCK_SH)
-            yield
-        finally:
-            os.close(descriptor)
-
     def append(self, row: Mapping[str, Any]) -> None:
         """Add a row to metrics.jsonl. Raises NotKeptError."""
         with _keeping(self._metrics), open(self._metrics, "a", encoding="utf-8") as file:
@@ -166,6 +156,38 @@ class RunDirectory:
         os.replace(temporary, self.path / name)
 
 
+@contextmanager
+def open_run(settings: Settings, given: Mapping[str, Value]) -> Iterator[RunDirectory]:
+    """Make the run's directory, or open it if the run is to be resumed, and keep other writers out meanwhile.
+
+    Raises as `RunDirectory.create` and `RunDirectory.resume` do, and InUseError if another process does not leave it.
+    """
+    settings = settings.model_copy(update={"run": settings.run or run_name(settings)})
+    path = Path(settings.runs).expanduser().absolute() / settings.run
+    if settings.resume:
+        read_run(path)  # or the lock would make a folder of what is no run
+    with _only_writer(path, _LOCK_LIMIT):
+        yield RunDirectory.resume(settings, given) if settings.resume else RunDirectory.create(settings)
+
+
+def check_free(path: Path) -> None:
+    """Raise InUseError if a process writes to this run directory now."""
+    if is_held(path):
+        raise _in_use(path)
+
+
+def is_held(path: Path) -> bool:
+    """Say whether a process of this machine writes in a run directory."""
+    try:
+        descriptor = os.open(path / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return not _locked(descriptor, fcntl.LOCK_SH)
+    finally:
+        os.close(descriptor)
+
+
 def run_name(settings: Settings) -> str:
     """Return a name for a run: what it is and when it began."""
     began = datetime.now().strftime("%Y%m%d-%H%M%S")
@@ -193,23 +215,6 @@ def read_run(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict) or not isinstance(document.get("settings"), dict) or "id" not in document:
         raise RunDirectoryError(f"{path} is not a run directory: it has no readable run.json")
     return document
-
-
-def is_held(path: Path) -> bool:
-    """Say whether a process of this machine writes in a run directory."""
-    try:
-        descriptor = os.open(path / "lock", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -252,6 +257,43 @@ def newest_checkpoint(path: Path) -> Checkpoint | None:
     except Exception as error:
         raise RunDirectoryError(f"{found[-1]} is damaged ({error}); remove it to go on from the one before") from None
     return Checkpoint(document["round"], document["steps"], agents)
+
+
+@contextmanager
+def _only_writer(path: Path, limit: float) -> Iterator[None]:
+    """Hold the lock of a run directory, which ends with the process if nothing else ends it.
+
+    Raises InUseError if another process still has it after `limit` seconds, RunDirectoryError if there can be none.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise RunDirectoryError(f"cannot make {path}: {error.strerror}") from None
+    deadline = time.monotonic() + limit
+    try:
+        while not _locked(descriptor, fcntl.LOCK_EX):
+            if time.monotonic() >= deadline:
+                raise _in_use(path)
+            time.sleep(0.1)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int, kind: int) -> bool:
+    """Lock a file unless somebody else has it locked; where a file system has no locks, nobody has."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _in_use(path: Path) -> InUseError:
+    return InUseError(f"{path}: another process writes this run; wait for its end, or end it")
 
 
 @contextmanager

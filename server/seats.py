@@ -21,6 +21,10 @@ class SeatsError(Exception):
     """The team cannot play; the message says which seats are missing and what the devices said."""
 
 
+class NoTeamError(SeatsError):
+    """The team of a run that has not begun cannot play."""
+
+
 @dataclass(frozen=True)
 class Holder:
     """The node that holds a seat, and the last round its agent has kept."""

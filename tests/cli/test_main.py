@@ -22,6 +22,7 @@ import cli.main
 import cli.parts
 import cli.train
 from cli.defaults import PresetError, default_config, merge, parse_value, preset, preset_names
+from cli.flags import named
 from cli.main import build_parser, main
 from client.device import DeviceError
 from envproxy.backend import map_names
@@ -265,8 +266,7 @@ def test_help_tells_every_setting_with_its_default(command: Callable[..., tuple[
 def wanted(*arguments: str) -> Settings:
     """The settings that these flags of `train` make."""
     options = build_parser().parse_args(["train", *arguments])
-    defaults = default_config()
-    return check_settings(merge(defaults, cli.train._given(options, defaults)))
+    return check_settings(merge(default_config(), named(options)))
 
 
 @pytest.mark.parametrize("name", [name for name in default_config() if name != "resume"])

@@ -10,6 +10,7 @@ import matplotlib.image
 import pytest
 from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator as TensorBoardsAccumulator
 
 from server.board import Board
 from server.curve import draw_curve
@@ -170,7 +171,7 @@ def test_result_and_times_in_figures() -> None:
 
 
 def test_tensorboard_reads_the_board(tmp_path: Path) -> None:
-    board = Board(tmp_path)
+    board = Board(tmp_path, 0)
     for row in ROWS:
         board.add(row)
     board.close()
@@ -190,3 +191,18 @@ def test_tensorboard_reads_the_board(tmp_path: Path) -> None:
     tags = events.Tags()["tensors"]
     assert {tag.split("/")[0] for tag in tags} == {"evaluation", "collect", "learning", "seconds", "sharing", "seats"}
     assert not [tag for tag in tags if "texts" in tag or "list" in tag or "kind" in tag or tag == "collect/win-rate"]
+
+
+def test_tensorboard_forgets_what_a_resumed_run_plays_again(tmp_path: Path) -> None:
+    first = Board(tmp_path, 0)
+    for row in ROWS:
+        first.add(row)
+    first.close()
+    resumed = Board(tmp_path, 5100)
+    for row in ROWS[-2:]:
+        resumed.add({**row, "steps": row["steps"] + 300})
+    resumed.close()
+    events = TensorBoardsAccumulator(str(tmp_path), size_guidance={"tensors": 0})
+    events.Reload()
+    assert [event.step for event in events.Tensors("collect/played")] == [5100, 15800]
+    assert [event.step for event in events.Tensors("evaluation/win-rate")] == [5000, 15300]

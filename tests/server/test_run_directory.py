@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,14 @@ import pytest
 import server.run_directory as module
 from server.run_directory import (
     Checkpoint,
+    InUseError,
     NotKeptError,
     RunDirectory,
     RunDirectoryError,
+    check_free,
     newest_checkpoint,
     newest_checkpoint_steps,
+    open_run,
     read_rows,
     read_run,
     whole_checkpoints,
@@ -277,3 +281,38 @@ def test_run_json_is_replaced_whole(made: RunDirectory, monkeypatch: pytest.Monk
     with pytest.raises(NotKeptError, match=r"cannot write .*run.json: No space"):
         RunDirectory.resume(settings(runs=str(tmp_path), run="first"), {})
     assert (made.path / "run.json").read_bytes() == before
+
+
+# --- one writer -----------------------------------------------------------------------------------------------
+
+
+def test_a_run_has_one_writer_at_a_time(made: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LOCK_LIMIT", 0.0)
+    again = settings(runs=str(tmp_path), run="first", resume=True)
+    with open_run(again, {}):
+        with pytest.raises(InUseError, match="first: another process writes this run"), open_run(again, {}):
+            pass
+        with pytest.raises(InUseError, match="another process"):
+            check_free(made.path)
+    check_free(made.path)
+    with open_run(again, {}) as directory:
+        assert directory.run_id == made.run_id
+
+
+def test_who_begins_a_run_waits_for_the_writer_before_it(made: RunDirectory, tmp_path: Path) -> None:
+    again = settings(runs=str(tmp_path), run="first", resume=True)
+    before = open_run(again, {})
+    before.__enter__()
+    leaving = threading.Timer(0.05, before.__exit__, (None, None, None))
+    leaving.start()
+    with open_run(again, {}) as directory:
+        assert directory.run_id == made.run_id
+    leaving.join()
+
+
+def test_a_lock_makes_no_run(tmp_path: Path) -> None:
+    absent = settings(runs=str(tmp_path), run="absent", resume=True)
+    with pytest.raises(RunDirectoryError, match="is not a run directory"), open_run(absent, {}):
+        pass
+    check_free(tmp_path / "absent")
+    assert not (tmp_path / "absent").exists()

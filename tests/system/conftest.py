@@ -49,7 +49,7 @@ def rounds(run: Path) -> list[dict[str, Any]]:
     return [row for row in rows(run) if row["kind"] == "round"]
 
 
-def wait_for(condition: Callable[[], Any], what: str, limit: float = 120.0) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, limit: float = 240.0) -> Any:
     """Return the first true value of `condition`; fail after `limit` seconds."""
     deadline = time.monotonic() + limit
     while not (value := condition()):

@@ -34,14 +34,14 @@ def test_run_survives_the_death_of_an_agent_process_and_of_a_supernode(
 
     # an agent process, in the middle of round 2
     wait_for(lambda: len(rounds(run)) >= 1, "round 1")
-    wait_for(lambda: buffered(home, 1) > seat(rounds(run)[0], 1)["buffered"] + 5, "battles of round 2")
+    wait_for(lambda: buffered(home / RUN, 1) > seat(rounds(run)[0], 1)["buffered"] + 5, "battles of round 2")
     (agent,) = processes("client.resident", RUN, "--seat\x001")
     agent.send_signal(signal.SIGKILL)
     wait_for(lambda: [p for p in processes("client.resident", RUN, "--seat\x001") if p.pid != agent.pid], "a new agent")
 
     # a SuperNode, in the middle of the round after that
     wait_for(lambda: len(rounds(run)) >= 2, "round 2")
-    wait_for(lambda: buffered(home, 2) > seat(rounds(run)[1], 2)["buffered"] + 5, "battles of round 3")
+    wait_for(lambda: buffered(home / RUN, 2) > seat(rounds(run)[1], 2)["buffered"] + 5, "battles of round 3")
     (node,) = processes("flower-supernode", f"{RUN}/flower/tokens", "seat=2")
     node.send_signal(signal.SIGKILL)
 
@@ -68,7 +68,7 @@ def seat(row: dict[str, Any], number: int) -> dict[str, Any]:
     return found
 
 
-def buffered(home: Path, number: int) -> int:
+def buffered(devices: Path, number: int) -> int:
     """Count the battles in a seat's buffer files, as they stand on disk now."""
-    path = home / RUN / f"seat-{number}" / "buffer" / "lengths.npy"
+    path = devices / f"seat-{number}" / "buffer" / "lengths.npy"
     return int(np.count_nonzero(np.load(path, mmap_mode="r"))) if path.exists() else 0

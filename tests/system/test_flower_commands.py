@@ -2,88 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
-import tomli_w
 
-from cli.parts import Part, free_ports, wait_until_listening
 from tests.system.conftest import TINY, processes, rounds, wait_for
-
-BIN = Path(sys.executable).parent
-APP = Path(__file__).parents[2]
-
-
-class Federation:
-    """A SuperLink, an env proxy for 3m and three SuperNodes, started as the README says."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.parts: list[Part] = []
-        link, proxy, *nodes = free_ports(5)
-        self._start(
-            "superlink",
-            "flower-superlink",
-            "--insecure",
-            "--port",
-            str(link),
-            "--disable-runtime-dependency-installation",
-        )
-        tokens = folder / "t"
-        self._start(
-            "envproxy", "pps-qmix", "envproxy", "--map", "3m", "--battles", str(TINY["battles"]),
-            "--listen", f"127.0.0.1:{proxy}", "--tokens", str(tokens), "--seat-timeout", "20",
-        )  # fmt: skip
-        wait_until_listening(self.parts[1], proxy, 120)
-        for seat, port in enumerate(nodes):
-            config = f'seat={seat} envproxy="127.0.0.1:{proxy}" token="{tokens}/main/seat-{seat}.token"'
-            self._start(
-                f"seat-{seat}", "flower-supernode", "--insecure", "--superlink", f"127.0.0.1:{link}",
-                "--port", str(port), "--node-config", config,
-            )  # fmt: skip
-        wait_until_listening(self.parts[0], link, 120)
-        profile = {"superlink": {"edge": {"address": f"127.0.0.1:{link}", "insecure": True}}}
-        home = Path(self.environment("operator")["FLWR_HOME"])
-        (home / "config.toml").write_text(tomli_w.dumps(profile))
-
-    def run(self, settings: dict[str, Any]) -> tuple[str, str]:
-        """Submit a run as a user would; return its status and what was streamed."""
-        line = " ".join(f"{name}={json.dumps(value)}" for name, value in settings.items())
-        streamed = self._flwr("run", ".", "edge", "--stream", "--run-config", line)
-        listed = json.loads(self._flwr("list", "edge", "--format", "json"))
-        newest = max(listed["runs"], key=lambda run: run["pending-at"])
-        return newest["status"], streamed
-
-    def close(self) -> None:
-        for part in reversed(self.parts):
-            part.end()
-
-    def environment(self, name: str) -> dict[str, str]:
-        home = self.folder / "f" / name
-        home.mkdir(parents=True, exist_ok=True)
-        return {"FLWR_HOME": str(home), "FLWR_TELEMETRY_ENABLED": "0"}
-
-    def _start(self, name: str, program: str, *arguments: str) -> None:
-        command = [str(BIN / program), *arguments]
-        self.parts.append(Part(name, command, self.folder / f"{name}.log", self.environment(name)))
-
-    def _flwr(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [str(BIN / "flwr"), *arguments],
-            cwd=APP,
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, **self.environment("operator")},
-        )
-        return done.stdout + done.stderr
+from tests.system.federation import Federation
 
 
 @pytest.fixture

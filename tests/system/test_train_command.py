@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.system.conftest import processes, rounds, wait_for
@@ -45,16 +46,16 @@ def test_an_interrupt_ends_everything_and_the_run_can_be_resumed(train: Train, t
     assert after[len(before)]["seats"]["0"]["buffered"] > before[-1]["seats"]["0"]["buffered"]
 
 
-@pytest.mark.timeout(120)
-def test_a_dead_part_ends_the_run_with_its_last_words(train: Train, tmp_path: Path, home: Path) -> None:
-    process = train("dead", total_steps=50_000)
-    (proxy,) = wait_for(lambda: processes("cli.main", "envproxy", "dead/flower"), "the env proxy")
+@pytest.mark.timeout(240)
+def test_without_retries_a_dead_part_ends_the_run_with_its_last_words(train: Train, tmp_path: Path, home: Path) -> None:
+    process = train("dead", "--retries", "0", total_steps=50_000)
     wait_for(lambda: processes("client.resident", "dead"), "an agent")
-    proxy.send_signal(signal.SIGKILL)
+    (superlink,) = [each for each in psutil.Process(process.pid).children() if "superlink" in " ".join(each.cmdline())]
+    superlink.send_signal(signal.SIGKILL)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "the env proxy ended (exit code -9)" in output
-    assert "listening on" in output  # its last words
+    assert "pps-qmix: the SuperLink ended (exit code -9)" in output
+    assert "POST /v1/" in output  # its last words
     assert "Traceback" not in output
     assert not processes("dead/flower")
     assert not processes("client.resident", "dead")

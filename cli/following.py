@@ -1,0 +1,84 @@
+"""A run over Flower as its user sees it: progress while it is played, retries when it fails, its result."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from cli.defaults import Value
+from cli.flags import Chosen
+from cli.progress import ProgressDisplay
+from cli.supervisor import RETRIES, supervise
+from operations import logs
+from server.report import result_of
+from server.run_directory import newest_checkpoint_steps, read_rows
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--retries",
+        type=_count,
+        default=RETRIES,
+        metavar="N",
+        help="how often in a row a run over Flower that failed goes on from its newest checkpoint; "
+        "a round that was finished since makes the next failure the first again (default: %(default)s)",
+    )
+
+
+def follow(
+    chosen: Chosen,
+    play: Callable[[dict[str, Value], Callable[[str], None]], None],
+    where: Callable[[], tuple[int, int] | None],
+    retries: int,
+    console: Console,
+) -> None:
+    """Call `play` with the settings to submit until the run is at its end. Raises PartFailedError if it cannot be."""
+
+    def steps() -> int | None:
+        return newest_checkpoint_steps(chosen.path) if _begun(chosen.path) else None
+
+    def go_on() -> None:
+        play({**chosen.given, "resume": _begun(chosen.path)}, display.tell)
+
+    with ProgressDisplay(chosen.path, chosen.settings.total_steps, where, console) as display:
+        supervise(go_on, steps, retries, display.tell)
+
+
+def console(command: str, run: str) -> Console:
+    """Where a command says what it does: standard output, or its log."""
+    if not logs.is_json():
+        return Console()
+    logs.set_up(command, run=run)
+    return Console(file=logs.LoggedLines(logging.getLogger(command)), width=10_000)
+
+
+@contextmanager
+def told(chosen: Chosen, console: Console) -> Iterator[None]:
+    """Say what is played, and in the end what came of it."""
+    settings = chosen.settings
+    console.print(
+        f"{settings.map}: {chosen.n_agents} agents, {settings.method}, {settings.base}; run {chosen.path}",
+        soft_wrap=True,
+    )
+    began = time.monotonic()
+    yield
+    for name, value in result_of(read_rows(chosen.path)).items():
+        console.print(f"{name}: {value}", highlight=False)
+    console.print(f"time: {time.monotonic() - began:.0f} s", highlight=False)
+    console.print(f"learning curve: {chosen.path / 'curve.png'}", highlight=False, soft_wrap=True)
+
+
+def _begun(path: Path) -> bool:
+    return (path / "run.json").exists()
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected 0, 1, 2, ..., found {text!r}")
+    return int(text)

@@ -1,0 +1,109 @@
+"""`pps-qmix submit` on a federation that stays: a killed ServerApp, a full disk, a user who ends it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.conftest import TINY, flags, processes, rounds, wait_for
+from tests.system.federation import Federation
+
+
+@pytest.fixture(scope="module")
+def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    folder = tmp_path_factory.mktemp("s")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PPS_HOME", str(folder / "h"))
+        federation = Federation(folder)
+        yield federation
+        federation.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder with room for 4 MB."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(path)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a small disk, which takes root: {mounted.stderr.strip()}")
+    yield path
+    subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def submit(federation: Federation, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "cli.main", "submit", "--superlink", f"127.0.0.1:{federation.link}", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ.copy())
+
+
+def new(runs: Path, name: str, total_steps: int) -> list[str]:
+    return flags({**TINY, "runs": runs, "run": name, "total-steps": total_steps})
+
+
+@pytest.mark.timeout(600)
+def test_a_killed_serverapp_costs_the_round_that_was_on(federation: Federation, tmp_path: Path) -> None:
+    run = tmp_path / "killed"
+    process = submit(federation, *new(tmp_path, "killed", 4000))
+    wait_for(lambda: len(rounds(run)) >= 2, "round 2")
+    (serverapp,) = processes("flwr-serverapp", "--parent-pid", str(federation.superexec()))
+    before = rounds(run)
+    serverapp.send_signal(signal.SIGKILL)
+    killed = time.monotonic()
+    wait_for(lambda: len(rounds(run)) > len(before), "a round of the resumed run")
+    print(f"a killed ServerApp: the next round after {time.monotonic() - killed:.0f} s")
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    (line,) = [line for line in output.splitlines() if "going on" in line]
+    assert "No heartbeat received" in line
+    assert f"from step {before[-1]['steps']:,} in 2 s (retry 1 of 5)" in line
+    after = rounds(run)
+    assert after[: len(before)] == before
+    assert [row["round"] for row in after] == list(range(1, len(after) + 1))
+    assert after[-1]["steps"] >= 4000
+
+
+@pytest.mark.timeout(600)
+def test_a_full_disk_ends_the_run_and_room_lets_it_go_on(federation: Federation, small_disk: Path) -> None:
+    run = small_disk / "full"
+    process = submit(federation, *new(small_disk, "full", 100_000))
+    wait_for(lambda: rounds(run), "round 1")
+    with open(small_disk / "filler", "wb", buffering=0) as filler:
+        while True:
+            try:
+                filler.write(bytes(4096))
+            except OSError:
+                break
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 1, output
+    assert "going on" not in output  # nobody has made room: no retry
+    assert "No space left on device" in output.splitlines()[-1]
+    assert "--resume" in output.splitlines()[-1]
+    whole = rounds(run)
+
+    (small_disk / "filler").unlink()
+    total = str(whole[-1]["steps"] + 200)
+    resumed = submit(federation, "--resume", str(run), "--total-steps", total)
+    output, _ = resumed.communicate(timeout=300)
+    assert resumed.returncode == 0, output
+    after = rounds(run)
+    assert [row["round"] for row in after] == list(range(1, len(after) + 1))
+    assert after[-1]["steps"] >= int(total)
+
+
+@pytest.mark.timeout(300)
+def test_an_interrupt_stops_the_run_where_it_is_played(federation: Federation, tmp_path: Path) -> None:
+    process = submit(federation, *new(tmp_path, "cut", 100_000))
+    wait_for((tmp_path / "cut" / "run.json").exists, "the ServerApp")
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, output
+    wait_for(lambda: not processes("flwr-serverapp", str(federation.superexec())), "the end of the ServerApp")

@@ -1,0 +1,71 @@
+"""`pps-qmix train` while its parts are killed one after the other: the run comes to its end, with everything it had."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.system.conftest import processes, rounds, wait_for
+from tests.system.test_faults import buffered, seat
+
+Train = Callable[..., "subprocess.Popen[str]"]
+RUN = "killed"
+
+
+@pytest.mark.timeout(600)
+def test_a_run_comes_to_its_end_though_its_parts_are_killed(train: Train, tmp_path: Path, home: Path) -> None:
+    run = tmp_path / RUN
+    process = train(RUN, total_steps=5000, aggregation_every=20, evaluate_every=5000, buffer_size=5000)
+
+    def in_the_middle_after(done: int) -> None:
+        wait_for(lambda: len(rounds(run)) >= done, f"round {done}")
+        before = seat(rounds(run)[-1], 1)["buffered"]
+        wait_for(lambda: buffered(home / RUN, 1) > before + 5, "battles of the next round")
+
+    in_the_middle_after(1)
+    (proxy,) = processes("cli.main", "envproxy", f"{RUN}/flower")
+    proxy.send_signal(signal.SIGKILL)
+
+    in_the_middle_after(2)
+    (clientapp,) = clientapps(f"{RUN}/flower/seat-0")
+    clientapp.send_signal(signal.SIGKILL)
+
+    in_the_middle_after(3)
+    before = rounds(run)
+    (superlink,) = [each for each in psutil.Process(process.pid).children() if "superlink" in " ".join(each.cmdline())]
+    its_own = superlink.children(recursive=True)
+    assert len(its_own) == 2  # the SuperExec, which is in a session of its own, and the ServerApp
+    superlink.send_signal(signal.SIGKILL)
+
+    output, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, output
+    assert "Traceback" not in output
+    told = [line for line in output.splitlines() if "ended (exit code" in line]
+    assert [line.split(" ended")[0] for line in told] == ["the env proxy", "the SuperLink"]
+    assert told[0].endswith("starting it again in 1 s")
+    assert told[1].endswith(f"going on from step {before[-1]['steps']:,} in 2 s (retry 1 of 5)")
+    assert not [each for each in its_own if each.is_running()]
+    assert not processes(f"{RUN}/flower")
+    assert not processes("client.resident", RUN)
+
+    played = rounds(run)
+    assert played[: len(before)] == before
+    assert [row["round"] for row in played] == list(range(1, len(played) + 1))
+    assert played[-1]["steps"] >= 5000
+    # a new env proxy, and all were back within the round
+    assert played[1]["seats"].keys() == {"0", "1", "2"}
+    # whoever lost its ClientApp may be left out of the round; its agent has played it all the same
+    assert {"1", "2"} <= played[2]["seats"].keys()
+    assert played[3]["seats"].keys() == {"0", "1", "2"}
+    assert seat(played[3], 0)["buffered"] == seat(played[3], 1)["buffered"]
+
+
+def clientapps(home: str) -> list[psutil.Process]:
+    """Return the ClientApps of a SuperNode that are at work: forks of the process that waits for messages."""
+    waiting = processes("cli.warm.clientapps", home)
+    return [process for process in waiting if process.ppid() in {each.pid for each in waiting}]
