@@ -14,7 +14,7 @@ from cli.defaults import default_config
 from cli.main import main
 from cli.status import device_statuses, run_status
 from client.device import DeviceDirectory
-from server.run_directory import Checkpoint, RunDirectory
+from server.run_directory import Checkpoint, RunDirectory, open_run
 from server.settings import check_settings
 
 ROUND = {"kind": "round", "round": 2, "steps": 60, "rejected": {"1": "tensors that are no numbers"}, "missing": [2]}
@@ -44,7 +44,7 @@ def status(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -
 def test_a_run_from_its_beginning_to_its_end(capsys: pytest.CaptureFixture[str], directory: RunDirectory) -> None:
     begun = status(capsys, "mine")["run"]
     assert (begun["state"], begun["round"], begun["row_age"], begun["checkpoint"]) == ("stopped", None, None, None)
-    with directory.held():
+    with open_run(directory.settings.model_copy(update={"resume": True}), {}):
         directory.append(EVALUATION)
         directory.append(ROUND)
         directory.save_checkpoint(Checkpoint(2, 60, {0: {"w": np.zeros(1, np.float32)}}))
