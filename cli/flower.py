@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import re
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -14,17 +11,16 @@ from types import TracebackType
 from typing import Self
 
 import grpc
-import tomli_w
 
-from cli.defaults import Value, app_directory
+from cli.defaults import Value
 from cli.parts import TELEMETRY_OFF, Part, PartFailedError, end_agents, free_ports, wait_until_listening
+from cli.submission import Submission
 from cli.supernode import supernode_command, supernode_environment
 from client.launch import SeatAddress
 from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc
 from envproxy.tokens import token_path
 
-_PACKAGES = ("learning", "strategies", "envproxy", "client", "server", "operations")
 _START_LIMIT = 120.0  # seconds; the first start compiles the simulator
 _RESTARTS = 3  # of one SuperNode in a run
 _BIN = Path(sys.executable).parent
@@ -44,7 +40,7 @@ class FlowerRun:
         self._proxy: Part | None = None
         self._superlink: Part | None = None
         self._supernodes: list[Part] = []
-        self._stream: Part | None = None
+        self._submission: Submission | None = None
         self._channel: grpc.Channel | None = None
 
     def __enter__(self) -> Self:
@@ -53,7 +49,7 @@ class FlowerRun:
     def __exit__(self, kind: type[BaseException] | None, *_: BaseException | TracebackType | None) -> None:
         if self._channel is not None:
             self._channel.close()
-        clients = [part for part in (self._stream, *self._supernodes) if part is not None]
+        clients = [*([self._submission.stream] if self._submission else []), *self._supernodes]
         servers = [part for part in (self._superlink, self._proxy) if part is not None]
         try:
             for together in (clients, servers):
@@ -81,7 +77,8 @@ class FlowerRun:
             self._supernodes.append(self._start_supernode(seat, port, link_port, proxy_port))
         wait_until_listening(self._superlink, link_port, _START_LIMIT)
         self._channel = grpc.insecure_channel(f"127.0.0.1:{proxy_port}")
-        self._stream = self._submit(link_port)
+        log = self._logs / "run.log"
+        self._submission = Submission(f"127.0.0.1:{link_port}", self._given, self._flower, log)
 
     def follow(self, tell: Callable[[str], None]) -> None:
         """Watch the parts until the run is over. A SuperNode that dies is started again.
@@ -90,8 +87,8 @@ class FlowerRun:
         """
         assert self._proxy is not None
         assert self._superlink is not None
-        assert self._stream is not None
-        while self._stream.running:
+        assert self._submission is not None
+        while self._submission.stream.running:
             self._proxy.check()
             self._superlink.check()
             for seat, node in enumerate(self._supernodes):
@@ -101,7 +98,9 @@ class FlowerRun:
                     tell(f"the SuperNode of seat {seat} ended (exit code {node.exit_code}); starting it again")
                     node.restart()
             time.sleep(0.5)
-        self._check_outcome()
+        outcome = self._submission.outcome()
+        if not outcome.completed:
+            raise PartFailedError(f"{outcome} (see {self._submission.stream.log})")
 
     def where(self) -> tuple[int, int] | None:
         """Return the round that is on and the environment steps collected in it, if the env proxy tells."""
@@ -140,43 +139,6 @@ class FlowerRun:
         home = self._home(name)
         command = supernode_command(address, f"127.0.0.1:{link_port}", port, home)
         return Part(f"the SuperNode of {name}", command, self._logs / f"{name}.log", supernode_environment(home))
-
-    def _submit(self, link_port: int) -> Part:
-        app = self._flower / "app"
-        for package in _PACKAGES:
-            source = app_directory() if (app_directory() / package).exists() else app_directory().parent
-            shutil.copytree(source / package, app / package, ignore=shutil.ignore_patterns("__pycache__", "*.nb?"))
-        shutil.copy(app_directory() / "pyproject.toml", app)
-        run_config = self._flower / "run-config.toml"
-        run_config.write_text(tomli_w.dumps(dict(self._given)), encoding="utf-8")
-        environment = self._environment("cli")
-        profile = {"superlink": {"here": {"address": f"127.0.0.1:{link_port}", "insecure": True}}}
-        (Path(environment["FLWR_HOME"]) / "config.toml").write_text(tomli_w.dumps(profile), encoding="utf-8")
-        command = [
-            *(str(_BIN / "flwr"), "run", str(app), "here", "--stream", "--run-config", str(run_config)),
-        ]
-        return Part("flwr run", command, self._logs / "run.log", environment)
-
-    def _check_outcome(self) -> None:
-        """`flwr run --stream` exits with 0 whatever became of the run: ask."""
-        assert self._stream is not None
-        said = self._stream.said()
-        started = re.findall(r"run (\d{6,})", said)
-        if not started:  # the log of a resumed run begins with the runs before it
-            raise PartFailedError(f"Flower did not take the run. {self._stream.last_words()}")
-        listed = subprocess.run(
-            [str(_BIN / "flwr"), "list", "here", "--run-id", started[-1], "--format", "json"],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**self._stream.environment},
-        )
-        try:
-            run = json.loads(listed.stdout)["runs"][0]
-        except (ValueError, LookupError):
-            raise PartFailedError(f"Flower does not say how the run ended: {listed.stdout}{listed.stderr}") from None
-        if run["status"] != "finished:completed":
-            raise PartFailedError(f"the run ended as {run['status']}: {run['status-details']} (see {self._stream.log})")
 
     def _environment(self, name: str) -> dict[str, str]:
         return {"FLWR_HOME": str(self._home(name)), **TELEMETRY_OFF}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import NoReturn
 
-from cli import agent, envproxy, evaluate, listing, status, train, watch
+from cli import agent, envproxy, evaluate, listing, status, submit, train, watch
 from cli.certs import command as certs
 from cli.doctor import command as doctor
 from cli.experiment import command as experiment
@@ -37,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, help_, add_arguments, run in (
         ("train", "train a team on this machine, over Flower or in this process", train.add_arguments, train.run),
+        ("submit", "hand a run to a SuperLink and follow it to its end", submit.add_arguments, submit.run),
         ("envproxy", "serve battles to the seats of one or more arenas", envproxy.add_arguments, envproxy.run),
         ("agent", "be a device: run the SuperNode of one seat", agent.add_arguments, agent.run),
         ("certs", "make certificates, keys and tokens, a folder a machine", certs.add_arguments, certs.run),

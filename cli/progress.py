@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -14,6 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
+from operations import logs
+from server.report import result_of
 from server.run_directory import newest_checkpoint_steps, read_rows
 
 _LOOK_EVERY = 0.5  # seconds
@@ -101,6 +104,22 @@ class ProgressDisplay:
             self._samples.popleft()
         (began, before), (ended, after) = self._samples[0], self._samples[-1]
         return (after - before) / (ended - began) if ended > began else 0.0
+
+
+def console_of(command: str, run: str) -> Console:
+    """Where a command says what it does: standard output, or its log."""
+    if not logs.is_json():
+        return Console()
+    logs.set_up(command, run=run)
+    return Console(file=logs.LoggedLines(logging.getLogger(command)), width=10_000)
+
+
+def show_result(path: Path, seconds: float, console: Console) -> None:
+    """Say what the run in directory `path` came to."""
+    for name, value in result_of(read_rows(path)).items():
+        console.print(f"{name}: {value}", highlight=False)
+    console.print(f"time: {seconds:.0f} s", highlight=False)
+    console.print(f"learning curve: {path / 'curve.png'}", highlight=False, soft_wrap=True)
 
 
 class _Speed(ProgressColumn):

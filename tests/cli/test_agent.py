@@ -68,7 +68,7 @@ def test_the_folder_must_be_that_of_the_seat_and_whole(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--seat", "-1", *LINK], "seat: expected 0, 1, 2, ..., found -1"),
+        (["--seat", "-1", *LINK], "seat: expected 0, 1, 2, ... or free, found -1"),
         (["--seat", "0", "--superlink", "coordinator"], "superlink: expected HOST:PORT, found 'coordinator'"),
         (["--seat", "0", *LINK, "--envproxy", "x"], "envproxy: expected HOST:PORT, found 'x'"),
     ],

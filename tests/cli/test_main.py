@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import cli.envproxy
 import cli.main
 import cli.parts
-import cli.train
+from cli.choice import named
 from cli.defaults import PresetError, default_config, merge, parse_value, preset, preset_names
 from cli.main import build_parser, main
 from client.device import DeviceError
@@ -264,9 +264,8 @@ def test_help_tells_every_setting_with_its_default(command: Callable[..., tuple[
 
 def wanted(*arguments: str) -> Settings:
     """The settings that these flags of `train` make."""
-    options = build_parser().parse_args(["train", *arguments])
     defaults = default_config()
-    return check_settings(merge(defaults, cli.train._given(options, defaults)))
+    return check_settings(merge(defaults, named(build_parser().parse_args(["train", *arguments]), defaults)))
 
 
 @pytest.mark.parametrize("name", [name for name in default_config() if name != "resume"])
