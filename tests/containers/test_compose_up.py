@@ -1,4 +1,4 @@
-"""`docker compose up` for real: image, containers, a run to its result, an agent that dies on the way, and nothing left.
+"""`docker compose up` for real: image, containers, a run to its result, an agent that dies on the way, nothing left.
 
 `make test-containers` runs it. Flags that building the image needs here are in $BUILD_FLAGS.
 """

@@ -15,7 +15,7 @@ import pytest
 import tomli_w
 
 from cli.parts import Part, free_ports, wait_until_listening
-from tests.system.conftest import TINY, processes, rounds, wait_for
+from tests.system.conftest import TINY, flags, processes, rounds, wait_for
 
 BIN = Path(sys.executable).parent
 APP = Path(__file__).parents[2]
@@ -28,6 +28,7 @@ class Federation:
         self.folder = folder
         self.parts: list[Part] = []
         link, proxy, *nodes = free_ports(5)
+        self.link = f"127.0.0.1:{link}"
         self._start(
             "superlink",
             "flower-superlink",
@@ -60,6 +61,11 @@ class Federation:
         listed = json.loads(self._flwr("list", "edge", "--format", "json"))
         newest = max(listed["runs"], key=lambda run: run["pending-at"])
         return newest["status"], streamed
+
+    def submit(self, settings: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+        """Submit a run by our own command, which fails if the run does."""
+        command = [str(BIN / "pps-qmix"), "submit", "--superlink", self.link, *flags(settings)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
 
     def close(self) -> None:
         for part in reversed(self.parts):
@@ -105,9 +111,10 @@ def test_flwr_run_trains_and_says_what_is_wrong(federation: Federation, tmp_path
     assert "shared: " in streamed
     assert len(processes("client.resident", str(tmp_path))) == 3  # they stay as long as their SuperNodes
 
-    status, streamed = federation.run({**settings, "run": "bad", "map": "8m"})
-    assert status == "finished:failed", streamed
-    assert "the run wants map '8m', but arena 'main' of the env proxy plays '3m'" in streamed
+    submitted = federation.submit({**settings, "run": "bad", "map": "8m"})
+    assert submitted.returncode == 1, submitted.stdout
+    assert "pps-qmix: the run ended as finished:failed" in submitted.stderr
+    assert "the run wants map '8m', but arena 'main' of the env proxy plays '3m'" in submitted.stderr
 
     federation.close()
     wait_for(lambda: not processes("client.resident", str(tmp_path)), "the end of the agents")
