@@ -4,13 +4,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test setup lint clean protos benchmark
+.PHONY: demo test test-containers image setup lint clean protos benchmark
 
 demo: $(STAMP)
 	$(BIN)/pps-qmix train --map 3m --strategy a-pps --base vdn --preset quick
 
 test: lint
 	$(BIN)/python -m pytest -n 3 --dist load --maxschedchunk 1
+
+# Builds the image and runs compose.yaml; skipped, and said so, where no Docker engine answers.
+test-containers: $(STAMP)
+	$(BIN)/python -m pytest -m containers -rs tests/containers
+
+# BUILD_FLAGS: flags of docker build, as --build-arg BASE=... or --build-context wheels=DIR.
+image:
+	docker build $(BUILD_FLAGS) --tag pps-qmix .
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

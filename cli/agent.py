@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,9 +31,14 @@ from operations import logs
 
 log = logging.getLogger("agent")
 
+FREE = "free"  # as a seat: any
 RESTARTS = 5  # of a SuperNode that never stayed; whoever started this command may start it again
 STAYED = 600.0  # seconds after which a SuperNode that ends is restarted as if it were the first time
 PAUSE = 2.0  # seconds before the first restart; before each further one twice as many
+
+
+class SeatHeldError(ValueError):
+    """Another process on this machine holds the seat."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,12 @@ class Credentials:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seat", type=int, required=True, help="the seat this device holds: 0, 1, 2, ...")
+    parser.add_argument(
+        "--seat",
+        required=True,
+        help="the seat this device holds: 0, 1, 2, ...; 'free': the first that --credentials has a token of and no "
+        "other pps-qmix agent with this $PPS_HOME holds",
+    )
     parser.add_argument("--superlink", required=True, metavar="HOST:PORT", help="where devices reach the SuperLink")
     parser.add_argument("--envproxy", default=DEFAULT_ENVPROXY, metavar="HOST:PORT", help="(default: %(default)s)")
     parser.add_argument(
@@ -64,13 +74,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run until interrupted. Raises ValueError or OSError for wrong flags and files, PartFailedError."""
     logs.choose(options.log_format)
-    logs.set_up(seat=options.seat)
+    logs.set_up()
     for name in ("superlink", "envproxy"):
         check_address(name, getattr(options, name))
-    if options.seat < 0:
-        raise ValueError(f"seat: expected 0, 1, 2, ..., found {options.seat}")
+    if options.seat != FREE and not options.seat.isdecimal():
+        raise ValueError(f"seat: expected 0, 1, 2, ... or {FREE}, found {options.seat}")
     metrics.check(options.metrics_listen, insecure=options.insecure)
-    found = _credentials(options)
+    with _seat(options) as (seat, home, credentials):
+        logs.set_up(seat=seat)
+        with metrics.served(options.metrics_listen, AgentMetrics(pps_home(), seat)):
+            _play(options, seat, home, credentials)
+    return 0
+
+
+def _play(options: argparse.Namespace, seat: int, home: Path, found: Credentials) -> None:
     for who, where in (("SuperLink", options.superlink), ("env proxy", options.envproxy)):
         try:
             check_connection(who, where, Transport(found.root_certificates, options.insecure))
@@ -79,21 +96,19 @@ def run(options: argparse.Namespace) -> int:
         except TransportError as error:
             raise PartFailedError(f"the {error}") from None
     transport = Transport(found.root_certificates, options.insecure and not is_loopback(options.envproxy))
-    address = SeatAddress(options.seat, options.envproxy, found.token, transport)
-    with _home(options.seat) as home, metrics.served(options.metrics_listen, AgentMetrics(pps_home(), options.seat)):
-        (port,) = free_ports(1)
-        command = supernode_command(address, options.superlink, port, home, found.root_certificates, found.key)
-        node = Part(
-            f"the SuperNode of seat {options.seat}",
-            [sys.executable, "-P", "-m", "cli.tied", *command],
-            log=None,
-            environment=supernode_environment(home),
-        )
-        try:
-            keep_running(node)
-        finally:
-            node.end()
-    return 0
+    address = SeatAddress(seat, options.envproxy, found.token, transport)
+    (port,) = free_ports(1)
+    command = supernode_command(address, options.superlink, port, home, found.root_certificates, found.key)
+    node = Part(
+        f"the SuperNode of seat {seat}",
+        [sys.executable, "-P", "-m", "cli.tied", *command],
+        log=None,
+        environment=supernode_environment(home),
+    )
+    try:
+        keep_running(node)
+    finally:
+        node.end()
 
 
 def keep_running(node: Part) -> None:
@@ -114,12 +129,33 @@ def keep_running(node: Part) -> None:
         node.restart()
 
 
-def _credentials(options: argparse.Namespace) -> Credentials:
-    """Return the device's files. Raises ValueError or OSError, saying what is missing."""
+@contextmanager
+def _seat(options: argparse.Namespace) -> Iterator[tuple[int, Path, Credentials]]:
+    """Hold the seat that is wanted. Raises ValueError or OSError, saying what is missing, or who else has it."""
     folder: Path | None = options.credentials and options.credentials.expanduser().absolute()
-    seat: int = options.seat
+    if options.seat != FREE:
+        seat = int(options.seat)
+        found = _credentials(folder, seat, options.insecure)
+        with _home(seat) as home:
+            yield seat, home, found
+        return
+    where = folder or pps_home() / "tokens" / str(default_config()["arena"])
+    seats = sorted(int(path.stem.removeprefix("seat-")) for path in where.glob("seat-*.token"))
+    for seat in seats:
+        with ExitStack() as held:
+            try:
+                home = held.enter_context(_home(seat))
+            except SeatHeldError:
+                continue
+            yield seat, home, _credentials(folder, seat, options.insecure)
+            return
+    raise ValueError(f"seat: none is free of the {len(seats)} that {where} has tokens of")
+
+
+def _credentials(folder: Path | None, seat: int, insecure: bool) -> Credentials:
+    """Return the device's files. Raises ValueError or OSError, saying what is missing."""
     if folder is None:
-        if not options.insecure:
+        if not insecure:
             raise ValueError(
                 "credentials: name this device's folder of pps-qmix certs, --credentials DIR, or say --insecure "
                 "where nobody else can listen"
@@ -135,24 +171,26 @@ def _credentials(options: argparse.Namespace) -> Credentials:
     if others and token.name not in others:
         raise ValueError(f"seat: {folder} has {others[0]}, not {token.name}; which seat does this device hold?")
     root_certificates, key = folder / CA, folder / SUPERNODE_KEY
-    needed = [token] if options.insecure else [token, root_certificates, key]
+    needed = [token] if insecure else [token, root_certificates, key]
     missing = [path.name for path in needed if not path.is_file()]
     if missing:
         raise ValueError(f"credentials: {folder} lacks {', '.join(missing)}; copy the whole folder device-{seat}")
     read_token(token)
-    return Credentials(token, None, None) if options.insecure else Credentials(token, root_certificates, key)
+    return Credentials(token, None, None) if insecure else Credentials(token, root_certificates, key)
 
 
 @contextmanager
 def _home(seat: int) -> Iterator[Path]:
-    """Keep the SuperNode's folder for this process alone. Raises ValueError if another one has it."""
+    """Keep the SuperNode's folder for this process alone. Raises SeatHeldError if another one has it."""
     folder = pps_home() / ".supernodes" / f"seat-{seat}"  # no run has a name like that
     make_private_folder(folder)
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise ValueError(f"seat: another pps-qmix agent plays seat {seat} here; PPS_HOME tells devices apart") from None
+        raise SeatHeldError(
+            f"seat: another pps-qmix agent plays seat {seat} here; PPS_HOME tells devices apart"
+        ) from None
     else:
         yield folder
     finally:

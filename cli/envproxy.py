@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cli import metrics
 from cli.addresses import check_address
-from cli.defaults import default_config
+from cli.defaults import default_config, merge, preset, preset_names
 from client.app import DEFAULT_ENVPROXY
 from client.device import pps_home
 from envproxy.arena import Arena
@@ -33,6 +33,7 @@ ARENA_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     defaults = default_config()
+    parser.add_argument("--preset", choices=preset_names(), help="that of the run, for the number of battles")
     parser.add_argument("--map", default=str(defaults["map"]), help="map of every arena (default: %(default)s)")
     parser.add_argument(
         "--arena",
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME[=MAP]",
         help=f"an arena to serve; may be given several times (default: {defaults['arena']})",
     )
-    parser.add_argument("--battles", type=int, default=defaults["battles"], help="battles in parallel, E (%(default)s)")
+    parser.add_argument("--battles", type=int, help=f"battles in parallel, E ({defaults['battles']}, or the preset's)")
     parser.add_argument("--backend", default=str(defaults["backend"]), help="what plays the battles (%(default)s)")
     parser.add_argument(
         "--rules",
@@ -77,6 +78,8 @@ def run(options: argparse.Namespace) -> int:
     """Serve. Raises ValueError for wrong flags, OSError if it cannot listen or write tokens."""
     logs.choose(options.log_format)
     logs.set_up()
+    if options.battles is None:
+        options.battles = merge(default_config(), preset(options.preset) if options.preset else {})["battles"]
     maps = _check(options)
     credentials = server_credentials(options.certificate, options.private_key) if options.certificate else None
     tokens = options.tokens or pps_home() / "tokens"

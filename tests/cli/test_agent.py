@@ -16,11 +16,12 @@ import pytest
 import cli.agent
 from cli.agent import RESTARTS, keep_running
 from cli.certs.folders import Folders, Wanted
-from cli.main import main
+from cli.main import build_parser, main
 from cli.parts import Part, PartFailedError, free_ports
 from cli.supernode import supernode_command
 from client.app import seat_address
 from client.launch import SeatAddress
+from envproxy.tokens import keep_tokens
 from envproxy.transport import Transport
 
 
@@ -68,7 +69,7 @@ def test_the_folder_must_be_that_of_the_seat_and_whole(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--seat", "-1", *LINK], "seat: expected 0, 1, 2, ..., found -1"),
+        (["--seat", "-1", *LINK], "seat: expected 0, 1, 2, ... or free, found -1"),
         (["--seat", "0", "--superlink", "coordinator"], "superlink: expected HOST:PORT, found 'coordinator'"),
         (["--seat", "0", *LINK, "--envproxy", "x"], "envproxy: expected HOST:PORT, found 'x'"),
     ],
@@ -150,3 +151,20 @@ def test_one_device_runs_a_seat_once(capsys: pytest.CaptureFixture[str], credent
     with cli.agent._home(0):
         assert main(["agent", *arguments, "--credentials", str(credentials / "device-0")]) == 2
     assert "another pps-qmix agent plays seat 0 here" in capsys.readouterr().err
+
+
+def test_a_free_seat_is_one_that_nobody_holds(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    keep_tokens(tmp_path / "tokens", "main", 3)
+    arguments = ["agent", "--seat", "free", *LINK, "--insecure", "--credentials", str(tmp_path / "tokens" / "main")]
+    options = build_parser().parse_args(arguments)
+    with (
+        cli.agent._home(1),
+        cli.agent._seat(options) as (first, _, credentials),
+        cli.agent._seat(options) as (second, home, _),
+    ):
+        assert (first, second) == (0, 2)
+        assert credentials.token.name == "seat-0.token"
+        assert home.name == "seat-2"
+        assert refused(capsys, *arguments[1:]).startswith("pps-qmix: seat: none is free of the 3 that")
+    with cli.agent._seat(options) as (again, _, _):
+        assert again == 0

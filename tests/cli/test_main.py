@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 import cli.envproxy
 import cli.main
 import cli.parts
-import cli.train
 from cli.defaults import PresetError, default_config, merge, parse_value, preset, preset_names
 from cli.flags import named
 from cli.main import build_parser, main

@@ -1,0 +1,49 @@
+# One image for all services of compose.yaml, which builds it. By itself: docker build -t pps-qmix .
+# With wheels of your own beside those of the index: --build-context wheels=DIR
+ARG BASE=python:3.11-slim
+
+FROM scratch AS wheels
+
+FROM ${BASE} AS requirements
+COPY pyproject.toml .
+RUN python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' \
+    > requirements.txt
+
+FROM ${BASE} AS dependencies
+# PyTorch's index of CPU builds: on Linux, the package index has CUDA's, several GB. "": the package index, or the wheels.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+ENV PIP_CONSTRAINT=/src/constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /src
+RUN python -m venv --without-pip /opt/pps-qmix
+COPY constraints.txt .
+# What PyTorch brings for those who compile against it, or test it, is a fifth of it.
+RUN --mount=type=bind,from=wheels,target=/wheels --mount=type=cache,target=/root/.cache/pip \
+    pip --python /opt/pps-qmix/bin/python install --no-deps --find-links /wheels \
+        ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$(grep '^torch==' constraints.txt)" \
+    && cd /opt/pps-qmix/lib/python3*/site-packages/torch && rm -rf include test bin/test_* bin/protoc*
+COPY --from=requirements requirements.txt .
+RUN --mount=type=bind,from=wheels,target=/wheels --mount=type=cache,target=/root/.cache/pip \
+    pip --python /opt/pps-qmix/bin/python install --find-links /wheels -r requirements.txt
+
+FROM dependencies AS package
+COPY . .
+RUN --mount=type=bind,from=wheels,target=/wheels --mount=type=cache,target=/root/.cache/pip \
+    pip wheel --no-deps --find-links /wheels --wheel-dir /package .
+
+FROM ${BASE}
+RUN useradd --uid 10001 --create-home pps-qmix \
+    && install -d -o pps-qmix -g pps-qmix -m 0700 /state /tokens
+COPY --from=dependencies /opt/pps-qmix /opt/pps-qmix
+ENV PATH=/opt/pps-qmix/bin:$PATH NUMBA_CACHE_DIR=/var/cache/numba FLWR_TELEMETRY_ENABLED=0 PYTHONUNBUFFERED=1
+RUN --mount=type=bind,from=package,source=/package,target=/package \
+    pip --no-cache-dir --disable-pip-version-check --python /opt/pps-qmix/bin/python install --no-deps \
+        --root-user-action=ignore /package/*.whl
+# The simulator is compiled here once, or every new env proxy would begin with that.
+RUN python -c 'import numpy as np; from envproxy.backend import create_backend; \
+        battle = create_backend("skirmish", "3m", 1); \
+        battle.reset(np.ones(1, bool), np.ones(1, np.uint64)); \
+        battle.step(battle.observe().available.argmax(-1).astype(np.uint8))' \
+    && chmod -R a+rwX "$NUMBA_CACHE_DIR"
+COPY deploy/as-owner /usr/local/bin/
+USER pps-qmix
+WORKDIR /home/pps-qmix
