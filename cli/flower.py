@@ -12,7 +12,7 @@ from typing import Self
 import grpc
 
 from cli.defaults import Value
-from cli.parts import TELEMETRY_OFF, Part, PartFailedError, end_agents, free_ports, wait_until_listening
+from cli.parts import TELEMETRY_OFF, Part, PartFailedError, end_detached, free_ports, wait_until_listening
 from cli.restarted import RestartedPart
 from cli.submission import Submission, SuperLink
 from cli.supernode import supernode_command, supernode_environment
@@ -122,7 +122,7 @@ class FlowerRun:
         finally:  # also when somebody interrupts once more, not to wait for that
             for part in clients + servers:
                 part.kill()
-            end_agents(self._directory.name)
+            end_detached(self._flower)
         self._restarted, self._superlink, self._submission, self._channel = [], None, None, None
 
     def _start_proxy(self, port: int) -> Part:
@@ -150,7 +150,7 @@ class FlowerRun:
         name = f"seat-{seat}"
         home = self._home(name)
         command = supernode_command(address, f"127.0.0.1:{link_port}", port, home)
-        return Part(f"the SuperNode of {name}", command, self._logs / f"{name}.log", supernode_environment(home))
+        return Part(f"the SuperNode of seat {seat}", command, self._logs / f"{name}.log", supernode_environment(home))
 
     def _environment(self, name: str) -> dict[str, str]:
         return {"FLWR_HOME": str(self._home(name)), **TELEMETRY_OFF}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import signal
 import socket
@@ -147,15 +146,24 @@ def wait_until_listening(part: Part, port: int, limit: float) -> None:
         time.sleep(0.1)
 
 
-def end_agents(run: str) -> None:
-    """End the resident agent processes of a run; they would end by themselves when they miss their SuperNode."""
-    agents = []
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if "client.resident" in words and ("--run", run) in itertools.pairwise(words):
-            with contextlib.suppress(psutil.Error):  # it has just ended, or is another user's
+def end_detached(home: Path) -> None:
+    """End what has left the groups of a run's parts: the processes whose FLWR_HOME is in `home`.
+
+    Agents and ServerApps would end by themselves when they miss those they speak to, but not at once.
+    """
+    while left := _ask_to_end(home):  # again: one may have been about to start
+        for survivor in psutil.wait_procs(left, timeout=_END_LIMIT)[1]:
+            with contextlib.suppress(psutil.Error):
+                survivor.kill()
+
+
+def _ask_to_end(home: Path) -> list[psutil.Process]:
+    """Return those that there were."""
+    found = []
+    for process in psutil.process_iter(["environ", "status"]):
+        theirs = (process.info["environ"] or {}).get("FLWR_HOME", "")  # none of another user's
+        if Path(theirs).is_relative_to(home) and process.info["status"] != psutil.STATUS_ZOMBIE:
+            with contextlib.suppress(psutil.Error):  # it has just ended
                 process.terminate()
-                agents.append(process)
-    for survivor in psutil.wait_procs(agents, timeout=_END_LIMIT)[1]:
-        with contextlib.suppress(psutil.Error):
-            survivor.kill()
+                found.append(process)
+    return found

@@ -13,12 +13,16 @@ import sys
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
-def main() -> None:
-    parent = os.getppid()
+def tie(parent: int, number: int = signal.SIGTERM) -> None:
+    """Have this process sent a signal when its parent, of that process id, ends; end at once if it has already."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if os.getppid() != parent:  # it went before it was watched
-            sys.exit(1)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+    if os.getppid() != parent:  # it went before it was watched
+        os._exit(1)
+
+
+def main() -> None:
+    tie(os.getppid())
     os.execv(sys.argv[1], sys.argv[1:])
 
 

@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from cli.tied import tie
+
 _COMMAND = "flwr-clientapp"
 _ALSO = ("grpc", "psutil", "safetensors.numpy")  # what our ClientApp imports beside Flower
 _LOOK_EVERY = 0.5  # seconds between two looks at the parent
@@ -24,6 +26,7 @@ _LOOK_EVERY = 0.5  # seconds between two looks at the parent
 def main(path: str) -> int:
     """Return 0 when the parent is gone; in a fork, what the command returns."""
     parent = os.getppid()
+    tie(parent)
     run = _load()
     with _listen(Path(path)) as listener:
         call = _next_call(listener, parent)
@@ -60,7 +63,9 @@ def _next_call(listener: socket.socket, parent: int) -> tuple[bytes, list[int]] 
         connection, _ = listener.accept()
         with connection:
             message, files = _receive(connection)
+        waiting = os.getpid()
         if os.fork() == 0:
+            tie(waiting, signal.SIGKILL)  # a ClientApp whose SuperNode is gone must not start its agent again
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             return message, files
         for file in files:

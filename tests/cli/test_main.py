@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import signal
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -350,28 +352,17 @@ def test_what_is_no_value_is_named(text: str, default: float) -> None:
 # --- parts ----------------------------------------------------------------------------------------------------
 
 
-def test_only_the_agents_of_the_run_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names of runs may be numbers, as seats are; and an agent may end by itself at the same moment."""
+def test_what_left_its_group_is_ended_and_nobody_elses(tmp_path: Path) -> None:
+    def start(home: str) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, "FLWR_HOME": str(tmp_path / home)}
+        return subprocess.Popen(["sleep", "60"], env=environment, start_new_session=True)
 
-    class Process:
-        def __init__(self, *words: str, gone: bool = False) -> None:
-            self.info = {"cmdline": list(words) or None}
-            self.gone = gone
-            self.ended = False
-
-        def terminate(self) -> None:
-            if self.gone:
-                raise psutil.NoSuchProcess(1)
-            self.ended = True
-
-    agent = ("python", "-m", "client.resident", "--run")
-    mine, gone = Process(*agent, "1", "--seat", "0"), Process(*agent, "1", "--seat", "2", gone=True)
-    others = [Process(*agent, "x", "--seat", "1"), Process("vi", "--run", "1"), Process()]
-    monkeypatch.setattr(cli.parts.psutil, "process_iter", lambda _: [gone, *others, mine])
-    monkeypatch.setattr(cli.parts.psutil, "wait_procs", lambda found, timeout: (found, []))
-    cli.parts.end_agents("1")
-    assert mine.ended
-    assert not any(other.ended for other in others)
+    agent, serverapp, others = start("run/flower/seat-0"), start("run/flower/superlink"), start("run-2/flower/seat-0")
+    cli.parts.end_detached(tmp_path / "run" / "flower")
+    assert (agent.wait(10), serverapp.wait(10)) == (-signal.SIGTERM, -signal.SIGTERM)
+    assert others.poll() is None
+    others.kill()
+    others.wait()
 
 
 def test_a_part_that_ends_is_told_with_its_last_words(tmp_path: Path) -> None:

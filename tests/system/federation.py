@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import psutil
 import tomli_w
 
 from cli.parts import Part, free_ports, wait_until_listening
-from tests.system.conftest import TINY
+from tests.system.conftest import TINY, processes
 
 BIN = Path(sys.executable).parent
 APP = Path(__file__).parents[2]
@@ -62,12 +61,8 @@ class Federation:
 
     def superexec(self) -> int:
         """Return the process that starts ServerApps."""
-        (found,) = [
-            each.pid
-            for each in psutil.Process(self.parts[0].pid).children(recursive=True)
-            if "flower-superexec" in " ".join(each.cmdline()) and str(self.parts[0].pid) in each.cmdline()
-        ]
-        return found
+        (found,) = processes("flower-superexec", str(self.parts[0].pid))
+        return found.pid
 
     def close(self) -> None:
         for part in reversed(self.parts):

@@ -103,7 +103,9 @@ def test_a_full_disk_ends_the_run_and_room_lets_it_go_on(federation: Federation,
 def test_an_interrupt_stops_the_run_where_it_is_played(federation: Federation, tmp_path: Path) -> None:
     process = submit(federation, *new(tmp_path, "cut", 100_000))
     wait_for((tmp_path / "cut" / "run.json").exists, "the ServerApp")
+    superexec = str(federation.superexec())
+    assert processes("flwr-serverapp", superexec)
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 130, output
-    wait_for(lambda: not processes("flwr-serverapp", str(federation.superexec())), "the end of the ServerApp")
+    wait_for(lambda: not processes("flwr-serverapp", superexec), "the end of the ServerApp")

@@ -37,7 +37,9 @@ def test_a_run_comes_to_its_end_though_its_parts_are_killed(train: Train, tmp_pa
 
     in_the_middle_after(3)
     before = rounds(run)
-    (superlink,) = [each for each in psutil.Process(process.pid).children() if "superlink" in " ".join(each.cmdline())]
+    (superlink,) = [
+        each for each in psutil.Process(process.pid).children() if "flower-superlink" in " ".join(each.cmdline())
+    ]
     its_own = superlink.children(recursive=True)
     assert len(its_own) == 2  # the SuperExec, which is in a session of its own, and the ServerApp
     superlink.send_signal(signal.SIGKILL)

@@ -50,7 +50,9 @@ def test_an_interrupt_ends_everything_and_the_run_can_be_resumed(train: Train, t
 def test_without_retries_a_dead_part_ends_the_run_with_its_last_words(train: Train, tmp_path: Path, home: Path) -> None:
     process = train("dead", "--retries", "0", total_steps=50_000)
     wait_for(lambda: processes("client.resident", "dead"), "an agent")
-    (superlink,) = [each for each in psutil.Process(process.pid).children() if "superlink" in " ".join(each.cmdline())]
+    (superlink,) = [
+        each for each in psutil.Process(process.pid).children() if "flower-superlink" in " ".join(each.cmdline())
+    ]
     superlink.send_signal(signal.SIGKILL)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 1
