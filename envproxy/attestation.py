@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import json
-import os
 import secrets
 from pathlib import Path
 
+from envproxy.private_files import create_private
 from envproxy.protocol import Earned
 
 _KEY_BYTES = 32
 
 
 def keep_key(path: Path) -> bytes:
-    """Return the key in a file, made (mode 0600) if there is none. Raises OSError."""
+    """Return the key in a file, made (mode 0600, whole or not at all) if there is none. Raises OSError."""
+    with contextlib.suppress(FileExistsError):
+        create_private(path, f"{secrets.token_bytes(_KEY_BYTES).hex()}\n".encode())
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        try:
-            key = bytes.fromhex(path.read_text(encoding="ascii"))
-        except ValueError:
-            key = b""
-        if len(key) < _KEY_BYTES:
-            raise OSError(f"{path} holds no key of {_KEY_BYTES} bytes in hexadecimal digits; delete it") from None
-        return key
-    key = secrets.token_bytes(_KEY_BYTES)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(key.hex() + "\n")
+        key = bytes.fromhex(path.read_text(encoding="ascii"))
+    except ValueError:
+        key = b""
+    if len(key) < _KEY_BYTES:
+        raise OSError(f"{path} holds no key of {_KEY_BYTES} bytes in hexadecimal digits; delete it")
     return key
 
 
