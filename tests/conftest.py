@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from operations import logs
 
 # Machines are slow at times, and a test that fails should fail for everybody.
 settings.register_profile("ours", deadline=None, derandomize=True)
 settings.load_profile("ours")
 
 _SYSTEM = Path(__file__).parent / "system"
+
+
+@pytest.fixture(autouse=True)
+def _logging_ends_with_its_command() -> Iterator[None]:
+    """A command that was run in this very process would log what the tests after it do."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
+    for handler in [each for each in root.handlers if type(each).__module__ == logs.__name__]:
+        root.removeHandler(handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
