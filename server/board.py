@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-from tensorboard.summary import Writer
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 _LEARNING = {"training-steps", "loss", "td-error", "q-mean", "grad-norm"}
@@ -21,15 +21,13 @@ class Board:
     def __init__(self, path: Path, steps: int) -> None:
         """The run goes on from `steps`: what was written of later ones is void, they are played again."""
         start = SessionLog(status=SessionLog.START)  # its step and all after it are forgotten
-        begin = EventFileWriter(str(path))  # a file of its own, which is read before the writer's
-        begin.add_event(Event(wall_time=time.time(), step=steps + 1, session_log=start))
-        begin.close()
-        self._writer = Writer(str(path))
+        self._writer = EventFileWriter(str(path))
+        self._writer.add_event(Event(wall_time=time.time(), step=steps + 1, session_log=start))
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Write every number of a row, as `scalars` names them."""
         for tag, value in scalars(row):
-            self._writer.add_scalar(tag, value, int(row["steps"]))
+            self._writer.add_event(Event(wall_time=time.time(), step=int(row["steps"]), summary=scalar_pb(tag, value)))
         self._writer.flush()
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,8 @@ def test_tensorboard_forgets_what_a_resumed_run_plays_again(tmp_path: Path) -> N
     for row in ROWS:
         first.add(row)
     first.close()
+    (written,) = tmp_path.iterdir()  # files are read in the order of the second in their names: it was a while ago
+    written.rename(tmp_path / re.sub(r"tfevents\.\d{10}", "tfevents.1700000000", written.name))
     resumed = Board(tmp_path, 5100)
     for row in ROWS[-2:]:
         resumed.add({**row, "steps": row["steps"] + 300})
