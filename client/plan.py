@@ -20,6 +20,7 @@ class RoundOrder:
     battles: int  # to collect in this round
     evaluate_every: int  # environment steps
     evaluate_battles: int
+    learning_rate: float  # of all training steps of this round
     mixing: MixOrder | None = None  # None: every seat learns alone
     rewards: RewardOrder | None = None  # None: the server believes what agents say they earned
 
@@ -34,6 +35,7 @@ class RoundOrder:
             battles=int(config["round-battles"]),
             evaluate_every=int(config["evaluate-every"]),
             evaluate_battles=int(config["evaluate-battles"]),
+            learning_rate=_learning_rate(config),
             mixing=_mix_order(config) if config["mixing"] == "joint" else None,
             rewards=_reward_order(config) if config["attest-key"] else None,
         )
@@ -69,6 +71,12 @@ def _evaluations_due(order: RoundOrder, steps: int) -> int:
     return steps // order.evaluate_every + (steps >= order.total_steps)
 
 
+def _learning_rate(config: Mapping[str, bool | int | float | str]) -> float:
+    """Linear in environment steps from `learning-rate` down to what the decay leaves of it at the run's end."""
+    played = min(int(config["steps-before"]) / int(config["total-steps"]), 1.0)
+    return float(config["learning-rate"]) * (1.0 - float(config["learning-rate-decay"]) * played)
+
+
 def _reward_order(config: Mapping[str, bool | int | float | str]) -> RewardOrder:
     return RewardOrder(str(config["run-id"]), int(config["reward-buffer"]), str(config["reward-credit"]))
 
@@ -80,7 +88,7 @@ def _mix_order(config: Mapping[str, bool | int | float | str]) -> MixOrder:
         batch_size=int(config["batch-size"]),
         buffer_size=int(config["buffer-size"]),
         train_per_battle=float(config["train-per-battle"]),
-        learning_rate=float(config["learning-rate"]),
+        learning_rate=_learning_rate(config),
         gamma=float(config["gamma"]),
         td_lambda=float(config["td-lambda"]),
         target_update_every=int(config["target-update-every"]),

@@ -89,6 +89,7 @@ def advance(round_: Round, event: ArenaEvent | Lost | None) -> Answer | RoundRep
 
 def play_round(agent: Agent, order: RoundOrder) -> Round:
     """Play a round to its end: collect, learn as battles end, evaluate when it is due."""
+    agent.learner.set_learning_rate(order.learning_rate)
     report = RoundReport(first_standing(order))
     while (phase := next_phase(order, report.standing)) is not None:
         yield from _play_phase(agent, order.steps_before, phase, report)

@@ -355,7 +355,7 @@ class Arena:
     def _prepare_mixing(self, phase: Phase) -> None:
         """Have a mixer if the phase wants one: that of the phase before it if it is of the same run and settings."""
         order = phase.mixing
-        if order is not None and (self._mixing is None or self._mixing.order != order):
+        if order is not None and (self._mixing is None or not self._mixing.takes(order)):
             self._mixing = Mixing(order, phase, self.spec, self.battles, self._mixers)
 
     def _train(self, mixing: Mixing) -> None:

@@ -7,6 +7,7 @@ action or weight comes in, no state goes out.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import logging
 from collections.abc import Sequence
@@ -101,6 +102,14 @@ class Mixing:
         self._rewards = np.zeros((battles, spec.episode_limit), np.float32)
         self._steps = np.zeros(battles, np.int64)
         self._restore(phase)
+
+    def takes(self, order: MixOrder) -> bool:
+        """Whether this goes on under `order`: one that differs in the learning rate alone, which is taken over."""
+        if dataclasses.replace(self.order, learning_rate=order.learning_rate) != order:
+            return False
+        self.order = order
+        self._mixer.set_learning_rate(order.learning_rate)
+        return True
 
     # --- battles ----------------------------------------------------------------------------------------------
 

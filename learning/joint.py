@@ -86,6 +86,10 @@ class JointMixer:
         gradient: NDArray[np.float32] = utilities.grad.numpy()
         return gradient
 
+    def set_learning_rate(self, rate: float) -> None:
+        """Learn at this rate from now on."""
+        self._trained.set_learning_rate(rate)
+
     def apply(self, squared_norm: float) -> tuple[float, TrainMetrics]:
         """Take the step prepared by ``gradient``; return the scale by which every agent takes its own.
 

@@ -78,6 +78,10 @@ class Learner:
             for name, tensor in tensors.items():
                 parameters[name].copy_(torch.tensor(tensor, device=self._device))
 
+    def set_learning_rate(self, rate: float) -> None:
+        """Learn at this rate from now on; a solo mixer at its part of it."""
+        self._trained.set_learning_rate(rate)
+
     def sync_target(self) -> None:
         """Copy the online network and mixer to their targets."""
         self._trained.sync_target()

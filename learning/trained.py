@@ -31,10 +31,17 @@ class Trained:
         by_rate: dict[float, list[nn.Parameter]] = {}
         for name, parameter in self.online.items():
             by_rate.setdefault((rates or {}).get(name, 1.0), []).append(parameter)
+        self._rates = list(by_rate)  # of the optimiser's groups, in parts of the learning rate
         groups = [{"params": parameters, "lr": rate * learning_rate} for rate, parameters in by_rate.items()]
         self._optimiser = torch.optim.Adam(groups, fused=True) if groups else None
         self._target_update_every = target_update_every
         self.steps = 0
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Learn at this rate from now on, each group at its part of it."""
+        if self._optimiser is not None:
+            for group, part in zip(self._optimiser.param_groups, self._rates, strict=True):
+                group["lr"] = part * rate
 
     def zero_grad(self) -> None:
         """Forget the gradients."""

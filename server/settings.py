@@ -48,6 +48,7 @@ class Settings(BaseModel):
     batch_size: Positive
     buffer_size: Positive
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    learning_rate_decay: Share
     gamma: Share
     td_lambda: Share
     epsilon_start: Share

@@ -19,6 +19,7 @@ from tests.envproxy.drill import Parade, mix_order
 from tests.learning.toy import settings
 
 N, E, SEED = 3, 2, 5
+RATE = 2e-3
 CLIP = {"vdn": 18.0, "qmix": 40.0}  # amid the norms that occur
 CLIP_SHARED = {"vdn": 29.0, "qmix": 70.0}  # and where one network is trained by all
 
@@ -34,19 +35,21 @@ def learning(base: Base, *, centralised: bool = False) -> LearningSettings:
         gamma=0.9,
         td_lambda=0.4,
         epsilon_end=1.0,
-        learning_rate=2e-3,
+        learning_rate=RATE,
     )
 
 
-def order(base: Base, battles: int = 23, *, centralised: bool = False) -> RoundOrder:
-    """With batches of 4, 23 battles give 20 training steps."""
+def order(
+    base: Base, battles: int = 23, *, round_: int = 1, rate: float = RATE, centralised: bool = False
+) -> RoundOrder:
+    """With batches of 4, a run's first 23 battles give 20 training steps."""
     told = learning(base, centralised=centralised)
     mixing = mix_order(
-        base=base, batch_size=told.batch_size, buffer_size=told.buffer_size, learning_rate=told.learning_rate,
+        base=base, batch_size=told.batch_size, buffer_size=told.buffer_size, learning_rate=rate,
         gamma=told.gamma, td_lambda=told.td_lambda, target_update_every=told.target_update_every,
         grad_clip=told.grad_clip,
     )  # fmt: skip
-    return RoundOrder(SEED, 1, 0, 10**6, battles, 10**6, 1, mixing)
+    return RoundOrder(SEED, round_, 0, 10**6, battles, 10**6, 1, rate, mixing)
 
 
 class Told(Arena):

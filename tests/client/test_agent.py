@@ -24,8 +24,9 @@ TINY: LearningSettings = settings(
     hidden=8, batch_size=3, buffer_size=12, target_update_every=4, epsilon_steps=300, reward_buffer=5, base="qmix"
 )
 ORDER = RoundOrder(
-    seed=5, round=1, steps_before=0, total_steps=10**6, battles=5, evaluate_every=150, evaluate_battles=2
-)
+    seed=5, round=1, steps_before=0, total_steps=10**6, battles=5, evaluate_every=150, evaluate_battles=2,
+    learning_rate=5e-4,
+)  # fmt: skip
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from torch.nn.functional import elu, one_hot
 from client.agent import Agent
 from learning.mixer import MonotoneMixer
 from learning.settings import Base, LearningSettings
-from tests.client.joint_team import SEED, N, Told, agents, learning, order, play
+from tests.client.joint_team import RATE, SEED, N, Told, agents, learning, order, play
 
 
 class Network(nn.Module):
@@ -59,14 +59,19 @@ class Vdn(nn.Module):
 
 
 def plain(
-    networks: list[Network], mixer: nn.Module, team: Sequence[Agent], batches: list[list[int]], told: LearningSettings
+    networks: list[Network],
+    mixer: nn.Module,
+    team: Sequence[Agent],
+    batches: list[list[int]],
+    rates: list[float],
+    told: LearningSettings,
 ) -> tuple[list[Network], list[float]]:
-    """Train on these batches; return the networks (N, or N times one), and the norm of every step's gradient."""
+    """Train on these batches at these rates; return the networks (N, or N times one), and every gradient's norm."""
     target_networks, target_mixer = copy.deepcopy(networks), copy.deepcopy(mixer)
     parameters = list(dict.fromkeys(p for module in [*networks, mixer] for p in module.parameters()))
-    optimiser = torch.optim.Adam(parameters, lr=told.learning_rate)
+    optimiser = torch.optim.Adam(parameters, lr=1.0)
     norms = []
-    for number, ids in enumerate(batches, start=1):
+    for number, (ids, rate) in enumerate(zip(batches, rates, strict=True), start=1):
         chosen, following, seen = [], [], []
         for seat, agent in enumerate(team):
             batch = agent.buffer.select(np.array(ids, np.uint64))
@@ -96,6 +101,7 @@ def plain(
         optimiser.zero_grad()
         (loss / count).backward()
         norms.append(float(nn.utils.clip_grad_norm_(parameters, told.grad_clip)))
+        optimiser.param_groups[0]["lr"] = rate
         optimiser.step()
         if number % told.target_update_every == 0:
             target_networks, target_mixer = copy.deepcopy(networks), copy.deepcopy(mixer)
@@ -112,20 +118,23 @@ def test_twenty_joint_steps_are_those_of_plain_qmix(tmp_path: Path, base: Base, 
         networks = networks[:1] * N
     else:
         assert (networks[0].fc2.weight != networks[1].fc2.weight).any()
-    reports = play(arena, team, order(base, centralised=centralised))
+    # two rounds, the second at a rate of its own: 10 training steps each
+    reports = play(arena, team, order(base, 13, centralised=centralised))
+    later = play(arena, team, order(base, 10, round_=2, rate=RATE / 4, centralised=centralised))
 
-    assert [report.training_steps for report in reports] == [20] * N
+    assert [report.training_steps for report in reports + later] == [10] * 2 * N
     played = team[0].buffer.select(team[0].buffer.ids())
     assert played is not None
     assert len(set(played.lengths.tolist())) > 2  # there is padding
     assert 0 < played.terminated.sum() < len(played.terminated)  # and some battles are cut
     mixer = Vdn() if base == "vdn" else Qmix(arena.spec.state_size)
-    trained, norms = plain(networks, mixer, team, [arena.batches[step] for step in range(1, 21)], told)
+    rates = [RATE] * 10 + [RATE / 4] * 10
+    trained, norms = plain(networks, mixer, team, [arena.batches[step] for step in range(1, 21)], rates, told)
     assert any(norm > told.grad_clip for norm in norms)
     assert any(norm < told.grad_clip for norm in norms)
     for seat, network in enumerate(trained):
         expected = list(network.state_dict().values())
         for (name, tensor), other in zip(team[seat].learner.tensors().items(), expected, strict=True):
             np.testing.assert_allclose(tensor, other.numpy(), rtol=0, atol=1e-5, err_msg=f"seat {seat}, {name}")
-    for report in reports:
-        assert [m.grad_norm for m in report.trained] == pytest.approx(norms, rel=1e-3)
+    for first, second in zip(reports, later, strict=True):
+        assert [m.grad_norm for m in first.trained + second.trained] == pytest.approx(norms, rel=1e-3)

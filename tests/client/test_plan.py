@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,8 +13,9 @@ from envproxy.protocol import MixOrder, Phase, PhaseKind, Standing
 from tests.learning.test_settings import CONFIG
 
 ORDER = RoundOrder(
-    seed=7, round=3, steps_before=9_000, total_steps=20_000, battles=100, evaluate_every=5_000, evaluate_battles=32
-)
+    seed=7, round=3, steps_before=9_000, total_steps=20_000, battles=100, evaluate_every=5_000, evaluate_battles=32,
+    learning_rate=5e-4,
+)  # fmt: skip
 
 
 def test_a_round_begins_with_everything_evaluated_that_was_due_before() -> None:
@@ -67,6 +69,18 @@ def test_who_mixes_jointly_says_how_in_every_collect_phase_and_in_no_other() -> 
     assert (evaluating.kind, evaluating.mixing) == (PhaseKind.EVALUATE, None)
 
 
+@pytest.mark.parametrize(
+    ("decay", "before", "rate"),
+    [(0.0, 900, 0.5), (0.5, 0, 0.5), (0.5, 500, 0.375), (0.5, 1000, 0.25), (0.5, 1200, 0.25), (1.0, 750, 0.125)],
+)
+def test_the_learning_rate_falls_evenly_until_the_runs_end(decay: float, before: int, rate: float) -> None:
+    settings = {"learning-rate": 0.5, "learning-rate-decay": decay, "total-steps": 1000, "steps-before": before}
+    order = RoundOrder.from_config({**CONFIG, **ROUND, **settings, "mixing": "joint"})
+    assert order.learning_rate == rate
+    assert order.mixing is not None
+    assert order.mixing.learning_rate == rate  # a mixer learns at the rate of the agents
+
+
 def test_who_learns_alone_says_nothing_of_mixing() -> None:
     phase = next_phase(RoundOrder.from_config({**CONFIG, **ROUND}), Standing())
     assert phase is not None
@@ -84,7 +98,7 @@ def test_every_round_ends_and_no_evaluation_is_left_out(
     before: int, total: int, every: int, battles: int, length: int
 ) -> None:
     """Play the plan with battles of one length: it ends, within its battles, with nothing due unevaluated."""
-    order = RoundOrder(0, 1, before, total, battles, every, 4)
+    order = RoundOrder(0, 1, before, total, battles, every, 4, 5e-4)
     standing = first_standing(order)
     while (phase := next_phase(order, standing)) is not None:
         assert standing.index < 40_000

@@ -339,8 +339,9 @@ def test_every_seat_needs_a_token():
 # --- seat sessions --------------------------------------------------------------------------------------------
 
 ORDER = RoundOrder(
-    seed=7, round=1, steps_before=0, total_steps=10_000, battles=30, evaluate_every=60, evaluate_battles=2
-)
+    seed=7, round=1, steps_before=0, total_steps=10_000, battles=30, evaluate_every=60, evaluate_battles=2,
+    learning_rate=5e-4,
+)  # fmt: skip
 
 
 @pytest.fixture

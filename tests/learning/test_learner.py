@@ -135,6 +135,23 @@ def test_seed_and_data_decide_every_bit(base: Base) -> None:
 
 
 @pytest.mark.parametrize("base", BASES)
+def test_the_learning_rate_that_is_set_is_that_of_the_next_steps(base: Base) -> None:
+    first, second = batches(2)
+    told, changed = (
+        Learner(SPEC, settings(base=base, learning_rate=3e-3), seed=5),
+        Learner(SPEC, settings(base=base), seed=5),
+    )
+    changed.set_learning_rate(3e-3)
+    for learner in (told, changed):
+        learner.train(first)
+    assert same(told, changed)
+    changed.set_learning_rate(0.0)
+    before = changed.tensors()
+    changed.train(second)
+    assert all((tensor == before[name]).all() for name, tensor in changed.tensors().items())
+
+
+@pytest.mark.parametrize("base", BASES)
 @pytest.mark.parametrize("before", [0, 2])  # 0: a learner that has never trained; 2: between two target copies
 def test_resuming_equals_never_stopping(base: Base, before: int, tmp_path: Path) -> None:
     data = batches(before + 3)

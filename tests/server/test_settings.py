@@ -48,6 +48,7 @@ def test_a_round_trip_changes_nothing() -> None:
         ("learning-rate", 0.0, "greater than 0"),
         ("gamma", 1.01, "less than or equal to 1"),
         ("td-lambda", -0.1, "greater than or equal to 0"),
+        ("learning-rate-decay", 1.1, "less than or equal to 1"),
         ("adopt", -0.1, "greater than or equal to 0"),
         ("max-weight", 0.0, "greater than 0"),
         ("max-weight", 1.01, "less than or equal to 1"),
