@@ -14,7 +14,8 @@ import grpc
 from cli.defaults import Value
 from cli.parts import TELEMETRY_OFF, Part, PartFailedError, end_detached, free_ports, wait_until_listening
 from cli.restarted import RestartedPart
-from cli.submission import Submission, SuperLink
+from cli.submission import Submission
+from cli.superlink import SuperLink
 from cli.supernode import supernode_command, supernode_environment
 from client.launch import SeatAddress
 from envproxy import battle_pb2 as pb

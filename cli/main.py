@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import NoReturn
 
-from cli import agent, envproxy, evaluate, listing, status, submit, train, watch
+from cli import admit, agent, envproxy, evaluate, listing, status, submit, train, watch
 from cli.certs import command as certs
 from cli.doctor import command as doctor
 from cli.experiment import command as experiment
@@ -41,6 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
         ("envproxy", "serve battles to the seats of one or more arenas", envproxy.add_arguments, envproxy.run),
         ("agent", "be a device: run the SuperNode of one seat", agent.add_arguments, agent.run),
         ("certs", "make certificates, keys and tokens, a folder a machine", certs.add_arguments, certs.run),
+        ("admit", "tell a SuperLink which devices are its own", admit.add_arguments, admit.run),
         ("evaluate", "play battles with the agents of a run", evaluate.add_arguments, evaluate.run),
         (
             "watch",

@@ -5,36 +5,23 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import tomli_w
 
 from cli.defaults import Value, app_directory
-from cli.parts import TELEMETRY_OFF, Part, PartFailedError, StopError
+from cli.parts import Part, PartFailedError, StopError
+from cli.superlink import PROFILE, SuperLink, ask, flwr
 from server.failure import what_needs_you
 
 _PACKAGES = ("learning", "strategies", "envproxy", "client", "server", "operations")
-_FLWR = str(Path(sys.executable).parent / "flwr")
-_PROFILE = "here"
 _LOOK_EVERY = 0.5  # seconds
 _ASK_EVERY = 600.0  # seconds after which the SuperLink is asked though the log still streams: the network may be cut
 _ASK_AGAIN = 5.0  # seconds until a SuperLink is asked again that did not answer
 _LOST_AFTER = 120.0  # seconds without an answer
 _NO_SUCH_RUN = "[code: 16]"  # flwr.supercore.error.ApiErrorCode.RUN_ID_NOT_FOUND, which takes a second to import
-_CALL_LIMIT = 60.0  # seconds for one call of `flwr`
-
-
-@dataclass(frozen=True)
-class SuperLink:
-    """Where runs are submitted to."""
-
-    address: str
-    root_certificates: Path | None = None  # None: plaintext
 
 
 class Submission:
@@ -47,22 +34,21 @@ class Submission:
         """
         self._superlink = superlink
         self._log = log
-        self._environment = {"FLWR_HOME": str(home), **TELEMETRY_OFF}
+        self._environment = superlink.environment(home)
         self._said_before = log.stat().st_size if log.exists() else 0
         self._run: str | None = None
         run_config = home / "run-config.toml"
         run_config.write_text(tomli_w.dumps(dict(given)), encoding="utf-8")
-        (home / "config.toml").write_text(tomli_w.dumps(_profile(superlink)), encoding="utf-8")
         app = _copy_app(home / "app")
-        self.stream = self._flwr("run", str(app), _PROFILE, "--stream", "--run-config", str(run_config))
+        self.stream = self._flwr("run", str(app), PROFILE, "--stream", "--run-config", str(run_config))
 
     def follow(self, meanwhile: Callable[[], None]) -> None:
         """Return when the run is completed. `meanwhile` is called twice a second, and may raise.
 
         Raises PartFailedError if the run failed or is lost, StopError if it makes no sense to try again.
         """
-        now = time.monotonic()
-        ask_at, answered = now + _ASK_EVERY, now
+        ask_at = time.monotonic() + _ASK_EVERY
+        in_vain: float | None = None  # since when the SuperLink is asked and does not answer
         while True:
             meanwhile()
             now = time.monotonic()
@@ -71,7 +57,8 @@ class Submission:
                 continue
             status = self._status()
             if status is None:
-                if now - answered > _LOST_AFTER:
+                in_vain = now if in_vain is None else in_vain
+                if now - in_vain > _LOST_AFTER:
                     raise PartFailedError(
                         f"the SuperLink at {self._superlink.address} does not answer (see {self._log})"
                     )
@@ -81,15 +68,15 @@ class Submission:
             if status["status"].startswith("finished"):
                 self._check(status["status"], status["status-details"])
                 return
-            ask_at, answered = now + _ASK_EVERY, now
+            ask_at, in_vain = now + _ASK_EVERY, None
             if not self.stream.running:
-                self.stream = self._flwr("log", str(self._run), _PROFILE, "--stream")
+                self.stream = self._flwr("log", str(self._run), PROFILE, "--stream")
 
     def stop(self) -> None:
         """End the run, if it has begun, as far as the SuperLink can be reached."""
         run = self._started()
         if run is not None:
-            self._ask("stop", run, _PROFILE)
+            ask(self.stream.environment, "stop", run, PROFILE)
 
     def _pause(self, seconds: float, meanwhile: Callable[[], None]) -> None:
         until = time.monotonic() + seconds
@@ -113,7 +100,7 @@ class Submission:
         if run is None:
             self.stream.end()
             raise PartFailedError(f"Flower did not take the run. {self.stream.last_words()}")
-        said = self._ask("list", _PROFILE, "--run-id", run, "--format", "json")
+        said = ask(self.stream.environment, "list", PROFILE, "--run-id", run, "--format", "json")
         try:
             document = json.loads(said)
         except ValueError:
@@ -136,28 +123,7 @@ class Submission:
         raise PartFailedError(f"the run ended as {status}: {details} (see {self._log})")
 
     def _flwr(self, *arguments: str) -> Part:
-        return Part(f"flwr {arguments[0]}", [_FLWR, *arguments], self._log, self._environment)
-
-    def _ask(self, *arguments: str) -> str:
-        """Return what a call of `flwr` prints, nothing if it takes too long."""
-        try:
-            return subprocess.run(
-                [_FLWR, *arguments],
-                capture_output=True,
-                text=True,
-                check=False,
-                env=self.stream.environment,
-                timeout=_CALL_LIMIT,
-            ).stdout
-        except subprocess.TimeoutExpired:
-            return ""
-
-
-def _profile(superlink: SuperLink) -> dict[str, object]:
-    """Return what Flower's config.toml has: one SuperLink."""
-    found = superlink.root_certificates
-    secured = {"insecure": True} if found is None else {"root-certificates": str(found)}
-    return {"superlink": {_PROFILE: {"address": superlink.address, **secured}}}
+        return Part(f"flwr {arguments[0]}", flwr(*arguments), self._log, self._environment)
 
 
 def _copy_app(app: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 
 import cli.submission
+import cli.superlink
 from cli.parts import PartFailedError, StopError
-from cli.submission import Submission, SuperLink
+from cli.submission import Submission
+from cli.superlink import SuperLink
 from server.failure import NeedsYouError
 
 # Prints what is in the files `run`, `log` and `list` beside it; of `list` a line a call, the last one again and again.
@@ -48,7 +51,7 @@ def flwr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     (folder / "flwr").write_text(SCRIPT)
     (folder / "flwr").chmod(0o755)
-    monkeypatch.setattr(cli.submission, "_FLWR", str(folder / "flwr"))
+    monkeypatch.setattr(cli.superlink, "_FLWR", str(folder / "flwr"))
     monkeypatch.setattr(cli.submission, "_ASK_AGAIN", 0.0)
     monkeypatch.setattr(cli.submission, "_LOOK_EVERY", 0.01)
     return folder
@@ -115,6 +118,15 @@ def test_a_superlink_that_stays_away_is_lost(submit: Submit, monkeypatch: pytest
     monkeypatch.setattr(cli.submission, "_LOST_AFTER", 0.0)
     with pytest.raises(PartFailedError, match="the SuperLink at there:1 does not answer"):
         submit(UNAVAILABLE).follow(lambda: None)
+
+
+def test_a_superlink_is_not_lost_when_it_is_first_asked_in_vain(
+    submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the log has streamed before: a busy machine answers late."""
+    monkeypatch.setattr(cli.submission, "_LOST_AFTER", 0.2)
+    streamed = iter([0.3])
+    submit(UNAVAILABLE, COMPLETED).follow(lambda: time.sleep(next(streamed, 0.0)))
 
 
 def test_a_run_that_flower_did_not_take(submit: Submit, tmp_path: Path) -> None:
