@@ -1,4 +1,5 @@
 # One image for all services of compose.yaml, which builds it. By itself: docker build -t pps-qmix .
+# And nginx, for compose.secure.yaml: docker build --target nginx -t pps-qmix-nginx .
 # With wheels of your own beside those of the index: --build-context wheels=DIR
 ARG BASE=python:3.11-slim
 
@@ -30,9 +31,18 @@ COPY . .
 RUN --mount=type=bind,from=wheels,target=/wheels --mount=type=cache,target=/root/.cache/pip \
     pip wheel --no-deps --find-links /wheels --wheel-dir /package .
 
-FROM ${BASE}
+FROM ${BASE} AS user
 RUN useradd --uid 10001 --create-home pps-qmix \
-    && install -d -o pps-qmix -g pps-qmix -m 0700 /state /tokens
+    && install -d -o pps-qmix -g pps-qmix -m 0700 /state /tokens /federation
+
+FROM user AS nginx
+# The distribution's; a base that has it needs no package index.
+RUN command -v nginx || { apt-get update && apt-get install -y --no-install-recommends nginx && rm -rf /var/lib/apt/lists/*; }
+COPY deploy/nginx.conf deploy/nginx-fleet.conf /etc/pps-qmix/
+USER pps-qmix
+CMD ["nginx", "-e", "stderr", "-c", "/etc/pps-qmix/nginx.conf"]
+
+FROM user
 COPY --from=dependencies /opt/pps-qmix /opt/pps-qmix
 ENV PATH=/opt/pps-qmix/bin:$PATH NUMBA_CACHE_DIR=/var/cache/numba FLWR_TELEMETRY_ENABLED=0 PYTHONUNBUFFERED=1
 RUN --mount=type=bind,from=package,source=/package,target=/package \

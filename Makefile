@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-containers image setup lint clean protos benchmark
+.PHONY: demo test test-containers image nginx-image setup lint clean protos benchmark
 
 demo: $(STAMP)
 	$(BIN)/pps-qmix train --map 3m --strategy a-pps --base vdn --preset quick
@@ -12,13 +12,16 @@ demo: $(STAMP)
 test: lint
 	$(BIN)/python -m pytest -n 3 --dist load --maxschedchunk 1
 
-# Builds the image and runs compose.yaml; skipped, and said so, where no Docker engine answers.
+# Builds the images and runs compose.yaml and compose.secure.yaml; skipped, and said so, where no Docker engine answers.
 test-containers: $(STAMP)
 	$(BIN)/python -m pytest -m containers -rs tests/containers
 
 # BUILD_FLAGS: flags of docker build, as --build-arg BASE=... or --build-context wheels=DIR.
 image:
 	docker build $(BUILD_FLAGS) --tag pps-qmix .
+
+nginx-image:
+	docker build $(BUILD_FLAGS) --target nginx --tag pps-qmix-nginx .
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""compose.yaml and what it includes, as text; tests/containers runs it."""
+"""compose.yaml, compose.secure.yaml and what they include, as text; tests/containers runs them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ from envproxy.backend import create_backend, map_names
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 AGENTS = yaml.safe_load((ROOT / "deploy" / "agents.yaml").read_text())
+SECURE = yaml.safe_load((ROOT / "compose.secure.yaml").read_text())
+SECURE_AGENTS = yaml.safe_load((ROOT / "deploy" / "secure-agents.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = {**COMPOSE["services"], **AGENTS["services"]}
+OVERRIDDEN = {name: service for name, service in SECURE["services"].items() if name in SERVICES}
+ADDED: dict[str, dict[str, Any]] = {
+    **{name: service for name, service in SECURE["services"].items() if name not in SERVICES},
+    **SECURE_AGENTS["services"],
+}
+ONE_SHOT = ["experiment", "certs", "admission"]
 
 
 def test_there_are_as_many_agents_as_seats() -> None:
@@ -25,40 +33,91 @@ def test_there_are_as_many_agents_as_seats() -> None:
     seats = {}
     for name in map_names("skirmish"):
         backend = create_backend("skirmish", name, 1)
-        seats[name] = f"SEATS={backend.spec.n_agents}\n"
+        seats[name] = backend.spec.n_agents
         backend.close()
-    assert said == seats
+    each = {n: "".join(f"SEAT_{i}=1\n" for i in range(n)) for n in seats.values()}  # for compose.secure.yaml
+    assert said == {name: f"SEATS={n}\n{each[n]}" for name, n in seats.items()}
+    assert [name for name in SECURE_AGENTS["services"] if name != "certs"] == [
+        f"agent-{i}" for i in range(max(seats.values()))
+    ]
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", [*SERVICES, *ADDED])
 def test_every_service_is_watched_and_has_no_more_rights_than_it_needs(name: str) -> None:
-    service = SERVICES[name]
-    assert service["image"] == "pps-qmix"
+    service = {**SERVICES, **ADDED}[name]
+    assert service["image"] == ("pps-qmix-nginx" if name == "nginx" else "pps-qmix")
     assert service["init"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert "ports" not in service  # or devices' and operators' APIs would be open to whoever reaches this host
     assert "privileged" not in service
-    if name == "experiment":
-        assert service["restart"] == "no"
-    else:
-        assert service["restart"] == "on-failure"
+    assert service["restart"] == ("no" if name in ONE_SHOT else "on-failure")
+    if name not in [*ONE_SHOT, "coordinator"]:
         assert {"test", "interval", "timeout", "retries", "start_period"} <= service["healthcheck"].keys()
     for needed, how in service.get("depends_on", {}).items():
-        assert how == {"condition": "service_started" if needed == "agent" else "service_healthy"}
+        assert how == {"condition": "service_completed_successfully" if needed in ONE_SHOT else condition(needed)}
+
+
+def condition(needed: str) -> str:
+    return "service_started" if needed.startswith("agent") else "service_healthy"
+
+
+def test_an_override_takes_no_protection_away() -> None:
+    for service in OVERRIDDEN.values():
+        assert service.keys() <= {"network_mode", "depends_on", "command", "working_dir", "volumes", "deploy"}
+
+
+def test_a_secure_experiment_waits_for_every_agent() -> None:
+    needed = SECURE["services"]["experiment"]["depends_on"]
+    assert [name for name in needed if name != "nginx"] == [
+        name for name in SECURE_AGENTS["services"] if name != "certs"
+    ]
+
+
+def test_nothing_secure_speaks_plaintext_and_the_superlink_listens_where_no_device_is() -> None:
+    commands = [service["command"] for service in [*OVERRIDDEN.values(), *ADDED.values()] if "command" in service]
+    assert not any("--insecure" in command for command in commands)
+    replaced = {name for name, service in SERVICES.items() if "--insecure" in service["command"]} - {"agent"}
+    assert replaced <= {name for name, service in OVERRIDDEN.items() if "command" in service}
+    assert SECURE["services"]["agent"] == {"deploy": {"replicas": 0}}
+    assert "--host 127.0.0.1 " in SECURE["services"]["superlink"]["command"]
+    neighbours = {name for name, service in SECURE["services"].items() if "network_mode" in service}
+    assert neighbours == {"nginx", "superlink", "superexec", "admission", "experiment"}
+    assert SECURE["networks"] == {"default": {"internal": True}}
+
+
+def test_a_container_sees_its_own_part_of_the_credentials() -> None:
+    seen = {
+        name: [mount["volume"]["subpath"] for mount in service["volumes"] if mount["source"] == "federation"]
+        for name, service in {**OVERRIDDEN, **ADDED}.items()
+        if name not in ("agent", "coordinator", "certs")
+    }
+    authority, coordinator = ["public"], ["coordinator"]
+    assert seen == {
+        **{"superlink": coordinator, "nginx": coordinator, "admission": coordinator, "envproxy": ["battle-host"]},
+        **{"superexec": authority, "experiment": authority},
+        **{f"agent-{i}": [f"device-{i}"] for i in range(27)},
+    }
+    for i in range(27):
+        agent = ADDED[f"agent-{i}"]
+        assert len(agent["volumes"]) == 1
+        assert agent["scale"] == f"${{SEAT_{i}:-0}}"
 
 
 def test_nothing_runs_as_root_but_what_becomes_the_owner_of_the_results() -> None:
     writers = ["superexec", "experiment"]
     assert [name for name, service in SERVICES.items() if "user" in service] == writers
     assert all(SERVICES[name]["entrypoint"][0] == "as-owner" for name in writers)
-    assert re.findall(r"^USER (.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE) == ["pps-qmix"]
+    assert not any("user" in service for service in [*OVERRIDDEN.values(), *ADDED.values()])
+    assert set(re.findall(r"^USER (.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)) == {"pps-qmix"}
 
 
 def test_every_named_volume_is_declared() -> None:
-    for document in (COMPOSE, AGENTS):
+    for document in (COMPOSE, AGENTS, SECURE, SECURE_AGENTS):
         mounted = {
-            mount.partition(":")[0] for each in document["services"].values() for mount in each.get("volumes", [])
+            mount["source"] if isinstance(mount, dict) else mount.partition(":")[0]
+            for each in document["services"].values()
+            for mount in each.get("volumes", [])
         }
         assert {name for name in mounted if name.isidentifier()} == set(document["volumes"])
 
@@ -68,7 +127,8 @@ def test_the_image_has_what_it_is_built_from_and_no_other_file() -> None:
     assert ignored[0] == "*"
     wanted = {line.removeprefix("!") for line in ignored if line.startswith("!")}
     packages = {"learning", "strategies", "envproxy", "client", "server", "operations", "cli"}
-    assert wanted == packages | {"pyproject.toml", "constraints.txt", "README.md", "LICENSE", "deploy/as-owner"}
+    deployed = {f"deploy/{name}" for name in ("as-owner", "nginx.conf", "nginx-fleet.conf")}
+    assert wanted == packages | deployed | {"pyproject.toml", "constraints.txt", "README.md", "LICENSE"}
 
 
 def test_the_dockerfile_needs_no_image_but_the_base() -> None:
