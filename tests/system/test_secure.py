@@ -12,7 +12,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-import tomli_w
 
 import client.launch
 from cli.certs.folders import Folders, Wanted
@@ -78,7 +77,7 @@ def test_a_superlink_takes_the_devices_it_knows_and_no_others(
         "keyless", BIN / "flower-supernode", "--superlink", link, "--root-certificates", coordinator / "ca.crt",
         "--port", node_port, "--node-config", "seat=1",
     )  # fmt: skip
-    register(start, link, coordinator)
+    admit(start, link, coordinator)
     welcome = agent("welcome", good / "device-0")
     wait_for(lambda: "Activated node_id" in superlink.log.read_text(), "the device that was registered", 200)
 
@@ -135,14 +134,11 @@ def test_an_agent_process_is_let_in_over_tls_by_its_own_token(
     hosted.close()
 
 
-def register(start: Callable[..., Part], link: str, coordinator: Path) -> None:
-    profile = {"superlink": {"edge": {"address": link, "root-certificates": str(coordinator / "ca.crt")}}}
-    flower = coordinator.parents[1] / "f" / "register"
-    flower.mkdir(parents=True)
-    (flower / "config.toml").write_text(tomli_w.dumps(profile))
-    done = start("register", BIN / "flwr", "supernode", "register", coordinator / "supernodes" / "seat-0.pub", "edge")
+def admit(start: Callable[..., Part], link: str, coordinator: Path) -> None:
+    command = (sys.executable, "-m", "cli.main", "admit", "--superlink", link, "--root-certificates")
+    done = start("admit", *command, coordinator / "ca.crt", coordinator / "supernodes" / "seat-0.pub")
     done.wait()
-    assert done.exit_code == 0, done.last_words()
+    assert said(done) == "seat-0.pub: admitted"
 
 
 def said(part: Part) -> str:
