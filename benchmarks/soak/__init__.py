@@ -1,0 +1,1 @@
+"""A whole federation for hours, and what each of its processes takes of the machine."""

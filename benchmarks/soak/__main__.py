@@ -1,0 +1,207 @@
+"""Runs a whole federation on this machine for hours and looks at every process of it once a minute.
+
+    python -m benchmarks.soak [--hours 2] [--map 3m] [--faults-every 5] [any flag of `pps-qmix train`]
+
+It starts `pps-qmix train` with the quick preset and ends it when the time is over; Ctrl-C ends it before. The samples
+are CSV files in --out; the table is printed at the end, and by `--table DIR` while a soak is on. Exit code 1 if the run
+failed or stalled, if it left a process behind, or if a process grew by more than the bounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import psutil
+
+from benchmarks.soak.census import disk_use, look, members
+from benchmarks.soak.faults import Fault, strike, whole_again
+from benchmarks.soak.figures import Progress, fault_table, figures, problems, table
+from benchmarks.soak.record import Record
+from cli.parts import Part, PartFailedError
+from server.run_directory import read_rows
+
+FAILED, INTERRUPTED = 1, 130
+STEPS: Final = 10**12  # more than anybody waits for
+LOOK_EVERY: Final = 5.0  # seconds
+SAMPLE_EVERY: Final = 60.0
+END_LIMIT: Final = 60.0  # seconds that the run has to end everything it started
+
+
+class SoakError(Exception):
+    """The federation did not do what it should; the message says what."""
+
+
+class Soak:
+    """One federation in one folder, and its samples."""
+
+    def __init__(self, folder: Path, flags: Sequence[str], patience: float, faults_every: float | None) -> None:
+        """`patience` is how long a round may take, `faults_every` the time between two faults, in seconds."""
+        self.record = Record(folder)
+        self._folder = folder
+        self._flags = flags
+        self._patience = patience
+        self._faults_every = faults_every
+        self._home = folder / "home"  # PPS_HOME, by which all processes are known
+        self._run = folder / "run"
+        self._began = time.monotonic()
+
+    def play(self, seconds: float) -> None:
+        """Return when the time is over. Raises SoakError, PartFailedError, KeyboardInterrupt; all has ended then."""
+        self._folder.mkdir(parents=True)
+        with self._federation() as train:
+            try:
+                self._watch(train, seconds)
+            finally:
+                self._sample(self._rounds())
+
+    def _watch(self, train: Part, seconds: float) -> None:
+        chance = random.Random(0)
+        sample_at, fault_at = 0.0, self._faults_every or float("inf")
+        fault: Fault | None = None  # the one that the run still has to get over
+        reached, reached_at = 0, 0.0
+        while (now := self._now()) < seconds:
+            train.check()
+            rounds = self._rounds()
+            if len(rounds) > reached:
+                reached, reached_at = len(rounds), now
+            if now - reached_at > self._patience:
+                raise SoakError(f"no round has ended for {now - reached_at:.0f} s, after {reached} rounds")
+            if fault is not None and whole_again(rounds, fault.round):
+                self.record.add([fault._replace(whole_after=round(now - fault.seconds, 1))])
+                fault = None
+            if fault is not None and now - fault.seconds > self._patience:
+                raise SoakError(f"no round has had all seats since {fault.role} {fault.part} was killed: {fault}")
+            if now >= sample_at:
+                self._sample(rounds)
+                sample_at += SAMPLE_EVERY
+            if fault is None and rounds and now >= fault_at:
+                fault = strike(look(self._home, now), rounds[-1]["round"], chance)
+                fault_at = now + (self._faults_every or 0.0)
+            time.sleep(LOOK_EVERY)
+
+    def _sample(self, rounds: Sequence[Mapping[str, Any]]) -> None:
+        now = self._now()
+        flower = disk_use(self._run / "flower")
+        last = rounds[-1] if rounds else {"round": 0, "steps": 0}
+        progress = Progress(
+            seconds=round(now, 1),
+            round=last["round"],
+            steps=last["steps"],
+            run_bytes=disk_use(self._run) - flower,
+            flower_bytes=flower,
+            device_bytes=disk_use(self._home),
+            log_lines=sum(_lines(path) for path in self._folder.rglob("*.log")),
+        )
+        self.record.add([*look(self._home, now), progress])
+
+    def _now(self) -> float:
+        return time.monotonic() - self._began
+
+    def _rounds(self) -> list[dict[str, Any]]:
+        return [row for row in read_rows(self._run) if row["kind"] == "round"]
+
+    @contextmanager
+    def _federation(self) -> Iterator[Part]:
+        """Start `pps-qmix train`; in the end nothing of it is left. Raises SoakError if it left something."""
+        train = [sys.executable, "-m", "cli.main", "train", "--preset", "quick", "--total-steps", str(STEPS)]
+        part = Part(
+            "pps-qmix train",
+            [sys.executable, "-m", "cli.tied", *train, *self._flags, "--runs", str(self._folder), "--run", "run"],
+            self._folder / "train.log",
+            {"PPS_HOME": str(self._home)},
+        )
+        try:
+            yield part
+        finally:
+            part.ask_to_end()
+            deadline = time.monotonic() + END_LIMIT
+            while part.running and time.monotonic() < deadline:
+                time.sleep(0.1)
+            part.kill()
+            left = list(members(self._home))
+            for process in left:
+                with suppress(psutil.Error):
+                    process.kill()
+        if left:
+            raise SoakError(f"{len(left)} processes were left when the run had ended: {[each.pid for each in left]}")
+
+
+def report(record: Record, memory_bound: float, files_bound: float) -> list[str]:
+    """Print the tables of the samples so far; return what was out of bounds."""
+    progress = record.progress()
+    if not progress:
+        return []
+    length = progress[-1].seconds
+    found = figures(record.readings(), length)
+    print("\n".join([*table(found, progress), *fault_table(record.faults())]))
+    return list(problems(found, length, memory_bound, files_bound))
+
+
+def _lines(path: Path) -> int:
+    with suppress(OSError), open(path, "rb") as file:
+        return sum(1 for _ in file)
+    return 0
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    parser = argparse.ArgumentParser(
+        prog="benchmarks.soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--hours", type=float, default=2.0, help="(default: %(default)s)")
+    parser.add_argument("--out", type=Path, help="new folder of the samples (default: one in runs/, named by the time)")
+    parser.add_argument("--table", type=Path, metavar="DIR", help="print the table of a soak in this folder and exit")
+    parser.add_argument("--faults-every", type=float, metavar="MINUTES", help="kill a part at random (default: never)")
+    parser.add_argument("--patience", type=float, default=15.0, metavar="MINUTES", help="longest round (default: 15)")
+    parser.add_argument(
+        "--memory-bound", type=float, default=10.0, metavar="MB", help="per hour and process (default: %(default)g)"
+    )
+    parser.add_argument(
+        "--files-bound", type=float, default=10.0, metavar="N", help="per hour and process (default: %(default)g)"
+    )
+    return parser.parse_known_args(arguments)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Soak; return the exit code."""
+    options, flags = _parse(arguments)
+    if options.table is not None:
+        report(Record(options.table), options.memory_bound, options.files_bound)
+        return 0
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # also where a shell that starts it in the background ignores the first
+        signal.signal(number, _interrupt)
+    folder = options.out or Path("runs") / f"soak-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    faults_every = None if options.faults_every is None else 60 * options.faults_every
+    soak = Soak(folder.absolute(), flags, 60 * options.patience, faults_every)
+    wrong, interrupted = [], False
+    try:
+        soak.play(3600 * options.hours)
+    except (SoakError, PartFailedError) as error:
+        wrong.append(str(error))
+    except KeyboardInterrupt:
+        interrupted = True
+    wrong += report(soak.record, options.memory_bound, options.files_bound)
+    for line in wrong:
+        print(f"benchmarks.soak: {line}", file=sys.stderr)
+    if wrong:
+        return FAILED
+    return INTERRUPTED if interrupted else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
