@@ -45,7 +45,7 @@ class Soak:
 
     def __init__(self, folder: Path, flags: Sequence[str], patience: float, faults_every: float | None) -> None:
         """`patience` is how long a round may take, `faults_every` the time between two faults, in seconds."""
-        self.record = Record(folder)
+        self._record = Record(folder)
         self._folder = folder
         self._flags = flags
         self._patience = patience
@@ -56,7 +56,6 @@ class Soak:
 
     def play(self, seconds: float) -> None:
         """Return when the time is over. Raises SoakError, PartFailedError, KeyboardInterrupt; all has ended then."""
-        self._folder.mkdir(parents=True)
         with self._federation() as train:
             try:
                 self._watch(train, seconds)
@@ -76,13 +75,13 @@ class Soak:
             if now - reached_at > self._patience:
                 raise SoakError(f"no round has ended for {now - reached_at:.0f} s, after {reached} rounds")
             if fault is not None and whole_again(rounds, fault.round):
-                self.record.add([fault._replace(whole_after=round(now - fault.seconds, 1))])
+                self._record.add([fault._replace(whole_after=round(now - fault.seconds, 1))])
                 fault = None
             if fault is not None and now - fault.seconds > self._patience:
                 raise SoakError(f"no round has had all seats since {fault.role} {fault.part} was killed: {fault}")
             if now >= sample_at:
                 self._sample(rounds)
-                sample_at += SAMPLE_EVERY
+                sample_at = now + SAMPLE_EVERY
             if fault is None and rounds and now >= fault_at:
                 fault = strike(look(self._home, now), rounds[-1]["round"], chance)
                 fault_at = now + (self._faults_every or 0.0)
@@ -101,7 +100,7 @@ class Soak:
             device_bytes=disk_use(self._home),
             log_lines=sum(_lines(path) for path in self._folder.rglob("*.log")),
         )
-        self.record.add([*look(self._home, now), progress])
+        self._record.add([*look(self._home, now), progress])
 
     def _now(self) -> float:
         return time.monotonic() - self._began
@@ -131,12 +130,12 @@ class Soak:
             for process in left:
                 with suppress(psutil.Error):
                     process.kill()
-        if left:
-            raise SoakError(f"{len(left)} processes were left when the run had ended: {[each.pid for each in left]}")
+            if left:
+                raise SoakError(f"the run had ended and left {len(left)} processes, which were killed")
 
 
 def report(record: Record, memory_bound: float, files_bound: float) -> list[str]:
-    """Print the tables of the samples so far; return what was out of bounds."""
+    """Print the tables of the samples, if there is one; return what was out of bounds."""
     progress = record.progress()
     if not progress:
         return []
@@ -157,45 +156,53 @@ def _interrupt(*_: object) -> NoReturn:
 
 
 def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Return our options, and what is left for `pps-qmix train`."""
     parser = argparse.ArgumentParser(
-        prog="benchmarks.soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="benchmarks.soak",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
-    parser.add_argument("--hours", type=float, default=2.0, help="(default: %(default)s)")
+    parser.add_argument("--hours", type=float, default=2.0, help="(default: %(default)g)")
     parser.add_argument("--out", type=Path, help="new folder of the samples (default: one in runs/, named by the time)")
-    parser.add_argument("--table", type=Path, metavar="DIR", help="print the table of a soak in this folder and exit")
+    parser.add_argument("--table", type=Path, metavar="DIR", help="print the table of the soak in this folder and exit")
     parser.add_argument("--faults-every", type=float, metavar="MINUTES", help="kill a part at random (default: never)")
-    parser.add_argument("--patience", type=float, default=15.0, metavar="MINUTES", help="longest round (default: 15)")
+    parser.add_argument(
+        "--patience", type=float, default=15.0, metavar="MINUTES", help="longest round (default: %(default)g)"
+    )
     parser.add_argument(
         "--memory-bound", type=float, default=10.0, metavar="MB", help="per hour and process (default: %(default)g)"
     )
     parser.add_argument(
         "--files-bound", type=float, default=10.0, metavar="N", help="per hour and process (default: %(default)g)"
     )
-    return parser.parse_known_args(arguments)
+    options, flags = parser.parse_known_args(arguments)
+    if options.table is None:
+        options.out = (options.out or Path("runs") / f"soak-{datetime.now(UTC):%Y%m%d-%H%M%S}").absolute()
+        try:
+            options.out.mkdir(parents=True)
+        except OSError as error:
+            parser.error(f"--out: expected a new folder, found {options.out}: {error.strerror}")
+    elif not Record(options.table).progress():
+        parser.error(f"--table: there are no samples in {options.table}")
+    return options, flags
 
 
 def main(arguments: Sequence[str]) -> int:
     """Soak; return the exit code."""
     options, flags = _parse(arguments)
-    if options.table is not None:
-        report(Record(options.table), options.memory_bound, options.files_bound)
-        return 0
-    for number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-    ):  # also where a shell that starts it in the background ignores the first
-        signal.signal(number, _interrupt)
-    folder = options.out or Path("runs") / f"soak-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    faults_every = None if options.faults_every is None else 60 * options.faults_every
-    soak = Soak(folder.absolute(), flags, 60 * options.patience, faults_every)
     wrong, interrupted = [], False
-    try:
-        soak.play(3600 * options.hours)
-    except (SoakError, PartFailedError) as error:
-        wrong.append(str(error))
-    except KeyboardInterrupt:
-        interrupted = True
-    wrong += report(soak.record, options.memory_bound, options.files_bound)
+    if options.table is None:
+        for number in (signal.SIGINT, signal.SIGTERM):  # a shell that starts it in the background ignores the first
+            signal.signal(number, _interrupt)
+        faults_every = None if options.faults_every is None else 60 * options.faults_every
+        try:
+            Soak(options.out, flags, 60 * options.patience, faults_every).play(3600 * options.hours)
+        except (SoakError, PartFailedError) as error:
+            wrong.append(str(error))
+        except KeyboardInterrupt:
+            interrupted = True
+    wrong += report(Record(options.table or options.out), options.memory_bound, options.files_bound)
     for line in wrong:
         print(f"benchmarks.soak: {line}", file=sys.stderr)
     if wrong:

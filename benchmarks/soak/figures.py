@@ -76,7 +76,7 @@ def figures(readings: Iterable[Reading], length: float) -> list[Figures]:
     """Return the figures of every part that was there after the warm-up."""
     parts: defaultdict[str, list[Reading]] = defaultdict(list)
     for reading in readings:
-        parts[f"{reading.role} {reading.part}".strip()].append(reading)
+        parts[_name(reading)].append(reading)
     found = (_figures(name, parts[name], warm_up(length)) for name in sorted(parts))
     return [each for each in found if each is not None]
 
@@ -97,7 +97,7 @@ def table(found: Iterable[Figures], progress: Sequence[Progress]) -> Iterator[st
     length = progress[-1].seconds
     begin = f"{warm_up(length) / 60:.0f} min"
     end = f"{length / 60:.0f} min"
-    yield f"| process | started | MB at {begin} | at {end} | per hour | own share | open files | threads | CPU s per hour |"
+    yield f"| process | seen | MB at {begin} | at {end} | per hour | own share | files | threads | CPU s per hour |"
     yield "|---|---|---|---|---|---|---|---|---|"
     for each in found:
         yield (
@@ -138,6 +138,10 @@ def pace(progress: Sequence[Progress]) -> float:
     if len(progress) < 2:
         return 0.0
     return (progress[-1].steps - progress[0].steps) / (progress[-1].seconds - progress[0].seconds)
+
+
+def _name(reading: Reading) -> str:
+    return reading.role if reading.part in ("", reading.role.lower()) else f"{reading.role}, {reading.part}"
 
 
 def _figures(name: str, readings: Sequence[Reading], warm_up: float) -> Figures | None:
