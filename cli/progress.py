@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
-from server.run_directory import newest_checkpoint_steps, read_rows
+from server.new_rows import NewRows
+from server.run_directory import newest_checkpoint_steps
 
 _LOOK_EVERY = 0.5  # seconds
 _SPEED_OVER = 60.0  # seconds that the shown speed is a mean of
@@ -29,7 +30,6 @@ class ProgressDisplay:
     def __init__(
         self, directory: Path, total_steps: int, where: Callable[[], tuple[int, int] | None], console: Console
     ) -> None:
-        self._directory = directory
         self._total = total_steps
         self._where = where
         self._progress = Progress(
@@ -46,7 +46,8 @@ class ProgressDisplay:
         self._task = self._progress.add_task(
             "training", total=total_steps, round="-", win_rate="-", speed=0.0, seconds_left=None
         )
-        self._seen = len(read_rows(directory))
+        self._rows = NewRows(directory)
+        self._rows.look()  # what was played before is not told again
         self._done = newest_checkpoint_steps(directory)
         self._round = 0
         self._samples: deque[tuple[float, int]] = deque()
@@ -73,8 +74,7 @@ class ProgressDisplay:
             self._look()
 
     def _look(self) -> None:
-        rows = read_rows(self._directory)
-        for row in rows[self._seen :]:
+        for row in self._rows.look():
             if row["kind"] == "evaluation":
                 self._progress.update(self._task, win_rate=f"{row['win-rate']:.2f}")
                 self.tell(f"step {row['steps']:>9,}: test win rate {row['win-rate']:.2f}, return {row['return']:.2f}")
@@ -85,7 +85,6 @@ class ProgressDisplay:
                     f"round {row['round']}: {row['steps']:,} steps ({played:.0%}), "
                     f"{row['played'] / row['seconds']['round']:.0f} steps/s"
                 )
-        self._seen = len(rows)
         where = self._where()
         within = where[1] if where is not None and where[0] > self._round else 0
         steps = min(self._done + within, self._total)

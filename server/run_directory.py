@@ -71,7 +71,7 @@ class RunDirectory:
         self.path = path
         self.run_id = run_id
         self.settings = settings
-        self._metrics = path / "metrics.jsonl"
+        self._metrics = metrics_path(path)
         self._checkpoints = path / "checkpoints"
 
     @classmethod
@@ -217,14 +217,23 @@ def read_run(path: Path) -> dict[str, Any]:
     return document
 
 
+def metrics_path(path: Path) -> Path:
+    """Return where a run directory has its rows."""
+    return path / "metrics.jsonl"
+
+
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """Return the rows of a run directory's metrics.jsonl, as far as they are whole."""
-    rows = []
     try:
-        lines = (path / "metrics.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
+        return whole_rows(metrics_path(path).read_text(encoding="utf-8", errors="replace"))
     except FileNotFoundError:
         return []
-    for line in lines:
+
+
+def whole_rows(text: str) -> list[dict[str, Any]]:
+    """Return the rows of lines of metrics.jsonl, up to the first that is not whole."""
+    rows = []
+    for line in text.splitlines():
         try:
             rows.append(json.loads(line))
         except ValueError:

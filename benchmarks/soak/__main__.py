@@ -14,7 +14,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +27,7 @@ from benchmarks.soak.faults import Fault, strike, whole_again
 from benchmarks.soak.figures import Progress, fault_table, figures, problems, table
 from benchmarks.soak.record import Record
 from cli.parts import Part, PartFailedError
-from server.run_directory import read_rows
+from server.new_rows import NewRows
 
 FAILED, INTERRUPTED = 1, 130
 STEPS: Final = 10**12  # more than anybody waits for
@@ -52,6 +52,8 @@ class Soak:
         self._faults_every = faults_every
         self._home = folder / "home"  # PPS_HOME, by which all processes are known
         self._run = folder / "run"
+        self._rows = NewRows(self._run)
+        self._round, self._steps = 0, 0  # of the newest round that has ended
         self._began = time.monotonic()
 
     def play(self, seconds: float) -> None:
@@ -60,41 +62,50 @@ class Soak:
             try:
                 self._watch(train, seconds)
             finally:
-                self._sample(self._rounds())
+                self._ended()
+                self._sample()
 
     def _watch(self, train: Part, seconds: float) -> None:
         chance = random.Random(0)
         sample_at, fault_at = 0.0, self._faults_every or float("inf")
         fault: Fault | None = None  # the one that the run still has to get over
-        reached, reached_at = 0, 0.0
+        ended_at = 0.0
         while (now := self._now()) < seconds:
             train.check()
-            rounds = self._rounds()
-            if len(rounds) > reached:
-                reached, reached_at = len(rounds), now
-            if now - reached_at > self._patience:
-                raise SoakError(f"no round has ended for {now - reached_at:.0f} s, after {reached} rounds")
+            rounds = self._ended()
+            if rounds:
+                ended_at = now
+            if now - ended_at > self._patience:
+                raise SoakError(f"no round has ended for {now - ended_at:.0f} s, after round {self._round}")
             if fault is not None and whole_again(rounds, fault.round):
                 self._record.add([fault._replace(whole_after=round(now - fault.seconds, 1))])
                 fault = None
             if fault is not None and now - fault.seconds > self._patience:
-                raise SoakError(f"no round has had all seats since {fault.role} {fault.part} was killed: {fault}")
+                raise SoakError(
+                    f"no round has had all seats since {fault.role} {fault.part} was killed in round {fault.round + 1}"
+                )
             if now >= sample_at:
-                self._sample(rounds)
+                self._sample()
                 sample_at = now + SAMPLE_EVERY
-            if fault is None and rounds and now >= fault_at:
-                fault = strike(look(self._home, now), rounds[-1]["round"], chance)
+            if fault is None and self._round and now >= fault_at:
+                fault = strike(look(self._home, now), self._round, chance)
                 fault_at = now + (self._faults_every or 0.0)
             time.sleep(LOOK_EVERY)
 
-    def _sample(self, rounds: Sequence[Mapping[str, Any]]) -> None:
+    def _ended(self) -> list[dict[str, Any]]:
+        """Return the rounds that have ended since the last look."""
+        rounds = [row for row in self._rows.look() if row["kind"] == "round"]
+        if rounds:
+            self._round, self._steps = rounds[-1]["round"], rounds[-1]["steps"]
+        return rounds
+
+    def _sample(self) -> None:
         now = self._now()
         flower = disk_use(self._run / "flower")
-        last = rounds[-1] if rounds else {"round": 0, "steps": 0}
         progress = Progress(
             seconds=round(now, 1),
-            round=last["round"],
-            steps=last["steps"],
+            round=self._round,
+            steps=self._steps,
             run_bytes=disk_use(self._run) - flower,
             flower_bytes=flower,
             device_bytes=disk_use(self._home),
@@ -104,9 +115,6 @@ class Soak:
 
     def _now(self) -> float:
         return time.monotonic() - self._began
-
-    def _rounds(self) -> list[dict[str, Any]]:
-        return [row for row in read_rows(self._run) if row["kind"] == "round"]
 
     @contextmanager
     def _federation(self) -> Iterator[Part]:
