@@ -12,7 +12,6 @@ from pathlib import Path
 
 from cli.doctor.finding import Finding, failed, ok, warning
 from envproxy.backend import MapSpec
-from learning.buffer import buffer_bytes
 from learning.settings import SeatSpec
 
 _FILES_NEEDED, _FILES_WANTED = 256, 1024
@@ -24,6 +23,8 @@ _SC2_MAPS = Path("Maps") / "SMAC_Maps"
 
 def check_room(home: Path, runs: Path, spec: MapSpec, buffer_size: int, hidden: int) -> Iterator[Finding]:
     """Compare what one run takes with what is free in $PPS_HOME and where runs are kept."""
+    from learning.buffer import buffer_bytes  # noqa: PLC0415 - it loads torch, and every command loads this module
+
     seat = SeatSpec(0, spec.n_agents, spec.obs_size, spec.n_actions, spec.episode_limit)
     network = _FLOAT * network_size(seat, hidden)
     device = buffer_bytes(buffer_size, seat) + _COPIES * network
