@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -63,6 +64,12 @@ def run(tmp_path: Path) -> Path:
     """The directory of a run that was begun in runs/."""
     config = {**default_config(), "runs": str(tmp_path / "runs"), "run": "begun", "seed": 4}
     return RunDirectory.create(check_settings(config)).path
+
+
+def test_a_command_holds_no_torch_until_it_computes() -> None:
+    """It takes seconds and 190 MB, in an env proxy, a supervisor and on every device."""
+    code = "import sys, cli.main; sys.exit('torch' in sys.modules or 'numba' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 # --- what is wrong --------------------------------------------------------------------------------------------
