@@ -31,6 +31,7 @@ from strategies.sharing import SharingSettings
 log = logging.getLogger("server")
 
 _PICTURE_EVERY = 20.0  # seconds at least between two drawings of the curve
+_PICTURE_SHARE = 0.02  # of the time at most, in CPU-seconds: the more rows a run has, the longer it takes
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
@@ -128,18 +129,20 @@ class _Picture:
 
     def __init__(self, directory: RunDirectory) -> None:
         self._directory = directory
-        self._drawn = -math.inf
+        self._not_before = -math.inf
         self.due = False
 
     def draw_when_due(self) -> None:
         """Draw, unless nothing is new or the last drawing is young."""
-        if self.due and time.monotonic() - self._drawn > _PICTURE_EVERY:
+        if self.due and time.monotonic() > self._not_before:
             self.draw()
 
     def draw(self) -> None:
+        began = time.thread_time()
         directory = self._directory
         rows = directory.rows()
         curve = directory.path / "curve.png"
         draw_curve(rows, directory.settings.run, curve)
         write_report(directory.path / "report.html", read_run(directory.path), rows, curve)
-        self._drawn, self.due = time.monotonic(), False
+        took = time.thread_time() - began
+        self._not_before, self.due = time.monotonic() + max(_PICTURE_EVERY, took / _PICTURE_SHARE), False
