@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,3 +33,5 @@ def draw_curve(rows: Sequence[dict[str, Any]], title: str, path: Path) -> None:
     temporary = path.with_suffix(".tmp.png")
     figure.savefig(temporary, dpi=120)
     os.replace(temporary, path)
+    del figure, win_rate, returns, axes
+    gc.collect()  # a figure is made of cycles: until Python looks for old ones by itself, 50 MB of them come together
