@@ -8,6 +8,7 @@ FAR at once. That is `tc qdisc add dev FAR root netem delay DELAY loss LOSS` on 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import random
@@ -39,10 +40,8 @@ def _frames(descriptor: int) -> list[bytes]:
 
 
 def _pass(descriptor: int, frame: bytes) -> None:
-    try:
+    with contextlib.suppress(OSError):  # the device is down: the frame is lost, as on a cable that is unplugged
         os.write(descriptor, frame)
-    except OSError:
-        pass  # the device is down: the frame is lost, as on a cable that is unplugged
 
 
 def relay(near: int, far: int, delay: float, loss: float, seed: int) -> None:

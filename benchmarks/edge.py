@@ -48,8 +48,9 @@ class EdgeFederation:
         self.superlink = f"{hosts.join('coordinator', FLEET, SUBNETS[FLEET])}:{SUPERLINK_PORT}"
         self.envproxy = f"{hosts.join('battle-host', BATTLES, SUBNETS[BATTLES])}:{ENVPROXY_PORT}"
         self.credentials = folder / "c"
-        names = [[address.rpartition(":")[0]] for address in (self.superlink, self.envproxy)]
-        list(Folders(self.credentials).fill(Wanted(*names, seats, "main", 1), datetime.datetime.now(datetime.UTC)))
+        link, proxy_host = (address.rpartition(":")[0] for address in (self.superlink, self.envproxy))
+        wanted = Wanted((link,), (proxy_host,), seats, "main", 1)
+        list(Folders(self.credentials).fill(wanted, datetime.datetime.now(datetime.UTC)))
         self._start_servers(proxy)
         for seat in range(seats):
             self.make_device(f"device-{seat}")
@@ -70,8 +71,11 @@ class EdgeFederation:
         return self.start(
             host,
             host,
-            [*_PPS_QMIX, "agent", "--seat", str(seat), "--superlink", self.superlink, "--envproxy", self.envproxy]
-            + ["--credentials", str(self.credentials / f"device-{seat}")],
+            [
+                *(*_PPS_QMIX, "agent", "--seat", str(seat)),
+                *("--superlink", self.superlink, "--envproxy", self.envproxy),
+                *("--credentials", str(self.credentials / f"device-{seat}")),
+            ],
             {"PPS_HOME": str(self.home(host)), **(environment or {})},
         )
 
@@ -112,19 +116,23 @@ class EdgeFederation:
         superlink = self.start(
             "superlink",
             "coordinator",
-            [str(_BIN / "flower-superlink"), "--host", "0.0.0.0", "--port", str(SUPERLINK_PORT)]
-            + ["--enable-supernode-auth", "--disable-runtime-dependency-installation"]
-            + ["--ssl-certfile", str(own / "superlink.crt"), "--ssl-keyfile", str(own / "superlink.key")]
-            + ["--ssl-ca-certfile", str(own / "ca.crt")],
+            [
+                *(str(_BIN / "flower-superlink"), "--host", "0.0.0.0", "--port", str(SUPERLINK_PORT)),
+                *("--enable-supernode-auth", "--disable-runtime-dependency-installation"),
+                *("--ssl-certfile", str(own / "superlink.crt"), "--ssl-keyfile", str(own / "superlink.key")),
+                *("--ssl-ca-certfile", str(own / "ca.crt")),
+            ],
             {"FLWR_HOME": str(link), **TELEMETRY_OFF},
         )
         theirs = self.credentials / "battle-host"
         self.start(
             "envproxy",
             "battle-host",
-            [*_PPS_QMIX, "envproxy", *proxy, "--listen", f"0.0.0.0:{ENVPROXY_PORT}"]
-            + ["--certificate", str(theirs / "envproxy.crt"), "--private-key", str(theirs / "envproxy.key")]
-            + ["--tokens", str(theirs / "tokens")],
+            [
+                *(*_PPS_QMIX, "envproxy", *proxy, "--listen", f"0.0.0.0:{ENVPROXY_PORT}"),
+                *("--certificate", str(theirs / "envproxy.crt"), "--private-key", str(theirs / "envproxy.key")),
+                *("--tokens", str(theirs / "tokens")),
+            ],
             {"PPS_HOME": str(self.home("battle-host"))},
         )
         self._register(superlink)

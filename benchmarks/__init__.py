@@ -1,0 +1,1 @@
+"""Measured comparisons, and what their tests share with them."""
