@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.edge import EdgeFederation
 from benchmarks.hosts import Hosts, HostsError
-from tests.system.conftest import TINY, rounds, wait_for
+from tests.system.conftest import TINY, rounds
 
 
 @pytest.fixture
