@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import IO
 
 import tomli_w
 
@@ -21,6 +22,7 @@ FLEET, BATTLES = "fleet", "battles"  # the networks: of the SuperLink, of the en
 SUBNETS = {FLEET: IPv4Network("192.0.2.0/24"), BATTLES: IPv4Network("198.51.100.0/24")}  # RFC 5737: nobody's
 SUPERLINK_PORT, ENVPROXY_PORT = 8000, 50551
 _START_LIMIT = 180.0  # seconds; on a busy machine every part takes a while
+_LISTEN = "0A"  # as a socket's state in /proc/PID/net/tcp
 _BIN = Path(sys.executable).parent
 _PPS_QMIX = (sys.executable, "-m", "cli.main")
 
@@ -85,14 +87,15 @@ class EdgeFederation:
         self._parts.append(part)
         return part
 
-    def submit(self, runs: Path, settings: Mapping[str, object]) -> subprocess.Popen[str]:
+    def submit(
+        self, runs: Path, flags: Sequence[str], output: int | IO[str] = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
         """Submit a run on the coordinator, and follow it."""
-        flags = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
         command = [*_PPS_QMIX, "submit", "--superlink", f"127.0.0.1:{SUPERLINK_PORT}", "--runs", str(runs)]
         command += ["--root-certificates", str(self.credentials / "coordinator" / "ca.crt"), *flags]
         return subprocess.Popen(
             self.hosts.command("coordinator", command),
-            stdout=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
             env={**os.environ, "PPS_HOME": str(self.home("coordinator"))},
@@ -145,15 +148,17 @@ class EdgeFederation:
         address = f"127.0.0.1:{SUPERLINK_PORT}"
         profile = {"superlink": {"edge": {"address": address, "root-certificates": certificates}}}
         (home / "config.toml").write_text(tomli_w.dumps(profile))
-        keys = sorted((self.credentials / "coordinator" / "supernodes").glob("*.pub"))
         deadline = time.monotonic() + _START_LIMIT
-        while keys:
-            calls = [self._flwr(home, "supernode", "register", str(key), "edge") for key in keys]
-            said = [call.communicate()[0] for call in calls]
-            keys = [key for key, call in zip(keys, calls, strict=True) if call.returncode]
+        while not _listens(superlink, SUPERLINK_PORT):
             superlink.check()
-            if keys and time.monotonic() > deadline:
-                raise TimeoutError(f"{keys[0].name} cannot be registered: {said}")
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the SuperLink does not listen. {superlink.last_words()}")
+            time.sleep(0.2)
+        keys = (self.credentials / "coordinator" / "supernodes").glob("*.pub")
+        for call in [self._flwr(home, "supernode", "register", str(key), "edge") for key in keys]:
+            said, _ = call.communicate()
+            if call.returncode:
+                raise RuntimeError(f"a device cannot be registered: {said}")
 
     def _flwr(self, home: Path, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -163,3 +168,9 @@ class EdgeFederation:
             text=True,
             env={**os.environ, "FLWR_HOME": str(home), **TELEMETRY_OFF},
         )
+
+
+def _listens(part: Part, port: int) -> bool:
+    """Say whether somebody listens on a port of the host that a process is on."""
+    sockets = [line.split() for line in Path(f"/proc/{part.pid}/net/tcp").read_text().splitlines()[1:]]
+    return any(local.endswith(f":{port:04X}") and state == _LISTEN for _, local, _, state, *_ in sockets)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,11 +30,6 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         yield path
 
 
-def submit(federation: Federation, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "cli.main", "submit", "--superlink", f"127.0.0.1:{federation.link}", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ.copy())
-
-
 def new(runs: Path, name: str, total_steps: int) -> list[str]:
     return flags({**TINY, "runs": runs, "run": name, "total-steps": total_steps})
 
@@ -45,7 +37,7 @@ def new(runs: Path, name: str, total_steps: int) -> list[str]:
 @pytest.mark.timeout(600)
 def test_a_killed_serverapp_costs_the_round_that_was_on(federation: Federation, tmp_path: Path) -> None:
     run = tmp_path / "killed"
-    process = submit(federation, *new(tmp_path, "killed", 4000))
+    process = federation.submit(*new(tmp_path, "killed", 4000))
     wait_for(lambda: len(rounds(run)) >= 2, "round 2")
     (serverapp,) = processes("flwr-serverapp", "--parent-pid", str(federation.superexec()))
     before = rounds(run)
@@ -67,7 +59,7 @@ def test_a_killed_serverapp_costs_the_round_that_was_on(federation: Federation, 
 @pytest.mark.timeout(600)
 def test_a_full_disk_ends_the_run_and_room_lets_it_go_on(federation: Federation, disk: Path) -> None:
     run = disk / "full"
-    process = submit(federation, *new(disk, "full", 100_000))
+    process = federation.submit(*new(disk, "full", 100_000))
     wait_for(lambda: rounds(run), "round 1")
     filler = fill(disk)
     output, _ = process.communicate(timeout=300)
@@ -79,7 +71,7 @@ def test_a_full_disk_ends_the_run_and_room_lets_it_go_on(federation: Federation,
 
     filler.unlink()
     total = str(whole[-1]["steps"] + 200)
-    resumed = submit(federation, "--resume", str(run), "--total-steps", total)
+    resumed = federation.submit("--resume", str(run), "--total-steps", total)
     output, _ = resumed.communicate(timeout=300)
     assert resumed.returncode == 0, output
     after = rounds(run)
@@ -89,7 +81,7 @@ def test_a_full_disk_ends_the_run_and_room_lets_it_go_on(federation: Federation,
 
 @pytest.mark.timeout(300)
 def test_an_interrupt_stops_the_run_where_it_is_played(federation: Federation, tmp_path: Path) -> None:
-    process = submit(federation, *new(tmp_path, "cut", 100_000))
+    process = federation.submit(*new(tmp_path, "cut", 100_000))
     wait_for((tmp_path / "cut" / "run.json").exists, "the ServerApp")
     superexec = str(federation.superexec())
     assert processes("flwr-serverapp", superexec)
