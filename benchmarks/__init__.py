@@ -1,1 +1,1 @@
-"""Measured comparisons, each a program: `python -m benchmarks.NAME`."""
+"""Measured comparisons, each a program (`python -m benchmarks.NAME`), and what their tests share with them."""

@@ -117,7 +117,10 @@ class Agent:
         self._recorder.forget()
 
     def collect(self, tick: Tick) -> NDArray[np.bool_]:
-        """Store the battles that ended on this tick; return where one began (bool [E])."""
+        """Store the battles that ended on this tick; return where one began (bool [E]).
+
+        Raises DeviceError if they cannot be stored.
+        """
         began, ended = self._recorder.see(tick)
         for battle in ended:
             self._remember(battle)
@@ -164,7 +167,10 @@ class Agent:
     # --- inside -----------------------------------------------------------------------------------------------
 
     def _remember(self, battle: Battle) -> None:
-        self.buffer.add(battle)
+        try:
+            self.buffer.add(battle)
+        except OSError as error:
+            raise DeviceError(f"cannot store battles in {self._directory.buffer}: {error.strerror}") from None
         self.rewards.add(battle)
         # From the first batch on, so that a round's training steps do not depend on which battles end together.
         if len(self.buffer) >= self.settings.batch_size and self.settings.mixing == "solo":

@@ -1,6 +1,7 @@
 """An agent's private store of battles: a ring of preallocated arrays, in files or in memory."""
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,6 +15,8 @@ from torch import Tensor
 
 from learning.battle import Battle
 from learning.settings import SeatSpec
+
+_STRETCH = 64  # slots that get their disk together
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ class BattleBuffer:
     """The last ``capacity`` battles of one seat.
 
     With a directory, every field is a sparse ``.npy`` file mapped into memory: opening costs nothing, disk is
-    used as battles come, and what was added survives the process. A slot's length is zeroed before its contents
+    taken as battles come (before they are written: on a full disk a mapped page cannot be refused, the process would
+    be killed by SIGBUS), and what was added survives the process. A slot's length is zeroed before its contents
     change and written after them, so a battle torn by a kill has length 0 and is never sampled. ``flush`` makes
     what was added safe from a power cut too. A reopened buffer is empty until ``restore`` says which battles are
     its own.
@@ -66,6 +70,7 @@ class BattleBuffer:
             {name: np.zeros(*form) for name, form in fields.items()} if directory is None else _open(directory, fields)
         )
         self._files = [array for array in arrays.values() if isinstance(array, np.memmap)]
+        self._reserved: set[int] = set()  # numbers of the stretches of slots that have their disk
         arrays = {name: np.asarray(array) for name, array in arrays.items()}  # memmap's own indexing is slow
         self._observations = arrays["observations"]
         self._available = arrays["available"]
@@ -89,9 +94,11 @@ class BattleBuffer:
 
         Raises:
             ValueError: the battle is empty, longer than the episode limit or of other sizes than the seat's.
+            OSError: the disk is full; nothing has changed.
         """
         length = self._checked_length(battle)
         slot = self._position
+        self._reserve(slot // _STRETCH)
         self._lengths[slot] = self._written_lengths[slot] = 0
         self._observations[slot, : length + 1] = battle.observations
         self._available[slot, : length + 1] = battle.available
@@ -173,6 +180,17 @@ class BattleBuffer:
         self._position, self._count = position, count
         self._lengths[:count] = self._written_lengths[:count]
         self._lengths[count:] = 0
+
+    def _reserve(self, stretch: int) -> None:
+        """Take the disk of a stretch of slots. Raises OSError."""
+        if stretch in self._reserved or not hasattr(os, "posix_fallocate"):
+            return
+        for file in self._files:
+            slot = file.nbytes // self._capacity
+            begin, end = stretch * _STRETCH, min((stretch + 1) * _STRETCH, self._capacity)
+            with open(str(file.filename), "r+b") as opened:
+                os.posix_fallocate(opened.fileno(), file.offset + begin * slot, (end - begin) * slot)
+        self._reserved.add(stretch)
 
     def _checked_length(self, battle: Battle) -> int:
         length = battle.length

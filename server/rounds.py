@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
@@ -23,6 +23,9 @@ log = logging.getLogger("server")
 # sent its reply looks for the next message 3 s later. Flower's own send_and_receive waits 3.
 _PAUSE = 0.5
 _LOOK_EVERY = 2.0  # seconds between two looks for devices that have come back
+# Seconds after which a device is asked whether it is still at it: after the first answer of another, for all seats end
+# a round together; and if nobody answers. Flower does not say that a message was lost, as when a network is cut.
+_LATE, _SILENCE = 10.0, 300.0
 _FRUITLESS_LIMIT = 3  # rounds in a row without a usable reply
 
 
@@ -42,6 +45,25 @@ def round_battles(settings: Settings, round_: int) -> int:
     """Return how many battles give `aggregation-every` training steps; the first round fills a batch before."""
     battles = math.ceil(settings.aggregation_every / settings.train_per_battle)
     return battles + (settings.batch_size - 1 if round_ == 1 else 0)
+
+
+@dataclass
+class _Order:
+    """A message that has not been answered."""
+
+    message: Message
+    sent_at: float = field(default_factory=time.monotonic)
+    doubted: bool = False
+
+    @property
+    def node(self) -> int:
+        return self.message.metadata.dst_node_id
+
+    @property
+    def seat(self) -> int:
+        """The seat that it is for; -1 for a question of another kind than train."""
+        seat = self.message.content.config_records["config"].get("seat", -1)
+        return seat if isinstance(seat, int) else -1
 
 
 class Rounds:
@@ -141,37 +163,76 @@ class Rounds:
         return RoundResult(checkpoint, rows)
 
     def _exchange(self, messages: list[Message], meanwhile: Callable[[], None] = lambda: None) -> Iterator[Message]:
-        """Push `messages`, yield the replies as they come; a seat that moved to another node is asked there again."""
-        pending = dict(zip(self._grid.push_messages(messages), messages, strict=True))
+        """Push `messages`, yield the replies as they come.
+
+        A seat that moved to another node is asked there again, one whose messages are lost is not waited for. One that
+        has not answered in time takes part again when it does.
+        """
+        pending = {id_: _Order(message) for id_, message in self._pushed(messages)}
         meanwhile()
-        deadline = time.monotonic() + self._settings.round_timeout
-        next_look = time.monotonic() + _LOOK_EVERY
-        while pending:
+        began = time.monotonic()
+        next_look, doubt_at = began + _LOOK_EVERY, began + _SILENCE
+        idle: list[str] = []  # orders that nobody works at: their answers have been sent, or are lost
+        while True:
             for reply in self._grid.pull_messages(list(pending)):
                 pending.pop(reply.metadata.reply_to_message_id, None)
                 yield reply
+                doubt_at = min(doubt_at, time.monotonic() + _LATE)
+            self._follow(pending, idle)
             now = time.monotonic()
-            if not pending or now > deadline:
+            if not pending:
                 return
+            if now > began + self._settings.round_timeout:
+                break
             if now > next_look:
-                self._follow(pending, self._seats.look())
+                heard = self._seats.look()
+                self._follow(pending, [id_ for id_, order in pending.items() if self._has_moved(order)])
+                idle = [id_ for id_, order in pending.items() if order.seat in heard and self._is_idle(order)]
                 next_look = now + _LOOK_EVERY
+            if now > doubt_at:
+                self._doubt(pending)
             time.sleep(_PAUSE)
+        for order in pending.values():
+            about = {"seat": order.seat}
+            log.warning("seat %d does not answer; the others go on without it until it does", order.seat, extra=about)
+            self._seats.drop(order.seat)
 
-    def _follow(self, pending: dict[str, Message], moved: list[int]) -> None:
-        """A seat has a new node, so its old one will not answer: ask the new one, if that makes sense.
+    def _pushed(self, messages: list[Message]) -> Iterator[tuple[str, Message]]:
+        return zip(self._grid.push_messages(messages), messages, strict=True)
+
+    def _doubt(self, pending: dict[str, _Order]) -> None:
+        """Ask the seats that have not answered whether they are still at it, each once."""
+        for order in pending.values():
+            holder = self._seats.holders.get(order.seat)
+            if not order.doubted and holder is not None and holder.node == order.node:
+                order.doubted = True
+                self._seats.doubt(order.seat)
+
+    def _has_moved(self, order: _Order) -> bool:
+        """Whether an order's seat has another node now: the old one will not answer."""
+        holder = self._seats.holders.get(order.seat)
+        return holder is not None and holder.node != order.node
+
+    def _is_idle(self, order: _Order) -> bool:
+        """Whether an order's node has answered a question that it was sent after the order."""
+        holder = self._seats.holders[order.seat]
+        return holder.node == order.node and holder.asked_at > order.sent_at
+
+    def _follow(self, pending: dict[str, _Order], stale: list[str]) -> None:
+        """These orders, where they still are pending, will not be answered: give them again, if that makes sense.
 
         It does while others still play the round, and if the agent kept the round before; else the seat takes part
         from the next round on, which brings it all its tensors. Alone it would only play against idle units.
         """
-        seats = {message_id: _seat_asked(message) for message_id, message in pending.items()}
-        others = set(seats.values()) - set(moved)
-        for message_id in [message_id for message_id, seat in seats.items() if seat in moved]:
-            message, seat = pending.pop(message_id), seats[message_id]
-            holder = self._seats.holders[seat]
-            round_ = int(message.metadata.group_id)
-            if not others or holder.round != round_ - 1:
-                log.info("seat %d is back, too late for round %d", seat, round_, extra={"seat": seat, "round": round_})
+        lost = {id_: pending.pop(id_) for id_ in stale if id_ in pending}
+        others = bool(pending)
+        for order in lost.values():
+            message, seat, holder = order.message, order.seat, self._seats.holders.get(order.seat)
+            round_, about = int(message.metadata.group_id), {"seat": seat, "round": int(message.metadata.group_id)}
+            if holder is None or holder.node == order.node:
+                log.warning("seat %d: round %d, or its answer, was lost on the way", seat, round_, extra=about)
+            if not others or holder is None or holder.round != round_ - 1:
+                log.info("seat %d is back, too late for round %d", seat, round_, extra=about)
                 continue
             again = Message(
                 message.content,
@@ -181,8 +242,8 @@ class Rounds:
                 ttl=message.metadata.ttl,
             )
             self._asked[seat] = holder.node
-            pending[next(iter(self._grid.push_messages([again])))] = again
-            log.info("seat %d is back: round %d goes to it again", seat, round_, extra={"seat": seat, "round": round_})
+            pending |= {id_: _Order(message) for id_, message in self._pushed([again])}
+            log.info("seat %d is back: round %d goes to it again", seat, round_, extra=about)
 
     def _fruitless(self, round_: int) -> str:
         said = [f"seat {seat}: {reason}" for seat, reason in self._strategy.rejected.items()]
@@ -236,12 +297,6 @@ class Rounds:
             "rejected": {str(seat): reason for seat, reason in self._strategy.rejected.items()},
             "missing": list(self._strategy.missing),
         }
-
-
-def _seat_asked(message: Message) -> int:
-    """The seat that a train message is for; -1 for a question of another kind."""
-    seat = message.content.config_records["config"].get("seat", -1)
-    return seat if isinstance(seat, int) else -1
 
 
 def _evaluations(round_: int, reports: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:

@@ -31,6 +31,13 @@ class Holder:
 
     node: int
     round: int
+    asked_at: float  # when it was asked; time.monotonic()
+
+
+@dataclass(frozen=True)
+class _Question:
+    node: int
+    asked_at: float  # time.monotonic()
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ class Seats:
         """`config` is what every device is told of the run: all settings, run-id and version."""
         self._grid = grid
         self._config = dict(config)
-        self._asked: dict[str, int] = {}  # message id -> node
+        self._asked: dict[str, _Question] = {}  # message id -> what is not answered yet
         self._known: set[int] = set()  # nodes that were asked and are still there
         self._refusals: dict[int, _Refusal] = {}
         self._replaced: set[int] = set()  # nodes that are there, but whose seat another one holds
@@ -62,16 +69,29 @@ class Seats:
         """Ask nodes that are new, take in what they have answered, forget those that are gone; do not wait.
 
         A node that comes back is new, also under the id it had. One that refused is asked again after a while.
-        Returns the seats that have a new holder. Raises SeatsError if devices play maps of different sizes.
+        Returns the seats whose holder has answered. Raises SeatsError if devices play maps of different sizes.
         """
         present = set(self._grid.get_node_ids())
         self._forget(present)
         new = sorted(present - self._known)
         self._known = present
         if new:
-            questions = [self._question(node) for node in new]
-            self._asked |= dict(zip(self._grid.push_messages(questions), new, strict=True))
+            self._ask(new)
         return self._take_answers() if self._asked else []
+
+    def doubt(self, seat: int) -> None:
+        """Ask a seat's node once more; `look` returns the seat when it has answered.
+
+        A SuperNode is busy with one message at a time, in the order they were sent: this answer says that it is done
+        with all that it was sent before.
+        """
+        self._ask([self.holders[seat].node])
+
+    def drop(self, seat: int) -> None:
+        """Leave a seat empty until its node answers."""
+        if seat in self.holders:
+            self.doubt(seat)
+            del self.holders[seat]
 
     def wait_for_all(self, timeout: float) -> None:
         """Look until every seat of the map has a holder.
@@ -102,6 +122,12 @@ class Seats:
             return None
         return [seat for seat in range(self.n_agents) if seat not in self.holders]
 
+    def _ask(self, nodes: list[int]) -> None:
+        questions = [self._question(node) for node in nodes]
+        now = time.monotonic()
+        for message, node in zip(self._grid.push_messages(questions), nodes, strict=True):
+            self._asked[message] = _Question(node, now)
+
     def _question(self, node: int) -> Message:
         return Message(
             RecordDict({"config": ConfigRecord(dict(self._config))}),
@@ -124,12 +150,13 @@ class Seats:
                 del self._refusals[node]
                 self._known.discard(node)
         self._known &= present
-        self._asked = {message: node for message, node in self._asked.items() if node in present}
+        self._asked = {message: asked for message, asked in self._asked.items() if asked.node in present}
 
     def _take_answers(self) -> list[int]:
         moved = []
         for reply in self._grid.pull_messages(list(self._asked)):
-            node = self._asked.pop(reply.metadata.reply_to_message_id)
+            asked = self._asked.pop(reply.metadata.reply_to_message_id)
+            node = asked.node
             if reply.has_error():
                 self._refusals[node] = _Refusal(error_text(reply), time.monotonic())
                 log.error("node %d: %s", node, self._refusals[node].reason)
@@ -139,13 +166,14 @@ class Seats:
             if self.n_agents not in (None, n_agents):
                 raise SeatsError(f"seat {seat} plays with {n_agents} agents, the others with {self.n_agents}")
             self.n_agents = n_agents
-            if seat in self.holders:
-                before = self.holders[seat].node
+            before = self.holders[seat].node if seat in self.holders else None
+            if before not in (None, node):
                 log.warning("seat %d: node %d takes the place of node %d", seat, node, before, extra={"seat": seat})
                 self._replaced.add(before)
-            self.holders[seat] = Holder(node, int(_one(numbers["round"])))
+            self.holders[seat] = Holder(node, int(_one(numbers["round"])), asked.asked_at)
             moved.append(seat)
-            log.info("seat %d of %d is held by node %d", seat, n_agents, node, extra={"seat": seat})
+            if before != node:
+                log.info("seat %d of %d is held by node %d", seat, n_agents, node, extra={"seat": seat})
         return moved
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from learning.battle import Battle
 from learning.buffer import BattleBuffer
+from tests.disks import fill, small_disk
 from tests.learning.toy import SPEC, marked_battle, marks, random_battle
 
 
@@ -65,6 +66,24 @@ def test_a_sampled_batch_holds_the_battles_time_major_longest_first() -> None:
         np.testing.assert_array_equal(batch.actions[:length, column].numpy(), battle.actions)
         np.testing.assert_array_equal(batch.rewards[:length, column].numpy(), battle.rewards)
         assert batch.terminated[column].item() == battle.terminated
+
+
+def test_a_full_disk_refuses_a_battle_and_keeps_the_others(tmp_path: Path) -> None:
+    spec = dataclasses.replace(SPEC, obs_size=3000, episode_limit=6)  # 64 battles take 5 MB
+    rng = np.random.default_rng(0)
+    with small_disk(tmp_path / "disk", 12) as disk:
+        buffer = BattleBuffer(disk / "b", 200, spec)
+        for _ in range(64):
+            buffer.add(random_battle(rng, 6, spec))
+        filler = fill(disk)
+        before = buffer.ids().tolist(), buffer.counters()
+        with pytest.raises(OSError, match="No space left on device"):
+            buffer.add(random_battle(rng, 6, spec))
+        assert (buffer.ids().tolist(), buffer.counters()) == before
+        buffer.sample(rng, 64)
+        filler.unlink()
+        buffer.add(random_battle(rng, 6, spec))
+        assert len(buffer) == 65
 
 
 @given(capacity=st.integers(1, 6), added=st.integers(1, 20))

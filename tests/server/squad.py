@@ -48,6 +48,8 @@ class Device:
     refusal: str = ""  # its answer to `describe`, if any
     failure: str = ""  # its answer to `train`, if any
     mute: bool = False
+    deaf: int = 0  # so many train messages are lost on their way to it
+    unheard: int = 0  # so many of its answers to train messages are lost
     busy: bool = False  # it plays on: its answer comes when the team is next asked something
     report: dict[str, Any] = field(default_factory=dict)
     tensors: Tensors = field(default_factory=lambda: filled(0.0))
@@ -80,8 +82,20 @@ class Squad:
             if device is not None and device.busy:
                 self._unanswered.append(message)
             elif device is not None and not device.mute:
-                replies.append(self._answer(device, message, message.metadata.message_type))
+                replies += self._heard(device, message)
         return replies
+
+    def _heard(self, device: Device, message: Message) -> list[Message]:
+        """The answer, unless it or the message is lost."""
+        kind = message.metadata.message_type
+        if kind == "train" and device.deaf:
+            device.deaf -= 1
+            return []
+        answer = self._answer(device, message, kind)
+        if kind == "train" and device.unheard:
+            device.unheard -= 1
+            return []
+        return [answer]
 
     def _answer(self, device: Device, message: Message, kind: str) -> Message:
         config = dict(message.content.config_records["config"])

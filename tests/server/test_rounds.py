@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
+import server.rounds
 from server.rounds import RoundResult, RoundsError, round_battles
 from server.run_directory import Checkpoint
 from server.seats import SeatsError
@@ -297,6 +299,72 @@ def test_a_seat_that_comes_back_too_late_for_the_round_is_asked_in_the_next(kept
     assert {name: values({name: tensor}) for name, tensor in back.sent[-1].items()} == {
         name: values({name: tensor}) for name, tensor in own.items()
     }
+
+
+# --- messages that are lost ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look at once, and doubt everybody who has not answered."""
+    for name in ("_PAUSE", "_LOOK_EVERY", "_LATE", "_SILENCE"):
+        monkeypatch.setattr(server.rounds, name, 0.0)
+
+
+def busy_until(squad: Squad, node: int, done: Callable[[], bool]) -> None:
+    """From the first round on the node's device plays, until `done`."""
+    squad.after = lambda: setattr(
+        squad.devices[node], "busy", "query.weights" in {kind for _, kind in squad.asked} and not done()
+    )
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_order_that_was_lost_is_given_again_while_others_play(caplog: pytest.LogCaptureFixture) -> None:
+    grid, squad = team()
+    squad.devices[3].deaf = 1
+    busy_until(squad, 2, lambda: bool(squad.devices[3].orders))
+    results = play(grid)
+    assert [round_row(r)["seats"].keys() for r in results] == [{"0", "1", "2"}] * 3
+    assert "seat 2: round 1, or its answer, was lost on the way" in caplog.text
+    assert [o["round"] for o in squad.devices[3].orders] == [1, 2, 3]
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("lost", [{"deaf": 1}, {"unheard": 1}])
+def test_nobody_waits_for_a_seat_whose_message_was_lost_when_the_others_are_done(lost: dict[str, int]) -> None:
+    grid, squad = team()
+    vars(squad.devices[3]).update(lost)
+    results = play(grid)
+    assert [round_row(r)["missing"] for r in results] == [[2], [], []]
+    assert [o["round"] for o in squad.devices[3].orders][-2:] == [2, 3]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_round_whose_orders_were_all_lost_is_played_again() -> None:
+    grid, squad = team()
+    for device in squad.devices.values():
+        device.deaf = 1
+    results = play(grid)
+    assert [r.checkpoint.round for r in results] == [1, 2, 3]
+    assert [o["round"] for o in squad.devices[1].orders] == [1, 2, 3]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_seat_that_is_only_slow_is_asked_once_and_waited_for() -> None:
+    grid, squad = team()
+    busy_until(squad, 3, lambda: squad.asked.count((3, "query.describe")) == 2)
+    results = play(grid)
+    assert [round_row(r)["seats"].keys() for r in results] == [{"0", "1", "2"}] * 3
+    assert [kind for node, kind in squad.asked if node == 3] == ["query.describe", "train"] * 2 + ["train"]
+    assert [o["round"] for o in squad.devices[3].orders] == [1, 2, 3]
+
+
+def test_a_seat_that_did_not_answer_in_time_holds_up_no_further_round_until_it_answers() -> None:
+    grid, squad = team()
+    busy_until(squad, 3, lambda: len(squad.devices[1].orders) == 2)
+    results = play(grid, run=RUN.model_copy(update={"round_timeout": 0.05}))
+    assert [sorted(round_row(r)["seats"]) for r in results] == [["0", "1"], ["0", "1"], ["0", "1", "2"]]
+    assert [round_row(r)["missing"] for r in results] == [[2], [], []]
 
 
 # --- resume ---------------------------------------------------------------------------------------------------

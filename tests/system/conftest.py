@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,14 @@ def wait_for(condition: Callable[[], Any], what: str, limit: float = 240.0) -> A
         assert time.monotonic() < deadline, f"waited {limit:.0f} s for {what}"
         time.sleep(0.1)
     return value
+
+
+@contextmanager
+def timed(what: str) -> Iterator[None]:
+    """Print how long something took: docs/deployment.md has it."""
+    began, load = time.monotonic(), os.getloadavg()[0]
+    yield
+    print(f"{what}: {time.monotonic() - began:.0f} s (load {load:.0f})")
 
 
 def processes(*words: str) -> list[psutil.Process]:

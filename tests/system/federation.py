@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ APP = Path(__file__).parents[2]
 class Federation:
     """A SuperLink, an env proxy for 3m and three SuperNodes, started as the README says."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, homes: Mapping[int, Path] | None = None, seat_timeout: float = 20.0) -> None:
+        """`homes` has the $PPS_HOME of seats whose device has one of its own."""
         self.folder = folder
         self.parts: list[Part] = []
         self.link, proxy, *nodes = free_ports(5)
@@ -37,15 +39,18 @@ class Federation:
         tokens = folder / "t"
         self._start(
             "envproxy", "pps-qmix", "envproxy", "--map", "3m", "--battles", str(TINY["battles"]),
-            "--listen", f"127.0.0.1:{proxy}", "--tokens", str(tokens), "--seat-timeout", "20",
+            "--listen", f"127.0.0.1:{proxy}", "--tokens", str(tokens), "--seat-timeout", str(seat_timeout),
         )  # fmt: skip
         wait_until_listening(self.parts[1], proxy, 120)
-        for seat, port in enumerate(nodes):
-            config = f'seat={seat} envproxy="127.0.0.1:{proxy}" token="{tokens}/main/seat-{seat}.token"'
-            self._start(
-                f"seat-{seat}", "flower-supernode", "--insecure", "--superlink", f"127.0.0.1:{link}",
-                "--port", str(port), "--node-config", config,
-            )  # fmt: skip
+        self._devices = [
+            (
+                *("--insecure", "--superlink", f"127.0.0.1:{link}", "--port", str(port), "--node-config"),
+                f'seat={seat} envproxy="127.0.0.1:{proxy}" token="{tokens}/main/seat-{seat}.token"',
+            )
+            for seat, port in enumerate(nodes)
+        ]
+        own = {seat: {"PPS_HOME": str(path)} for seat, path in (homes or {}).items()}
+        self.devices = [self.start_device(seat, own.get(seat)) for seat in range(3)]
         wait_until_listening(self.parts[0], link, 120)
         profile = {"superlink": {"edge": {"address": f"127.0.0.1:{link}", "insecure": True}}}
         home = Path(self.environment("operator")["FLWR_HOME"])
@@ -58,6 +63,15 @@ class Federation:
         listed = json.loads(self._flwr("list", "edge", "--format", "json"))
         newest = max(listed["runs"], key=lambda run: run["pending-at"])
         return newest["status"], streamed
+
+    def submit(self, *arguments: str) -> subprocess.Popen[str]:
+        """Submit a run by `pps-qmix submit`, which follows it."""
+        command = [sys.executable, "-m", "cli.main", "submit", "--superlink", f"127.0.0.1:{self.link}", *arguments]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def start_device(self, seat: int, environment: Mapping[str, str] | None = None) -> Part:
+        """Start a seat's SuperNode, with this in its environment."""
+        return self._start(f"seat-{seat}", "flower-supernode", *self._devices[seat], environment=environment)
 
     def superexec(self) -> int:
         """Return the process that starts ServerApps."""
@@ -73,9 +87,11 @@ class Federation:
         home.mkdir(parents=True, exist_ok=True)
         return {"FLWR_HOME": str(home), "FLWR_TELEMETRY_ENABLED": "0"}
 
-    def _start(self, name: str, program: str, *arguments: str) -> None:
+    def _start(self, name: str, program: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Part:
         command = [str(BIN / program), *arguments]
-        self.parts.append(Part(name, command, self.folder / f"{name}.log", self.environment(name)))
+        part = Part(name, command, self.folder / f"{name}.log", {**self.environment(name), **(environment or {})})
+        self.parts.append(part)
+        return part
 
     def _flwr(self, *arguments: str) -> str:
         done = subprocess.run(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.disks import fill, small_disk
 from tests.system.conftest import TINY, flags, processes, rounds, wait_for
 from tests.system.federation import Federation
 
@@ -27,22 +25,9 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder with room for 4 MB."""
-    path = tmp_path / "disk"
-    path.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(path)], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"cannot mount a small disk, which takes root: {mounted.stderr.strip()}")
-    yield path
-    subprocess.run(["umount", "--lazy", str(path)], check=True)
-
-
-def submit(federation: Federation, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "cli.main", "submit", "--superlink", f"127.0.0.1:{federation.link}", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ.copy())
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", 4) as path:
+        yield path
 
 
 def new(runs: Path, name: str, total_steps: int) -> list[str]:
@@ -52,7 +37,7 @@ def new(runs: Path, name: str, total_steps: int) -> list[str]:
 @pytest.mark.timeout(600)
 def test_a_killed_serverapp_costs_the_round_that_was_on(federation: Federation, tmp_path: Path) -> None:
     run = tmp_path / "killed"
-    process = submit(federation, *new(tmp_path, "killed", 4000))
+    process = federation.submit(*new(tmp_path, "killed", 4000))
     wait_for(lambda: len(rounds(run)) >= 2, "round 2")
     (serverapp,) = processes("flwr-serverapp", "--parent-pid", str(federation.superexec()))
     before = rounds(run)
@@ -72,16 +57,11 @@ def test_a_killed_serverapp_costs_the_round_that_was_on(federation: Federation, 
 
 
 @pytest.mark.timeout(600)
-def test_a_full_disk_ends_the_run_and_room_lets_it_go_on(federation: Federation, small_disk: Path) -> None:
-    run = small_disk / "full"
-    process = submit(federation, *new(small_disk, "full", 100_000))
+def test_a_full_disk_ends_the_run_and_room_lets_it_go_on(federation: Federation, disk: Path) -> None:
+    run = disk / "full"
+    process = federation.submit(*new(disk, "full", 100_000))
     wait_for(lambda: rounds(run), "round 1")
-    with open(small_disk / "filler", "wb", buffering=0) as filler:
-        while True:
-            try:
-                filler.write(bytes(4096))
-            except OSError:
-                break
+    filler = fill(disk)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 1, output
     assert "going on" not in output  # nobody has made room: no retry
@@ -89,9 +69,9 @@ def test_a_full_disk_ends_the_run_and_room_lets_it_go_on(federation: Federation,
     assert "--resume" in output.splitlines()[-1]
     whole = rounds(run)
 
-    (small_disk / "filler").unlink()
+    filler.unlink()
     total = str(whole[-1]["steps"] + 200)
-    resumed = submit(federation, "--resume", str(run), "--total-steps", total)
+    resumed = federation.submit("--resume", str(run), "--total-steps", total)
     output, _ = resumed.communicate(timeout=300)
     assert resumed.returncode == 0, output
     after = rounds(run)
@@ -101,7 +81,7 @@ def test_a_full_disk_ends_the_run_and_room_lets_it_go_on(federation: Federation,
 
 @pytest.mark.timeout(300)
 def test_an_interrupt_stops_the_run_where_it_is_played(federation: Federation, tmp_path: Path) -> None:
-    process = submit(federation, *new(tmp_path, "cut", 100_000))
+    process = federation.submit(*new(tmp_path, "cut", 100_000))
     wait_for((tmp_path / "cut" / "run.json").exists, "the ServerApp")
     superexec = str(federation.superexec())
     assert processes("flwr-serverapp", superexec)

@@ -1,0 +1,108 @@
+"""What devices do to a run: gone for some rounds, of another version, too slow, out of disk. The others play on."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.disks import fill, small_disk
+from tests.system.conftest import TINY, flags, processes, rounds, timed, wait_for
+from tests.system.federation import Federation
+from tests.system.test_faults import buffered, seat
+
+RUN = "devices"
+GONE, SLOW, FULL = 1, 2, 0  # the seats
+ENDLESS = 10**9  # steps
+START_LIMIT = 480.0  # seconds until everything has started, on a machine that has much else to do
+
+
+@pytest.fixture
+def federation(tmp_path: Path, home: Path) -> Iterator[Federation]:
+    with ExitStack() as stack:
+        disk = stack.enter_context(small_disk(tmp_path / "d", 24))
+        made = Federation(tmp_path, {FULL: disk}, seat_timeout=5.0)
+        stack.callback(made.close)
+        yield made
+
+
+def round_where(
+    run: Path, after: int, what: str, condition: Callable[[dict[str, Any]], bool], limit: float = 240.0
+) -> dict[str, Any]:
+    """Return the first round after that many of which `condition` is true."""
+    found: dict[str, Any] = wait_for(lambda: next(filter(condition, rounds(run)[after:]), None), what, limit)
+    return found
+
+
+def of_another_version(folder: Path) -> dict[str, str]:
+    """The environment of a device that has another version of the package."""
+    record = folder / "pps_qmix-9.9.9.dist-info"
+    record.mkdir(parents=True)
+    (record / "METADATA").write_text("Metadata-Version: 2.1\nName: pps-qmix\nVersion: 9.9.9\n")
+    return {"PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
+
+
+@pytest.mark.timeout(1500)
+def test_a_run_goes_on_without_a_device_and_with_it_when_it_is_back(
+    federation: Federation, tmp_path: Path, home: Path
+) -> None:
+    run, runs = tmp_path / RUN, ["--runs", str(tmp_path)]
+    settings = {**TINY, "run": RUN, "aggregation-every": 4, "total-steps": ENDLESS, "evaluate-every": ENDLESS}
+    process = federation.submit(*runs, *flags(settings))
+    first = round_where(run, 0, "a round of all", lambda row: len(row["seats"]) == 3, START_LIMIT)
+
+    # gone for three rounds; what comes first in its place is no device of this federation's version
+    federation.devices[GONE].end()
+    with timed("a device that ends: the next round without it after"):
+        without = round_where(run, len(rounds(run)), "a round without it", lambda row: "1" not in row["seats"])
+    strange = federation.start_device(GONE, of_another_version(tmp_path / "other"))
+    refused = f"the server runs pps-qmix {version('pps-qmix')}, the device of seat {GONE} runs 9.9.9; install the same"
+    wait_for(lambda: refused in (run / "logs" / "run.log").read_text(), "the refusal")
+    wait_for(lambda: rounds(run)[-1]["round"] >= without["round"] + 2, "three rounds without it")
+    assert all(row["seats"].keys() == {"0", "2"} for row in rounds(run)[without["round"] - 1 :])
+    strange.end()
+    kept = buffered(home / RUN, GONE)
+    federation.start_device(GONE)
+    with timed("a device that comes back after three rounds: the first round with it after"):
+        back = round_where(run, len(rounds(run)), "a round with it", lambda row: "1" in row["seats"])
+    assert seat(back, GONE)["buffered"] > kept >= seat(first, GONE)["buffered"]
+
+    # no room on its disk
+    full = fill(tmp_path / "d")
+    with timed("a full disk: the first round without the device after"):
+        row = round_where(run, len(rounds(run)), "a round without it", lambda row: "0" not in row["seats"])
+    assert "No space left on device" in row["rejected"]["0"]
+    assert row["seats"].keys() == {"1", "2"}
+    assert len(processes("client.resident", str(tmp_path), f"--seat\0{FULL}")) == 1  # it is still there
+    full.unlink()
+    with timed("room again: the first round with the device after"):
+        round_where(run, len(rounds(run)), "a round with it", lambda row: "0" in row["seats"])
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=120)
+
+    # a straggler; nobody else needs this long for a round, by what rounds of this machine have taken
+    limit = max(30.0, 4.0 * max(row["seconds"]["round"] for row in rounds(run)[-3:]))
+    process = federation.submit("--resume", str(run), "--round-timeout", str(limit))
+    round_where(run, len(rounds(run)), "a round of all", lambda row: len(row["seats"]) == 3, START_LIMIT)
+    (agent,) = processes("client.resident", str(tmp_path), f"--seat\0{SLOW}")
+    agent.send_signal(signal.SIGSTOP)
+    with timed(f"a straggler and a round-timeout of {limit:.0f} s: the next round without it after"):
+        row = round_where(
+            run, len(rounds(run)), "a round without it", lambda row: row["missing"] == [SLOW], limit + 240.0
+        )
+    with timed("the round after that"):
+        row = round_where(run, row["round"], "another one", lambda row: True)
+    assert row["seats"].keys() == {"0", "1"}
+    assert row["seconds"]["round"] < limit  # nobody waits for it twice
+    agent.send_signal(signal.SIGCONT)
+    with timed("the straggler goes on: the first round with it after"):
+        round_where(run, len(rounds(run)), "a round with it", lambda row: "2" in row["seats"])
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=120)
+    assert "Traceback" not in output
