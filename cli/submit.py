@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,10 @@ from cli.flags import Chosen
 from cli.submission import Submission
 from cli.superlink import SuperLink
 from operations import logs
+from server.run_directory import is_held
 from server.settings import SettingsError
+
+_NOTICED_WITHIN = 20.0  # seconds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,8 +50,19 @@ def _player(chosen: Chosen, link: SuperLink, home: Path) -> Callable[[dict[str, 
             submission.follow(lambda: None)
         except KeyboardInterrupt:
             submission.stop()  # it would go on without us
+            _see_released(chosen.path)
             raise
         finally:
             submission.stream.end()
 
     return play
+
+
+def _see_released(run: Path) -> None:
+    """Wait until nobody writes the run any more: a ServerApp takes seconds to notice that it was stopped.
+
+    Whoever resumed the run at once would be told that it is still written.
+    """
+    deadline = time.monotonic() + _NOTICED_WITHIN
+    while is_held(run) and time.monotonic() < deadline:
+        time.sleep(0.2)
