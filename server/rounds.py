@@ -65,6 +65,13 @@ class _Order:
         seat = self.message.content.config_records["config"].get("seat", -1)
         return seat if isinstance(seat, int) else -1
 
+    def is_given_up(self, reply: Message) -> bool:
+        """Whether this is the SuperLink's word, in place of the device's, that no answer to a round will come.
+
+        It says so when a message is as old as `round-timeout`, often just before we would give the device up.
+        """
+        return self.seat >= 0 and reply.metadata.src_node_id != self.node
+
 
 class Rounds:
     """Plays rounds of one run, one after the other, until its environment steps are done."""
@@ -173,16 +180,18 @@ class Rounds:
         began = time.monotonic()
         next_look, doubt_at = began + _LOOK_EVERY, began + _SILENCE
         idle: list[str] = []  # orders that nobody works at: their answers have been sent, or are lost
+        expired: list[_Order] = []
         while True:
             for reply in self._grid.pull_messages(list(pending)):
-                pending.pop(reply.metadata.reply_to_message_id, None)
+                order = pending.pop(reply.metadata.reply_to_message_id, None)
+                if order is not None and order.is_given_up(reply):
+                    expired.append(order)
+                    continue
                 yield reply
                 doubt_at = min(doubt_at, time.monotonic() + _LATE)
             self._follow(pending, idle)
             now = time.monotonic()
-            if not pending:
-                return
-            if now > began + self._settings.round_timeout:
+            if not pending or now > began + self._settings.round_timeout:
                 break
             if now > next_look:
                 heard = self._seats.look()
@@ -192,7 +201,13 @@ class Rounds:
             if now > doubt_at:
                 self._doubt(pending)
             time.sleep(_PAUSE)
-        for order in pending.values():
+        late = [*expired, *pending.values()]
+        if late:
+            self._seats.look()  # whose node is gone is no straggler
+        for order in late:
+            holder = self._seats.holders.get(order.seat)
+            if holder is None or holder.node != order.node:
+                continue
             about = {"seat": order.seat}
             log.warning("seat %d does not answer; the others go on without it until it does", order.seat, extra=about)
             self._seats.drop(order.seat)

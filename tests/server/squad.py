@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
+from flwr.common.constant import SUPERLINK_NODE_ID
 from flwr.supercore.run import Run
 from numpy.typing import NDArray
 
@@ -50,6 +51,7 @@ class Device:
     mute: bool = False
     deaf: int = 0  # so many train messages are lost on their way to it
     unheard: int = 0  # so many of its answers to train messages are lost
+    expired: bool = False  # of its first order Flower says that it is too old, and then it says nothing
     busy: bool = False  # it plays on: its answer comes when the team is next asked something
     report: dict[str, Any] = field(default_factory=dict)
     tensors: Tensors = field(default_factory=lambda: filled(0.0))
@@ -79,7 +81,10 @@ class Squad:
         questions, self._unanswered = self._unanswered, []
         for message in questions:
             device = self.devices.get(message.metadata.dst_node_id)
-            if device is not None and device.busy:
+            if device is not None and device.expired and message.metadata.message_type == "train":
+                replies.append(_expired(message))
+                device.mute = True
+            elif device is not None and device.busy:
                 self._unanswered.append(message)
             elif device is not None and not device.mute:
                 replies += self._heard(device, message)
@@ -140,6 +145,13 @@ def _reply(question: Message, tensors: Tensors, numbers: dict[str, Any]) -> Mess
 def _error(question: Message, reason: str) -> Message:
     """As Flower wraps what a ClientApp raises."""
     return Message(Error(0, f"<class 'client.launch.AgentError'>:<'{reason}'>"), reply_to=question)
+
+
+def _expired(question: Message) -> Message:
+    """As the SuperLink answers for a device when a message has reached its age."""
+    answer = Message(Error(3, "Error: Message Unavailable"), reply_to=question)
+    answer.metadata.__dict__["_src_node_id"] = SUPERLINK_NODE_ID
+    return answer
 
 
 class Field(InProcessGrid):

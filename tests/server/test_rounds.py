@@ -367,6 +367,16 @@ def test_a_seat_that_did_not_answer_in_time_holds_up_no_further_round_until_it_a
     assert [round_row(r)["missing"] for r in results] == [[2], [], []]
 
 
+def test_a_seat_whose_order_flower_gave_up_holds_up_no_further_round(caplog: pytest.LogCaptureFixture) -> None:
+    grid, squad = team()
+    squad.devices[3].expired = True
+    results = play(grid)
+    assert [sorted(round_row(r)["seats"]) for r in results] == [["0", "1"]] * 3
+    assert [round_row(r)["missing"] for r in results] == [[2], [], []]
+    assert [kind for node, kind in squad.asked if node == 3] == ["query.describe", "train", "query.describe"]
+    assert "holds no seat" not in caplog.text
+
+
 # --- resume ---------------------------------------------------------------------------------------------------
 
 
