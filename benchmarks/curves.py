@@ -53,7 +53,7 @@ def draw(groups: Mapping[str, Sequence[Curve]], path: Path) -> None:
             axes.plot(*curve, color=color, alpha=0.3, linewidth=0.8)
         steps = curves[0][0]
         mean = np.mean([np.interp(steps, *curve) for curve in curves], axis=0)
-        axes.plot(steps, mean, color=color, linewidth=2, label=f"{label}, {len(curves)} seeds")
+        axes.plot(steps, mean, color=color, linewidth=2, label=f"{label}, {len(curves)} seed{'s' * (len(curves) > 1)}")
     axes.set(xlabel="environment steps", ylabel="test win rate", ylim=(-0.02, 1.02))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.grid(alpha=0.3)
