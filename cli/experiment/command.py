@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -49,7 +49,8 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if find_spec("scipy") is None:
         raise ExtraMissingError("experiments need SciPy for their statistics: pip install 'pps-qmix[experiment]'")
-    schedule(experiment.runs, folder)  # what is wrong is told before anything is made
+    with folder.locked() if folder.played else nullcontext():
+        schedule(experiment.runs, folder)  # what is wrong is told before anything is made
     folder.make()
     with folder.locked() as lock:
         entries = schedule(experiment.runs, folder)

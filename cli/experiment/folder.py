@@ -39,6 +39,11 @@ class Folder:
     def log(self, name: str) -> Path:
         return self.path / "logs" / f"{name}.log"
 
+    @property
+    def played(self) -> bool:
+        """Whether the command has played here before, or does so now."""
+        return (self.path / "lock").exists()
+
     def make(self) -> None:
         for path in (self.runs, self.devices, self.path / "logs"):
             path.mkdir(parents=True, exist_ok=True)

@@ -7,8 +7,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
+from server.run_directory import newest_checkpoint_steps, whole_checkpoints
 from tests.disks import fill, small_disk
 from tests.system.conftest import TINY, flags, processes, rounds, wait_for
 from tests.system.federation import Federation
@@ -38,18 +40,22 @@ def new(runs: Path, name: str, total_steps: int) -> list[str]:
 def test_a_killed_serverapp_costs_the_round_that_was_on(federation: Federation, tmp_path: Path) -> None:
     run = tmp_path / "killed"
     process = federation.submit(*new(tmp_path, "killed", 4000))
-    wait_for(lambda: len(rounds(run)) >= 2, "round 2")
+    wait_for(lambda: len(whole_checkpoints(run)) >= 2, "round 2")
     (serverapp,) = processes("flwr-serverapp", "--parent-pid", str(federation.superexec()))
-    before = rounds(run)
     serverapp.send_signal(signal.SIGKILL)
     killed = time.monotonic()
-    wait_for(lambda: len(rounds(run)) > len(before), "a round of the resumed run")
+    wait_for(lambda: serverapp.status() == psutil.STATUS_ZOMBIE, "the end of the ServerApp")  # collected later
+        lambda: serverapp.status() == psutil.STATUS_ZOMBIE, "the end of the ServerApp"
+    )  # SuperExec collects it later
+    reached = newest_checkpoint_steps(run)  # a round's row is written before its checkpoint: it may have one too many
+    before = [row for row in rounds(run) if row["steps"] <= reached]
+    wait_for(lambda: newest_checkpoint_steps(run) > reached, "a round of the resumed run")
     print(f"a killed ServerApp: the next round after {time.monotonic() - killed:.0f} s")
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     (line,) = [line for line in output.splitlines() if "going on" in line]
     assert "No heartbeat received" in line
-    assert f"from step {before[-1]['steps']:,} in 2 s (retry 1 of 5)" in line
+    assert f"from step {reached:,} in 2 s (retry 1 of 5)" in line
     after = rounds(run)
     assert after[: len(before)] == before
     assert [row["round"] for row in after] == list(range(1, len(after) + 1))
