@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import IPv4Network
 from types import TracebackType
 from typing import Self
@@ -148,23 +149,19 @@ def netem() -> str:
     return "tc netem" if _has_netem() else "a relay of frames between TAP devices (this kernel has no sch_netem)"
 
 
-_netem: list[bool] = []  # whether the kernel has it, once it was tried
-
-
+@cache
 def _has_netem() -> bool:
     """Try it: a kernel may have it built in, load it when it is wanted, or lack it."""
-    if not _netem:
-        name = f"{_PREFIX}-{os.getpid()}-try"
-        _call("ip", "netns", "add", name)
-        try:
-            words = ("tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms")
-            _call("ip", "netns", "exec", name, *words)
-            _netem.append(True)
-        except HostsError:
-            _netem.append(False)
-        finally:
-            _call("ip", "netns", "delete", name)
-    return _netem[0]
+    name = f"{_PREFIX}-{os.getpid()}-try"
+    _call("ip", "netns", "add", name)
+    try:
+        words = ("tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms")
+        _call("ip", "netns", "exec", name, *words)
+        return True
+    except HostsError:
+        return False
+    finally:
+        _call("ip", "netns", "delete", name)
 
 
 def _remove_abandoned() -> None:
