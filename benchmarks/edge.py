@@ -12,8 +12,6 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import IO
 
-import tomli_w
-
 from benchmarks.hosts import Hosts, Impairment
 from cli.certs.folders import Folders, Wanted
 from cli.parts import TELEMETRY_OFF, Part, end_detached
@@ -142,32 +140,18 @@ class EdgeFederation:
 
     def _register(self, superlink: Part) -> None:
         """Tell the SuperLink its devices, as soon as it listens."""
-        home = self.folder / "coordinator" / "operator"
-        home.mkdir()
-        certificates = str(self.credentials / "coordinator" / "ca.crt")
-        address = f"127.0.0.1:{SUPERLINK_PORT}"
-        profile = {"superlink": {"edge": {"address": address, "root-certificates": certificates}}}
-        (home / "config.toml").write_text(tomli_w.dumps(profile))
         deadline = time.monotonic() + _START_LIMIT
         while not _listens(superlink, SUPERLINK_PORT):
             superlink.check()
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the SuperLink does not listen. {superlink.last_words()}")
             time.sleep(0.2)
-        keys = (self.credentials / "coordinator" / "supernodes").glob("*.pub")
-        for call in [self._flwr(home, "supernode", "register", str(key), "edge") for key in keys]:
-            said, _ = call.communicate()
-            if call.returncode:
-                raise RuntimeError(f"a device cannot be registered: {said}")
-
-    def _flwr(self, home: Path, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            self.hosts.command("coordinator", [str(_BIN / "flwr"), *arguments]),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "FLWR_HOME": str(home), **TELEMETRY_OFF},
-        )
+        own = self.credentials / "coordinator"
+        command = [*_PPS_QMIX, "admit", "--superlink", f"127.0.0.1:{SUPERLINK_PORT}"]
+        command += ["--root-certificates", str(own / "ca.crt"), *map(str, (own / "supernodes").glob("*.pub"))]
+        done = subprocess.run(self.hosts.command("coordinator", command), capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"the devices cannot be registered: {done.stderr}")
 
 
 def _listens(part: Part, port: int) -> bool:
