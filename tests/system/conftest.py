@@ -77,6 +77,15 @@ def processes(*words: str) -> list[psutil.Process]:
     return found
 
 
+def agents(run: str, seat: int | None = None) -> list[psutil.Process]:
+    """Return the agent processes of a run, or of one of its seats.
+
+    A part of the name is not enough: folders of other tests, which run at the same time, are called after the tests.
+    """
+    of_seat = () if seat is None else (f"\0--seat\0{seat}\0",)
+    return processes("client.resident", f"\0--run\0{run}\0", *of_seat)
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A PPS_HOME of the test's own, short enough for a socket."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.system.conftest import processes, rounds, wait_for
+from tests.system.conftest import agents, processes, rounds, wait_for
 
 RUN = "faults"
 
@@ -35,9 +35,9 @@ def test_run_survives_the_death_of_an_agent_process_and_of_a_supernode(
     # an agent process, in the middle of round 2
     wait_for(lambda: len(rounds(run)) >= 1, "round 1")
     wait_for(lambda: buffered(home / RUN, 1) > seat(rounds(run)[0], 1)["buffered"] + 5, "battles of round 2")
-    (agent,) = processes("client.resident", RUN, "--seat\x001")
+    (agent,) = agents(RUN, seat=1)
     agent.send_signal(signal.SIGKILL)
-    wait_for(lambda: [p for p in processes("client.resident", RUN, "--seat\x001") if p.pid != agent.pid], "a new agent")
+    wait_for(lambda: [p for p in agents(RUN, seat=1) if p.pid != agent.pid], "a new agent")
 
     # a SuperNode, in the middle of the round after that
     wait_for(lambda: len(rounds(run)) >= 2, "round 2")
@@ -59,7 +59,7 @@ def test_run_survives_the_death_of_an_agent_process_and_of_a_supernode(
     assert seat(after[0], 2)["buffered"] > kept
     # nobody else was harmed
     assert all({"0", "1"} <= row["seats"].keys() for row in played[2:])
-    assert not processes("client.resident", RUN)
+    assert not agents(RUN)
     assert not processes(f"{RUN}/flower/tokens")
 
 

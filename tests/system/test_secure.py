@@ -25,7 +25,7 @@ from envproxy.service import HostedArena, serve
 from envproxy.tokens import keep_tokens
 from envproxy.transport import Transport, server_credentials
 from tests.envproxy.drill import Drill
-from tests.system.conftest import processes, wait_for
+from tests.system.conftest import agents, processes, wait_for
 
 RUN = "secure"
 BIN = Path(sys.executable).parent
@@ -121,7 +121,7 @@ def test_an_agent_process_is_let_in_over_tls_by_its_own_token(
             found = ask(DeviceDirectory(home, RUN, 1), RUN, address, Request(DESCRIBE, config))
             assert (found.values["map"], found.values["n-agents"]) == ("drill", 2)
             address.token.write_bytes((folder / "device-0" / "seat-0.token").read_bytes())
-            (agent,) = processes("client.resident", RUN)
+            (agent,) = agents(RUN)
             agent.kill()  # it has read its own
             with pytest.raises(
                 AgentError, match="this is not the token of seat 1 of arena 'main'; give the device the"
@@ -129,7 +129,7 @@ def test_an_agent_process_is_let_in_over_tls_by_its_own_token(
                 ask(DeviceDirectory(home, RUN, 1), RUN, address, Request(TRAIN, config))
         finally:
             supernode.kill()
-    wait_for(lambda: not processes("client.resident", RUN), "the end of the agent process")
+    wait_for(lambda: not agents(RUN), "the end of the agent process")
     server.stop(grace=None).wait()
     hosted.close()
 

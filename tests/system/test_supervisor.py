@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.system.conftest import processes, rounds, wait_for
+from tests.system.conftest import agents, processes, rounds, wait_for
 from tests.system.test_faults import buffered, seat
 
 Train = Callable[..., "subprocess.Popen[str]"]
@@ -53,7 +53,7 @@ def test_a_run_comes_to_its_end_though_its_parts_are_killed(train: Train, tmp_pa
     assert told[1].endswith(f"going on from step {before[-1]['steps']:,} in 2 s (retry 1 of 5)")
     assert not [each for each in its_own if each.is_running()]
     assert not processes(f"{RUN}/flower")
-    assert not processes("client.resident", RUN)
+    assert not agents(RUN)
 
     played = rounds(run)
     assert played[: len(before)] == before

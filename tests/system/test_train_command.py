@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.system.conftest import processes, rounds, wait_for
+from tests.system.conftest import agents, processes, rounds, wait_for
 
 Train = Callable[..., "subprocess.Popen[str]"]
 
@@ -27,7 +27,7 @@ def test_an_interrupt_ends_everything_and_the_run_can_be_resumed(train: Train, t
     assert "interrupted" in output
     assert "Traceback" not in output
     assert not processes("cut/flower")
-    assert not processes("client.resident", "cut")
+    assert not agents("cut")
 
     before = rounds(run)
     total = before[-1]["steps"] + 300
@@ -49,7 +49,7 @@ def test_an_interrupt_ends_everything_and_the_run_can_be_resumed(train: Train, t
 @pytest.mark.timeout(240)
 def test_without_retries_a_dead_part_ends_the_run_with_its_last_words(train: Train, tmp_path: Path, home: Path) -> None:
     process = train("dead", "--retries", "0", total_steps=50_000)
-    wait_for(lambda: processes("client.resident", "dead"), "an agent")
+    wait_for(lambda: agents("dead"), "an agent")
     (superlink,) = [
         each for each in psutil.Process(process.pid).children() if "flower-superlink" in " ".join(each.cmdline())
     ]
@@ -60,7 +60,7 @@ def test_without_retries_a_dead_part_ends_the_run_with_its_last_words(train: Tra
     assert "POST /v1/" in output  # its last words
     assert "Traceback" not in output
     assert not processes("dead/flower")
-    assert not processes("client.resident", "dead")
+    assert not agents("dead")
 
 
 @pytest.mark.timeout(60)
