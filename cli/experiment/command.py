@@ -79,7 +79,7 @@ def _read(path: Path) -> tuple[Experiment, str]:
 def _play(
     entries: Sequence[Entry], experiment: Experiment, folder: Folder, lock: int, jobs: int, console: Console
 ) -> list[Ended]:
-    """Play what is left; return the runs that failed. Results are written after each run that ends."""
+    """Play what is left; return the runs that failed. Results are written after each run that ends, and in the end."""
     todo = left(entries)
     finished = [entry for entry in entries if entry.state is State.FINISHED]
     for entry in finished:
@@ -90,20 +90,22 @@ def _play(
         soft_wrap=True,
     )
     failed: list[Ended] = []
-    with (
-        ExperimentDisplay(folder, len(entries), len(finished), console) as display,
-        closing(play_all(todo, folder, lock, jobs, display.look)) as events,
-    ):
-        for event in events:
-            display.tell(event)
-            if not isinstance(event, Ended):
-                continue
-            if event.reason is None:
-                folder.forget_devices(event.run.name)
-                write_results(experiment, folder, [event.run.map])
-            else:
-                failed.append(event)
-    write_results(experiment, folder, experiment.maps)
+    try:
+        with (
+            ExperimentDisplay(folder, len(entries), len(finished), console) as display,
+            closing(play_all(todo, folder, lock, jobs, display.look)) as events,
+        ):
+            for event in events:
+                display.tell(event)
+                if not isinstance(event, Ended):
+                    continue
+                if event.reason is None:
+                    folder.forget_devices(event.run.name)
+                    write_results(experiment, folder, [event.run.map])
+                else:
+                    failed.append(event)
+    finally:  # after an interrupt too: what the runs that were cut have reached
+        write_results(experiment, folder, experiment.maps)
     return failed
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from server.run_directory import newest_checkpoint_steps
-from tests.system.conftest import processes, rounds, wait_for
+from tests.system.conftest import processes, rounds, rows, wait_for
 
 Experiment = Callable[..., "subprocess.Popen[str]"]
 FOREVER = 10_000_000  # steps: longer than any test
@@ -71,6 +71,17 @@ def experiment(tmp_path: Path) -> Iterator[Experiment]:
         left.kill()
 
 
+def results(out: Path) -> list[dict[str, str]]:
+    """Return the rows of an experiment's table of evaluations."""
+    with open(out / "results.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def evaluations(run: Path) -> list[int]:
+    """Return after how many steps a run was evaluated."""
+    return [row["steps"] for row in rows(run) if row["kind"] == "evaluation"]
+
+
 def playing(tmp_path: Path, run: str = "") -> list[Any]:
     """The processes that play runs of the experiment."""
     return processes("train", str(tmp_path / "out" / "runs"), run)
@@ -110,10 +121,8 @@ def test_a_run_that_is_killed_stops_no_other_and_goes_on_with_the_same_command(
     assert after[: len(kept)] == kept
     assert [row["round"] for row in after] == list(range(1, len(after) + 1))
     assert "2 of 2 runs are finished" in (out / "results.md").read_text()
-    with open(out / "results.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
     for run in RUNS:
-        found = [int(row["steps"]) for row in rows if row["run"] == run]
+        found = [int(row["steps"]) for row in results(out) if row["run"] == run]
         assert len(found) >= 3
         assert all(earlier < later for earlier, later in pairwise(found))
         assert found[-1] >= 1500
@@ -122,16 +131,21 @@ def test_a_run_that_is_killed_stops_no_other_and_goes_on_with_the_same_command(
     assert list((out / "devices").iterdir()) == []
 
 
-@pytest.mark.timeout(120)
-def test_an_interrupt_ends_every_run(experiment: Experiment, tmp_path: Path) -> None:
+@pytest.mark.timeout(240)
+def test_an_interrupt_ends_every_run_and_what_they_reached_is_written(experiment: Experiment, tmp_path: Path) -> None:
     process = experiment(FOREVER)
-    wait_for(lambda: all((tmp_path / "out" / "runs" / run / "run.json").exists() for run in RUNS), "both runs")
+    runs = tmp_path / "out" / "runs"
+    wait_for(lambda: all(evaluations(runs / run) for run in RUNS), "evaluations of both runs")
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
     assert output.splitlines()[-1] == "pps-qmix: interrupted; everything it started has ended"
     assert "Traceback" not in output
     assert not playing(tmp_path)
+    written = results(tmp_path / "out")
+    for run in RUNS:
+        assert [int(row["steps"]) for row in written if row["run"] == run] == evaluations(runs / run)
+    assert "0 of 2 runs are finished" in (tmp_path / "out" / "results.md").read_text()
 
 
 @pytest.mark.timeout(120)
