@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from envproxy.protocol import MixOrder, Phase, PhaseKind, RewardOrder, Standing
 
@@ -23,9 +24,10 @@ class RoundOrder:
     learning_rate: float  # of all training steps of this round
     mixing: MixOrder | None = None  # None: every seat learns alone
     rewards: RewardOrder | None = None  # None: the server believes what agents say they earned
+    seats: frozenset[int] = frozenset()  # that the server has asked to play; none: all of the map
 
     @classmethod
-    def from_config(cls, config: Mapping[str, bool | int | float | str]) -> RoundOrder:
+    def from_config(cls, config: Mapping[str, Any]) -> RoundOrder:
         """Read a train message's config. Raises KeyError naming a missing key."""
         return cls(
             seed=int(config["seed"]),
@@ -38,6 +40,7 @@ class RoundOrder:
             learning_rate=_learning_rate(config),
             mixing=_mix_order(config) if config["mixing"] == "joint" else None,
             rewards=_reward_order(config) if config["attest-key"] else None,
+            seats=frozenset(config["seats"]),
         )
 
 
@@ -57,14 +60,13 @@ def next_phase(order: RoundOrder, standing: Standing) -> Phase | None:
         # one evaluation stands for all that a long phase ran past
         before = dataclasses.replace(standing, evaluations=due - 1)
         evaluation = Phase(order.seed, order.round, PhaseKind.EVALUATE, order.evaluate_battles, 0, before)
-        return dataclasses.replace(evaluation, rewards=order.rewards)
+        return dataclasses.replace(evaluation, rewards=order.rewards, seats=order.seats)
     if standing.battles >= order.battles or steps >= order.total_steps:
         return None
     until = min((steps // order.evaluate_every + 1) * order.evaluate_every, order.total_steps)
     battles = order.battles - standing.battles
-    return Phase(
-        order.seed, order.round, PhaseKind.COLLECT, battles, until - steps, standing, order.mixing, order.rewards
-    )
+    collect = Phase(order.seed, order.round, PhaseKind.COLLECT, battles, until - steps, standing, order.mixing)
+    return dataclasses.replace(collect, rewards=order.rewards, seats=order.seats)
 
 
 def _evaluations_due(order: RoundOrder, steps: int) -> int:

@@ -88,6 +88,8 @@ def _check_possible(phase: Phase, spec: MapSpec) -> None:
             raise SeatError(f"a phase with {name} {value}; expected 0..{bound - 1}")
     if phase.battles == 0 and phase.steps == 0:
         raise SeatError("a phase needs a bound: battles or steps above 0")
+    if strange := [seat for seat in phase.seats if not 0 <= seat < spec.n_agents]:
+        raise SeatError(f"a phase that names seat {max(strange)}; expected 0..{spec.n_agents - 1}")
     order = phase.rewards
     if order is not None and not (order.size <= MAX_REWARD_BUFFER and order.credit in ("alive", "team")):
         raise SeatError(f"rewards of {order.size} battles; expected up to {MAX_REWARD_BUFFER}, credit alive or team")
@@ -105,6 +107,7 @@ def _stale(newest: int) -> StaleRoundError:
 class _Seat:
     """One seat's side of the arena."""
 
+    named: frozenset[int] = frozenset()  # the seats that it expects to play with; none while it is not here
     proposal: Phase | None = None  # waits for a phase to begin
     playing: bool = False  # takes part in the phase that is on
     silent: bool = False  # was awaited too long: its unit holds and nobody waits for it
@@ -162,6 +165,11 @@ class Arena:
         When the seats gather, the furthest proposal of the newest round wins. A seat that comes while its round is
         being played joins the phase that is on, and takes part from the next battle of each slot.
 
+        The seats that are here wait for each other, and for those that any of them has named; others may come all the
+        same. What a hostile seat names costs the others no more than its own silence would: who is named in vain is
+        held. Naming itself alone, it may begin a round before anybody else is there; they join as above, and as long as
+        they are here it cannot begin another phase without them.
+
         Raises SeatError for an impossible phase, StaleRoundError for a round that is over.
         """
         _check_possible(phase, self.spec)
@@ -174,6 +182,7 @@ class Arena:
         state.pause(self._on)
         state.events.clear()
         state.silent = False
+        state.named = (phase.seats or frozenset(range(len(self._seats)))) | {seat}
         if self._play is not None and phase.round == self._play.phase.round:
             state.playing, state.answered, state.proposal = True, True, None
             state.events.append(Seated(self._play.phase))
@@ -240,11 +249,11 @@ class Arena:
             self._abandon_training(seat)
 
     def leave(self, seat: int) -> None:
-        """Seat `seat` is gone. The others wait for it as for any seat that does not answer."""
+        """Seat `seat` is gone. Those who have named it wait for it as for any seat that does not answer."""
         self._abandon_training(seat)
         state = self._seats[seat]
         state.pause(self._on)
-        state.playing, state.answered, state.proposal = False, False, None
+        state.playing, state.answered, state.proposal, state.named = False, False, None, frozenset()
         state.events.clear()
         self._abandon_if_deserted()
         if not any(s.playing or s.proposal for s in self._seats):
@@ -271,7 +280,10 @@ class Arena:
         """The seats that others are waiting for; empty while nobody waits."""
         if not any(s.answered or s.proposal for s in self._seats):
             return []
-        return [i for i, s in enumerate(self._seats) if not (s.silent or s.answered or s.proposal)]
+        # who waits for a newer round than the one that is on has named nobody for this one
+        here = [s for s in self._seats if s.named and not (self._play and s.proposal)]
+        quiet = [i for i, s in enumerate(self._seats) if not (s.silent or s.answered or s.proposal)]
+        return [i for i in quiet if any(i in s.named for s in here)]
 
     @property
     def ready(self) -> bool:

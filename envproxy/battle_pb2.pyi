@@ -1,7 +1,8 @@
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -64,7 +65,7 @@ class Standing(_message.Message):
     def __init__(self, index: _Optional[int] = ..., battles: _Optional[int] = ..., steps: _Optional[int] = ..., evaluations: _Optional[int] = ...) -> None: ...
 
 class Phase(_message.Message):
-    __slots__ = ("seed", "round", "kind", "battles", "steps", "standing", "mixing", "rewards")
+    __slots__ = ("seed", "round", "kind", "battles", "steps", "standing", "mixing", "rewards", "seats")
     SEED_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -73,6 +74,7 @@ class Phase(_message.Message):
     STANDING_FIELD_NUMBER: _ClassVar[int]
     MIXING_FIELD_NUMBER: _ClassVar[int]
     REWARDS_FIELD_NUMBER: _ClassVar[int]
+    SEATS_FIELD_NUMBER: _ClassVar[int]
     seed: int
     round: int
     kind: PhaseKind
@@ -81,7 +83,8 @@ class Phase(_message.Message):
     standing: Standing
     mixing: MixOrder
     rewards: RewardOrder
-    def __init__(self, seed: _Optional[int] = ..., round: _Optional[int] = ..., kind: _Optional[_Union[PhaseKind, str]] = ..., battles: _Optional[int] = ..., steps: _Optional[int] = ..., standing: _Optional[_Union[Standing, _Mapping]] = ..., mixing: _Optional[_Union[MixOrder, _Mapping]] = ..., rewards: _Optional[_Union[RewardOrder, _Mapping]] = ...) -> None: ...
+    seats: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, seed: _Optional[int] = ..., round: _Optional[int] = ..., kind: _Optional[_Union[PhaseKind, str]] = ..., battles: _Optional[int] = ..., steps: _Optional[int] = ..., standing: _Optional[_Union[Standing, _Mapping]] = ..., mixing: _Optional[_Union[MixOrder, _Mapping]] = ..., rewards: _Optional[_Union[RewardOrder, _Mapping]] = ..., seats: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class RewardOrder(_message.Message):
     __slots__ = ("run", "size", "credit")

@@ -95,7 +95,8 @@ class Phase:
     """A stretch of play; no battle begins once `battles` have begun or `steps` have been played (0: unbounded).
 
     `mixing` says how a collect phase trains jointly; None where every seat learns alone. `rewards` says how to count
-    what the proposing seat earns, and concerns no other; None where nobody wants to know.
+    what the proposing seat earns, and concerns no other; None where nobody wants to know. `seats` are those that the
+    proposing seat expects to play with, itself or not; none means all of the map.
     """
 
     seed: int
@@ -106,6 +107,7 @@ class Phase:
     standing: Standing
     mixing: MixOrder | None = None
     rewards: RewardOrder | None = None
+    seats: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ class HostedArena:
             with self._changed:
                 self._taken.discard(seat)
                 self._arena.leave(seat)
-                self._changed.notify_all()
+                self._go_on()  # nobody may have waited for it but for itself
             log.info("arena %s: seat %d left", self.name, seat, extra={"arena": self.name, "seat": seat})
 
     def propose(self, seat: int, phase: Phase) -> None:
@@ -144,10 +144,7 @@ class HostedArena:
                             *(self.name, silent, self._seat_timeout),
                             extra={"arena": self.name, "seat": silent},
                         )
-                    if self._arena.ready:
-                        self._advance()
-                    else:
-                        self._changed.notify_all()
+                    self._go_on()
         return None
 
     def wake(self) -> None:
@@ -178,6 +175,12 @@ class HostedArena:
         if self._attest_key is None or not isinstance(event, PhaseEnd) or event.earned is None:
             return event
         return dataclasses.replace(event, attested=attest(self._attest_key, self.name, event.earned))
+
+    def _go_on(self) -> None:
+        if self._arena.ready:
+            self._advance()
+        else:
+            self._changed.notify_all()
 
     def _advance(self) -> None:
         self._waits.add(time.monotonic() - self._waiting_since)

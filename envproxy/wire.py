@@ -35,6 +35,8 @@ from envproxy.protocol import (
     Tick,
 )
 
+_MOST_SEATS = 1024  # that a phase may name, whatever the map
+
 _Message = TypeVar("_Message", bound=Message)
 
 
@@ -80,11 +82,12 @@ def phase_to(phase: Phase) -> pb.Phase:
         standing=standing_to(phase.standing),
         mixing=None if phase.mixing is None else pb.MixOrder(**dataclasses.asdict(phase.mixing)),
         rewards=None if phase.rewards is None else pb.RewardOrder(**dataclasses.asdict(phase.rewards)),
+        seats=sorted(phase.seats),
     )
 
 
 def phase_from(message: pb.Phase) -> Phase:
-    """Raises MalformedError if the phase has no known kind."""
+    """Raises MalformedError if the phase has no known kind, or names a seat twice or more seats than any map has."""
     try:
         kind = PhaseKind(message.kind)
     except ValueError:
@@ -96,7 +99,10 @@ def phase_from(message: pb.Phase) -> Phase:
     rewards = None
     if message.HasField("rewards"):
         rewards = RewardOrder(message.rewards.run, message.rewards.size, message.rewards.credit)
-    return Phase(message.seed, message.round, kind, message.battles, message.steps, standing, mixing, rewards)
+    seats = frozenset(message.seats[:_MOST_SEATS])
+    if len(seats) != len(message.seats):
+        raise MalformedError(f"a phase that names {len(message.seats)} seats; expected up to {_MOST_SEATS}, each once")
+    return Phase(message.seed, message.round, kind, message.battles, message.steps, standing, mixing, rewards, seats)
 
 
 def actions_from(message: pb.Act, battles: int) -> NDArray[np.uint8]:

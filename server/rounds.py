@@ -147,9 +147,8 @@ class Rounds:
             self._seats.wait_for_all(self._settings.round_timeout)
         self._asked = dict(self._seats.nodes)
         self._strategy.place(self._asked)
-        orders = ConfigRecord(
-            {**self._config, "steps-before": steps, "round-battles": round_battles(self._settings, round_)}
-        )
+        battles, seats = round_battles(self._settings, round_), sorted(self._asked)
+        orders = ConfigRecord({**self._config, "steps-before": steps, "round-battles": battles, "seats": seats})
         began = time.monotonic()
         messages = self._strategy.configure_train(round_, initial, orders, self._grid)
         replies = list(self._exchange(messages, self._meanwhile))

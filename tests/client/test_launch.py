@@ -32,7 +32,7 @@ from envproxy.tokens import keep_tokens, token_path
 
 RUN = "launched"
 CONFIG = {**default_config(), "run": RUN, "run-id": "id", "version": version("pps-qmix"), "battles": 2, "hidden": 8}
-ORDERS = {"round": 1, "steps_before": 0, "round_battles": 100}
+ORDERS = {"round": 1, "steps_before": 0, "round_battles": 100, "seats": [0, 1, 2]}
 
 
 @pytest.fixture

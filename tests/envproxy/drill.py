@@ -111,8 +111,10 @@ def lengths(phase: Phase, *each: int) -> Callable[[int], int]:
     return known.__getitem__
 
 
-def collect(battles: int = 0, steps: int = 0, round_: int = 1, standing: Standing | None = None) -> Phase:
-    return Phase(7, round_, PhaseKind.COLLECT, battles, steps, standing or Standing())
+def collect(
+    battles: int = 0, steps: int = 0, round_: int = 1, standing: Standing | None = None, seats: Iterable[int] = ()
+) -> Phase:
+    return Phase(7, round_, PhaseKind.COLLECT, battles, steps, standing or Standing(), seats=frozenset(seats))
 
 
 def evaluate(battles: int = 0, steps: int = 0, round_: int = 1, standing: Standing | None = None) -> Phase:

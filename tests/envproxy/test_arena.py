@@ -1,5 +1,6 @@
 """The arena's rules, without any transport: phases, slots, silent, late, coming and leaving seats."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -25,8 +26,13 @@ WON, LOST, CUT = Ended.TERMINATED | Ended.WON, Ended.TERMINATED, Ended.TRUNCATED
 
 def drilled(phase: Phase, *each: int, battles: int = 2) -> Driver:
     """Three seats in a drill whose battles in `phase` last so many steps each; the phase is on."""
+    return drilled_by(range(3), phase, *each, battles=battles)
+
+
+def drilled_by(seats: Iterable[int], phase: Phase, *each: int, battles: int = 2) -> Driver:
+    """As `drilled`, proposed by these of the three seats."""
     driver = Driver(Arena(Drill(battles, length_of=lengths(phase, *each))))
-    driver.gather(phase)
+    driver.gather(phase, seats)
     return driver
 
 
@@ -397,6 +403,101 @@ def test_a_silent_seat_whose_phase_was_given_up_is_told_so_and_may_come_again():
     assert driver.play_out().missed == 0
 
 
+# --- seats that are named -------------------------------------------------------------------------------------
+
+
+def test_nobody_waits_for_a_seat_that_no_proposal_names():
+    phase = collect(battles=1, seats=[0, 2])
+    driver = drilled_by([0, 2], phase, 3)
+    assert driver.heard[0][0] == Seated(phase)
+    driver.play_out(0, 2)
+    # after the first step seat 0 has fallen; seat 1's unit stops all the time
+    assert [float(tick.rewards[0]) for tick in driver.ticks(2)] == [0, 2 * SALUTE + ACTION_STOP, *[SALUTE + 1] * 2]
+    driver.gather(collect(battles=1, standing=Standing(index=1), seats=[0, 2]), [0])
+    assert driver.arena.awaited == [2]
+
+
+@pytest.mark.parametrize(
+    ("named", "awaited"),
+    [([[0], [1]], []), ([[0], [0, 1, 2]], [2]), ([[1, 2], [0, 1]], [2]), ([[0], []], [2]), ([[1], [0]], [])],
+)
+def test_the_seats_wait_for_all_that_any_of_them_names_and_one_that_names_none_names_all(named, awaited):
+    driver = Driver(Arena(Drill(1)))
+    for seat in (1, 0):
+        driver.arena.propose(seat, collect(battles=1, seats=named[seat]))
+    assert driver.arena.awaited == awaited
+    driver.gather(collect(battles=1, seats=[2]), awaited)
+    assert isinstance(driver.last(0), Tick)
+
+
+def test_a_seat_that_nobody_named_joins_and_is_awaited_while_it_plays():
+    phase = collect(battles=4, seats=[0, 1])
+    driver = drilled_by([0, 1], phase, 2, 4, 2, 2)
+    driver.gather(phase, [2])
+    driver.answer(0, 1)
+    driver.answer(0, 1)
+    assert driver.arena.awaited == [2]
+    driver.answer(2)
+    driver.answer()
+    end = driver.play_out()
+    assert (driver.last(2).missed, end.missed, end.battles) == (2, 0, 4)
+    assert [i for i in driver.ids(2)[-1] if i] == [battle_id(phase, 3)]
+
+
+def test_a_seat_that_only_it_has_named_holds_up_nobody_once_it_has_left():
+    phase = collect(battles=2, seats=[0, 1])
+    driver = drilled_by([0, 1], phase, 3, 3)
+    driver.gather(replace(phase, seats=frozenset([0, 1, 2])), [2])
+    driver.answer(0, 1)
+    driver.answer(0, 1)
+    assert driver.arena.awaited == [2]
+    driver.arena.leave(2)
+    driver.go_on()
+    assert [tick.tick for tick in driver.ticks(0)] == [1, 2, 3]
+    assert driver.play_out(0, 1).battles == 2
+
+
+def test_a_named_seat_that_leaves_is_awaited_until_it_is_held():
+    driver = drilled_by([0, 1], collect(battles=2, seats=[0, 1]), 3, 3)
+    driver.arena.leave(1)
+    driver.answer(0)
+    assert driver.arena.hold_silent() == [1]
+    driver.go_on()
+    assert driver.play_out(0).battles == 2
+
+
+def test_a_seat_that_names_itself_alone_begins_but_leaves_nobody_behind():
+    phase, hostile = collect(battles=4), collect(battles=4, seats=[1])
+    driver = drilled_by([1], hostile, 2, 4, 2, 2)
+    driver.gather(phase, [0, 2])
+    driver.answer(1)
+    driver.answer()
+    end = driver.play_out()
+    assert [driver.last(seat).missed for seat in driver.seats] == [2, 0, 2]
+    driver.gather(replace(hostile, standing=end.standing), [1])  # first again, but they are here
+    assert driver.arena.awaited == [0, 2]
+
+
+def test_whom_a_newer_round_names_the_older_one_does_not_wait_for():
+    driver = drilled_by([0, 1], collect(battles=2, seats=[0, 1]), 3, 3)
+    driver.arena.propose(0, collect(battles=1, round_=2))
+    driver.answer(1)
+    assert [tick.tick for tick in driver.ticks(1)] == [1, 2]
+    driver.play_out(1)
+    assert driver.arena.awaited == [1, 2]
+
+
+def test_a_newer_round_begins_when_the_last_seat_of_the_older_one_has_left():
+    driver = drilled(collect(battles=2), 3, 3)
+    driver.arena._backend._length_of = lambda _: 2
+    newer = collect(battles=1, round_=2, seats=[0, 2])
+    driver.gather(newer, [0, 2])
+    assert driver.arena.awaited == [1]
+    driver.arena.leave(1)
+    driver.go_on()
+    assert driver.play_out(0, 2).battles == 1
+
+
 # --- rounds ---------------------------------------------------------------------------------------------------
 
 
@@ -477,6 +578,9 @@ def test_a_newer_round_begins_when_all_seats_of_the_older_one_are_silent():
         (collect(battles=1, standing=Standing(battles=2**32 - 1)), "standing.battles"),
         (collect(battles=1, standing=Standing(steps=2**64 - 1)), "standing.steps"),
         (collect(battles=1, standing=Standing(evaluations=2**64 - 1)), "standing.evaluations"),
+        (collect(battles=1, seats=[0, 3]), r"names seat 3; expected 0\.\.2"),
+        (collect(battles=1, seats=[-1, 0]), "names seat -1"),
+        (collect(battles=1, seats=range(10**5)), "names seat 99999; expected"),
     ],
 )
 def test_an_impossible_phase_is_refused(phase, message):
@@ -612,24 +716,36 @@ class Bustle:
         player = self.players[seat]
         try:
             self.arena.propose(seat, player.phase)
-            player.present, player.tick = True, None
         except StaleRoundError:
-            player.phase = collect(player.phase.battles, player.phase.steps, player.phase.round + 1)
+            player.phase = replace(player.phase, round=player.phase.round + 1, standing=Standing())
+            return
+        player.present, player.tick = True, None
+        on = self.arena._play
+        joined = on if on is not None and on.phase.round == player.phase.round else None
+        if joined is None or joined is not player.play:  # else it comes back to the same phase
+            player.ended = []
+        player.play = joined
 
     def want_newer_round(self, seat: int) -> None:
         phase = self.players[seat].phase
-        self.players[seat].phase = collect(phase.battles, phase.steps, phase.round + 1)
+        self.players[seat].phase = replace(phase, round=phase.round + 1, standing=Standing())
         self.propose(seat)
+
+    def name_itself_alone(self, seat: int) -> None:
+        self.players[seat].phase = replace(self.players[seat].phase, seats=frozenset([seat]))
+
+    def name_all(self, seat: int) -> None:
+        self.players[seat].phase = replace(self.players[seat].phase, seats=frozenset())
 
     def leave(self, seat: int) -> None:
         self.arena.leave(seat)
         self.players[seat].present, self.players[seat].tick = False, None
-        assert not self.arena.ready  # so those who wait need not look whether it goes on
 
     def hold(self, _: int) -> None:
         awaited = self.arena.awaited
         assert self.arena.hold_silent() == awaited
-        assert self.arena.ready == bool(awaited)
+        assert not set(self.arena.awaited) & set(awaited)
+        assert awaited or not self.arena.ready
 
     def blunder(self, seat: int) -> None:
         if not self.players[seat].present:
@@ -649,6 +765,8 @@ class Bustle:
                     self.hear(player, event)
             except (StaleRoundError, GivenUpError):
                 self.leave(seat)
+                self.settle()
+                return
         waiting = {seat for seat, player in enumerate(self.players) if player.waits}
         assert not waiting & set(arena.awaited)
         assert bool(waiting) == bool(arena.awaited)  # who waits, waits for somebody who may still speak or be held
@@ -658,8 +776,7 @@ class Bustle:
 
     def hear(self, player: Player, event: Seated | Tick | PhaseEnd) -> None:
         if isinstance(event, Seated):
-            if player.play is not self.arena._play:  # else it comes back to the same phase
-                player.play, player.ended = self.arena._play, []
+            player.play = self.arena._play
         elif isinstance(event, Tick):
             player.tick = event
             player.ended += [int(i) for i in event.battles[event.ended != 0]]
@@ -672,6 +789,7 @@ class Bustle:
 
 WORDS = [Bustle.all_speak] * 4 + [Bustle.speak] * 4 + [Bustle.hold] * 2
 WORDS += [Bustle.leave, Bustle.propose, Bustle.want_newer_round, Bustle.blunder]
+WORDS += [Bustle.name_itself_alone] * 2 + [Bustle.name_all]
 
 
 @settings(max_examples=200)

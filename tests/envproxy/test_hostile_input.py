@@ -36,10 +36,15 @@ def _join(**changes: object) -> pb.SeatMessage:
 
 
 PHASES = st.builds(
-    lambda seed, round_, kind, battles, index: pb.Phase(
-        seed=seed, round=round_, kind=kind, battles=battles, standing=pb.Standing(index=index, battles=battles)
+    lambda seed, round_, kind, battles, index, seats: pb.Phase(
+        seed=seed,
+        round=round_,
+        kind=kind,
+        battles=battles,
+        standing=pb.Standing(index=index, battles=battles),
+        seats=seats,
     ),
-    *(U64, NUMBERS, st.integers(0, 3), NUMBERS, NUMBERS),
+    *(U64, NUMBERS, st.integers(0, 3), NUMBERS, NUMBERS, st.lists(NUMBERS, max_size=3) | st.just(range(5000))),
 )
 ORDERS = st.builds(
     pb.MixOrder,

@@ -159,6 +159,23 @@ def test_a_battle_that_a_present_seat_missed_is_not_named_and_the_others_play_on
     assert named(seats, 2) <= set(seats.held[2])
 
 
+def test_seats_that_are_named_train_without_one_that_is_not_and_with_it_when_it_comes() -> None:
+    seats = Seats(arena())
+    phase = replace(joint(12, batch_size=2), seats=frozenset([0, 1]))
+    seats.gather(phase, [0, 1])
+    seats.play_until(MixScale, 0, 1)
+    assert seats.of(MixScale)[-1].q_mean == pytest.approx(2.0)
+    without = set(seats.held[0])
+    seats.gather(phase, [2])
+    while not seats.ticks(2):
+        seats.answer(0, 1)
+    seats.play_until(PhaseEnd)
+    assert seats.of(MixScale)[-1].q_mean == pytest.approx(3.0)
+    assert named(seats, 2)
+    assert not named(seats, 2) & without
+    assert not seats.of(MixAbandoned)
+
+
 def test_a_seat_that_lost_battles_says_what_it_holds_and_it_costs_one_batch() -> None:
     seats = Seats(arena())
     seats.gather(joint(16, batch_size=2))

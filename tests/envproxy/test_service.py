@@ -125,6 +125,8 @@ def test_who_is_refused_at_the_door_disturbs_nobody(proxies, fault):
         (pb.Phase(battles=1), r"seat 1: phase kind 0; expected 1 (collect) or 2 (evaluate)"),
         (pb.Phase(kind=1, battles=1, standing=pb.Standing(steps=2**64 - 1)), "seat 1: a phase with standing.steps"),
         (pb.Phase(kind=1, battles=2**32 - 1), "seat 1: a phase with battles 4294967295; expected 0..1048574"),
+        (pb.Phase(kind=1, battles=1, seats=[0, 3]), "seat 1: a phase that names seat 3; expected 0..2"),
+        (pb.Phase(kind=1, battles=1, seats=[0, 0]), "seat 1: a phase that names 2 seats; expected up to 1024, each"),
     ],
 )
 def test_an_impossible_phase_is_refused_and_the_seat_is_free_again(proxies, phase, words):
@@ -272,6 +274,34 @@ def test_a_newer_round_ends_the_wait_for_an_older_one(proxies):
     assert proxy.client(0).join(collect(battles=1, round_=4)).refusal()[0] is Code.ALREADY_EXISTS
     proxy.client(1).join(collect(battles=1, round_=5))
     assert waits.refusal() == (Code.FAILED_PRECONDITION, "seat 0: this round is over: the arena plays round 5")
+
+
+def test_nobody_waits_for_a_seat_that_is_not_named_and_it_may_come(proxies):
+    proxy = proxies()  # nobody is ever held here
+    phase = collect(battles=6, seats=[0, 2])
+    team = [proxy.client(seat).join(phase) for seat in (0, 2)]
+    for client in team:
+        client.hear(2)
+    play_tick(team)
+    back = proxy.client(1).join(phase)
+    back.hear()
+    play_tick(team)
+    back.hear()
+    assert [end.missed for end in play_out([*team, back])] == [0, 0, 2]
+    assert proxy.hosted[0].figures().held == (0, 0, 0)
+
+
+def test_a_newer_round_begins_when_the_last_seat_of_the_older_one_leaves(proxies):
+    proxy = proxies()
+    team = proxy.team(collect(battles=6))
+    newer = collect(battles=2, round_=2, seats=[0, 2])
+    for client in (team[0], team[2]):
+        client.propose(newer)
+    proxy.until_awaited(1)
+    team[1].hang_up()
+    for client in (team[0], team[2]):
+        client.hear(2)
+    assert [end.missed for end in play_out([team[0], team[2]])] == [0, 0]
 
 
 # --- what is played -------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ PHASES = st.builds(
     Phase,
     *(UINT64, UINT32, st.sampled_from(PhaseKind), UINT32, UINT64, STANDINGS, st.none() | ORDERS),
     st.none() | REWARD_ORDERS,
+    st.frozensets(UINT32, max_size=30),
 )
 ENDS = st.builds(PhaseEnd, STANDINGS, UINT32, UINT64, UINT32, st.floats(allow_nan=False), UINT32, attested=st.text())
 SIZES = st.builds(
@@ -184,6 +185,18 @@ def test_a_phase_of_no_known_kind_is_malformed(kind):
         wire.phase_from(pb.Phase(kind=kind, battles=1))
     with pytest.raises(wire.MalformedError):
         wire.event_from(pb.ArenaMessage(seated=pb.Seated(phase=pb.Phase(kind=kind))), pb.ArenaDescription())
+
+
+@pytest.mark.parametrize("seats", [[1, 1], [2, 0, 2], range(1025), [0] * 10**6])
+def test_a_phase_that_names_a_seat_twice_or_seats_without_end_is_malformed(seats):
+    with pytest.raises(wire.MalformedError, match=rf"names {len(seats)} seats; expected up to 1024, each once"):
+        wire.phase_from(pb.Phase(kind=1, battles=1, seats=seats))
+
+
+def test_a_phase_without_seats_is_what_it_was_before_there_were_any():
+    phase = Phase(7, 1, PhaseKind.COLLECT, 2, 0, Standing())
+    before = pb.Phase(seed=7, round=1, kind=pb.PHASE_KIND_COLLECT, battles=2, standing=pb.Standing())
+    assert wire.phase_to(phase).SerializeToString() == before.SerializeToString()
 
 
 @pytest.mark.parametrize("given_", [0, 1, 3])

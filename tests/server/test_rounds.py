@@ -71,6 +71,7 @@ def test_every_seat_is_told_where_the_round_begins_and_how_long_it_is() -> None:
             (seat, 3, 200),
         ]
         assert [o["round-battles"] for o in orders] == [13, 10, 10]
+        assert [o["seats"] for o in orders] == [[0, 1, 2]] * 3
         assert {"run-id", "version", *RUN.config()} < orders[0].keys()
 
 
@@ -241,6 +242,13 @@ def test_a_device_that_refuses_ends_the_run_before_it_begins() -> None:
     assert not squad.devices[1].orders
 
 
+def test_a_seat_whose_node_is_gone_is_not_among_those_that_the_others_are_told_of() -> None:
+    grid, squad = team()
+    squad.after = lambda: grid.present.discard(2) if squad.devices[1].orders else None
+    play(grid)
+    assert [o["seats"] for o in squad.devices[1].orders] == [[0, 1, 2], [0, 2], [0, 2]]
+
+
 # --- seats that come back -------------------------------------------------------------------------------------
 
 
@@ -281,6 +289,7 @@ def test_a_seat_that_comes_back_with_what_it_kept_is_asked_in_the_same_round(
     assert "seat 2 is back: round 2 goes to it again" in caplog.text
     back = squad.devices[30]
     assert [o["round"] for o in back.orders] == [1, 2, 3]
+    assert [o["seats"] for o in back.orders] == [[0, 1, 2]] * 3
     assert [len(sent) for sent in back.sent] == [8, 4, 4]  # just what is shared, for it kept the rest
 
 

@@ -57,15 +57,20 @@ def test_a_run_goes_on_without_a_device_and_with_it_when_it_is_back(
     process = federation.submit(*runs, *flags(settings))
     first = round_where(run, 0, "a round of all", lambda row: len(row["seats"]) == 3, START_LIMIT)
 
+    def held() -> int:
+        return (tmp_path / "envproxy.log").read_text().count(f"seat {GONE} was silent for")
+
     # gone for three rounds; what comes first in its place is no device of this federation's version
     federation.devices[GONE].end()
     with timed("a device that ends: the next round without it after"):
         without = round_where(run, len(rounds(run)), "a round without it", lambda row: "1" not in row["seats"])
+    held_before = held()
     strange = federation.start_device(GONE, of_another_version(tmp_path / "other"))
     refused = f"the server runs pps-qmix {version('pps-qmix')}, the device of seat {GONE} runs 9.9.9; install the same"
     wait_for(lambda: refused in (run / "logs" / "run.log").read_text(), "the refusal")
     wait_for(lambda: rounds(run)[-1]["round"] >= without["round"] + 2, "three rounds without it")
     assert all(row["seats"].keys() == {"0", "2"} for row in rounds(run)[without["round"] - 1 :])
+    assert held() == held_before  # once it was gone, nobody waited for it again
     strange.end()
     kept = buffered(home / RUN, GONE)
     federation.start_device(GONE)
