@@ -158,11 +158,13 @@ class Seats:
             asked = self._asked.pop(reply.metadata.reply_to_message_id)
             node = asked.node
             if reply.has_error():
-                self._refusals[node] = _Refusal(error_text(reply), time.monotonic())
-                log.error("node %d: %s", node, self._refusals[node].reason)
+                self._leave_out(node, error_text(reply))
                 continue
             numbers = reply.content.metric_records["metrics"]
             seat, n_agents = int(_one(numbers["seat"])), int(_one(numbers["n-agents"]))
+            if not 0 <= seat < n_agents:  # the others would be told of it, and no env proxy lets them name it
+                self._leave_out(node, f"a device says that it holds seat {seat}; expected 0..{n_agents - 1}")
+                continue
             if self.n_agents not in (None, n_agents):
                 raise SeatsError(f"seat {seat} plays with {n_agents} agents, the others with {self.n_agents}")
             self.n_agents = n_agents
@@ -175,6 +177,10 @@ class Seats:
             if before != node:
                 log.info("seat %d of %d is held by node %d", seat, n_agents, node, extra={"seat": seat})
         return moved
+
+    def _leave_out(self, node: int, reason: str) -> None:
+        self._refusals[node] = _Refusal(reason, time.monotonic())
+        log.error("node %d: %s", node, reason)
 
 
 def error_text(reply: Message) -> str:

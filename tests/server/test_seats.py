@@ -159,6 +159,14 @@ def test_devices_must_agree_on_the_size_of_the_team() -> None:
         seats.look()
 
 
+@pytest.mark.parametrize("claimed", [-1, 3, 2**40])
+def test_a_device_that_claims_a_seat_that_no_map_has_holds_none(claimed: int, caplog: pytest.LogCaptureFixture) -> None:
+    _, _, seats = team(claimed, 0, 1, 2)
+    seats.wait_for_all(10.0)
+    assert seats.nodes == {0: 2, 1: 3, 2: 4}
+    assert f"node 1: a device says that it holds seat {claimed}; expected 0..2" in caplog.text
+
+
 def test_flowers_wrapping_is_taken_off_an_error() -> None:
     _, _, seats = team(0)
     question = seats._question(1)
