@@ -138,7 +138,9 @@ class Rounds:
         for reply in self._exchange([question]):
             if reply.has_error():
                 raise RoundsError(f"seat {seat} has no initial weights: {error_text(reply)}")
-            return reply.content.array_records["arrays"]
+            if (initial := reply.content.array_records.get("arrays")) is None:
+                raise RoundsError(f"seat {seat} has no initial weights: its answer has none")
+            return initial
         raise RoundsError(f"seat {seat} did not send initial weights within {self._settings.round_timeout:.0f} s")
 
     def _play_one(self, round_: int, steps: int, initial: ArrayRecord) -> RoundResult | None:

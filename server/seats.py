@@ -25,6 +25,10 @@ class NoTeamError(SeatsError):
     """The team of a run that has not begun cannot play."""
 
 
+class _RefusedError(Exception):
+    """A device cannot play, or what it says of itself cannot be; the message is what it said, or why."""
+
+
 @dataclass(frozen=True)
 class Holder:
     """The node that holds a seat, and the last round its agent has kept."""
@@ -69,7 +73,7 @@ class Seats:
         """Ask nodes that are new, take in what they have answered, forget those that are gone; do not wait.
 
         A node that comes back is new, also under the id it had. One that refused is asked again after a while.
-        Returns the seats whose holder has answered. Raises SeatsError if devices play maps of different sizes.
+        Returns the seats whose holder has answered.
         """
         present = set(self._grid.get_node_ids())
         self._forget(present)
@@ -157,30 +161,37 @@ class Seats:
         for reply in self._grid.pull_messages(list(self._asked)):
             asked = self._asked.pop(reply.metadata.reply_to_message_id)
             node = asked.node
-            if reply.has_error():
-                self._leave_out(node, error_text(reply))
+            try:
+                seat, n_agents, round_ = self._described(reply)
+            except _RefusedError as refused:
+                self._refusals[node] = _Refusal(str(refused), time.monotonic())
+                log.error("node %d: %s", node, refused)
                 continue
-            numbers = reply.content.metric_records["metrics"]
-            seat, n_agents = int(_one(numbers["seat"])), int(_one(numbers["n-agents"]))
-            if not 0 <= seat < n_agents:  # the others would be told of it, and no env proxy lets them name it
-                self._leave_out(node, f"a device says that it holds seat {seat}; expected 0..{n_agents - 1}")
-                continue
-            if self.n_agents not in (None, n_agents):
-                raise SeatsError(f"seat {seat} plays with {n_agents} agents, the others with {self.n_agents}")
             self.n_agents = n_agents
             before = self.holders[seat].node if seat in self.holders else None
             if before not in (None, node):
                 log.warning("seat %d: node %d takes the place of node %d", seat, node, before, extra={"seat": seat})
                 self._replaced.add(before)
-            self.holders[seat] = Holder(node, int(_one(numbers["round"])), asked.asked_at)
+            self.holders[seat] = Holder(node, round_, asked.asked_at)
             moved.append(seat)
             if before != node:
                 log.info("seat %d of %d is held by node %d", seat, n_agents, node, extra={"seat": seat})
         return moved
 
-    def _leave_out(self, node: int, reason: str) -> None:
-        self._refusals[node] = _Refusal(reason, time.monotonic())
-        log.error("node %d: %s", node, reason)
+    def _described(self, reply: Message) -> tuple[int, int, int]:
+        """Return the seat, the number of agents and the round of an answer. Raises _RefusedError if it has none."""
+        if reply.has_error():
+            raise _RefusedError(error_text(reply))
+        numbers = dict(reply.content.metric_records.get("metrics", {}))
+        seat, n_agents, round_ = (numbers.get(name) for name in ("seat", "n-agents", "round"))
+        if not (isinstance(seat, int) and isinstance(n_agents, int) and isinstance(round_, int)):
+            found = f"seat {seat}, n-agents {n_agents}, round {round_}"
+            raise _RefusedError(f"a device described itself with {found}; expected whole numbers")
+        if not 0 <= seat < n_agents:  # the others would be told of it, and no env proxy lets them name it
+            raise _RefusedError(f"a device says that it holds seat {seat}; expected 0..{n_agents - 1}")
+        if self.n_agents not in (None, n_agents):
+            raise _RefusedError(f"seat {seat} plays with {n_agents} agents, the others with {self.n_agents}")
+        return seat, n_agents, round_
 
 
 def error_text(reply: Message) -> str:
@@ -192,9 +203,3 @@ def error_text(reply: Message) -> str:
 
 def _wanted(empty: list[int] | None) -> str:
     return "no device has answered yet" if empty is None else f"no device holds seat {', '.join(map(str, empty))}"
-
-
-def _one(value: int | float | list[int] | list[float]) -> int | float:
-    if isinstance(value, list):
-        raise SeatsError(f"a device described itself with a list {value}, expected a number")
-    return value

@@ -47,6 +47,7 @@ class Device:
     gain: float = 1.0
     round: int = 0  # the last one its agent has kept
     refusal: str = ""  # its answer to `describe`, if any
+    claims: dict[str, Any] = field(default_factory=dict)  # what it describes itself with, if not as it is
     failure: str = ""  # its answer to `train`, if any
     mute: bool = False
     deaf: int = 0  # so many train messages are lost on their way to it
@@ -107,7 +108,8 @@ class Squad:
         if kind == "query.describe":
             if device.refusal:
                 return _error(message, device.refusal)
-            return _reply(message, {}, {"seat": device.seat, "round": device.round, "n-agents": self.n_agents})
+            about = {"seat": device.seat, "round": device.round, "n-agents": self.n_agents, **device.claims}
+            return _reply(message, {}, {name: value for name, value in about.items() if value is not None})
         if kind == "query.weights":
             return _reply(message, filled(0.0), {"seat": device.seat})
         device.orders.append(config)

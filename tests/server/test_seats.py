@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 from flwr.app import Error, Message
@@ -149,22 +150,40 @@ def test_a_node_may_come_back_under_the_id_it_had() -> None:
     assert asked(squad) == [2]
 
 
-def test_devices_must_agree_on_the_size_of_the_team() -> None:
-    grid, squad, seats = team(0, 1, 2)
-    grid.present = {1, 2}
-    seats.look()
-    squad.n_agents = 5
-    grid.present.add(3)
+def test_a_team_that_does_not_agree_on_its_size_does_not_begin() -> None:
+    _, squad, seats = team(0, 1, 2)
+    squad.devices[3].claims = {"n-agents": 5}
     with pytest.raises(SeatsError, match=r"^seat 2 plays with 5 agents, the others with 3$"):
-        seats.look()
+        seats.wait_for_all(10.0)
 
 
-@pytest.mark.parametrize("claimed", [-1, 3, 2**40])
-def test_a_device_that_claims_a_seat_that_no_map_has_holds_none(claimed: int, caplog: pytest.LogCaptureFixture) -> None:
-    _, _, seats = team(claimed, 0, 1, 2)
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        ({"seat": -1}, "a device says that it holds seat -1; expected 0..2"),
+        ({"seat": 3}, "a device says that it holds seat 3; expected 0..2"),
+        ({"seat": 2**40}, f"a device says that it holds seat {2**40}; expected 0..2"),
+        ({"n-agents": 99}, "seat 1 plays with 99 agents, the others with 3"),
+        ({"n-agents": None}, "a device described itself with seat 1, n-agents None, round 0; expected whole numbers"),
+        ({"seat": 1.5}, "a device described itself with seat 1.5, n-agents 3, round 0; expected whole numbers"),
+        (
+            {"round": float("nan")},
+            "a device described itself with seat 1, n-agents 3, round nan; expected whole numbers",
+        ),
+        ({"seat": [0, 1]}, "a device described itself with seat [0, 1], n-agents 3, round 0; expected whole numbers"),
+    ],
+)
+def test_a_device_whose_description_cannot_be_holds_no_seat(
+    claims: dict[str, Any], reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    grid, squad, seats = team(0, 1, 2, 1)
+    squad.devices[4].claims = claims
+    grid.present = {1, 2, 3}
     seats.wait_for_all(10.0)
-    assert seats.nodes == {0: 2, 1: 3, 2: 4}
-    assert f"node 1: a device says that it holds seat {claimed}; expected 0..2" in caplog.text
+    grid.present.add(4)
+    assert seats.look() == []
+    assert seats.nodes == {0: 1, 1: 2, 2: 3}
+    assert f"node 4: {reason}" in caplog.text
 
 
 def test_flowers_wrapping_is_taken_off_an_error() -> None:
