@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
@@ -77,6 +78,7 @@ def test_an_interrupt_does_not_wait_for_what_is_learnt(tmp_path: Path, pool: Exe
 
     def interrupt() -> None:
         together.wait()
+        time.sleep(0.5)  # for the main thread to fall asleep: what comes while it does so, Python sees when it wakes
         os.kill(os.getpid(), signal.SIGINT)
         waited.append(ended.wait(30))
 
