@@ -59,14 +59,30 @@ def next_phase(order: RoundOrder, standing: Standing) -> Phase | None:
     if standing.evaluations < due:
         # one evaluation stands for all that a long phase ran past
         before = dataclasses.replace(standing, evaluations=due - 1)
-        evaluation = Phase(order.seed, order.round, PhaseKind.EVALUATE, order.evaluate_battles, 0, before)
-        return dataclasses.replace(evaluation, rewards=order.rewards, seats=order.seats)
+        return Phase(
+            seed=order.seed,
+            round=order.round,
+            kind=PhaseKind.EVALUATE,
+            battles=order.evaluate_battles,
+            steps=0,
+            standing=before,
+            rewards=order.rewards,
+            seats=order.seats,
+        )
     if standing.battles >= order.battles or steps >= order.total_steps:
         return None
     until = min((steps // order.evaluate_every + 1) * order.evaluate_every, order.total_steps)
-    battles = order.battles - standing.battles
-    collect = Phase(order.seed, order.round, PhaseKind.COLLECT, battles, until - steps, standing, order.mixing)
-    return dataclasses.replace(collect, rewards=order.rewards, seats=order.seats)
+    return Phase(
+        seed=order.seed,
+        round=order.round,
+        kind=PhaseKind.COLLECT,
+        battles=order.battles - standing.battles,
+        steps=until - steps,
+        standing=standing,
+        mixing=order.mixing,
+        rewards=order.rewards,
+        seats=order.seats,
+    )
 
 
 def _evaluations_due(order: RoundOrder, steps: int) -> int:
