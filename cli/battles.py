@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envproxy.arena import battle_seed
+from envproxy.phases import battle_seed
 from envproxy.protocol import Phase, PhaseKind, Standing
 
 if TYPE_CHECKING:  # a run on another backend does without them

@@ -8,7 +8,6 @@ when it has waited long enough for the seats in `awaited`.
 from __future__ import annotations
 
 import dataclasses
-import operator
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,8 @@ from numpy.typing import NDArray
 
 from envproxy.backend import Backend, MapSpec, Observation, StepResult
 from envproxy.ledger import Ledger
-from envproxy.mixing import Mixing, check_order
+from envproxy.mixing import Mixing
+from envproxy.phases import MAX_PHASE_BATTLES, battle_id, battle_seed, check_phase
 from envproxy.protocol import (
     ACTION_NO_OP,
     ACTION_STOP,
@@ -37,21 +37,6 @@ from envproxy.protocol import (
 )
 from envproxy.tally import Played
 
-_ROUND_SHIFT, _INDEX_SHIFT = 32, 20  # a battle id is round, phase, number: unique in a run, never 0
-MAX_PHASE_BATTLES = 2**_INDEX_SHIFT - 2
-MAX_REWARD_BUFFER = 100_000  # battles that an account remembers; it has room for as many numbers
-MAX_INDEX = 2 ** (_ROUND_SHIFT - _INDEX_SHIFT) - 1
-_BOUNDS = {  # of what a seat may propose: ids fit into uint64, and what a phase adds still fits into the protocol
-    "seed": 2**64,
-    "round": 2**32,
-    "battles": MAX_PHASE_BATTLES + 1,
-    "steps": 2**48,
-    "standing.index": MAX_INDEX + 1,
-    "standing.battles": 2**31,
-    "standing.steps": 2**48,
-    "standing.evaluations": 2**48,
-}
-
 
 class SeatError(Exception):
     """A seat said what it must not say. Nothing changed for the other seats; the message says what was expected."""
@@ -67,36 +52,6 @@ class StaleRoundError(SeatError):
 
 class GivenUpError(SeatError):
     """The phase that a seat played will not be ended; it may propose another."""
-
-
-def battle_id(phase: Phase, number: int) -> int:
-    """Return the id of battle `number` (0, 1, ...) of a phase."""
-    return (phase.round << _ROUND_SHIFT) + (phase.standing.index << _INDEX_SHIFT) + number + 1
-
-
-def battle_seed(phase: Phase, number: int) -> int:
-    """Return the seed of battle `number`: a function of the run's seed and the battle's place in the run alone."""
-    sequence = np.random.SeedSequence([phase.seed, battle_id(phase, number)])
-    return int(sequence.generate_state(1, np.uint64)[0])
-
-
-def _check_possible(phase: Phase, spec: MapSpec) -> None:
-    """Raise SeatError if a phase has no end, or numbers that no arena can count or mix with."""
-    for name, bound in _BOUNDS.items():
-        value = operator.attrgetter(name)(phase)
-        if not 0 <= value < bound:
-            raise SeatError(f"a phase with {name} {value}; expected 0..{bound - 1}")
-    if phase.battles == 0 and phase.steps == 0:
-        raise SeatError("a phase needs a bound: battles or steps above 0")
-    if strange := [seat for seat in phase.seats if not 0 <= seat < spec.n_agents]:
-        raise SeatError(f"a phase that names seat {max(strange)}; expected 0..{spec.n_agents - 1}")
-    order = phase.rewards
-    if order is not None and not (order.size <= MAX_REWARD_BUFFER and order.credit in ("alive", "team")):
-        raise SeatError(f"rewards of {order.size} battles; expected up to {MAX_REWARD_BUFFER}, credit alive or team")
-    if order is not None and len(order.run) > 64:
-        raise SeatError(f"a run id of {len(order.run)} characters; expected up to 64")
-    if phase.mixing is not None and (wrong := check_order(phase.mixing, spec)):
-        raise SeatError(f"joint mixing with {wrong}")
 
 
 def _stale(newest: int) -> StaleRoundError:
@@ -172,7 +127,8 @@ class Arena:
 
         Raises SeatError for an impossible phase, StaleRoundError for a round that is over.
         """
-        _check_possible(phase, self.spec)
+        if wrong := check_phase(phase, self.spec):
+            raise SeatError(wrong)
         newest = max((p.round for p in self._rounds()), default=phase.round)
         if phase.round < newest:
             raise _stale(newest)

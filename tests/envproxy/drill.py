@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envproxy.arena import Arena, battle_seed
+from envproxy.arena import Arena
 from envproxy.backend import MapSpec, Observation, StepResult
+from envproxy.phases import battle_seed
 from envproxy.protocol import (
     ACTION_NO_OP,
     ACTION_STOP,

@@ -8,16 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envproxy.arena import (
-    MAX_PHASE_BATTLES,
-    Arena,
-    GivenUpError,
-    SeatError,
-    StaleRoundError,
-    battle_id,
-    battle_seed,
-)
+from envproxy.arena import Arena, GivenUpError, SeatError, StaleRoundError
 from envproxy.backend import create_backend
+from envproxy.phases import MAX_PHASE_BATTLES, battle_id, battle_seed
 from envproxy.protocol import ACTION_NO_OP, ACTION_STOP, Ended, Phase, PhaseEnd, PhaseKind, Seated, Standing, Tick
 from tests.envproxy.drill import SALUTE, Drill, Driver, collect, drawn, evaluate, lengths
 
