@@ -22,8 +22,14 @@ APP = Path(__file__).parents[2]
 class Federation:
     """A SuperLink, an env proxy for 3m and three SuperNodes, started as the README says."""
 
-    def __init__(self, folder: Path, homes: Mapping[int, Path] | None = None, seat_timeout: float = 20.0) -> None:
-        """`homes` has the $PPS_HOME of seats whose device has one of its own."""
+    def __init__(
+        self,
+        folder: Path,
+        homes: Mapping[int, Path] | None = None,
+        seat_timeout: float = 20.0,
+        database: Path | None = None,
+    ) -> None:
+        """`homes` has the $PPS_HOME of seats whose device has one of its own, `database` the SuperLink's state."""
         self.folder = folder
         self.parts: list[Part] = []
         self.link, proxy, *nodes = free_ports(5)
@@ -35,6 +41,7 @@ class Federation:
             "--port",
             str(link),
             "--disable-runtime-dependency-installation",
+            *(() if database is None else ("--database", str(database))),
         )
         tokens = folder / "t"
         self._start(
