@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from cli.defaults import default_config
 from server.in_process import InProcessGrid
+from strategies.figures import COUNTS, NUMBERS
 from strategies.registry import create_strategy
 from strategies.sharing import SharingSettings
 
@@ -116,6 +117,7 @@ def _reply(message: Message, seat: int, answer: Answer) -> Message:
         "seat": seat,
         "reward-sum": answer.mean_return * BATTLES,
         "reward-battles": BATTLES,
+        **dict.fromkeys((*COUNTS, *NUMBERS), 0),
     }
     return Message(RecordDict({"arrays": arrays, "metrics": MetricRecord(claim)}), reply_to=message)
 

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, RecordDict
 from flwr.serverapp import Grid
 
+from server.figures import Report, evaluation_rows, round_row, steps_played
+from server.initial import NoWeightsError, most_agreed
 from server.run_directory import Checkpoint
-from server.seats import NoTeamError, Seats, SeatsError, error_text
+from server.seats import NoTeamError, Seats, SeatsError
 from server.settings import Settings
 from strategies.sharing import Sharing
 
@@ -126,22 +128,23 @@ class Rounds:
             yield result
 
     def _initial_weights(self) -> ArrayRecord:
-        """All agents begin with the same weights: those that the lowest seat makes of the run's seed."""
-        seat, node = next(iter(self._seats.nodes.items()))
-        question = Message(
-            RecordDict({"config": ConfigRecord(dict(self._config))}),
-            dst_node_id=node,
-            message_type=f"{MessageType.QUERY}.weights",
-            group_id="0",
-            ttl=self._settings.round_timeout,
-        )
-        for reply in self._exchange([question]):
-            if reply.has_error():
-                raise RoundsError(f"seat {seat} has no initial weights: {error_text(reply)}")
-            if (initial := reply.content.array_records.get("arrays")) is None:
-                raise RoundsError(f"seat {seat} has no initial weights: its answer has none")
-            return initial
-        raise RoundsError(f"seat {seat} did not send initial weights within {self._settings.round_timeout:.0f} s")
+        """All agents begin with the same weights: those that most seats make of the run's seed."""
+        seats = {node: seat for seat, node in self._seats.nodes.items()}
+        questions = [
+            Message(
+                RecordDict({"config": ConfigRecord(dict(self._config))}),
+                dst_node_id=node,
+                message_type=f"{MessageType.QUERY}.weights",
+                group_id="0",
+                ttl=self._settings.round_timeout,
+            )
+            for node in seats
+        ]
+        try:
+            tensors = most_agreed(self._exchange(questions), seats)
+        except NoWeightsError as error:
+            raise RoundsError(f"no seat has initial weights: {error}") from None
+        return ArrayRecord({name: Array(tensor) for name, tensor in tensors.items()})
 
     def _play_one(self, round_: int, steps: int, initial: ArrayRecord) -> RoundResult | None:
         self._seats.look()
@@ -161,14 +164,18 @@ class Rounds:
         reports = self._usable(replies)
         if not reports:
             return None
-        played = max(report["steps"] for report in reports.values())
+        played = steps_played(reports)
         if played == 0:
             return None
         checkpoint = Checkpoint(round_, steps + played, self._strategy.agents())
         seconds = {"round": exchanged - began, "aggregation": time.monotonic() - exchanged}
-        rows = [*_evaluations(round_, reports)]
-        rows.append(self._round_row(checkpoint, played, reports, shared or MetricRecord(), seconds))
-        return RoundResult(checkpoint, rows)
+        row = {
+            **round_row(round_, steps, reports, seconds),
+            "shared": dict(shared or {}),
+            "rejected": {str(seat): reason for seat, reason in self._strategy.rejected.items()},
+            "missing": list(self._strategy.missing),
+        }
+        return RoundResult(checkpoint, [*evaluation_rows(round_, steps, reports), row])
 
     def _exchange(self, messages: list[Message], meanwhile: Callable[[], None] = lambda: None) -> Iterator[Message]:
         """Push `messages`, yield the replies as they come.
@@ -266,87 +273,15 @@ class Rounds:
         silent = [f"seat {seat}: no reply" for seat in self._strategy.missing]
         return "; ".join([f"{_FRUITLESS_LIMIT} times no device brought round {round_} to its end", *said, *silent])
 
-    def _usable(self, replies: list[Message]) -> dict[int, dict[str, Any]]:
+    def _usable(self, replies: list[Message]) -> dict[int, Report]:
         """Seat -> metrics of the replies that the strategy did not reject."""
-        reports: dict[int, dict[str, Any]] = {}
+        reports: dict[int, Report] = {}
         for reply in replies:
             if reply.has_error():
                 continue
-            metrics: dict[str, Any] = dict(reply.content.metric_records.get("metrics", {}))
+            metrics: Report = dict(reply.content.metric_records.get("metrics", {}))
             seat: Any = metrics.get("seat")
             if seat in self._strategy.rejected or self._asked.get(seat) != reply.metadata.src_node_id:
                 continue
             reports.setdefault(seat, metrics)
         return dict(sorted(reports.items()))
-
-    def _round_row(
-        self,
-        checkpoint: Checkpoint,
-        played: int,
-        reports: dict[int, dict[str, Any]],
-        shared: MetricRecord,
-        seconds: dict[str, float],
-    ) -> dict[str, Any]:
-        fullest = max(reports.values(), key=lambda report: report["battles"])
-        battles = int(fullest["battles"]) + int(fullest["missed"])
-        mine = ("waiting", "acting", "learning")
-        busy = [sum(float(r[f"seconds-{part}"]) for part in mine) for r in reports.values()]
-        return {
-            "kind": "round",
-            "round": checkpoint.round,
-            "steps": checkpoint.steps,
-            "played": played,
-            "battles": battles,
-            "win-rate": _ratio(fullest["won"], battles),
-            "return": _ratio(fullest["return-sum"], battles),
-            "length": _ratio(fullest["steps"], battles),
-            "training-steps": _mean(reports, "training-steps"),
-            **{name: _mean(reports, name) for name in ("epsilon", "loss", "q-mean", "td-error", "grad-norm")},
-            # Flower's part is what no agent was busy with: delivery, ClientApp starts, polling
-            "seconds": {
-                **seconds,
-                "flower": seconds["round"] - min(busy),
-                **{part: _mean(reports, f"seconds-{part}") for part in mine},
-            },
-            "shared": dict(shared),
-            "seats": {str(seat): _plain(report) for seat, report in reports.items()},
-            "rejected": {str(seat): reason for seat, reason in self._strategy.rejected.items()},
-            "missing": list(self._strategy.missing),
-        }
-
-
-def _evaluations(round_: int, reports: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row for each evaluation that any seat saw to its end; all that saw it saw the same."""
-    found: dict[int, dict[str, Any]] = {}
-    for report in reports.values():
-        if "evaluate-steps" not in report:
-            continue
-        columns = [report[f"evaluate-{name}"] for name in ("steps", "battles", "won", "return", "length")]
-        for steps, battles, won, return_, length in zip(*columns, strict=True):
-            found.setdefault(
-                int(steps),
-                {
-                    "kind": "evaluation",
-                    "round": round_,
-                    "steps": int(steps),
-                    "battles": int(battles),
-                    "won": int(won),
-                    "win-rate": won / battles,
-                    "return": float(return_),
-                    "length": float(length),
-                },
-            )
-    return [found[steps] for steps in sorted(found)]
-
-
-def _mean(reports: dict[int, dict[str, Any]], name: str) -> float | None:
-    values = [float(report[name]) for report in reports.values() if name in report]
-    return sum(values) / len(values) if values else None
-
-
-def _ratio(value: Any, battles: int) -> float | None:
-    return float(value) / battles if battles else None
-
-
-def _plain(report: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in report.items() if not name.startswith("evaluate-")}

@@ -10,6 +10,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
 
 from strategies.arithmetic import Tensor
 from strategies.attestation import Attestation, UnattestedError
+from strategies.figures import wrong_figure
 
 _REASON_CHARACTERS = 300  # Flower's reason may be a whole stack trace
 
@@ -57,24 +58,32 @@ class Update:
 
 
 def parse_update(message: Message, expected: Mapping[str, tuple[int, ...]], bounds: Bounds = ANYTHING) -> Update:
-    """Read an agent's reply: record "arrays" with its parameters, record "metrics" with seat and reward buffer.
+    """Read an agent's reply: its parameters in record "arrays"; seat, reward buffer and figures in record "metrics".
 
     `expected` names every tensor the reply must hold, with its shape. Whether the seat is the one the sender holds is
     for the caller to check. Raises RejectedReply if Flower reports an error in place of a reply, or if a record, a
     tensor or a metric is missing, unknown, of another shape or type, not finite, or beyond what is believed.
     """
-    if message.has_error():
-        reason = " ".join((message.error.reason or "no reason given").split())[:_REASON_CHARACTERS]
-        raise RejectedReply(f"Flower reports error {message.error.code} in place of a reply: {reason}")
-    content = message.content
-    arrays, metrics = content.get("arrays"), content.get("metrics")
-    if not isinstance(arrays, ArrayRecord):
-        raise RejectedReply(f'expected an ArrayRecord "arrays", the reply holds {_listing(content)}')
+    arrays, metrics = _arrays(message), message.content.get("metrics")
     if not isinstance(metrics, MetricRecord):
-        raise RejectedReply(f'expected a MetricRecord "metrics", the reply holds {_listing(content)}')
+        raise RejectedReply(f'expected a MetricRecord "metrics", the reply holds {_listing(message.content)}')
     seat = _integer(metrics, "seat")
     reward, battles = _reward_buffer(metrics, bounds)
+    if wrong := wrong_figure(metrics):
+        raise RejectedReply(wrong)
     return Update(seat=seat, tensors=_tensors(arrays, expected), reward=reward, battles=battles)
+
+
+def parse_weights(message: Message) -> dict[str, Tensor]:
+    """Read the tensors of an answer, whatever their names and shapes: record "arrays".
+
+    Raises RejectedReply if Flower reports an error in place of an answer, if there is no tensor, or if one is not
+    float32 or not finite.
+    """
+    arrays = _arrays(message)
+    if not arrays:
+        raise RejectedReply("the answer holds no tensor")
+    return {name: _tensor(name, array, None) for name, array in arrays.items()}
 
 
 def check_change(update: Update, began: Mapping[str, Tensor], bounds: Bounds) -> None:
@@ -103,6 +112,16 @@ def attested(update: Update, message: Message, round_: int, attestation: Attesta
     except UnattestedError as error:
         raise RejectedReply(str(error)) from None
     return dataclasses.replace(update, reward=reward, battles=battles)
+
+
+def _arrays(message: Message) -> ArrayRecord:
+    if message.has_error():
+        reason = " ".join((message.error.reason or "no reason given").split())[:_REASON_CHARACTERS]
+        raise RejectedReply(f"Flower reports error {message.error.code} in place of a reply: {reason}")
+    arrays = message.content.get("arrays")
+    if not isinstance(arrays, ArrayRecord):
+        raise RejectedReply(f'expected an ArrayRecord "arrays", the reply holds {_listing(message.content)}')
+    return arrays
 
 
 def _reward_buffer(metrics: MetricRecord, bounds: Bounds) -> tuple[float, int]:
@@ -141,13 +160,14 @@ def _tensors(arrays: ArrayRecord, expected: Mapping[str, tuple[int, ...]]) -> di
     return {name: _tensor(name, arrays[name], shape) for name, shape in expected.items()}
 
 
-def _tensor(name: str, array: Array, shape: tuple[int, ...]) -> Tensor:
+def _tensor(name: str, array: Array, shape: tuple[int, ...] | None) -> Tensor:
+    """`shape` None: any."""
     try:
         tensor = array.numpy()
     except Exception as error:  # the bytes come from another machine: whatever they hold, only this reply may fail
         raise RejectedReply(f"tensor {name} cannot be read as a numpy array: {error}") from error
     # The shape and type of what was read, not the ones the Array states beside its bytes: Flower compares them nowhere.
-    if tensor.shape != shape:
+    if shape not in (None, tensor.shape):
         raise RejectedReply(f"tensor {name} has shape {tensor.shape}, expected {shape}")
     if tensor.dtype != np.float32:
         raise RejectedReply(f"tensor {name} is of type {tensor.dtype}, expected float32")

@@ -55,6 +55,7 @@ class Device:
     expired: bool = False  # of its first order Flower says that it is too old, and then it says nothing
     busy: bool = False  # it plays on: its answer comes when the team is next asked something
     report: dict[str, Any] = field(default_factory=dict)
+    initial: Tensors = field(default_factory=lambda: filled(0.0))  # what it says that a run begins with
     tensors: Tensors = field(default_factory=lambda: filled(0.0))
     orders: list[dict[str, Any]] = field(default_factory=list)  # configs of its train messages
     sent: list[Tensors] = field(default_factory=list)  # what came with them
@@ -111,14 +112,15 @@ class Squad:
             about = {"seat": device.seat, "round": device.round, "n-agents": self.n_agents, **device.claims}
             return _reply(message, {}, {name: value for name, value in about.items() if value is not None})
         if kind == "query.weights":
-            return _reply(message, filled(0.0), {"seat": device.seat})
+            return _reply(message, device.initial, {"seat": device.seat})
         device.orders.append(config)
         device.sent.append({name: a.numpy() for name, a in message.content.array_records["arrays"].items()})
         if device.failure:
             return _error(message, device.failure)
         device.tensors = {name: tensor + device.gain for name, tensor in (device.tensors | device.sent[-1]).items()}
         device.round = int(config["round"])
-        return _reply(message, device.tensors, {**_REPORT, "seat": device.seat, **device.report})
+        report = {**_REPORT, "seat": device.seat, **device.report}
+        return _reply(message, device.tensors, {name: value for name, value in report.items() if value is not None})
 
 
 _REPORT: dict[str, Any] = {

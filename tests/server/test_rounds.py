@@ -51,13 +51,8 @@ def test_a_run_is_played_to_its_steps_and_shares_after_every_round() -> None:
         *[{6.0}] * 3,
     ]
     assert [values(sent) for sent in squad.devices[1].sent] == [{0.0}, {2.0}, {4.0}]
-    assert squad.asked[:4] == [
-        (1, "query.describe"),
-        (2, "query.describe"),
-        (3, "query.describe"),
-        (1, "query.weights"),
-    ]
-    assert [kind for _, kind in squad.asked[4:]] == ["train"] * 9
+    assert squad.asked[:6] == [(node, kind) for kind in ("query.describe", "query.weights") for node in (1, 2, 3)]
+    assert [kind for _, kind in squad.asked[6:]] == ["train"] * 9
 
 
 def test_every_seat_is_told_where_the_round_begins_and_how_long_it_is() -> None:
@@ -364,7 +359,9 @@ def test_a_seat_that_is_only_slow_is_asked_once_and_waited_for() -> None:
     busy_until(squad, 3, lambda: squad.asked.count((3, "query.describe")) == 2)
     results = play(grid)
     assert [round_row(r)["seats"].keys() for r in results] == [{"0", "1", "2"}] * 3
-    assert [kind for node, kind in squad.asked if node == 3] == ["query.describe", "train"] * 2 + ["train"]
+    assert [kind for node, kind in squad.asked if node == 3] == [
+        *("query.describe", "query.weights", "train", "query.describe", "train", "train")
+    ]
     assert [o["round"] for o in squad.devices[3].orders] == [1, 2, 3]
 
 
@@ -382,8 +379,90 @@ def test_a_seat_whose_order_flower_gave_up_holds_up_no_further_round(caplog: pyt
     results = play(grid)
     assert [sorted(round_row(r)["seats"]) for r in results] == [["0", "1"]] * 3
     assert [round_row(r)["missing"] for r in results] == [[2], [], []]
-    assert [kind for node, kind in squad.asked if node == 3] == ["query.describe", "train", "query.describe"]
+    assert [kind for node, kind in squad.asked if node == 3] == [
+        *("query.describe", "query.weights", "train", "query.describe")
+    ]
     assert "holds no seat" not in caplog.text
+
+
+# --- hostile devices ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("report", "reason"),
+    [
+        ({"steps": None}, 'metric "steps" is None, expected an integer of at least 0'),
+        ({"seconds-waiting": float("nan")}, 'metric "seconds-waiting" is nan, expected a finite number'),
+        ({"evaluate-steps": [50]}, 'metric "evaluate-battles" is None, expected 1 numbers, one for each of'),
+    ],
+)
+def test_a_device_whose_figures_cannot_be_read_is_left_out(report: dict[str, Any], reason: str) -> None:
+    grid, squad = team()
+    squad.devices[1].report = report
+    results = play(grid)
+    assert [r.checkpoint.steps for r in results] == [100, 200, 300]
+    assert [round_row(r)["rejected"]["0"].startswith(reason) for r in results] == [True] * 3
+    assert [round_row(r)["seats"].keys() for r in results] == [{"1", "2"}] * 3
+
+
+def test_one_device_cannot_end_a_run_before_its_time_or_hold_it_up() -> None:
+    for lie in (10**12, 0):
+        grid, squad = team()
+        squad.devices[1].report = {"steps": lie, "battles": lie, "won": lie}
+        results = play(grid)
+        assert [r.checkpoint.steps for r in results] == [100, 200, 300]
+        assert [(round_row(r)["battles"], round_row(r)["win-rate"], round_row(r)["length"]) for r in results] == [
+            (10, 0.4, 10.0)
+        ] * 3
+
+
+def test_what_most_devices_say_of_an_evaluation_counts() -> None:
+    grid, squad = team()
+    for node, won in ((1, 9), (2, 3), (3, 3)):
+        squad.devices[node].report = evaluation(50, won)
+    first, *_ = play(grid)
+    assert [(row["steps"], row["won"], row["win-rate"]) for row in first.rows if row["kind"] == "evaluation"] == [
+        (50, 3, 0.3)
+    ]
+
+
+def test_an_evaluation_of_steps_that_were_not_played_does_not_count() -> None:
+    grid, squad = team()
+    squad.devices[1].report = evaluation(10**12, 9)
+    assert [row["kind"] for result in play(grid) for row in result.rows] == ["round"] * 3
+
+
+def evaluation(steps: int, won: int) -> dict[str, Any]:
+    figures = {"steps": steps, "battles": 10, "won": won, "return": 7.0, "length": 20.0}
+    return {f"evaluate-{name}": [figure] for name, figure in figures.items()}
+
+
+@pytest.mark.parametrize(
+    ("initial", "said"),
+    [
+        (filled(float("nan")), "seat 0: initial weights left out: tensor fc1.weight holds NaN"),
+        ({}, "seat 0: initial weights left out: the answer holds no tensor"),
+        (filled(7.0), "seats begin with different weights: [[0], [1, 2]]; those of most are taken"),
+    ],
+)
+def test_one_device_does_not_choose_what_all_begin_with(
+    initial: Tensors, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    grid, squad = team()
+    squad.devices[1].initial = initial
+    play(grid)
+    assert [values(squad.devices[node].sent[0]) for node in (1, 2, 3)] == [{0.0}] * 3
+    assert said in caplog.text
+
+
+def test_a_run_that_has_no_weights_to_begin_with_says_what_was_sent() -> None:
+    grid, squad = team(2)
+    for device in squad.devices.values():
+        device.initial = filled(float("inf"))
+    with pytest.raises(
+        RoundsError, match=r"no seat has initial weights: seat 0: tensor fc1.weight holds infinity.*seat 1"
+    ):
+        play(grid)
 
 
 # --- resume ---------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from flwr.serverapp import Grid
 from flwr.supercore.task_identity import TaskIdentity
 
 from strategies.arithmetic import Tensor
+from strategies.figures import COUNTS, NUMBERS
 from strategies.registry import create_strategy
 from strategies.sharing import Sharing, SharingSettings
 
@@ -26,6 +27,7 @@ NETWORK = [
     "fc2.weight",
     "fc2.bias",
 ]
+FIGURES = dict.fromkeys((*COUNTS, *NUMBERS), 1)
 MIXER = ["mixer.hyper_w1.weight", "mixer.hyper_w1.bias", "mixer.hyper_b2.0.weight"]
 
 
@@ -66,9 +68,8 @@ class Team:
         own = self.filled(weights) if isinstance(weights, int | float) else weights
         sound: dict[str, Any] = {"seat": message.content["config"]["seat"], "reward-sum": reward, "reward-battles": 4}
         changed = {key.replace("_", "-"): value for key, value in metrics.items()}
-        return Message(
-            RecordDict({"arrays": record(own), "metrics": MetricRecord({**sound, **changed})}), reply_to=message
-        )
+        said = MetricRecord({**FIGURES, **sound, **changed})
+        return Message(RecordDict({"arrays": record(own), "metrics": said}), reply_to=message)
 
     def play(self, *agents: tuple[float, float]) -> tuple[Tensors | None, dict[str, Any]]:
         """One round in which seat i answers with weights and reward agents[i]."""

@@ -9,11 +9,20 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MessageTy
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
 
+from strategies.figures import COUNTS, LEARNING, NUMBERS
 from strategies.update import RejectedReply, Update, parse_update
 
 EXPECTED = {"w": (2, 3), "b": (2,)}
 SOUND = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array([0.5, -0.5], np.float32)}
-METRICS: dict[str, Any] = {"seat": 1, "reward-sum": 12.0, "reward-battles": 4, "loss": 0.25}
+FIGURES = {**dict.fromkeys(COUNTS, 3), **dict.fromkeys((*NUMBERS, *LEARNING), 0.25)}
+EVALUATIONS = {
+    "evaluate-steps": [100, 200],
+    "evaluate-battles": [4, 4],
+    "evaluate-won": [0, 4],
+    "evaluate-return": [1.5, 20.0],
+    "evaluate-length": [30.0, 20.5],
+}
+METRICS: dict[str, Any] = {**FIGURES, "seat": 1, "reward-sum": 12.0, "reward-battles": 4}
 
 
 def request() -> Message:
@@ -138,6 +147,39 @@ def test_wrong_tensors(arrays: dict[str, Any], reason: str) -> None:
 def test_wrong_metrics(metrics: dict[str, Any], reason: str) -> None:
     with pytest.raises(RejectedReply, match=reason):
         parse_update(reply(metrics=metrics), EXPECTED)
+
+
+def test_before_the_first_training_step_there_are_no_figures_of_learning() -> None:
+    assert parse_update(reply(metrics=dict.fromkeys(LEARNING)), EXPECTED).seat == 1
+
+
+@pytest.mark.parametrize(
+    ("metrics", "reason"),
+    [
+        ({"steps": None}, r'^metric "steps" is None, expected an integer of at least 0$'),
+        ({"battles": [3]}, r'^metric "battles" is \[3\], expected an integer of at least 0$'),
+        ({"won": -1}, r'^metric "won" is -1, expected an integer of at least 0$'),
+        ({"missed": 0.5}, r'^metric "missed" is 0\.5, expected an integer of at least 0$'),
+        ({"epsilon": None}, r'^metric "epsilon" is None, expected a finite number$'),
+        ({"seconds-acting": float("inf")}, r'^metric "seconds-acting" is inf, expected a finite number$'),
+        ({"loss": float("nan")}, r'^metric "loss" is nan, expected a finite number$'),
+        ({"q-mean": [0.5]}, r'^metric "q-mean" is \[0\.5\], expected a finite number$'),
+        ({"zzz": 1, "free": 2}, r"^metrics unknown: free, zzz$"),
+        ({f"zzz{i}": 1 for i in range(100)}, r"^metrics unknown: (zzz\d+, ){9}zzz\d+$"),
+        ({"evaluate-steps": None}, r'^metric "evaluate-steps" is None, expected a list of 1 to 10000 numbers$'),
+        ({"evaluate-steps": []}, r'^metric "evaluate-steps" is \[\], expected a list of 1 to 10000 numbers$'),
+        ({"evaluate-steps": [1] * 10_001}, r"^metric \"evaluate-steps\" is \[1, 1, 1, 1, 1\], expected a list of"),
+        ({"evaluate-won": [0]}, r'^metric "evaluate-won" is \[0\], expected 2 numbers, one for each of'),
+        ({"evaluate-won": None}, r'^metric "evaluate-won" is None, expected 2 numbers, one for each of'),
+        ({"evaluate-length": [float("nan"), 1.0]}, r'^metric "evaluate-length" is \[nan, 1\.0\], expected 2 numbers'),
+        ({"evaluate-battles": [0, 4]}, r'^metric "evaluate-won" is \[0, 4\] of \[0, 4\] battles$'),
+        ({"evaluate-won": [0, 5]}, r'^metric "evaluate-won" is \[0, 5\] of \[4, 4\] battles$'),
+    ],
+)
+def test_wrong_figures(metrics: dict[str, Any], reason: str) -> None:
+    parse_update(reply(metrics=EVALUATIONS), EXPECTED)
+    with pytest.raises(RejectedReply, match=reason):
+        parse_update(reply(metrics={**EVALUATIONS, **metrics}), EXPECTED)
 
 
 @pytest.mark.parametrize(

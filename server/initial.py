@@ -1,0 +1,46 @@
+"""The weights that a run begins with: every device makes the same of its seed, so one that sends others is outvoted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+
+from flwr.app import Message
+
+from strategies.arithmetic import Tensor
+from strategies.update import RejectedReply, parse_weights
+
+log = logging.getLogger("server")
+
+
+class NoWeightsError(Exception):
+    """No device has sent weights that can be used; the message says what each has sent."""
+
+
+def most_agreed(answers: Iterable[Message], seats: Mapping[int, int]) -> dict[str, Tensor]:
+    """Return the weights that most devices have sent, the lowest seat's among equals.
+
+    `answers` are read until more than half of all devices agree; `seats` maps their nodes to seats. Raises
+    NoWeightsError.
+    """
+    votes: dict[frozenset[object], list[int]] = {}
+    weights: dict[frozenset[object], dict[str, Tensor]] = {}
+    wrong = []
+    for answer in answers:
+        seat = seats.get(answer.metadata.src_node_id, -1)  # -1: the SuperLink's word in place of a device's
+        try:
+            tensors = parse_weights(answer)
+        except RejectedReply as rejected:
+            log.warning("seat %d: initial weights left out: %s", seat, rejected.reason, extra={"seat": seat})
+            wrong.append(f"seat {seat}: {rejected.reason}")
+            continue
+        ballot = frozenset((name, tensor.shape, tensor.tobytes()) for name, tensor in tensors.items())
+        votes.setdefault(ballot, []).append(seat)
+        weights.setdefault(ballot, tensors)
+        if 2 * len(votes[ballot]) > len(seats):
+            break
+    if not votes:
+        raise NoWeightsError("; ".join(wrong) or "no device has answered in time")
+    if len(votes) > 1:
+        log.warning("seats begin with different weights: %s; those of most are taken", list(votes.values()))
+    return weights[max(votes, key=lambda ballot: (len(votes[ballot]), -min(votes[ballot])))]
