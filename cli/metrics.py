@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import socket
+import ssl
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from socketserver import ThreadingMixIn
+from typing import Any, Final
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
 from prometheus_client.registry import Collector
 
 from cli.addresses import check_address, host_and_port
 from envproxy.transport import is_loopback
+
+_PATIENCE: Final = 10.0  # seconds that a caller may be silent
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,15 +56,49 @@ def served(
     registry = CollectorRegistry()
     registry.register(collector)
     ProcessCollector(registry=registry)
-    files = (None, None) if certificate is None or private_key is None else (str(certificate), str(private_key))
-    host, port = host_and_port(address)
+    context = None
+    if certificate is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate, private_key)
     try:
-        server, thread = start_http_server(port, host, registry, *files)
+        server = _Listener(*host_and_port(address), context)
     except OSError as error:
         raise OSError(f"metrics-listen: cannot listen on {address}: {error.strerror or error}") from None
+    server.set_app(make_wsgi_app(registry))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
     try:
         yield
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _Handler(WSGIRequestHandler):
+    """One caller; nothing is logged of it."""
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+class _Listener(ThreadingMixIn, WSGIServer):
+    """A thread for every caller, in which TLS begins, too: one who says nothing holds up nobody, and not our end."""
+
+    daemon_threads = True
+
+    def __init__(self, host: str, port: int, context: ssl.SSLContext | None) -> None:
+        """`context`: None is plaintext. Raises OSError if the address cannot be bound."""
+        self._context = context
+        self.address_family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        super().__init__((host, port), _Handler)
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        request.settimeout(_PATIENCE)
+        with ExitStack() as ends:
+            if self._context is not None:
+                request = ends.enter_context(self._context.wrap_socket(request, server_side=True))
+            super().finish_request(request, client_address)
+
+    def handle_error(self, *_: Any) -> None:
+        """Somebody speaks something else, is silent for too long or has gone."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import socket
 import ssl
 import urllib.error
 import urllib.request
@@ -198,6 +199,28 @@ def test_with_a_certificate_it_is_served_over_tls(proxy: Proxy, tmp_path: Path) 
     with served:
         answer = urllib.request.urlopen(f"https://127.0.0.1:{port}/metrics", timeout=30, context=context)
         assert b"pps_qmix_arena_round" in answer.read()
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("words", [b"", b"\0" * 1000, b"GET /metrics HTTP/1.0\r\n"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_caller_who_says_nothing_or_nonsense_holds_up_nobody(
+    proxy: Proxy, tmp_path: Path, scheme: str, words: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    files, context = (), None
+    if scheme == "https":
+        list(Folders(tmp_path).fill(Wanted((), (), 1, "main", 1), datetime.datetime.now(datetime.UTC)))
+        files = (tmp_path / "battle-host" / "envproxy.crt", tmp_path / "battle-host" / "envproxy.key")
+        context = ssl.create_default_context(cafile=tmp_path / "authority" / "ca.crt")
+    (port,) = free_ports(1)
+    with metrics.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.hosted), *files):
+        with socket.create_connection(("127.0.0.1", port)) as caller:
+            caller.sendall(words)
+            answer = urllib.request.urlopen(f"{scheme}://127.0.0.1:{port}/metrics", timeout=30, context=context)
+            assert b"pps_qmix_arena_round" in answer.read()
+        silent = socket.create_connection(("127.0.0.1", port))  # is there at our end
+    silent.close()
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
