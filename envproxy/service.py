@@ -28,9 +28,8 @@ log = logging.getLogger("envproxy")
 
 _SERVICE = pb.DESCRIPTOR.services_by_name["BattleService"].full_name
 JOIN_TIMEOUT = 10.0  # seconds from the opening of a stream to its Join
-MAX_SEAT_MESSAGE = (
-    4 * 1024 * 1024
-)  # bytes; joint mixing's utilities may be large (`mixing.MAX_UTILITIES`), all else is not
+# bytes; joint mixing's utilities may be large (`mixing.MAX_UTILITIES`), all else is not
+MAX_SEAT_MESSAGE = 4 * 1024 * 1024
 
 
 def describe(name: str, backend: str, arena: Arena, rules: Rules) -> pb.ArenaDescription:
