@@ -161,6 +161,10 @@ class Seats:
         for reply in self._grid.pull_messages(list(self._asked)):
             asked = self._asked.pop(reply.metadata.reply_to_message_id)
             node = asked.node
+            if reply.metadata.src_node_id != node:  # the SuperLink's word that no answer will come
+                log.info("node %d has not heard the question, or its answer was lost; it is asked again", node)
+                self._known.discard(node)
+                continue
             try:
                 seat, n_agents, round_ = self._described(reply)
             except _RefusedError as refused:

@@ -52,6 +52,7 @@ class Device:
     mute: bool = False
     deaf: int = 0  # so many train messages are lost on their way to it
     unheard: int = 0  # so many of its answers to train messages are lost
+    unavailable: int = 0  # so many questions to describe itself the SuperLink answers in its place
     expired: bool = False  # of its first order Flower says that it is too old, and then it says nothing
     busy: bool = False  # it plays on: its answer comes when the team is next asked something
     report: dict[str, Any] = field(default_factory=dict)
@@ -83,7 +84,11 @@ class Squad:
         questions, self._unanswered = self._unanswered, []
         for message in questions:
             device = self.devices.get(message.metadata.dst_node_id)
-            if device is not None and device.expired and message.metadata.message_type == "train":
+            kind = message.metadata.message_type
+            if device is not None and device.unavailable and kind == "query.describe":
+                replies.append(_expired(message))
+                device.unavailable -= 1
+            elif device is not None and device.expired and kind == "train":
                 replies.append(_expired(message))
                 device.mute = True
             elif device is not None and device.busy:

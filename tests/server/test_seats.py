@@ -96,6 +96,14 @@ def test_what_a_node_said_that_is_gone_does_not_count() -> None:
     assert seats.nodes == {0: 1, 1: 2, 2: 3}
 
 
+def test_a_question_that_the_superlink_could_not_deliver_is_no_refusal() -> None:
+    _, squad, seats = team(0, 1, 2)
+    squad.devices[2].unavailable = 2
+    seats.wait_for_all(60.0)
+    assert seats.nodes == {0: 1, 1: 2, 2: 3}
+    assert asked(squad) == [1, 2, 3, 2, 2]
+
+
 def test_a_device_that_refused_is_asked_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     _, squad, seats = team(0, 1, 2)
     squad.devices[2].refusal = "no env proxy answers"
