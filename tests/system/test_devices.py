@@ -41,17 +41,20 @@ def test_devices_on_hosts_of_their_own_play_a_run_through_cuts_of_their_networks
     run = tmp_path / RUN
     for number in range(3):
         federation.start_device(number)
-    settings = {**TINY, "run": RUN, "strategy": "rs-pps", "aggregation-every": 20, "total-steps": 4500}
-    process = federation.submit(tmp_path, flags({**settings, "evaluate-every": 5000}))
+    settings = {**TINY, "run": RUN, "strategy": "rs-pps", "aggregation-every": 20, "total-steps": 5500}
+    settings |= {"evaluate-every": 6000, "buffer-size": 5000}
+    process = federation.submit(tmp_path, flags(settings))
     wait_for(lambda: rounds(run), "a round", 480.0)  # until everything has started
     federation.make_device("twin")
     twin = federation.start_device(2, "twin")  # somebody has copied a device's folder
 
     def in_the_middle_of_a_round(number: int) -> int:
-        """Wait for battles of the next round to be stored by a seat; return how many rounds are done."""
+        """Wait for a seat to have stored some of a round's 40 battles, not most; return how many rounds are done."""
         devices = federation.home(f"device-{number}") / RUN
-        before = buffered(devices, number)
-        wait_for(lambda: buffered(devices, number) > before + 5, "battles of the next round")
+        wait_for(
+            lambda: 5 < buffered(devices, number) - seat(rounds(run)[-1], number)["buffered"] < 20,
+            "the middle of a round",
+        )
         return len(rounds(run))
 
     # a device cannot reach the env proxy: the others play on without its unit, and it comes back into the same round
@@ -82,7 +85,7 @@ def test_devices_on_hosts_of_their_own_play_a_run_through_cuts_of_their_networks
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
     assert "Traceback" not in output
-    assert rounds(run)[-1]["steps"] >= 4500
+    assert rounds(run)[-1]["steps"] >= 5500
     # nobody saw anything of the second device with the same key
     wait_for(lambda: "starting it again" in federation.said("twin"), "the refusal")
     assert "Failed to activate SuperNode" in federation.said("twin")
