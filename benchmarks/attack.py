@@ -25,7 +25,8 @@ from cli.defaults import default_config
 from server.in_process import InProcessGrid
 from strategies.figures import COUNTS, NUMBERS
 from strategies.registry import create_strategy
-from strategies.sharing import SharingSettings
+from strategies.settings import SharingSettings
+from strategies.update import ANYTHING
 
 AGENTS: Final = 5  # the last one is hostile
 WEIGHTS: Final = 100
@@ -71,10 +72,19 @@ ATTACKS: Final[dict[str, Attack]] = {
 
 def settings(**changes: bool | float | int | str) -> SharingSettings:
     """The default settings with some changed."""
-    return SharingSettings.from_config(default_config() | {name.replace("_", "-"): v for name, v in changes.items()})
+    config = default_config() | {name.replace("_", "-"): v for name, v in changes.items()}
+    return SharingSettings.from_config(config, attestation=None)
 
 
-CREDULOUS: Final = SharingSettings("proportional", 4, 1.0)
+CREDULOUS: Final = SharingSettings(
+    reward_weighting="proportional",
+    personal_layers=4,
+    adopt=1.0,
+    max_weight=1.0,
+    tolerate=0,
+    bounds=ANYTHING,
+    attestation=None,
+)
 
 STRATEGIES: Final[dict[str, tuple[str, SharingSettings]]] = {
     "a-pps": ("a-pps", settings()),

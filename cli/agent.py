@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import logging
-import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -28,6 +25,7 @@ from envproxy.private_files import make_private_folder
 from envproxy.tokens import read_token, token_path
 from envproxy.transport import Transport, TransportError, UnreachableError, check_connection, is_loopback
 from operations import logs
+from operations.locks import InUseError, locked
 
 log = logging.getLogger("agent")
 
@@ -35,10 +33,6 @@ FREE = "free"  # as a seat: any
 RESTARTS = 5  # of a SuperNode that never stayed; whoever started this command may start it again
 STAYED = 600.0  # seconds after which a SuperNode that ends is restarted as if it were the first time
 PAUSE = 2.0  # seconds before the first restart; before each further one twice as many
-
-
-class SeatHeldError(ValueError):
-    """Another process on this machine holds the seat."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run until interrupted. Raises ValueError or OSError for wrong flags and files, PartFailedError."""
+    """Run until interrupted. Raises ValueError or OSError for wrong flags and files, InUseError, PartFailedError."""
     logs.choose(options.log_format)
     logs.set_up()
     for name in ("superlink", "envproxy"):
@@ -101,7 +95,7 @@ def _play(options: argparse.Namespace, seat: int, home: Path, found: Credentials
     command = supernode_command(address, options.superlink, port, home, found.root_certificates, found.key)
     node = Part(
         f"the SuperNode of seat {seat}",
-        [sys.executable, "-P", "-m", "cli.tied", *command],
+        command,
         log=None,
         environment=supernode_environment(home),
     )
@@ -131,7 +125,7 @@ def keep_running(node: Part) -> None:
 
 @contextmanager
 def _seat(options: argparse.Namespace) -> Iterator[tuple[int, Path, Credentials]]:
-    """Hold the seat that is wanted. Raises ValueError or OSError, saying what is missing, or who else has it."""
+    """Hold the seat that is wanted. Raises InUseError if another process has it, ValueError or OSError."""
     folder: Path | None = options.credentials and options.credentials.expanduser().absolute()
     if options.seat != FREE:
         seat = int(options.seat)
@@ -145,7 +139,7 @@ def _seat(options: argparse.Namespace) -> Iterator[tuple[int, Path, Credentials]
         with ExitStack() as held:
             try:
                 home = held.enter_context(_home(seat))
-            except SeatHeldError:
+            except InUseError:
                 continue
             yield seat, home, _credentials(folder, seat, options.insecure)
             return
@@ -181,17 +175,9 @@ def _credentials(folder: Path | None, seat: int, insecure: bool) -> Credentials:
 
 @contextmanager
 def _home(seat: int) -> Iterator[Path]:
-    """Keep the SuperNode's folder for this process alone. Raises SeatHeldError if another one has it."""
+    """Keep the SuperNode's folder for this process alone. Raises InUseError if another one has it."""
     folder = pps_home() / ".supernodes" / f"seat-{seat}"  # no run has a name like that
     make_private_folder(folder)
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise SeatHeldError(
-            f"seat: another pps-qmix agent plays seat {seat} here; PPS_HOME tells devices apart"
-        ) from None
-    else:
+    in_use = f"seat: another pps-qmix agent plays seat {seat} here; PPS_HOME tells devices apart"
+    with locked(folder / "lock", in_use):
         yield folder
-    finally:
-        os.close(descriptor)

@@ -71,8 +71,3 @@ def with_implied(given: Mapping[str, Value]) -> dict[str, Value]:
     """Return what is given, and after it what goes with it unless that is given, too: `centralised` needs both."""
     implied: dict[str, Value] = {"strategy": "none", "mixing": "joint"} if given.get("centralised") is True else {}
     return {**given, **{name: value for name, value in implied.items() if name not in given}}
-
-
-def merge(defaults: Mapping[str, Value], given: Mapping[str, Value]) -> dict[str, Value]:
-    """Return the defaults with what is given in their place."""
-    return {**defaults, **given}

@@ -12,16 +12,17 @@ from pathlib import Path
 
 from cli import metrics
 from cli.addresses import check_address
-from cli.defaults import default_config, merge, preset, preset_names
+from cli.defaults import default_config, preset, preset_names
 from client.app import DEFAULT_ENVPROXY
 from client.device import pps_home
 from envproxy.arena import Arena
 from envproxy.attestation import keep_key
 from envproxy.backend import create_backend
+from envproxy.hosting import HostedArena
 from envproxy.metrics import ArenaMetrics
 from envproxy.mixer_store import MIXERS
 from envproxy.rules import Rules
-from envproxy.service import HostedArena, serve
+from envproxy.service import serve
 from envproxy.tokens import keep_tokens
 from envproxy.transport import is_loopback, server_credentials
 from operations import logs
@@ -79,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
     logs.choose(options.log_format)
     logs.set_up()
     if options.battles is None:
-        options.battles = merge(default_config(), preset(options.preset) if options.preset else {})["battles"]
+        options.battles = {**default_config(), **(preset(options.preset) if options.preset else {})}["battles"]
     maps = _check(options)
     credentials = server_credentials(options.certificate, options.private_key) if options.certificate else None
     tokens = options.tokens or pps_home() / "tokens"

@@ -6,10 +6,10 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.defaults import Value, default_config, kept_settings, merge, parse_value, preset, preset_names, with_implied
+from cli.defaults import Value, default_config, kept_settings, parse_value, preset, preset_names, with_implied
 from envproxy.backend import create_backend
 from envproxy.rules import Rules
-from server.run_directory import already_there, check_free, check_unchanged, run_name
+from server.run_directory import already_there, check_free, check_unchanged, has_run, run_name
 from server.settings import Settings, SettingsError, check_settings
 
 _NO_FLAG = {"resume"}  # `--resume RUN` names the run instead
@@ -46,7 +46,7 @@ def choose(options: argparse.Namespace) -> Chosen:
     """Return what the flags ask for.
 
     Raises SettingsError (and other ValueErrors) for wrong flags, RunDirectoryError if there is no run to go on with, or
-    one in the place of a new one, or another process plays it.
+    one in the place of a new one, InUseError if another process plays it.
     """
     defaults = default_config()
     given = named(options)
@@ -60,11 +60,11 @@ def choose(options: argparse.Namespace) -> Chosen:
         given["runs"] = str(Path(str(given.get("runs", defaults["runs"]))).expanduser().absolute())
         if given.get("attest-key"):
             given["attest-key"] = str(Path(str(given["attest-key"])).expanduser().absolute())
-        settings = check_settings(merge(defaults, given))
+        settings = check_settings({**defaults, **given})
         given["run"] = settings.run or run_name(settings)
         settings = settings.model_copy(update={"run": given["run"]})
         path = Path(str(given["runs"])) / str(given["run"])
-        if (path / "run.json").exists():  # before anything is started: the run may be going on
+        if has_run(path):  # before anything is started: the run may be going on
             raise already_there(path)
     check_free(path)
     backend = create_backend(settings.backend, settings.map, 1, Rules.parse(settings.rules))
@@ -92,4 +92,4 @@ def named(options: argparse.Namespace) -> dict[str, Value]:
 
 def _run_path(resume: str, runs: Path) -> Path:
     found = Path(resume).expanduser()
-    return (found if (found / "run.json").exists() else runs.expanduser() / resume).absolute()
+    return (found if has_run(found) else runs.expanduser() / resume).absolute()

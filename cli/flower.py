@@ -21,7 +21,7 @@ from client.launch import SeatAddress
 from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc
 from envproxy.tokens import token_path
-from server.run_directory import newest_checkpoint_steps
+from server.checkpoints import newest_checkpoint_steps
 
 _START_LIMIT = 120.0  # seconds; the first start compiles the simulator
 _BIN = Path(sys.executable).parent

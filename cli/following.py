@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from rich.console import Console
 
@@ -16,8 +15,9 @@ from cli.flags import Chosen
 from cli.progress import ProgressDisplay
 from cli.supervisor import RETRIES, supervise
 from operations import logs
+from server.checkpoints import newest_checkpoint_steps
 from server.report import result_of
-from server.run_directory import newest_checkpoint_steps, read_rows
+from server.run_directory import has_run, read_rows
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,10 +41,10 @@ def follow(
     """Call `play` with the settings to submit until the run is at its end. Raises PartFailedError if it cannot be."""
 
     def steps() -> int | None:
-        return newest_checkpoint_steps(chosen.path) if _begun(chosen.path) else None
+        return newest_checkpoint_steps(chosen.path) if has_run(chosen.path) else None
 
     def go_on() -> None:
-        play({**chosen.given, "resume": _begun(chosen.path)}, display.tell)
+        play({**chosen.given, "resume": has_run(chosen.path)}, display.tell)
 
     with ProgressDisplay(chosen.path, chosen.settings.total_steps, where, console) as display:
         supervise(go_on, steps, retries, display.tell)
@@ -72,10 +72,6 @@ def told(chosen: Chosen, console: Console) -> Iterator[None]:
         console.print(f"{name}: {value}", highlight=False)
     console.print(f"time: {time.monotonic() - began:.0f} s", highlight=False)
     console.print(f"learning curve: {chosen.path / 'curve.png'}", highlight=False, soft_wrap=True)
-
-
-def _begun(path: Path) -> bool:
-    return (path / "run.json").exists()
 
 
 def _count(text: str) -> int:

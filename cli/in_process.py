@@ -27,16 +27,17 @@ from client.play import Answer, Evaluation, Move, Round, RoundReport, advance, p
 from client.seat import Seat, SeatRefusedError
 from envproxy.arena import Arena
 from envproxy.backend import Backend, create_backend
+from envproxy.hosting import describe
 from envproxy.mixer_store import MIXERS
 from envproxy.protocol import ArenaEvent, MixAnswer, MixEvent, Phase, Tick
 from envproxy.rules import SMAC_RULES, Rules
-from envproxy.service import describe
 from learning.learner import Learner
 from learning.settings import LearningSettings, SeatSpec
 from learning.shared import SharedLearners
 from server.app import train
+from server.checkpoints import Checkpoint, newest_checkpoint
 from server.in_process import InProcessGrid
-from server.run_directory import Checkpoint, RunDirectory, RunDirectoryError, newest_checkpoint
+from server.run_directory import RunDirectory, RunDirectoryError
 from server.settings import Settings, check_settings
 
 _APP_ERROR = 0  # Flower's "unknown" error code; the reason tells
@@ -206,7 +207,13 @@ def evaluate(trained: Trained, backend: Backend, battles: int, seed: int | None)
         for seat, tensors in sorted(trained.checkpoint.agents.items()):
             directory = DeviceDirectory(Path(home), trained.run.name, seat)
             directory.make()
-            sizes = SeatSpec(seat, spec.n_agents, spec.obs_size, spec.n_actions, spec.episode_limit)
+            sizes = SeatSpec(
+                seat=seat,
+                n_agents=spec.n_agents,
+                obs_size=spec.obs_size,
+                n_actions=spec.n_actions,
+                episode_limit=spec.episode_limit,
+            )
             learning = LearningSettings.from_config({**settings.config(), "device": "cpu"})  # the same battles anywhere
             agent = Agent(sizes, arena.battles, learning, seed=settings.seed, run_id="", directory=directory)
             agent.adopt(tensors)

@@ -16,6 +16,7 @@ from cli.experiment import command as experiment
 from cli.parts import PartFailedError
 from client.device import DeviceError
 from operations import logs
+from operations.locks import InUseError
 from server.rounds import RoundsError
 from server.run_directory import NotKeptError, RunDirectoryError
 from server.seats import SeatsError
@@ -66,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0, 1 if a run failed, 2 for wrong arguments, 130 if interrupted."""
     options = build_parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # else nohup has it ignored
+        signal.signal(signal.SIGHUP, _interrupt)
     try:
         code: int = options.call(options)
     except KeyboardInterrupt:
@@ -74,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (PartFailedError, RoundsError, SeatsError, DeviceError, NotKeptError) as error:
         _tell(str(error))
         return RUN_FAILED
-    except (ValueError, OSError, RunDirectoryError) as error:
+    except (ValueError, OSError, InUseError, RunDirectoryError) as error:
         _tell(str(error))
         return USAGE_ERROR
     return code

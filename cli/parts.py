@@ -14,6 +14,8 @@ from pathlib import Path
 
 import psutil
 
+from cli.tied import tied
+
 _END_LIMIT = 8.0  # seconds that a process has to end by itself
 _LAST_LINES = 15
 
@@ -29,7 +31,10 @@ class StopError(PartFailedError):
 
 
 class Part:
-    """One process with its log file, in a process group of its own: a Ctrl-C reaches only the command."""
+    """One process with its log file, in a process group of its own: a Ctrl-C reaches only the command.
+
+    It is tied to the thread that starts it (`cli.tied`): a command that is killed leaves none of its parts behind.
+    """
 
     def __init__(
         self,
@@ -45,7 +50,7 @@ class Part:
         """
         self.name = name
         self.log = log
-        self._command = list(command)
+        self._command = tied(command)
         self._open_files = tuple(open_files)
         self.environment = {**os.environ, **(environment or {})}
         # flower-superlink and flower-supernode start their helpers by name
@@ -83,7 +88,7 @@ class Part:
             return "Its last words are above."
         lines = self.said().splitlines()
         said = "\n  ".join(line for line in lines[-_LAST_LINES:] if line.strip())
-        return f"Its last words ({self.log}):\n  {said or '(none)'}"
+        return f"Its last words are in {self.log}:\n  {said or '(none)'}"
 
     def wait(self) -> None:
         """Return when the process has ended."""

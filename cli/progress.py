@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
+from server.checkpoints import newest_checkpoint_steps
 from server.new_rows import NewRows
-from server.run_directory import newest_checkpoint_steps
 
 _LOOK_EVERY = 0.5  # seconds
 _SPEED_OVER = 60.0  # seconds that the shown speed is a mean of

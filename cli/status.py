@@ -15,7 +15,8 @@ from rich.console import Console
 
 from cli.defaults import default_config
 from client.device import DeviceDirectory, DeviceError, pps_home
-from server.run_directory import RunDirectoryError, is_held, read_rows, read_run, whole_checkpoints
+from server.checkpoints import whole_checkpoints
+from server.run_directory import RunDirectoryError, document_path, is_held, metrics_path, read_rows, read_run
 
 _DEVICES = "[A-Za-z0-9]*/seat-[0-9]*"  # in $PPS_HOME; names with a dot are no runs
 
@@ -116,7 +117,7 @@ def run_status(path: Path) -> RunStatus:
         steps=steps,
         total_steps=total,
         evaluation={name: evaluation.get(name) for name in ("steps", "win-rate", "return")} if evaluation else None,
-        row_age=_age(path / "metrics.jsonl"),
+        row_age=_age(metrics_path(path)),
         checkpoint=checkpoints[-1].name if checkpoints else None,
         rejected=dict(_mapping(last.get("rejected"))),
         missing=list(last["missing"]) if isinstance(last.get("missing"), list) else [],
@@ -161,13 +162,13 @@ def _wanted(name: str | None, runs: Path) -> Path | None:
             if path.is_dir():
                 return path.absolute()
         raise RunDirectoryError(f"there is no run {name!r}, as a folder or in {runs}")
-    found = [path.parent for path in runs.glob("*/run.json")]
+    found = [path.parent for path in runs.glob(str(document_path(Path("*"))))]
     return max(found, key=_changed).absolute() if found else None
 
 
 def _changed(path: Path) -> float:
     """When a run last wrote a row, or began."""
-    return max(when for name in ("run.json", "metrics.jsonl") if (when := _modified(path / name) or 0.0) is not None)
+    return max(_modified(file) or 0.0 for file in (document_path(path), metrics_path(path)))
 
 
 def _state(path: Path, problem: str | None, steps: int | None, total: int | None) -> str:

@@ -41,11 +41,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _player(chosen: Chosen, link: SuperLink, home: Path) -> Callable[[dict[str, Value], Callable[[str], None]], None]:
-    logs = chosen.path / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
+    log = chosen.path / "logs" / "run.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
 
     def play(given: dict[str, Value], _: Callable[[str], None]) -> None:
-        submission = Submission(link, given, home, logs / "run.log")
+        submission = Submission(link, given, home, log)
         try:
             submission.follow(lambda: None)
         except KeyboardInterrupt:

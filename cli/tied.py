@@ -1,6 +1,6 @@
-"""`python -m cli.tied PROGRAM ARGUMENTS...`: becomes a program that is asked to end when its parent is gone.
+"""`python -m cli.tied PARENT PROGRAM ARGUMENTS...`: becomes a program that is asked to end when its parent is gone.
 
-A supervisor that is killed cannot end what it has started. Linux does it then; elsewhere the program just runs.
+A command that is killed cannot end what it has started. Linux does it then; elsewhere the program just runs.
 """
 
 from __future__ import annotations
@@ -9,8 +9,14 @@ import ctypes
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+
+
+def tied(command: Sequence[str]) -> list[str]:
+    """Return `command` as this process starts it to have it asked to end when the thread that starts it ends."""
+    return [sys.executable, "-P", "-m", "cli.tied", str(os.getpid()), *command]
 
 
 def tie(parent: int, number: int = signal.SIGTERM) -> None:
@@ -21,10 +27,13 @@ def tie(parent: int, number: int = signal.SIGTERM) -> None:
         os._exit(1)
 
 
-def main() -> None:
-    tie(os.getppid())
-    os.execv(sys.argv[1], sys.argv[1:])
+def main(parent: str, *command: str) -> None:
+    tie(int(parent))
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        sys.exit(f"cannot start {command[0]}: {error.strerror}")
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from operations.files import replacing
+
 if TYPE_CHECKING:
     from cli.viewer.film import Film
 
@@ -75,21 +77,19 @@ def _film(options: argparse.Namespace) -> Film:
 @contextlib.contextmanager
 def _writer(path: Path) -> Iterator[Callable[[bytes], None]]:
     """Give what writes the file `path`, whole or not at all. Raises OSError at once if that will not be possible."""
-    with _naming(path):
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.touch()
-
-    def write(content: bytes) -> None:
+    with contextlib.ExitStack() as beside:
         with _naming(path):
-            temporary.write_bytes(content)
-            os.replace(temporary, path)
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            file = beside.enter_context(replacing(path))
 
-    try:
+        def write(content: bytes) -> None:
+            with _naming(path):
+                file.write(content)
+
         yield write
-    finally:
-        temporary.unlink(missing_ok=True)
+        with _naming(path):
+            beside.close()  # here, so that it is named; after an error elsewhere nothing takes the file's place
 
 
 @contextlib.contextmanager

@@ -12,7 +12,6 @@ $PPS_HOME/<run>/seat-<i>/
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -22,7 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
-from safetensors.numpy import load, save
+from safetensors import safe_open
+from safetensors.numpy import load_file, save
+
+from operations.files import replace_file
+from operations.locks import lock
 
 FORMAT = 1
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # as the settings have it
@@ -80,11 +83,8 @@ class DeviceDirectory:
 
     def lock(self) -> bool:
         """Become the one writer, until this process ends or `unlock`. False if another process is."""
-        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
+        descriptor = lock(self.path / "lock")
+        if descriptor is None:
             return False
         self._lock = descriptor
         return True
@@ -111,15 +111,13 @@ class DeviceDirectory:
         """Return what was last saved, or None if nothing was. Raises DeviceError if it cannot be read."""
         path = self.path / "agent.safetensors"
         try:
-            content = path.read_bytes()
+            with safe_open(path, framework="numpy") as file:
+                state: dict[str, Any] = dict(json.loads(file.metadata()["state"]))
+            tensors: dict[str, NDArray[Any]] = load_file(path)
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise DeviceError(f"cannot read {path}: {error.strerror}") from None
-        try:
-            header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-            state: dict[str, Any] = dict(json.loads(header["__metadata__"]["state"]))
-            tensors: dict[str, NDArray[Any]] = load(content)
+            raise DeviceError(f"cannot read {path}: {error.strerror or error}") from None
         except Exception as error:
             raise DeviceError(f"{path} is damaged ({error}); remove {self.path} to begin afresh") from None
         if state.get("format") != FORMAT:
@@ -134,18 +132,3 @@ class DeviceDirectory:
         for name in ("agent.safetensors", "agent.json"):
             (self.path / name).unlink(missing_ok=True)
         shutil.rmtree(self.buffer, ignore_errors=True)
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import shlex
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,8 @@ from learning.compute import NoCudaError
 from learning.learner import Learner
 from learning.settings import LearningSettings, SeatSpec
 
+log = logging.getLogger("agent")
+
 
 class SeatRefusedError(Exception):
     """The server, the env proxy and this device do not fit together; the message says what differs."""
@@ -34,6 +39,8 @@ class Seat:
         self._home = home
         self._make_learner = make_learner
         self._run_id: str | None = None
+        self._directory: DeviceDirectory | None = None
+        self._make_agent: Callable[[], Agent] | None = None
         self._agent: Agent | None = None
 
     def meet(self, request: Request, arena: pb.ArenaDescription) -> Reply:
@@ -44,44 +51,49 @@ class Seat:
         config = request.config
         check_same(config, arena, self._seat)
         if self._run_id != config["run-id"]:
-            directory = DeviceDirectory(self._home, config["run"], self._seat)
+            self._directory = directory = DeviceDirectory(self._home, config["run"], self._seat)
             directory.make()
             try:
                 learning, seed = LearningSettings.from_config(config), int(config["seed"])
             except (TypeError, ValueError) as error:
                 raise SeatRefusedError(f"the run's settings cannot be used: {error}") from None
-            spec = SeatSpec(self._seat, arena.n_agents, arena.obs_size, arena.n_actions, arena.episode_limit)
+            spec = SeatSpec(
+                seat=self._seat,
+                n_agents=arena.n_agents,
+                obs_size=arena.obs_size,
+                n_actions=arena.n_actions,
+                episode_limit=arena.episode_limit,
+            )
+            self._make_agent = functools.partial(
+                Agent,
+                spec,
+                arena.battles,
+                learning,
+                seed=seed,
+                run_id=config["run-id"],
+                directory=directory,
+                make_learner=self._make_learner,
+            )
             try:
-                self._agent = Agent(
-                    spec,
-                    arena.battles,
-                    learning,
-                    seed=seed,
-                    run_id=config["run-id"],
-                    directory=directory,
-                    make_learner=self._make_learner,
-                )
+                self._agent = self._make_agent()
             except NoCudaError as error:
                 raise SeatRefusedError(f"seat {self._seat}: {error}") from None
             self._run_id = config["run-id"]
-        return Reply(
-            {
-                "seat": self._seat,
-                "round": self._known().round,
-                "version": version("pps-qmix"),
-                "map": arena.map,
-                "backend": arena.backend,
-                "n-agents": arena.n_agents,
-                "n-actions": arena.n_actions,
-                "obs-size": arena.obs_size,
-                "state-size": arena.state_size,
-                "episode-limit": arena.episode_limit,
-            }
-        )
+        return Reply({"seat": self._seat, "round": self._known().round, "n-agents": arena.n_agents})
 
     def weights(self) -> Reply:
-        """Return the agent's tensors: before the first round, what the run's seed makes of a new network."""
-        return Reply({"seat": self._seat}, self._known().learner.tensors())
+        """Begin the run, and return what its seed makes of a new network.
+
+        What the agent has kept of the run is forgotten: it is of rounds that the server has no checkpoint of.
+        """
+        agent = self._known()
+        if agent.round > 0 or len(agent.buffer) > 0:
+            log.warning("seat %d: the run begins anew; what was kept of it is forgotten", self._seat)
+        assert self._directory is not None
+        assert self._make_agent is not None
+        self._directory.forget()
+        self._agent = self._make_agent()
+        return Reply({"seat": self._seat}, self._agent.learner.tensors())
 
     def begin(self, request: Request) -> Round:
         """Take over the server's tensors and return the round, ready to be played.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from client.device import replace_file
+from operations.files import replace_file
 
 
 @dataclass

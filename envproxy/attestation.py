@@ -16,8 +16,9 @@ _KEY_BYTES = 32
 
 def keep_key(path: Path) -> bytes:
     """Return the key in a file, made (mode 0600, whole or not at all) if there is none. Raises OSError."""
-    with contextlib.suppress(FileExistsError):
-        create_private(path, f"{secrets.token_bytes(_KEY_BYTES).hex()}\n".encode())
+    if not path.exists():  # a folder with a key in it may be read-only
+        with contextlib.suppress(FileExistsError):
+            create_private(path, f"{secrets.token_bytes(_KEY_BYTES).hex()}\n".encode())
     try:
         key = bytes.fromhex(path.read_text(encoding="ascii"))
     except ValueError:

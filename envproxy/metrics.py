@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from envproxy.service import HostedArena
+from envproxy.hosting import HostedArena
 from envproxy.tally import WAITS_UP_TO, Waits
 
 _BOUNDS = [*map(str, WAITS_UP_TO), "+Inf"]

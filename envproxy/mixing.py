@@ -31,6 +31,7 @@ from envproxy.protocol import (
     MixUtilities,
     Phase,
 )
+from envproxy.shared_battles import SharedBattles
 
 if TYPE_CHECKING:
     from learning.joint import JointMixer
@@ -61,16 +62,6 @@ def check_order(order: MixOrder, spec: MapSpec) -> str | None:
 
 
 @dataclass
-class _Stored:
-    """A finished battle of T steps and the seats that have stored their side of it."""
-
-    states: NDArray[np.float32]  # [T+1, s]; s is 0 where the mixer does not look at it
-    rewards: NDArray[np.float32]  # [T]
-    terminated: bool
-    holders: set[int]
-
-
-@dataclass
 class _Step:
     """The training step that is on: the answers it has got from the seats that take part."""
 
@@ -90,17 +81,13 @@ class Mixing:
         self.order = order
         self._spec = spec
         self._mixer = _mixer(order, spec, phase.seed)
-        self._store = None if home is None else MixerStore(home / order.run)
+        self._store = None if home is None else MixerStore(home / order.run, order.buffer_size)
         self._sample = np.random.default_rng([phase.seed, 3])
         self._credit = 0.0  # training steps owed for battles that have ended
-        self._stored: dict[int, _Stored] = {}  # battle id -> battle, oldest first
+        state_size = spec.state_size if order.base == "qmix" else 0
+        self._battles = SharedBattles(order.buffer_size, spec.n_agents, battles, spec.episode_limit, state_size)
         self._number = 0  # of the newest step
         self._step: _Step | None = None
-        self._state_size = spec.state_size if order.base == "qmix" else 0
-        # Battles in the making, [E, ...].
-        self._states = np.zeros((battles, spec.episode_limit + 1, self._state_size), np.float32)
-        self._rewards = np.zeros((battles, spec.episode_limit), np.float32)
-        self._steps = np.zeros(battles, np.int64)
         self._restore(phase)
 
     def takes(self, order: MixOrder) -> bool:
@@ -120,22 +107,13 @@ class Mixing:
         began: NDArray[np.bool_],
         on: NDArray[np.bool_],
     ) -> None:
-        """Take down a tick: state [E, s], reward [E] of the step before; where battles began and where one is on."""
-        self._steps = np.where(began, 0, self._steps + 1)
-        slots = np.flatnonzero(on)
-        self._states[slots, self._steps[slots]] = state[slots, : self._state_size]
-        going = np.flatnonzero(on & ~began)
-        self._rewards[going, self._steps[going] - 1] = reward[going]
+        """Take down a tick, as `SharedBattles.see` does."""
+        self._battles.see(state, reward, began, on)
 
     def ended(self, slot: int, battle: int, terminated: bool, holders: set[int], present: Sequence[int]) -> None:
         """The battle in `slot` ended; `holders` have all of it. It is owed training, once there is a batch."""
-        length = int(self._steps[slot])
-        states, rewards = self._states[slot, : length + 1].copy(), self._rewards[slot, :length].copy()
-        self._stored.pop(battle, None)  # of a round that is played anew
-        self._stored[battle] = _Stored(states, rewards, terminated, holders)
-        if len(self._stored) > self.order.buffer_size:
-            del self._stored[next(iter(self._stored))]
-        if len(self._shared(present)) >= self.order.batch_size:
+        self._battles.ended(slot, battle, terminated, holders)
+        if len(self._battles.held_by(present)) >= self.order.batch_size:
             self._credit += self.order.train_per_battle
 
     # --- training steps ---------------------------------------------------------------------------------------
@@ -168,10 +146,8 @@ class Mixing:
         if step is None or answer.step != step.number or seat not in step.seats:
             return False
         if isinstance(answer, MixHoldings):
-            held = set(answer.battles.tolist())
-            for number, battle in self._stored.items():
-                (battle.holders.add if number in held else battle.holders.discard)(seat)
-            if all(seat in self._stored[number].holders for number in step.battles.tolist()):
+            self._battles.hold(seat, set(answer.battles.tolist()))
+            if set(step.battles.tolist()) <= set(self._battles.held_by([seat])):
                 raise ValueError(f"all battles of training step {step.number} are held; expected utilities")
         elif isinstance(answer, MixUtilities):
             self._check(step, seat, answer)
@@ -197,13 +173,14 @@ class Mixing:
         return step.seats, step.number
 
     def keep(self, round_: int) -> None:
-        """Keep the mixer as it is in round `round_`."""
+        """Keep the mixer as it is in round `round_`, and the battles to draw from."""
         if self._store is None:
             return
         tensors, learner = self._mixer.state()
         state = {"learner": learner, "credit": self._credit, "sample": self._sample.bit_generator.state}
         try:
-            self._store.save(round_, tensors, state)
+            self._store.save(round_, tensors, state, self._battles.fresh())
+            self._battles.kept()
         except OSError as error:
             about = {"run": self.order.run, "round": round_}
             log.error("cannot keep the mixer of run %s: %s", self.order.run, error, extra=about)
@@ -211,8 +188,9 @@ class Mixing:
     # --- inside -----------------------------------------------------------------------------------------------
 
     def _restore(self, phase: Phase) -> None:
-        found = None if self._store is None else self._store.load(phase.round - (phase.standing.index == 0))
-        if found is None:
+        store = self._store
+        found = None if store is None else store.load(phase.round - (phase.standing.index == 0))
+        if store is None or found is None:
             if phase.round > 1:
                 log.warning(
                     "no mixer of run %s was kept here: a new one begins in round %d",
@@ -224,24 +202,21 @@ class Mixing:
         self._mixer.restore(tensors, state["learner"])
         self._credit = state["credit"]
         self._sample.bit_generator.state = state["sample"]
+        for battles in store.battles():
+            self._battles.restore(battles)
         log.info(
             "the mixer of run %s goes on after %d training steps",
             *(self.order.run, state["learner"]["steps"]),
             extra={"run": self.order.run, "round": phase.round},
         )
 
-    def _shared(self, seats: Sequence[int]) -> list[int]:
-        """The battles that all these seats have stored, oldest first."""
-        wanted = set(seats)
-        return [number for number, battle in self._stored.items() if wanted <= battle.holders]
-
     def _draw(self, present: Sequence[int]) -> dict[int, MixEvent]:
         self._credit -= 1.0
-        shared = self._shared(present)
+        shared = self._battles.held_by(present)
         if len(shared) < self.order.batch_size:
             return {}
         drawn = self._sample.choice(np.array(shared, np.uint64), self.order.batch_size, replace=False, shuffle=False)
-        lengths = np.array([len(self._stored[number].rewards) for number in drawn.tolist()])
+        lengths = self._battles.lengths(drawn.tolist())
         order = np.argsort(-lengths, kind="stable")
         self._number += 1
         self._step = _Step(self._number, list(present), drawn[order], lengths[order])
@@ -262,13 +237,7 @@ class Mixing:
         chosen, following = (np.zeros((longest, count, self._spec.n_agents), np.float32) for _ in range(2))
         for seat, answer in step.utilities.items():
             chosen[..., seat], following[..., seat] = answer.chosen, answer.following
-        states = np.zeros((longest + 1, count, self._state_size), np.float32)
-        rewards = np.zeros((longest, count), np.float32)
-        battles = [self._stored[number] for number in step.battles.tolist()]
-        for column, battle in enumerate(battles):
-            states[: len(battle.states), column] = battle.states
-            rewards[: len(battle.rewards), column] = battle.rewards
-        terminated = np.array([battle.terminated for battle in battles])
+        states, rewards, terminated = self._battles.batch(step.battles.tolist())
         gradient = self._mixer.gradient(chosen, following, states, rewards, step.lengths, terminated)
         return {seat: MixGradient(step.number, gradient[..., seat]) for seat in step.seats}
 

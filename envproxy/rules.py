@@ -1,4 +1,4 @@
-"""The options that battles are played under, named and preset as SMAC's constructor has them (spec section 1).
+"""The options that battles are played under, named and preset as SMAC's constructor has them.
 
 A setting, a flag and an arena's description carry them as one text, `Rules.text`: what differs from SMAC's defaults.
 """

@@ -38,7 +38,12 @@ class JointMixer:
         grad_clip: float,
         seed: int,
     ) -> None:
-        """Initialise from ``seed`` alone; the arguments are the settings of the same names."""
+        """Initialise from ``seed`` alone; the arguments are the settings of the same names.
+
+        From then on the process computes on one thread, as an agent's does: what a sum comes to, to the last bit, depends
+        on how many threads have a part in it, and both runtimes are to come to the same.
+        """
+        torch.set_num_threads(1)
         generator = torch.Generator().manual_seed(seed)
         self._mixer = MonotoneMixer(n_agents, state_size, generator=generator) if base == "qmix" else None
         self._target = None if self._mixer is None else frozen_copy(self._mixer)

@@ -27,11 +27,6 @@ class RewardBuffer:
         """R_i of RS-PPS (Zhang et al., AAMAS 2024): the sum over the remembered battles, 0 if there are none."""
         return sum(self._sums, 0.0)
 
-    @property
-    def mean(self) -> float:
-        """Mean sum per remembered battle, 0 when there are none."""
-        return self.total() / len(self._sums) if self._sums else 0.0
-
     def __len__(self) -> int:
         return len(self._sums)
 

@@ -42,12 +42,15 @@ class SharedLearner(Learner):
 
 
 class SharedLearners:
-    """Makes the learners of one team's seats, all sides of one: where seats are given a `Learner` each otherwise."""
+    """Makes the learners of one team's seats, all sides of one: where seats are given a `Learner` each otherwise.
+
+    They are made in seat order; with seat 0 another team begins.
+    """
 
     def __init__(self) -> None:
         self._made: SharedLearner | None = None
 
     def __call__(self, spec: SeatSpec, settings: LearningSettings, seed: int) -> Learner:
-        if self._made is None:
+        if self._made is None or spec.seat == 0:
             self._made = SharedLearner(spec, settings, seed)
         return self._made.beside(spec)

@@ -1,1 +1,2 @@
-"""What an operator sees of every process of ours, whichever folder its work is in."""
+"""What every process of ours does in one way, whichever folder its work is in: how it logs, writes files and
+locks."""

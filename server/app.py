@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import logging
 import math
@@ -16,17 +15,18 @@ from flwr.serverapp import Grid, ServerApp
 
 from operations import logs
 from server.board import Board
+from server.checkpoints import newest_checkpoint, save_checkpoint
 from server.curve import draw_curve
 from server.failure import NeedsYouError
 from server.folding import FoldingGrid
 from server.report import result_of, write_report
 from server.rounds import RoundResult, Rounds
-from server.run_directory import InUseError, RunDirectory, RunDirectoryError, newest_checkpoint, open_run, read_run
+from server.run_directory import RunDirectory, RunDirectoryError, open_run, read_run
 from server.seats import NoTeamError
 from server.settings import Settings, SettingsError, Value, check_settings
 from strategies.attestation import Attestation, read_key
 from strategies.registry import create_strategy
-from strategies.sharing import SharingSettings
+from strategies.settings import SharingSettings
 
 log = logging.getLogger("server")
 
@@ -48,8 +48,6 @@ def main(grid: Grid, context: Context) -> None:
     logs.set_up("server", "strategies")  # Flower collects it for `flwr run --stream`
     try:
         train(grid, context.run_config, grid.run.override_config)
-    except InUseError:
-        raise
     except (SettingsError, RunDirectoryError, NoTeamError) as error:
         raise NeedsYouError(str(error)) from error
     except OSError as error:  # of a curve or an event file
@@ -61,7 +59,7 @@ def main(grid: Grid, context: Context) -> None:
 def train(grid: Grid, config: Mapping[str, Value], given: Mapping[str, Value]) -> RunDirectory:
     """Play a run to its end over `grid`; `given` are the settings that the user named.
 
-    Raises SettingsError, RunDirectoryError, SeatsError or RoundsError with a message for the user.
+    Raises SettingsError, RunDirectoryError, InUseError, SeatsError or RoundsError with a message for the user.
     """
     with open_run(check_settings(config), given) as directory:
         _play(grid, directory)
@@ -92,15 +90,17 @@ def _play(grid: Grid, directory: RunDirectory) -> None:
 
 def _sharing(settings: Settings, run_id: str) -> SharingSettings:
     """Raises SettingsError if the key of the env proxy's statements cannot be read."""
-    sharing = SharingSettings.from_config(settings.config())
+    return SharingSettings.from_config(settings.config(), _attestation(settings, run_id))
+
+
+def _attestation(settings: Settings, run_id: str) -> Attestation | None:
     if not settings.attest_key:
-        return sharing
+        return None
     try:
         key = read_key(Path(settings.attest_key))
     except ValueError as error:
         raise SettingsError(f"attest-key: {error}") from None
-    attestation = Attestation(key, run_id, settings.arena, settings.reward_credit, settings.reward_buffer)
-    return dataclasses.replace(sharing, attestation=attestation)
+    return Attestation(key, run_id, settings.arena, settings.reward_credit, settings.reward_buffer)
 
 
 def _keep(directory: RunDirectory, board: Board, result: RoundResult) -> None:
@@ -121,7 +121,7 @@ def _keep(directory: RunDirectory, board: Board, result: RoundResult) -> None:
                 row["seconds"]["round"],
                 extra=about,
             )
-    directory.save_checkpoint(result.checkpoint)
+    save_checkpoint(directory.path, result.checkpoint)
 
 
 class _Picture:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,11 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib.figure import Figure
 
+from operations.files import replacing
+
 
 def draw_curve(rows: Sequence[dict[str, Any]], title: str, path: Path) -> None:
-    """Write the curve of the evaluation rows of metrics.jsonl to `path` as PNG, whole or not at all."""
+    """Write the curve of the evaluation rows of metrics.jsonl to `path` as PNG, whole or not at all. Raises OSError."""
     evaluations = [row for row in rows if row["kind"] == "evaluation"]
     steps = [row["steps"] for row in evaluations]
     figure = Figure(figsize=(8, 6), layout="constrained")
@@ -30,8 +31,7 @@ def draw_curve(rows: Sequence[dict[str, Any]], title: str, path: Path) -> None:
     returns.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     for axes in (win_rate, returns):
         axes.grid(alpha=0.3)
-    temporary = path.with_suffix(".tmp.png")
-    figure.savefig(temporary, dpi=120)
-    os.replace(temporary, path)
+    with replacing(path) as file:
+        figure.savefig(file, format="png", dpi=120)
     del figure, win_rate, returns, axes
     gc.collect()  # a figure is made of cycles: until Python looks for old ones by itself, 50 MB of them come together

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
+
+from operations.files import replace_file
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -53,7 +54,10 @@ _SEAT_FIGURES = (
 
 
 def write_report(path: Path, run: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], curve: Path) -> None:
-    """Write the page for run.json's content, the rows of metrics.jsonl and the picture of the curve."""
+    """Write the page for run.json's content, the rows of metrics.jsonl and the picture of the curve.
+
+    Raises OSError.
+    """
     page = _PAGE.format(
         title=escape(str(run["settings"]["run"])),
         result=_table(result_of(rows).items()),
@@ -63,9 +67,7 @@ def write_report(path: Path, run: Mapping[str, Any], rows: Sequence[Mapping[str,
         seconds=_table((name, f"{value:.2f}") for name, value in mean_seconds(rows).items()),
         settings=_table([*run["settings"].items(), *run["versions"].items(), ("commit", run["commit"])]),
     )
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(page, encoding="utf-8")
-    os.replace(temporary, path)
+    replace_file(path, page.encode())
 
 
 def result_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,7 +14,9 @@ from flwr.serverapp import Grid
 
 log = logging.getLogger("server")
 
+_SHOWN = 200  # characters of what a device said
 _PAUSE = 0.2  # seconds between two looks
+_MOST_AGENTS = 1000  # of a team: no map of SMAC's has more than 27
 _ASK_AGAIN = 30.0  # seconds after which a device that refused is asked again: its env proxy may be back
 
 
@@ -61,8 +64,9 @@ class Seats:
         self._known: set[int] = set()  # nodes that were asked and are still there
         self._refusals: dict[int, _Refusal] = {}
         self._replaced: set[int] = set()  # nodes that are there, but whose seat another one holds
+        self._sizes: dict[int, int] = {}  # node -> of how many agents its team is, as it says
         self.holders: dict[int, Holder] = {}
-        self.n_agents: int | None = None
+        self.n_agents: int | None = None  # what most say; of equals what was said first
 
     @property
     def nodes(self) -> dict[int, int]:
@@ -154,6 +158,7 @@ class Seats:
                 del self._refusals[node]
                 self._known.discard(node)
         self._known &= present
+        self._sizes = {node: size for node, size in self._sizes.items() if node in present}
         self._asked = {message: asked for message, asked in self._asked.items() if asked.node in present}
 
     def _take_answers(self) -> list[int]:
@@ -166,12 +171,10 @@ class Seats:
                 self._known.discard(node)
                 continue
             try:
-                seat, n_agents, round_ = self._described(reply)
+                seat, round_ = self._described(reply, node)
             except _RefusedError as refused:
-                self._refusals[node] = _Refusal(str(refused), time.monotonic())
-                log.error("node %d: %s", node, refused)
+                self._refuse(node, str(refused))
                 continue
-            self.n_agents = n_agents
             before = self.holders[seat].node if seat in self.holders else None
             if before not in (None, node):
                 log.warning("seat %d: node %d takes the place of node %d", seat, node, before, extra={"seat": seat})
@@ -179,23 +182,50 @@ class Seats:
             self.holders[seat] = Holder(node, round_, asked.asked_at)
             moved.append(seat)
             if before != node:
-                log.info("seat %d of %d is held by node %d", seat, n_agents, node, extra={"seat": seat})
-        return moved
+                log.info("seat %d of %d is held by node %d", seat, self.n_agents, node, extra={"seat": seat})
+        return [seat for seat in moved if seat in self.holders]
 
-    def _described(self, reply: Message) -> tuple[int, int, int]:
-        """Return the seat, the number of agents and the round of an answer. Raises _RefusedError if it has none."""
+    def _refuse(self, node: int, reason: str) -> None:
+        self._refusals[node] = _Refusal(reason, time.monotonic())
+        log.error("node %d: %s", node, reason)
+
+    def _described(self, reply: Message, node: int) -> tuple[int, int]:
+        """Return the seat and the round of a node's answer. Raises _RefusedError if it has none that can be."""
         if reply.has_error():
             raise _RefusedError(error_text(reply))
         numbers = dict(reply.content.metric_records.get("metrics", {}))
         seat, n_agents, round_ = (numbers.get(name) for name in ("seat", "n-agents", "round"))
         if not (isinstance(seat, int) and isinstance(n_agents, int) and isinstance(round_, int)):
-            found = f"seat {seat}, n-agents {n_agents}, round {round_}"
+            found = f"seat {seat}, n-agents {n_agents}, round {round_}"[:_SHOWN]
             raise _RefusedError(f"a device described itself with {found}; expected whole numbers")
+        if n_agents > _MOST_AGENTS:
+            raise _RefusedError(f"a device says that {n_agents} agents play; expected at most {_MOST_AGENTS}")
         if not 0 <= seat < n_agents:  # the others would be told of it, and no env proxy lets them name it
             raise _RefusedError(f"a device says that it holds seat {seat}; expected 0..{n_agents - 1}")
-        if self.n_agents not in (None, n_agents):
+        held = next((held for held, holder in self.holders.items() if holder.node == node and held != seat), None)
+        if held is not None:
+            raise _RefusedError(f"a device that holds seat {held} says that it holds seat {seat}; one of them counts")
+        self._sizes[node] = n_agents
+        self._agree()
+        if n_agents != self.n_agents:
             raise _RefusedError(f"seat {seat} plays with {n_agents} agents, the others with {self.n_agents}")
-        return seat, n_agents, round_
+        return seat, round_
+
+    def _agree(self) -> None:
+        """Take the team to be as large as most devices say: one that says otherwise does not keep out the others."""
+        votes = Counter(self._sizes.values())
+        before = self.n_agents
+        if before is not None and votes[before] == max(votes.values()):
+            return
+        self.n_agents = votes.most_common(1)[0][0]
+        for seat, holder in list(self.holders.items()):
+            if self._sizes.get(holder.node) != self.n_agents:
+                self._refuse(holder.node, f"seat {seat} plays with {before} agents, the others with {self.n_agents}")
+                del self.holders[seat]
+        wronged = [node for node in self._refusals if self._sizes.get(node) == self.n_agents]
+        for node in wronged:
+            del self._refusals[node]
+        self._ask(wronged)
 
 
 def error_text(reply: Message) -> str:

@@ -52,3 +52,29 @@ def weight_ratio(weights: Vector) -> float | None:
 def effective_agents(weights: Vector) -> float:
     """Return ``1 / sum w_i^2`` of aggregation weights [n] with sum 1: n where all count the same, 1 where one does."""
     return float(1.0 / np.square(weights).sum())
+
+
+def apartness(before: Sequence[Mapping[str, Tensor]], after: Sequence[Mapping[str, Tensor]]) -> dict[str, float]:
+    """Return the figures of how the agents of a round stand to each other; none where there is no agent.
+
+    `before` and `after` are what each agent began the round with and what it came back with, in the same order. The
+    figures are "divergence", "divergence/TENSOR" and, where at least two agents moved, "update-cosine".
+    """
+    if not after:
+        return {}
+    names = sorted(after[0])  # the order of a run that was resumed is another, and sums depend on it
+    weights = as_vectors(after, names)
+    metrics = {"divergence": divergence(weights)}
+    metrics |= {f"divergence/{name}": divergence(as_vectors(after, [name])) for name in names}
+    if (cosine := mean_cosine(weights - as_vectors(before, names))) is not None:
+        metrics["update-cosine"] = cosine
+    return metrics
+
+
+def spread(weights: Vector) -> dict[str, float]:
+    """Return the figures of how far aggregation weights [n] with sum 1 are from uniform.
+
+    They are "agents-effective" and, where nobody weighs nothing, "weight-ratio".
+    """
+    ratio = weight_ratio(weights)
+    return {"agents-effective": effective_agents(weights)} | ({} if ratio is None else {"weight-ratio": ratio})

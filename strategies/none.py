@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 
-from strategies.arithmetic import Weighting, uniform_weights
 from strategies.sharing import Sharing
-from strategies.update import Update
 
 
 class NoSharing(Sharing):
@@ -12,9 +10,6 @@ class NoSharing(Sharing):
 
     Shares no tensor, neither of the agent network nor of the mixer.
     """
-
-    def weights(self, updates: Sequence[Update]) -> Weighting:
-        return uniform_weights(len(updates))  # required of every strategy; without shared tensors nobody asks
 
     def shared(self, names: Sequence[str]) -> list[str]:
         return []

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from strategies.rs_pps import RSPPS
-from strategies.sharing import NETWORK_TENSORS
+from strategies.settings import NETWORK_TENSORS
 
 
 class PPPPS(RSPPS):

@@ -4,7 +4,8 @@ import difflib
 import inspect
 from importlib.metadata import EntryPoint, entry_points
 
-from strategies.sharing import Sharing, SharingSettings
+from strategies.settings import SharingSettings
+from strategies.sharing import Sharing
 
 GROUP = "pps_qmix.strategies"
 

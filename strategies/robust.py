@@ -9,7 +9,7 @@ from flwr.app import Array, ArrayRecord, Message, MessageType, MetricRecord, Rec
 from flwr.serverapp.strategy import FedAvg, FedMedian, FedTrimmedAvg
 from flwr.serverapp.strategy.multikrum import select_multikrum
 
-from strategies.arithmetic import Weighting, uniform_weights
+from strategies.arithmetic import Weighting
 from strategies.sharing import Aggregate, Sharing
 from strategies.update import Update
 
@@ -17,9 +17,6 @@ logger = logging.getLogger(__name__)
 
 
 class _Robust(Sharing):
-    def weights(self, updates: Sequence[Update]) -> Weighting:
-        return uniform_weights(len(updates))  # required of every strategy; `combine` has no use for it
-
     def _tolerated(self, agents: int, needed: int) -> int:
         """How many hostile agents are left out of account: `tolerate`, or fewer if `agents` are not enough for it.
 

@@ -1,10 +1,7 @@
 """The base of all strategies: who gets which tensors, and what becomes of the replies."""
 
 import logging
-import math
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,90 +13,18 @@ from strategies.arithmetic import (
     MIXER_PREFIX,
     Adjustment,
     Tensor,
-    Vector,
     Weighting,
     adopt,
     capped_weights,
+    uniform_weights,
     weighted_average,
 )
-from strategies.attestation import Attestation
-from strategies.diagnostics import as_vectors, divergence, effective_agents, mean_cosine, weight_ratio
-from strategies.update import ANYTHING, Bounds, RejectedReply, Update, attested, check_change, parse_update
+from strategies.diagnostics import apartness, spread
+from strategies.replies import sort_replies
+from strategies.settings import NETWORK_TENSORS, SharingSettings
+from strategies.update import RejectedReply, Update, attested, check_change, parse_update
 
 logger = logging.getLogger(__name__)
-
-# The agent network's tensors, in the order that `personal-layers` counts.
-NETWORK_TENSORS = (
-    "fc1.weight",
-    "fc1.bias",
-    "rnn.weight_ih",
-    "rnn.weight_hh",
-    "rnn.bias_ih",
-    "rnn.bias_hh",
-    "fc2.weight",
-    "fc2.bias",
-)
-REWARD_WEIGHTINGS = ("proportional", "softmax")
-
-# In units of the learning rate, and more than Adam can do with any gradients: by Cauchy and Schwarz its step is at most
-# (1 - beta1) / sqrt((1 - beta2) (1 - beta1^2 / beta2)) = 7.3 of them. So no honest agent is ever left out.
-_LARGEST_STEP = 10.0
-
-
-@dataclass(frozen=True)
-class SharingSettings:
-    """The settings of a run that concern sharing; left out, those that are about hostile agents bound nothing.
-
-    Raises ValueError for values no strategy can work with.
-    """
-
-    reward_weighting: str
-    """"proportional" (the paper's formula) or "softmax" (of mean returns)."""
-    personal_layers: int
-    """Number of tensors of the agent network, from the first, that stay on the device under pp-pps: 0..8."""
-    adopt: float
-    """Share of the aggregate that an agent takes over: 0..1."""
-    max_weight: float = 1.0
-    """The largest weight of one agent in an aggregate: above 0, up to 1, which bounds nothing."""
-    tolerate: int = 0
-    """Number of hostile agents that trimmed-mean and krum are to withstand."""
-    bounds: Bounds = ANYTHING
-    """What is believed of a reply."""
-    attestation: Attestation | None = None
-    """The env proxy's word on rewards, in place of the agents'; None: the agents are believed."""
-
-    def __post_init__(self) -> None:
-        if self.reward_weighting not in REWARD_WEIGHTINGS:
-            raise ValueError(
-                f"reward-weighting is {self.reward_weighting!r}, expected one of {', '.join(REWARD_WEIGHTINGS)}"
-            )
-        if not isinstance(self.personal_layers, int) or not 0 <= self.personal_layers <= len(NETWORK_TENSORS):
-            raise ValueError(f"personal-layers is {self.personal_layers}, expected 0..{len(NETWORK_TENSORS)}")
-        if not 0.0 <= self.adopt <= 1.0:
-            raise ValueError(f"adopt is {self.adopt}, expected 0..1")
-        if not 0.0 < self.max_weight <= 1.0:
-            raise ValueError(f"max-weight is {self.max_weight}, expected more than 0 and at most 1")
-        if not isinstance(self.tolerate, int) or self.tolerate < 0:
-            raise ValueError(f"tolerate is {self.tolerate}, expected 0 or more")
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> "SharingSettings":
-        """Take the settings from a run's config, whose keys are kebab-case; other keys are ignored.
-
-        Raises KeyError for a missing key and ValueError for a value out of range.
-        """
-        return cls(
-            reward_weighting=config["reward-weighting"],
-            personal_layers=config["personal-layers"],
-            adopt=float(config["adopt"]),
-            max_weight=float(config["max-weight"]),
-            tolerate=config["tolerate"],
-            bounds=Bounds(
-                battles=config["reward-buffer"],
-                mean_return=float(config["max-return"]),
-                change=_LARGEST_STEP * config["learning-rate"] * _training_steps(config),
-            ),
-        )
 
 
 class Aggregate(NamedTuple):
@@ -109,13 +34,13 @@ class Aggregate(NamedTuple):
     weighting: Weighting | None
 
 
-class Sharing(Strategy, ABC):
+class Sharing(Strategy):
     """A way for the agents of a team to share parameters, as a Flower strategy.
 
-    A strategy implements `weights` and, where not all tensors are shared, `shared`; one that is no weighted average
-    overrides `combine`. Everything else is the same for all: the server calls `place`, `configure_train` and
-    `aggregate_train` once per round; the strategy keeps every agent's tensors, so that a round goes on without a
-    missing agent and an agent that lost its disk can go on too.
+    A strategy overrides `weights` where agents do not all count the same, `shared` where not all tensors are shared,
+    and `combine` where the aggregate is no weighted average. Everything else is the same for all: the server calls
+    `place`, `configure_train` and `aggregate_train` once per round; the strategy keeps every agent's tensors, so that
+    a round goes on without a missing agent and an agent that lost its disk can go on too.
 
     `seats` maps placed seats to node ids. After `aggregate_train`, `rejected` maps the seats whose reply was left out
     to the reason, and `missing` lists the placed seats that did not reply.
@@ -131,12 +56,12 @@ class Sharing(Strategy, ABC):
         # Seats whose device is known to hold its tensors of `_agents`, but for the shared ones.
         self._in_step: set[int] = set()
 
-    @abstractmethod
     def weights(self, updates: Sequence[Update]) -> Weighting:
-        """Weigh the agents that replied.
+        """Weigh the agents that replied. Here: all count the same.
 
         `updates` has at least one element and is in seat order; the result has one weight per update, in that order.
         """
+        return uniform_weights(len(updates))
 
     def shared(self, names: Sequence[str]) -> list[str]:
         """Choose the tensors that are shared among `names`, those of an agent in order. Here: all of them."""
@@ -201,7 +126,7 @@ class Sharing(Strategy, ABC):
         """
         if not self._shapes:
             raise RuntimeError("no round is configured: call configure_train before aggregate_train")
-        updates = self._accepted(server_round, replies)
+        updates, self.rejected, self.missing = sort_replies(server_round, replies, self.seats, self._admit)
         self._in_step = {update.seat for update in updates}
         began = [self._agents[update.seat] for update in updates]
         for update in updates:
@@ -217,7 +142,7 @@ class Sharing(Strategy, ABC):
         )
         for update in updates:
             metrics[f"reward/{update.seat}"] = update.reward
-        metrics.update(_apartness(began, [update.tensors for update in updates]))
+        metrics.update(apartness(began, [update.tensors for update in updates]))
         if not updates or not names:
             return None, metrics
 
@@ -277,35 +202,8 @@ class Sharing(Strategy, ABC):
             ttl=float(config["round-timeout"]),  # type: ignore[arg-type]
         )
 
-    def _accepted(self, server_round: int, replies: Iterable[Message]) -> list[Update]:
-        """Parse replies; set `rejected` and `missing`; return the updates in seat order."""
-        accepted: dict[int, Update] = {}
-        rejected: dict[int, str] = {}
-        holders = {node: seat for seat, node in self.seats.items()}
-        for reply in replies:
-            node = reply.metadata.src_node_id
-            seat = holders.get(node)
-            if seat is None:
-                logger.warning("round %d: reply of node %d left out: it holds no seat", server_round, node)
-                continue
-            if seat in accepted:
-                logger.warning("round %d: another reply of seat %d left out: the first counts", server_round, seat)
-                continue
-            try:
-                update = self._admit(server_round, seat, reply)
-            except RejectedReply as rejection:
-                logger.warning("round %d: seat %d left out: %s", server_round, seat, rejection.reason)
-                rejected[seat] = rejection.reason
-            else:
-                accepted[seat] = update
-        # A seat with a usable reply took part, whatever else its node sent before.
-        self.rejected = {seat: rejected[seat] for seat in sorted(rejected) if seat not in accepted}
-        self.missing = [seat for seat in self.seats if seat not in accepted and seat not in rejected]
-        for seat in self.missing:
-            logger.warning("round %d: seat %d left out: no reply from node %d", server_round, seat, self.seats[seat])
-        return [accepted[seat] for seat in sorted(accepted)]
-
     def _admit(self, server_round: int, seat: int, reply: Message) -> Update:
+        """Read the reply of a seat's node. Raises RejectedReply."""
         if reply.metadata.group_id != str(server_round):
             raise RejectedReply(f"the reply belongs to round {reply.metadata.group_id}, expected {server_round}")
         update = parse_update(reply, self._shapes, self.settings.bounds)
@@ -332,7 +230,7 @@ class Sharing(Strategy, ABC):
             )
         return {
             **{f"weight/{update.seat}": float(weight) for update, weight in zip(updates, weights, strict=True)},
-            **_spread(weights),
+            **spread(weights),
             "weights-shifted": int(adjustment is Adjustment.SHIFTED),
             "weights-fell-back": int(adjustment is Adjustment.MEAN),
             "weights-capped": int(capped),
@@ -363,32 +261,6 @@ class Sharing(Strategy, ABC):
         if self._shapes and shapes != self._shapes:
             raise ValueError(f"{what} are {shapes}, expected {self._shapes}")
         self._shapes = self._shapes or shapes
-
-
-def _training_steps(config: Mapping[str, Any]) -> float:
-    """The most that an agent takes in a round: those of whole battles, and what it owed from the round before."""
-    per_battle = float(config["train-per-battle"])
-    battles = math.ceil(int(config["aggregation-every"]) / per_battle)
-    return (battles + 1) * per_battle
-
-
-def _apartness(before: Sequence[Mapping[str, Tensor]], after: Sequence[Mapping[str, Tensor]]) -> dict[str, float]:
-    """How the agents of a round stand to each other: what each began it with, and what it came back with."""
-    if not after:
-        return {}
-    names = sorted(after[0])  # the order of a run that was resumed is another, and sums depend on it
-    weights = as_vectors(after, names)
-    metrics = {"divergence": divergence(weights)}
-    metrics |= {f"divergence/{name}": divergence(as_vectors(after, [name])) for name in names}
-    if (cosine := mean_cosine(weights - as_vectors(before, names))) is not None:
-        metrics["update-cosine"] = cosine
-    return metrics
-
-
-def _spread(weights: Vector) -> dict[str, float]:
-    """How far aggregation weights are from uniform."""
-    ratio = weight_ratio(weights)
-    return {"agents-effective": effective_agents(weights)} | ({} if ratio is None else {"weight-ratio": ratio})
 
 
 def _float32(array: Any) -> Tensor:

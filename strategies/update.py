@@ -25,17 +25,17 @@ class RejectedReply(Exception):  # noqa: N818 - not a failure of ours: the reply
 
 @dataclass(frozen=True)
 class Bounds:
-    """What is believed of a reply. Left out, every number is."""
+    """What is believed of a reply."""
 
-    battles: int | None = None
-    """In a reward buffer, at most."""
-    mean_return: float = math.inf
+    battles: int | None
+    """In a reward buffer, at most; None: any number."""
+    mean_return: float
     """Reward per battle, at most."""
-    change: float = math.inf
+    change: float
     """Of one weight in one round, at most: what the optimiser can do."""
 
 
-ANYTHING = Bounds()
+ANYTHING = Bounds(battles=None, mean_return=math.inf, change=math.inf)
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Update:
         return self.reward / self.battles if self.battles else 0.0
 
 
-def parse_update(message: Message, expected: Mapping[str, tuple[int, ...]], bounds: Bounds = ANYTHING) -> Update:
+def parse_update(message: Message, expected: Mapping[str, tuple[int, ...]], bounds: Bounds) -> Update:
     """Read an agent's reply: its parameters in record "arrays"; seat, reward buffer and figures in record "metrics".
 
     `expected` names every tensor the reply must hold, with its shape. Whether the seat is the one the sender holds is
@@ -166,6 +166,8 @@ def _tensor(name: str, array: Array, shape: tuple[int, ...] | None) -> Tensor:
         tensor = array.numpy()
     except Exception as error:  # the bytes come from another machine: whatever they hold, only this reply may fail
         raise RejectedReply(f"tensor {name} cannot be read as a numpy array: {error}") from error
+    if not isinstance(tensor, np.ndarray):  # numpy opens archives of arrays, too
+        raise RejectedReply(f"tensor {name} is a {type(tensor).__name__}, expected one array")
     # The shape and type of what was read, not the ones the Array states beside its bytes: Flower compares them nowhere.
     if shape not in (None, tensor.shape):
         raise RejectedReply(f"tensor {name} has shape {tensor.shape}, expected {shape}")

@@ -18,6 +18,15 @@ settings.load_profile("ours")
 _SYSTEM = Path(__file__).parent / "system"
 
 
+@pytest.fixture
+def flower_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flower builds messages only in a process that knows its run, as that of a ServerApp does."""
+    from flwr.supercore.task_identity import TaskIdentity  # noqa: PLC0415 - most tests need no Flower
+
+    for name in ("_run_id", "_node_id", "_task_id"):
+        monkeypatch.setattr(TaskIdentity, name, 1)
+
+
 @pytest.fixture(autouse=True)
 def _logging_ends_with_its_command() -> Iterator[None]:
     """A command that was run in this very process would log what the tests after it do."""

@@ -122,7 +122,7 @@ class Soak:
         train = [sys.executable, "-m", "cli.main", "train", "--preset", "quick", "--total-steps", str(STEPS)]
         part = Part(
             "pps-qmix train",
-            [sys.executable, "-m", "cli.tied", *train, *self._flags, "--runs", str(self._folder), "--run", "run"],
+            [*train, *self._flags, "--runs", str(self._folder), "--run", "run"],
             self._folder / "train.log",
             {"PPS_HOME": str(self._home)},
         )

@@ -2,8 +2,8 @@
 
 DIR/
     authority/      ca.crt, ca.key: the key signs the servers' certificates; keep it off the network
-    coordinator/    ca.crt, superlink.crt, superlink.key, supernodes/seat-<i>.pub
-    battle-host/    envproxy.crt, envproxy.key, tokens/<arena>/seat-<i>.token
+    coordinator/    ca.crt, superlink.crt, superlink.key, attest.key, supernodes/seat-<i>.pub
+    battle-host/    envproxy.crt, envproxy.key, attest.key, tokens/<arena>/seat-<i>.token
     device-<i>/     ca.crt, supernode.key, seat-<i>.token
 """
 
@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.certs.authority import Pair, hosts_of, issue, make_authority, make_supernode_key, public_supernode_key
+from envproxy.attestation import keep_key
 from envproxy.private_files import make_private_folder, replace_private
 from envproxy.tokens import keep_tokens, read_token, replace_token, token_path
 from envproxy.transport import expiry
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-CA, SUPERNODE_KEY = "ca.crt", "supernode.key"
+CA, SUPERNODE_KEY, ATTEST_KEY = "ca.crt", "supernode.key", "attest.key"
 
 _AUTHORITY_DAYS = 3650
 
@@ -78,6 +79,7 @@ class Folders:
         for name, hosts in (("superlink", wanted.hosts), ("envproxy", wanted.battle_hosts)):
             if wanted.renew or not self._certificate(name).exists():
                 yield self._issue(name, hosts, now, wanted.days)
+        yield from self._attestation()
         keep_tokens(self._tokens, wanted.arena, wanted.seats)
         for seat in range(wanted.seats):
             yield from self._device(seat, wanted, ca)
@@ -111,6 +113,15 @@ class Folders:
         replace_private(path.with_suffix(".key"), made.private_key)
         said = self._write(path, made.certificate)
         return f"{said} and .key: for {', '.join(names)}; until {expiry(made.certificate):%Y-%m-%d}"
+
+    def _attestation(self) -> Iterator[str]:
+        """Make the key that coordinator and battle host share; what either has stays."""
+        kept, copy = (folder / ATTEST_KEY for folder in (self._battle_host, self._coordinator))
+        if not kept.exists() and copy.exists():
+            kept, copy = copy, kept
+        if not copy.exists():
+            keep_key(kept)
+            yield f"{self._write(copy, kept.read_bytes())}, and the same for the {kept.parent.name}"
 
     def _device(self, seat: int, wanted: Wanted, ca: bytes) -> Iterator[str]:
         """Fill a device's folder. Its public key is written last: where it is, the folder may have been handed out."""

@@ -11,9 +11,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 
 from cli.certs.authority import hosts_of, public_supernode_key
-from cli.certs.folders import CA, SUPERNODE_KEY
+from cli.certs.folders import ATTEST_KEY, CA, SUPERNODE_KEY
 from cli.doctor.finding import Finding, failed, ok, warning
 from envproxy.tokens import read_token
+from strategies.attestation import read_key
 
 _SOON = datetime.timedelta(days=30)
 _OTHERS = 0o077
@@ -79,6 +80,8 @@ def _check_private(path: Path) -> Finding:
             return failed(name, f"others may read {path} (mode {mode:04o}); chmod 600 {path}")
         if path.suffix == ".token":
             read_token(path)
+        elif path.name == ATTEST_KEY:
+            read_key(path)
         elif path.name == SUPERNODE_KEY:
             public_supernode_key(path.read_bytes(), "")
         else:

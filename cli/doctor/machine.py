@@ -25,7 +25,13 @@ def check_room(home: Path, runs: Path, spec: MapSpec, buffer_size: int, hidden: 
     """Compare what one run takes with what is free in $PPS_HOME and where runs are kept."""
     from learning.buffer import buffer_bytes  # noqa: PLC0415 - it loads torch, and every command loads this module
 
-    seat = SeatSpec(0, spec.n_agents, spec.obs_size, spec.n_actions, spec.episode_limit)
+    seat = SeatSpec(
+        seat=0,
+        n_agents=spec.n_agents,
+        obs_size=spec.obs_size,
+        n_actions=spec.n_actions,
+        episode_limit=spec.episode_limit,
+    )
     network = _FLOAT * network_size(seat, hidden)
     device = buffer_bytes(buffer_size, seat) + _COPIES * network
     whose = f"a device on {spec.name} with buffer-size {buffer_size}"

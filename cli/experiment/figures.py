@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure
 
 from cli.experiment.cells import Cell
 from cli.experiment.statistics import CONFIDENCE
+from operations.files import replacing
 
 _COLOURS = matplotlib.colormaps["tab10"]
 _DASHES = ("-", "--", "-.", ":")  # bands lie on one another: lines differ in more than colour
@@ -56,9 +56,8 @@ def draw_map(folder: Path, found: Sequence[Cell]) -> None:
         text.set_parse_math(False)  # a name may have any signs
     path = folder / figure_name(found[0].map)
     for each in (path, path.with_suffix(".pdf")):
-        temporary = each.with_suffix(f".tmp{each.suffix}")
-        figure.savefig(temporary, dpi=150)
-        os.replace(temporary, each)
+        with replacing(each) as file:
+            figure.savefig(file, format=each.suffix.removeprefix("."), dpi=150)
 
 
 def _seeds(count: int) -> str:

@@ -13,16 +13,15 @@ results/<name>/
 
 from __future__ import annotations
 
-import fcntl
-import os
+import contextlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-
-class InUseError(OSError):
-    """Another process plays in the folder."""
+from envproxy.mixer_store import MIXERS
+from operations.locks import locked
+from server.run_directory import RunDirectoryError, read_run
 
 
 class Folder:
@@ -49,8 +48,10 @@ class Folder:
             path.mkdir(parents=True, exist_ok=True)
 
     def forget_devices(self, name: str) -> None:
-        """Remove what the agents of a finished run have kept: their buffers, which can be gigabytes."""
+        """Remove what a finished run's agents and its joint mixing have kept: battles, which can be gigabytes."""
         shutil.rmtree(self.devices / name, ignore_errors=True)
+        with contextlib.suppress(RunDirectoryError):
+            shutil.rmtree(self.devices / MIXERS / read_run(self.run(name))["id"], ignore_errors=True)
 
     @contextmanager
     def locked(self) -> Iterator[int]:
@@ -59,16 +60,9 @@ class Folder:
         The lock lasts until all of them have ended: a run that outlived its command is not begun a second time.
         Raises InUseError.
         """
-        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise InUseError(
-                f"{self.path} is in use: another `pps-qmix experiment`, or a run it has left behind, plays there; wait "
-                f"until it has ended, or end the processes that have {self.runs} in their command line"
-            ) from None
-        try:
+        in_use = (
+            f"{self.path} is in use: another `pps-qmix experiment`, or a run it has left behind, plays there; wait "
+            f"until it has ended, or end the processes that have {self.runs} in their command line"
+        )
+        with locked(self.path / "lock", in_use) as descriptor:
             yield descriptor
-        finally:
-            os.close(descriptor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cli.experiment.schedule import Entry, State
 from cli.experiment.spec import METHOD_SETTINGS, PlannedRun
+from operations.files import replace_file
 
 COLUMNS = (
     *("map", *METHOD_SETTINGS, "seed", "run"),
@@ -94,13 +95,12 @@ def measured_per_step(results: Sequence[Result]) -> dict[str, float]:
 
 def write_csv(path: Path, results: Sequence[Result]) -> None:
     """Write one row per evaluation, the file whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    with open(temporary, "w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(COLUMNS)
-        for run, _, found in results:
-            who = (run.map, *run.method[1:], run.seed, run.name)
-            for each in found:
-                rates = (f"{each.win_rate:.6g}", f"{each.return_mean:.6g}", f"{each.length_mean:.6g}")
-                table.writerow((*who, each.steps, f"{each.seconds:.1f}", each.won, each.battles, *rates))
-    os.replace(temporary, path)
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow(COLUMNS)
+    for run, _, found in results:
+        who = (run.map, *run.method[1:], run.seed, run.name)
+        for each in found:
+            rates = (f"{each.win_rate:.6g}", f"{each.return_mean:.6g}", f"{each.length_mean:.6g}")
+            table.writerow((*who, each.steps, f"{each.seconds:.1f}", each.won, each.battles, *rates))
+    replace_file(path, text.getvalue().encode())

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from cli.defaults import kept_settings
 from cli.experiment.folder import Folder
 from cli.experiment.spec import PlannedRun, SpecError
-from server.run_directory import check_unchanged, newest_checkpoint_steps
+from server.checkpoints import newest_checkpoint_steps
+from server.run_directory import check_unchanged, has_run
 from server.settings import SettingsError
 
 
@@ -48,7 +49,7 @@ def left(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def _entry(run: PlannedRun, path: Path) -> Entry:
-    if not _begun(path):
+    if not has_run(path):
         return Entry(run, State.NEW, 0)
     steps = newest_checkpoint_steps(path)
     return Entry(run, State.FINISHED if steps >= run.settings.total_steps else State.CUT, steps)
@@ -58,7 +59,7 @@ def _check_begun(runs: Iterable[PlannedRun], folder: Folder) -> None:
     """Runs are compared with one another, and a finished one has no buffers to go on with: nothing may change."""
     differing: dict[str, list[str]] = defaultdict(list)
     for run in runs:
-        if not _begun(folder.run(run.name)):
+        if not has_run(folder.run(run.name)):
             continue
         kept, wanted = kept_settings(folder.run(run.name)), run.settings.config()
         try:
@@ -80,7 +81,3 @@ def _check_begun(runs: Iterable[PlannedRun], folder: Folder) -> None:
 
 def _some(names: list[str]) -> str:
     return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
-
-
-def _begun(path: Path) -> bool:
-    return (path / "run.json").exists()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from cli.experiment.cells import Cell
 from cli.experiment.estimate import shown
 from cli.experiment.figures import figure_name
 from cli.experiment.statistics import CONFIDENCE, OverSeeds
+from operations.files import replace_file
 
 WIN_RATES = (0.5, 0.8, 0.9)
 _NONE = "–"
@@ -19,9 +19,7 @@ _NONE = "–"
 
 def write_table(path: Path, name: str, found: Sequence[Cell]) -> None:
     """Write the page for all cells of an experiment, whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(page(name, found), encoding="utf-8")
-    os.replace(temporary, path)
+    replace_file(path, page(name, found).encode())
 
 
 def page(name: str, found: Sequence[Cell]) -> str:

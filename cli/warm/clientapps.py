@@ -1,6 +1,6 @@
 """Loads Flower's `flwr-clientapp` once and runs it in forks of itself, until its parent, a SuperNode, is gone.
 
-`python -m cli.warm.clientapps SOCKET`; `cli.warm.pass_on` calls.
+`python -m cli.warm.clientapps SOCKET PARENT`; `cli.warm.pass_on` calls.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _ALSO = ("grpc", "psutil", "safetensors.numpy")  # what our ClientApp imports be
 _LOOK_EVERY = 0.5  # seconds between two looks at the parent
 
 
-def main(path: str) -> int:
-    """Return 0 when the parent is gone; in a fork, what the command returns."""
-    parent = os.getppid()
+def main(path: str, supernode: str) -> int:
+    """Return 0 when the SuperNode, our parent, is gone; in a fork, what the command returns."""
+    parent = int(supernode)
     tie(parent)
     run = _load()
     with _listen(Path(path)) as listener:

@@ -13,7 +13,7 @@ _BIN = Path(__file__).parent / "bin"
 
 def main(socket: str, *command: str) -> NoReturn:
     """Become `command`; a child stays, which listens on the unix socket at path `socket`."""
-    subprocess.Popen([sys.executable, "-P", "-m", "cli.warm.clientapps", socket])
+    subprocess.Popen([sys.executable, "-P", "-m", "cli.warm.clientapps", socket, str(os.getpid())])
     environment = {
         **os.environ,
         "PATH": f"{_BIN}{os.pathsep}{os.environ['PATH']}",

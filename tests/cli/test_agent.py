@@ -128,8 +128,9 @@ def test_a_supernode_that_stayed_is_always_started_again(monkeypatch: pytest.Mon
 def test_a_tied_program_ends_with_its_parent() -> None:
     """The parent is killed, so it can end nobody."""
     program = (
-        "import subprocess, sys, time\n"
-        "child = subprocess.Popen([sys.executable, '-m', 'cli.tied', '/bin/sleep', '600'])\n"
+        "import subprocess, time\n"
+        "from cli.tied import tied\n"
+        "child = subprocess.Popen(tied(['sleep', '600']))\n"
         "print(child.pid, flush=True)\n"
         "time.sleep(600)\n"
     )

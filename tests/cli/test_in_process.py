@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,25 +11,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flwr.supercore.task_identity import TaskIdentity
 
 import server.app
-import server.rounds
+import server.exchange
 from cli.defaults import Value, default_config
 from cli.in_process import Team, run_in_process
 from cli.main import main
 from client.device import DeviceDirectory
 from envproxy.mixer_store import MixerStore
+from server.checkpoints import Checkpoint, newest_checkpoint, save_checkpoint, whole_checkpoints
 from server.rounds import RoundsError
-from server.run_directory import (
-    Checkpoint,
-    NotKeptError,
-    RunDirectory,
-    newest_checkpoint,
-    read_rows,
-    read_run,
-    whole_checkpoints,
-)
+from server.run_directory import NotKeptError, RunDirectory, read_rows, read_run
 
 TINY: dict[str, Value] = {
     "battles": 4,
@@ -47,22 +38,22 @@ TINY: dict[str, Value] = {
 
 
 @pytest.fixture(autouse=True)
-def _surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def _surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, flower_identity: None) -> Iterator[None]:
     """A PPS_HOME and a Flower identity of the test's own, no pauses between rounds."""
     monkeypatch.setenv("PPS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "300")
-    for name in ("_run_id", "_node_id", "_task_id"):
-        monkeypatch.setattr(TaskIdentity, name, 1)
-    monkeypatch.setattr(server.rounds, "_PAUSE", 0.0)
-    handler = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(server.exchange, "_PAUSE", 0.0)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     yield
-    signal.signal(signal.SIGTERM, handler)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """No pictures, where nobody looks at them: they take longer than the run."""
-    monkeypatch.setattr(server.app._Picture, "draw", lambda _: None)
+    for draws in ("draw_curve", "write_report"):
+        monkeypatch.setattr(server.app, draws, lambda *_: None)
 
 
 def play(runs: Path, run: str, threads: int = 1, **changes: Any) -> RunDirectory:
@@ -130,8 +121,19 @@ def test_a_run_leaves_all_that_is_promised(tmp_path: Path, strategy: str, base: 
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_resumed_run_is_the_run_that_was_never_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = {"strategy": "pp-pps", "base": "qmix", "adopt": 0.5}
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"strategy": "pp-pps", "adopt": 0.5, "mixing": "solo"},
+        {"strategy": "pp-pps", "adopt": 0.5, "mixing": "joint"},
+        {"strategy": "none", "centralised": True, "mixing": "joint"},
+    ],
+    ids=["solo", "joint", "centralised"],
+)
+def test_a_resumed_run_is_the_run_that_was_never_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    settings = {"base": "qmix", **changes}
     whole = play(tmp_path / "whole", "x", **settings).path
 
     class KilledError(BaseException):
@@ -140,20 +142,17 @@ def test_a_resumed_run_is_the_run_that_was_never_stopped(tmp_path: Path, monkeyp
     def killed(*_: Any) -> None:
         raise KilledError
 
-    # First between the rows of round 1 and its checkpoint, where the devices are lost with it (else their buffers
-    # hold the battles of round 1 twice), then after round 2.
-    real = RunDirectory.save_checkpoint
-    monkeypatch.setattr(RunDirectory, "save_checkpoint", killed)
+    # First between the rows of round 1 and its checkpoint, when the devices have kept it already, then after round 2.
+    monkeypatch.setattr(server.app, "save_checkpoint", killed)
     with pytest.raises(KilledError):
         play(tmp_path / "cut", "y", **settings)
-    shutil.rmtree(tmp_path / "home" / "y")
 
-    def after_two(directory: RunDirectory, checkpoint: Checkpoint) -> None:
-        real(directory, checkpoint)
+    def after_two(run: Path, checkpoint: Checkpoint) -> None:
+        save_checkpoint(run, checkpoint)
         if checkpoint.round == 2:
             raise KilledError
 
-    monkeypatch.setattr(RunDirectory, "save_checkpoint", after_two)
+    monkeypatch.setattr(server.app, "save_checkpoint", after_two)
     with pytest.raises(KilledError):
         play(tmp_path / "cut", "y", resume=True, **settings)
     monkeypatch.undo()
@@ -177,7 +176,7 @@ def test_a_team_that_mixes_jointly_is_resumed_with_its_mixer(tmp_path: Path, bas
     last = newest_checkpoint(run.path)
     assert last is not None
     assert not any(name.startswith("mixer.") for name in last.agents[0])
-    mixers = MixerStore(tmp_path / "home" / "mixers" / run.run_id)
+    mixers = MixerStore(tmp_path / "home" / "mixers" / run.run_id, 100)
     kept = mixers.load(last.round)
     assert kept is not None
     assert kept[1]["learner"]["steps"] == sum(row["training-steps"] for row in before)
@@ -270,7 +269,7 @@ def test_weights_that_do_not_fit_end_the_run_with_a_reason(tmp_path: Path) -> No
     newest = newest_checkpoint(run.path)
     assert newest is not None
     wrong = {seat: {**tensors, "fc2.bias": np.zeros(5, np.float32)} for seat, tensors in newest.agents.items()}
-    run.save_checkpoint(Checkpoint(newest.round, newest.steps, wrong))
+    save_checkpoint(run.path, Checkpoint(newest.round, newest.steps, wrong))
     with pytest.raises(RoundsError, match=r"seat 0 cannot use the server's weights: tensor 'fc2.bias' is of shape"):
         play(tmp_path, "x", total_steps=250, resume=True)
 

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 import cli.envproxy
 import cli.main
 import cli.parts
-from cli.defaults import PresetError, default_config, merge, parse_value, preset, preset_names
+from cli.defaults import PresetError, default_config, parse_value, preset, preset_names
 from cli.flags import named
 from cli.main import build_parser, main
 from client.device import DeviceError
@@ -274,7 +274,7 @@ def test_help_tells_every_setting_with_its_default(command: Callable[..., tuple[
 def wanted(*arguments: str) -> Settings:
     """The settings that these flags of `train` make."""
     options = build_parser().parse_args(["train", *arguments])
-    return check_settings(merge(default_config(), named(options)))
+    return check_settings({**default_config(), **named(options)})
 
 
 @pytest.mark.parametrize("name", [name for name in default_config() if name != "resume"])
@@ -378,7 +378,7 @@ def test_a_part_that_ends_is_told_with_its_last_words(tmp_path: Path) -> None:
     with pytest.raises(cli.parts.PartFailedError) as failed:
         cli.parts.wait_until_listening(part, *cli.parts.free_ports(1), limit=60.0)
     said = str(failed.value)
-    assert said == f"the thing ended (exit code 3). Its last words ({tmp_path / 'thing.log'}):\n  one\n  two"
+    assert said == f"the thing ended (exit code 3). Its last words are in {tmp_path / 'thing.log'}:\n  one\n  two"
     part.end()  # again does no harm
 
 

@@ -1,92 +1,174 @@
-"""docs/metrics.md names exactly what a run writes, in metrics.jsonl and for TensorBoard."""
+"""What Prometheus reads of a device's files, and of anything over HTTP and TLS; the page that names every metric."""
 
 from __future__ import annotations
 
+import datetime
 import re
-import signal
+import socket
+import ssl
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from prometheus_client.parser import text_string_to_metric_families
 
-import server.rounds
+from cli import metrics
+from cli.agent_metrics import AgentMetrics
+from cli.certs.folders import Folders, Wanted
 from cli.main import main
-from server.run_directory import read_rows
+from cli.parts import free_ports
+from client.device import DeviceDirectory
+from client.resident import AgentService, serve
+from client.tally import Tally
+from envproxy.arena import Arena
+from envproxy.metrics import ArenaMetrics
+from tests.envproxy.conftest import Proxy
+from tests.envproxy.drill import Drill
+from tests.prometheus import samples, shown
 
-PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
-TINY = (
-    "--strategy pp-pps --base qmix --battles 4 --batch-size 4 --buffer-size 40 --aggregation-every 4 --hidden 8 "
-    "--train-per-battle 0.5 --evaluate-every 300 --evaluate-battles 4 --total-steps 400"
+PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
+REPORT = {
+    "battles": 5,
+    "missed": 1,
+    "training-steps": 4,
+    "buffered": 9,
+    "epsilon": 0.5,
+    "seconds-waiting": 1.0,
+    "seconds-acting": 2.0,
+    "seconds-learning": 3.0,
+}
+
+
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    started = Proxy({"main": Arena(Drill(2, length_of=lambda _: 3))})
+    yield started
+    started.close()
+
+
+def played(tmp_path: Path) -> None:
+    """Let a device have written down two rounds of one run, after one of another."""
+    for run, rounds in (("older", [1]), ("newer", [1, 2])):
+        directory = DeviceDirectory(tmp_path, run, 1)
+        directory.make()
+        tally = Tally()
+        for round_ in rounds:
+            tally.add(round_, {**REPORT, "loss": 0.25} if round_ == 2 else REPORT)
+        tally.ended = float(len(rounds))
+        tally.save(directory.tally)
+
+
+def test_a_device_says_what_its_newest_run_has_done(tmp_path: Path) -> None:
+    assert samples(shown(AgentMetrics(tmp_path, 1))) == {}
+    played(tmp_path)
+    (tmp_path / "cut" / "seat-1").mkdir(parents=True)
+    (tmp_path / "cut" / "seat-1" / "tally.json").write_text('{"battles": ')
+    found = samples(shown(AgentMetrics(tmp_path, 1)))
+    assert found["agent_up seat=1"] == 0
+    assert found["agent_round seat=1"] == 2
+    assert found["agent_battles_total seat=1"] == 10
+    assert found["agent_loss seat=1"] == 0.25
+    assert found["agent_seconds_total activity=learning seat=1"] == 6
+    assert "older" not in shown(AgentMetrics(tmp_path, 1))
+    assert samples(shown(AgentMetrics(tmp_path, 0))) == {}
+
+
+def test_an_agent_process_is_up_while_it_answers(tmp_path: Path) -> None:
+    played(tmp_path)
+    directory = DeviceDirectory(tmp_path, "newer", 1)
+    server = serve(AgentService(1, "127.0.0.1:1", tmp_path / "token"), directory.socket)
+    up = "agent_up seat=1"
+    assert samples(shown(AgentMetrics(tmp_path, 1)))[up] == 1
+    assert directory.lock()  # who looks does not hold it
+    server.stop(grace=None).wait()
+    assert samples(shown(AgentMetrics(tmp_path, 1)))[up] == 0
+
+
+def test_the_page_names_every_metric_and_no_other(proxy: Proxy, tmp_path: Path) -> None:
+    rows = re.findall(r"^\| `(pps_qmix_\w+)` \| (\w+) \| (.*?) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    documented = {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
+    played(tmp_path)
+    text = shown(ArenaMetrics(proxy.hosted)) + shown(AgentMetrics(tmp_path, 1))
+    exported = {}
+    for family in text_string_to_metric_families(text):
+        assert family.samples, f"{family.name} has no value"
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        exported[name] = (family.type, set(family.samples[0].labels) - {"le"})
+    assert exported == documented
+
+
+# --- over HTTP ------------------------------------------------------------------------------------------------
+
+
+def test_it_is_served_where_and_while_it_is_wanted(proxy: Proxy) -> None:
+    (port,) = free_ports(1)
+    url = f"http://127.0.0.1:{port}/metrics"
+    with metrics.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.hosted)):
+        text = urllib.request.urlopen(url, timeout=30).read().decode()
+        assert samples(text)["arena_ticks_total"] == 0
+        assert "process_resident_memory_bytes" in text
+        with (
+            pytest.raises(OSError, match=rf"^metrics-listen: cannot listen on 127.0.0.1:{port}: Address already in"),
+            metrics.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.hosted)),
+        ):
+            pass
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(url, timeout=30)
+    with metrics.served(None, ArenaMetrics(proxy.hosted)):
+        pass
+
+
+def test_with_a_certificate_it_is_served_over_tls(proxy: Proxy, tmp_path: Path) -> None:
+    list(Folders(tmp_path).fill(Wanted((), (), 1, "main", 1), datetime.datetime.now(datetime.UTC)))
+    folder = tmp_path / "battle-host"
+    (port,) = free_ports(1)
+    context = ssl.create_default_context(cafile=tmp_path / "authority" / "ca.crt")
+    served = metrics.served(
+        f"127.0.0.1:{port}", ArenaMetrics(proxy.hosted), folder / "envproxy.crt", folder / "envproxy.key"
+    )
+    with served:
+        answer = urllib.request.urlopen(f"https://127.0.0.1:{port}/metrics", timeout=30, context=context)
+        assert b"pps_qmix_arena_round" in answer.read()
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("words", [b"", b"\0" * 1000, b"GET /metrics HTTP/1.0\r\n"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_caller_who_says_nothing_or_nonsense_holds_up_nobody(
+    proxy: Proxy, tmp_path: Path, scheme: str, words: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    files, context = (), None
+    if scheme == "https":
+        list(Folders(tmp_path).fill(Wanted((), (), 1, "main", 1), datetime.datetime.now(datetime.UTC)))
+        files = (tmp_path / "battle-host" / "envproxy.crt", tmp_path / "battle-host" / "envproxy.key")
+        context = ssl.create_default_context(cafile=tmp_path / "authority" / "ca.crt")
+    (port,) = free_ports(1)
+    with metrics.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.hosted), *files):
+        with socket.create_connection(("127.0.0.1", port)) as caller:
+            caller.sendall(words)
+            answer = urllib.request.urlopen(f"{scheme}://127.0.0.1:{port}/metrics", timeout=30, context=context)
+            assert b"pps_qmix_arena_round" in answer.read()
+        silent = socket.create_connection(("127.0.0.1", port))  # is there at our end
+    silent.close()
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("9464", "metrics-listen: expected HOST:PORT, found '9464'"),
+        ("127.0.0.1:70000", "metrics-listen: expected HOST:PORT, found '127.0.0.1:70000'"),
+        ("0.0.0.0:9464", "metrics-listen: other machines reach 0.0.0.0:9464, in plaintext; listen on 127.0.0.1, or"),
+    ],
 )
-
-
-def documented() -> dict[str, dict[str, str]]:
-    """Kind of row -> figure -> TensorBoard's tag, "" where it has none."""
-    parts = re.split(r"^## (.*)\n", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    sections = dict(zip(parts[1::2], parts[2::2], strict=True))
-    found = {
-        title: {name: tag.strip(" `") for name, tag in re.findall(r"^\| `(.*?)` \|(.*?)\|", text, re.MULTILINE)}
-        for title, text in sections.items()
-    }
-    return {"evaluation": found["Evaluation rows"], "round": found["Round rows"] | found["By seat"]}
-
-
-def figures(row: dict[str, Any]) -> Iterator[tuple[str, list[tuple[str, str]], object]]:
-    """Each figure of a row as the page calls it, what stands for its placeholder, and its value."""
-    for name, value in row.items():
-        if name == "seats":
-            for seat, report in value.items():
-                yield from ((f"seats.SEAT.{key}", [("SEAT", seat)], figure) for key, figure in report.items())
-        elif name == "shared":
-            for key, figure in value.items():
-                head, _, rest = key.partition("/")
-                place = "TENSOR" if head == "divergence" else "SEAT"
-                yield (f"shared.{head}/{place}", [(place, rest)], figure) if rest else (f"shared.{head}", [], figure)
-        elif isinstance(value, dict):
-            yield from ((f"{name}.{key}", [], figure) for key, figure in value.items())
-        else:
-            yield name, [], value
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small run in this process."""
-    folder = tmp_path_factory.mktemp("metrics")
-    handler = signal.getsignal(signal.SIGTERM)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("PPS_HOME", str(folder / "home"))
-        patched.setattr(server.rounds, "_PAUSE", 0.0)
-        assert main(["train", "--runtime", "in-process", "--runs", str(folder), "--run", "x", *TINY.split()]) == 0
-    signal.signal(signal.SIGTERM, handler)
-    return folder / "x"
-
-
-def test_every_figure_of_a_run_is_on_the_page_and_every_one_of_the_page_in_a_run(run: Path) -> None:
-    written: dict[str, set[str]] = {"evaluation": set(), "round": set()}
-    for row in read_rows(run):
-        written[row["kind"]] |= {name for name, _, _ in figures(row)}
-    written["round"].add("rejected.SEAT")  # of a run without faults there are none
-    assert written == {kind: set(names) for kind, names in documented().items()}
-
-
-def test_tensorboard_has_the_tags_that_the_page_says(run: Path) -> None:
-    expected = set()
-    for row in read_rows(run):
-        for name, places, value in figures(row):
-            tag = documented()[row["kind"]][name]
-            for place, found in places:
-                tag = tag.replace(place, found)
-            if tag and value is not None:
-                expected.add(tag)
-    events = EventAccumulator(str(run), size_guidance={"tensors": 1})
-    events.Reload()
-    assert set(events.Tags()["tensors"]) == expected
-    assert "sharing/divergence/mixer.hyper_w1.weight" in expected
-
-
-def test_the_report_shows_learning_and_sharing(run: Path) -> None:
-    report = (run / "report.html").read_text(encoding="utf-8")
-    for name in ("td-error", "length", "divergence/rnn.weight_hh", "update-cosine", "agents-effective", "seat 2"):
-        assert f"<th>{name}</th>" in report, name
+@pytest.mark.parametrize("command", [["envproxy"], ["agent", "--seat", "0", "--superlink", "127.0.0.1:1"]])
+def test_where_others_could_listen_it_must_be_wanted(
+    capsys: pytest.CaptureFixture[str], surroundings: None, command: list[str], address: str, words: str
+) -> None:
+    assert main([*command, "--metrics-listen", address]) == 2
+    assert f"pps-qmix: {words}" in capsys.readouterr().err
+    metrics.check("127.0.0.1:9464", insecure=False)
+    metrics.check("0.0.0.0:9464", insecure=True)
+    metrics.check("0.0.0.0:9464", insecure=False, certificate=Path("x.crt"))

@@ -14,7 +14,8 @@ from cli.defaults import default_config
 from cli.main import main
 from cli.status import device_statuses, run_status
 from client.device import DeviceDirectory
-from server.run_directory import Checkpoint, RunDirectory, open_run
+from server.checkpoints import Checkpoint, save_checkpoint
+from server.run_directory import RunDirectory, open_run
 from server.settings import check_settings
 
 ROUND = {"kind": "round", "round": 2, "steps": 60, "rejected": {"1": "tensors that are no numbers"}, "missing": [2]}
@@ -47,7 +48,7 @@ def test_a_run_from_its_beginning_to_its_end(capsys: pytest.CaptureFixture[str],
     with open_run(directory.settings.model_copy(update={"resume": True}), {}):
         directory.append(EVALUATION)
         directory.append(ROUND)
-        directory.save_checkpoint(Checkpoint(2, 60, {0: {"w": np.zeros(1, np.float32)}}))
+        save_checkpoint(directory.path, Checkpoint(2, 60, {0: {"w": np.zeros(1, np.float32)}}))
         found = status(capsys)["run"]  # the newest
     assert (found["run"], found["state"], found["problem"]) == ("mine", "running", None)
     assert (found["map"], found["strategy"], found["base"]) == ("3m", "rs-pps", "vdn")

@@ -13,7 +13,7 @@ from cli.parts import Part, PartFailedError, StopError
 from cli.patience import Patience
 from cli.restarted import RestartedPart
 from cli.supervisor import supervise
-from tests.system.conftest import wait_for
+from tests.waiting import wait_for
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ class Run:
         assert not self._tries
 
 
-def failure(said: str = "the ServerApp ended. Its last words:\n  oh") -> PartFailedError:
+def failure(said: str = "the ServerApp ended. Its last words are in link.log:\n  oh") -> PartFailedError:
     return PartFailedError(said)
 
 
@@ -48,7 +48,7 @@ def test_a_run_that_fails_goes_on_and_each_reason_is_one_line() -> None:
     run = Run((0, failure()), (3000, failure("the SuperLink ended")), (5000, None))
     run.supervised(retries=2)
     assert run.told == [
-        "the ServerApp ended. Its last words; going on from the beginning in 0 s (retry 1 of 2)",
+        "the ServerApp ended. Its last words are in link.log; going on from the beginning in 0 s (retry 1 of 2)",
         "the SuperLink ended; going on from step 3,000 in 0 s (retry 1 of 2)",
     ]
 

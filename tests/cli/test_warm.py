@@ -6,12 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 USAGE = "usage: flwr-clientapp"  # of Flower's own
@@ -54,13 +55,6 @@ def processes(home: Path) -> list[psutil.Process]:
     return [p for p in found if {"cli.warm.clientapps", str(home / "clientapp.sock")} <= set(p.info["cmdline"] or [])]
 
 
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60.0
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 WARM = 'while ! [ -S "$PPS_CLIENTAPP_SOCKET" ]; do sleep 0.05; done; '
 
 
@@ -71,19 +65,19 @@ def test_it_runs_flowers_command_in_forks_of_a_child_of_the_supernode(start: Sta
     in_here = "(cd here; HOME=. flwr-clientapp --token-file '~/token' 2>../said 1>&2); "
     shell = start(f"{WARM}flwr-clientapp --help; {in_here} exec sleep 60")
     said = tmp_path / "said"
-    wait_for(lambda: said.exists() and "`--token-file` does not contain a token" in said.read_text())
+    wait_for(lambda: said.exists() and "`--token-file` does not contain a token" in said.read_text(), "the refusal", 60)
     assert shell.stdout is not None
     assert USAGE in shell.stdout.readline()
-    wait_for(lambda: len(processes(home)) == 1)  # the forks have ended
+    wait_for(lambda: len(processes(home)) == 1, "the forks' end", 60)
     (waiting,) = processes(home)
     assert waiting.ppid() == shell.pid  # so an agent process finds its SuperNode among its ancestors
     shell.kill()
-    wait_for(lambda: not processes(home))
+    wait_for(lambda: not processes(home), "its end", 60)
 
 
 def test_without_anybody_who_waits_flowers_own_is_started(start: Start, home: Path, tmp_path: Path) -> None:
     shell = start(WARM + "until [ -e go ]; do sleep 0.05; done; flwr-clientapp --help; echo ended with $?")
-    wait_for((home / "clientapp.sock").exists)
+    wait_for((home / "clientapp.sock").exists, "its socket", 60)
     (waiting,) = processes(home)
     waiting.kill()
     (tmp_path / "go").touch()

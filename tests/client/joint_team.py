@@ -74,7 +74,13 @@ def agents(home: Path, arena: Arena, base: Base, *, centralised: bool = False) -
     for seat in range(N):
         directory = DeviceDirectory(home, "run", seat)
         directory.make()
-        sizes = SeatSpec(seat, N, arena.spec.obs_size, arena.spec.n_actions, arena.spec.episode_limit)
+        sizes = SeatSpec(
+            seat=seat,
+            n_agents=N,
+            obs_size=arena.spec.obs_size,
+            n_actions=arena.spec.n_actions,
+            episode_limit=arena.spec.episode_limit,
+        )
         known = {"seed": SEED + seat, "run_id": "id", "directory": directory}
         made.append(Agent(sizes, E, told, make_learner=make_learner, **known))
     return made

@@ -48,7 +48,13 @@ def agents(home: Path, arena: Arena, run_id: str = "id", learning: LearningSetti
 
 def spec_of(arena: Arena, seat: int) -> SeatSpec:
     spec = arena.spec
-    return SeatSpec(seat, spec.n_agents, spec.obs_size, spec.n_actions, spec.episode_limit)
+    return SeatSpec(
+        seat=seat,
+        n_agents=spec.n_agents,
+        obs_size=spec.obs_size,
+        n_actions=spec.n_actions,
+        episode_limit=spec.episode_limit,
+    )
 
 
 def play(arena: Arena, team: Sequence[Agent], round_: int, before: int) -> list[RoundReport]:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -27,8 +27,10 @@ from client.messages import DESCRIBE, TRAIN, WEIGHTS, Reply, Request, request_to
 from client.resident import AgentService
 from envproxy.arena import Arena
 from envproxy.backend import create_backend
-from envproxy.service import HostedArena, serve
+from envproxy.hosting import HostedArena
+from envproxy.service import serve
 from envproxy.tokens import keep_tokens, token_path
+from tests.waiting import wait_for
 
 RUN = "launched"
 CONFIG = {**default_config(), "run": RUN, "run-id": "id", "version": version("pps-qmix"), "battles": 2, "hidden": 8}
@@ -95,14 +97,6 @@ def question(kind: str = DESCRIBE, **config: Any) -> Request:
     return Request(kind, {**CONFIG, **{name.replace("_", "-"): value for name, value in config.items()}})
 
 
-def wait_for(condition: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + 60.0
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"waited for {what}"
-        time.sleep(0.05)
-    return value
-
-
 @pytest.mark.timeout(120)
 def test_an_agent_process_is_started_found_started_again_and_ends_with_its_supernode(
     home: Path,
@@ -126,8 +120,7 @@ def test_an_agent_process_is_started_found_started_again_and_ends_with_its_super
     (first,) = processes(home)
     token.write_text("not the one\n")
     described = asked(question())
-    assert described.values["seat"] == 1
-    assert (described.values["map"], described.values["n-agents"], described.values["round"]) == ("3m", 3, 0)
+    assert described.values == {"seat": 1, "n-agents": 3, "round": 0}
     assert described.tensors == {}
     with pytest.raises(AgentError, match=r"this is not the token of seat 1 of arena 'main'"):
         asked(question(TRAIN, **ORDERS))
@@ -145,7 +138,7 @@ def test_an_agent_process_is_started_found_started_again_and_ends_with_its_super
     # a round alone waits for the other seats; a newer question ends it
     with ThreadPoolExecutor(1) as pool:
         round_ = pool.submit(asked, question(TRAIN, **ORDERS))
-        wait_for(lambda: "seat 1 taken" in caplog.text, "its seat at the env proxy")
+        wait_for(lambda: "seat 1 taken" in caplog.text, "its seat at the env proxy", 60)
         assert asked(question()) == described
         with pytest.raises(AgentError, match="the server has ordered another round"):
             round_.result()
@@ -153,7 +146,7 @@ def test_an_agent_process_is_started_found_started_again_and_ends_with_its_super
     assert [process.pid for process in processes(home)] == [first.pid]
     assert not device(home).lock()  # it is the one writer
     first.send_signal(signal.SIGKILL)
-    wait_for(lambda: not first.is_running() or first.status() == psutil.STATUS_ZOMBIE, "its end")
+    wait_for(lambda: not first.is_running() or first.status() == psutil.STATUS_ZOMBIE, "its end", 60)
     assert device(home).socket.exists()  # nobody listens there any more
     assert asked(question()) == described
     (second,) = processes(home)
@@ -163,10 +156,10 @@ def test_an_agent_process_is_started_found_started_again_and_ends_with_its_super
     caplog.clear()
     with ThreadPoolExecutor(1) as pool:
         round_ = pool.submit(asked, question(TRAIN, **ORDERS))
-        wait_for(lambda: "seat 1 taken" in caplog.text, "its seat at the env proxy")
+        wait_for(lambda: "seat 1 taken" in caplog.text, "its seat at the env proxy", 60)
         monkeypatch.setattr(client.launch, "_ATTEMPTS", 1)  # the one who asks dies with the SuperNode, too
         supernode.kill()  # and stays a zombie until this test has waited for it
-        wait_for(lambda: not second.is_running() or second.status() == psutil.STATUS_ZOMBIE, "its end")
+        wait_for(lambda: not second.is_running() or second.status() == psutil.STATUS_ZOMBIE, "its end", 60)
         supernode.wait()
         round_.exception()
     assert f"the SuperNode (pid {supernode.pid}) is gone" in device(home).log.read_text()
@@ -197,7 +190,7 @@ def test_one_that_ends_at_once_is_told_without_words(
 def test_a_second_agent_process_of_a_seat_gives_way(
     home: Path, address: SeatAddress, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(client.resident, "_lock", DeviceDirectory.lock)  # without waiting for the first one's end
+    monkeypatch.setattr(time, "sleep", lambda _: None)  # so the first one's end is not waited for
     first = device(home)
     first.make()
     assert first.lock()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +55,6 @@ class Stack:
         label = ("--quiet", "--filter", f"label=com.docker.compose.project={self.project}")
         found = [docker("ps", "--all", *label), *(docker(kind, "ls", *label) for kind in ("volume", "network"))]
         return [line for each in found for line in each.stdout.splitlines()]
-
-
-def wait_for(condition: Callable[[], Any], what: str, limit: float = 400.0) -> None:
-    deadline = time.monotonic() + limit
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {limit:.0f} s for {what}"
-        time.sleep(1.0)
 
 
 @pytest.fixture(scope="session")

@@ -116,5 +116,7 @@ def test_a_run_comes_to_its_result_over_tls_and_nobody_else_takes_part(stack: St
     assert stack.exit_code("experiment") == 0, stack.compose("logs")
     assert max(row["steps"] for row in stack.rows()) >= 2000
     assert not any(row.get("rejected") for row in stack.rows())
+    (run,) = runs.glob("*/run.json")  # so what no device could have signed was signed with the right key
+    assert json.loads(run.read_text())["settings"]["attest-key"] == "/attestation/attest.key"
     assert {path.stat().st_uid for path in runs.rglob("*")} == {OWNER}
     assert "win rate" in stack.compose("logs", "experiment")

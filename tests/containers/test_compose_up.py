@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers.conftest import OWNER, TINY, Stack, docker, wait_for
+from tests.containers.conftest import OWNER, TINY, Stack, docker
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(1200)]
 
@@ -28,10 +29,10 @@ def test_a_run_comes_to_its_result_though_an_agent_dies(stack: Stack, runs: Path
     stack.compose("up", "--detach", BATTLES="4", STEPS="3000", STRATEGY="a-pps", SETTINGS=TINY)
     agents = stack.containers("agent")
     assert len(agents) == 3
-    wait_for(lambda: any(row["kind"] == "round" for row in stack.rows()), "the first round")
+    wait_for(lambda: any(row["kind"] == "round" for row in stack.rows()), "the first round", 400, every=1)
     docker("exec", agents[1], "sh", "-c", "kill -9 -1", check=False)  # all but the init, which then ends
     restarts = ("inspect", "--format", "{{.RestartCount}}", agents[1])
-    wait_for(lambda: docker(*restarts).stdout.strip() == "1", "the agent's restart")
+    wait_for(lambda: docker(*restarts).stdout.strip() == "1", "the agent's restart", 400, every=1)
     assert stack.exit_code("experiment") == 0, stack.compose("logs")
     assert max(row["steps"] for row in stack.rows()) >= 3000
     assert any(row["kind"] == "evaluation" for row in stack.rows())

@@ -95,7 +95,7 @@ def test_a_container_sees_its_own_part_of_the_credentials() -> None:
     authority, coordinator = ["public"], ["coordinator"]
     assert seen == {
         **{"superlink": coordinator, "nginx": coordinator, "admission": coordinator, "envproxy": ["battle-host"]},
-        **{"superexec": authority, "experiment": authority},
+        **{"superexec": [*authority, "attestation"], "experiment": authority},
         **{f"agent-{i}": [f"device-{i}"] for i in range(27)},
     }
     for i in range(27):

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc, wire
 from envproxy.arena import Arena
+from envproxy.hosting import HostedArena
 from envproxy.protocol import ArenaEvent, Phase, PhaseEnd, Tick
 from envproxy.rules import SMAC_RULES, Rules
-from envproxy.service import HostedArena, serve
+from envproxy.service import serve
 from tests.envproxy.drill import Drill, collect, eager
 
 PATIENCE = 30.0  # seconds after which a call that hangs fails a test

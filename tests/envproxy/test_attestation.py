@@ -25,7 +25,8 @@ READER = Attestation(KEY, "id", "main", "alive", 96)
 
 def remembered(client: Client, size: int, credit: RewardCredit) -> RewardBuffer:
     """The reward buffer of an agent that has heard what this client has."""
-    recorder, buffer = Recorder(SeatSpec(client.seat, 3, 4, 3, LIMIT), 2), RewardBuffer(size, credit)
+    spec = SeatSpec(seat=client.seat, n_agents=3, obs_size=4, n_actions=3, episode_limit=LIMIT)
+    recorder, buffer = Recorder(spec, 2), RewardBuffer(size, credit)
     for tick in client.heard:
         if isinstance(tick, Tick):
             for battle in recorder.see(tick)[1]:

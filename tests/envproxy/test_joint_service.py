@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 
@@ -18,6 +19,7 @@ from client.seat_session import SeatSession
 from envproxy import battle_pb2 as pb
 from envproxy.arena import Arena
 from envproxy.protocol import ArenaEvent, MixBatch, MixGradient
+from envproxy.transport import open_channel
 from learning.settings import Base
 from tests.client.joint_team import E, N, Told, agents, order, play
 from tests.envproxy.conftest import Proxy
@@ -58,24 +60,13 @@ def test_no_observation_no_action_history_and_no_weight_leaves_a_seat_and_no_sta
     proxies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every message that goes over the sockets, by its fields and their sizes."""
-    said: list[pb.SeatMessage] = []
-    heard: list[pb.ArenaMessage] = []
-    send, receive = seat_session._Stream.send, seat_session._Stream.receive
-
-    def sending(stream: Any, message: pb.SeatMessage) -> None:
-        said.append(pb.SeatMessage.FromString(message.SerializeToString()))
-        send(stream, message)
-
-    def receiving(stream: Any) -> pb.ArenaMessage:
-        heard.append(receive(stream))
-        return heard[-1]
-
-    monkeypatch.setattr(seat_session._Stream, "send", sending)
-    monkeypatch.setattr(seat_session._Stream, "receive", receiving)
+    listener = Listener()
+    monkeypatch.setattr(seat_session, "open_channel", lambda *to: grpc.intercept_channel(open_channel(*to), listener))
     arena = Arena(Parade(E, N))
     team = agents(tmp_path, arena, "qmix")
     play_over_sockets(proxies({"main": arena}), [play_round(agent, order("qmix")) for agent in team])
 
+    said, heard = listener.said, listener.heard
     kinds = [message.WhichOneof("message") for message in said]
     assert kinds.count("mix_utilities") == kinds.count("mix_norm") == 20 * N
     assert set(kinds) == {"join", "act", "mix_utilities", "mix_norm"}
@@ -108,6 +99,34 @@ def test_no_observation_no_action_history_and_no_weight_leaves_a_seat_and_no_sta
                 assert names(message.mix_scale) <= {"step", "scale", "loss", "q_mean", "td_error_abs", "grad_norm"}
             case other:
                 assert other in ("seated", "phase_end")
+
+
+class Listener(grpc.StreamStreamClientInterceptor):
+    """Hears what goes through the channels of seats."""
+
+    def __init__(self) -> None:
+        self.said: list[pb.SeatMessage] = []
+        self.heard: list[pb.ArenaMessage] = []
+
+    def intercept_stream_stream(self, continuation: Any, details: Any, messages: Iterator[pb.SeatMessage]) -> Any:
+        return Overheard(continuation(details, self._hearing(messages)), self.heard)
+
+    def _hearing(self, messages: Iterator[pb.SeatMessage]) -> Iterator[pb.SeatMessage]:
+        for message in messages:
+            self.said.append(pb.SeatMessage.FromString(message.SerializeToString()))
+            yield message
+
+
+class Overheard:
+    """A call whose answers are noted."""
+
+    def __init__(self, call: Any, heard: list[pb.ArenaMessage]) -> None:
+        self.cancel = call.cancel
+        self._call, self._heard = call, heard
+
+    def __next__(self) -> pb.ArenaMessage:
+        self._heard.append(next(self._call))
+        return self._heard[-1]
 
 
 def names(message: Any) -> set[str]:

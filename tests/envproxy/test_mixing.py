@@ -321,7 +321,7 @@ def test_an_order_that_cannot_be_carried_out_is_refused(changes: dict[str, Any],
 
 
 def test_the_mixer_is_kept_and_taken_up_by_the_next_proxy(tmp_path: Path) -> None:
-    store = MixerStore(tmp_path / "id")
+    store = MixerStore(tmp_path / "id", 100)
     first = Seats(arena(mixers=tmp_path))
     first.gather(joint(9, base="qmix"))
     standing = first.play_until(PhaseEnd).standing
@@ -332,13 +332,14 @@ def test_the_mixer_is_kept_and_taken_up_by_the_next_proxy(tmp_path: Path) -> Non
     assert kept[1]["learner"]["steps"] == len(first.of(MixScale)) > 10
     assert {name.split(".")[0] for name in kept[0]} == {"online", "target", "adam"}
 
-    second = Seats(arena(mixers=tmp_path))
-    second.gather(joint(1, round_=2, base="qmix"))  # one battle: too few for a step
+    second = Seats(arena(mixers=tmp_path))  # with the battles that both have, it trains on at once
+    second.held = {seat: list(held) for seat, held in first.held.items()}
+    second.gather(joint(1, round_=2, base="qmix"))
     second.play_until(PhaseEnd)
     again = store.load(2)
     assert again is not None
-    assert again[1] == kept[1]
-    assert all((again[0][name] == tensor).all() for name, tensor in kept[0].items())
+    assert again[1]["learner"]["steps"] == kept[1]["learner"]["steps"] + 1
+    assert any((again[0][name] != tensor).any() for name, tensor in kept[0].items())
 
     # a round that is played anew begins with what the round before it left, here nothing
     anew = Seats(arena(mixers=tmp_path))
@@ -347,6 +348,50 @@ def test_the_mixer_is_kept_and_taken_up_by_the_next_proxy(tmp_path: Path) -> Non
     replaced = store.load(1)
     assert replaced is not None
     assert replaced[1]["learner"]["steps"] == 0
+    assert not list((tmp_path / "id").glob("*-000002*"))  # nor does what came after it stay
+
+
+def test_the_next_proxy_draws_from_the_battles_before_it(tmp_path: Path) -> None:
+    first = Seats(arena(mixers=tmp_path))
+    first.gather(joint(9, base="qmix"))
+    first.play_until(PhaseEnd)
+    second = Seats(arena(mixers=tmp_path))
+    second.held = first.held
+    second.gather(joint(12, round_=2, base="qmix"))
+    second.play_until(PhaseEnd)
+    assert set(first.held[0]) & named(second)
+
+    # what devices have lost is not asked of them twice
+    third = Seats(arena(mixers=tmp_path))
+    third.gather(joint(4, round_=3, base="qmix"))
+    third.play_until(PhaseEnd)
+    assert len(third.of(MixAbandoned)) == 1
+    assert not set(third.held[0]) & set(first.held[0])
+
+
+def test_battles_that_cannot_be_read_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first = Seats(arena(mixers=tmp_path))
+    first.gather(joint(9))
+    first.play_until(PhaseEnd)
+    (kept,) = (tmp_path / "id").glob("battles-*")
+    kept.write_bytes(kept.read_bytes()[:-1])
+    second = Seats(arena(mixers=tmp_path))
+    second.gather(joint(9, round_=2))
+    second.play_until(PhaseEnd)
+    assert f"{kept} cannot be read" in caplog.text
+    assert named(second) <= set(second.held[0])
+
+
+def test_only_battles_that_could_be_drawn_are_kept(tmp_path: Path) -> None:
+    seats = Seats(arena(mixers=tmp_path))
+    for round_ in range(1, 8):
+        seats.gather(joint(4, round_=round_))  # of 8
+        seats.play_until(PhaseEnd)
+    files = sorted(path.name for path in (tmp_path / "id").iterdir())
+    assert files == [
+        *(f"battles-{round_:06d}-0.safetensors" for round_ in (4, 5, 6, 7)),
+        *(f"round-{round_:06d}.safetensors" for round_ in (5, 6, 7)),
+    ]
 
 
 def test_another_run_has_another_mixer_and_other_battles(tmp_path: Path) -> None:

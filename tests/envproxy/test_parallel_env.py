@@ -210,7 +210,10 @@ def test_without_the_extra_it_says_how_to_install_it(package: str, monkeypatch: 
         importlib.import_module("envproxy.parallel_env")
 
 
-def test_the_readmes_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    exec(example, {})
+def test_the_readmes_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
+    whole, kept = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    exec(whole, {})
     assert re.fullmatch(r"won: (True|False), return: \d+\.\d of 20\n", capsys.readouterr().out)
+    exec(kept, {})
+    stopped, went_east = capsys.readouterr().out.strip("[]\n").split()
+    assert float(stopped) < float(went_east)

@@ -22,7 +22,7 @@ from envproxy.arena import Arena
 from envproxy.backend import create_backend
 from envproxy.protocol import PhaseEnd, Seated, Standing, Tick
 from envproxy.rules import Rules
-from envproxy.service import MAX_SEAT_MESSAGE, HostedArena, serve
+from envproxy.service import MAX_SEAT_MESSAGE, serve
 from learning.settings import SeatSpec
 from tests.envproxy.conftest import PLAY, Client, Proxy, play_out, play_tick
 from tests.envproxy.drill import LIMIT, Drill, Driver, collect, drawn, eager
@@ -361,11 +361,6 @@ def test_a_port_in_use_is_an_error(proxies):
         serve([], proxy.address)
 
 
-def test_every_seat_needs_a_token():
-    with pytest.raises(ValueError, match="2 tokens for 3 seats of arena 'main'"):
-        HostedArena("main", "drill", drill_of(), ["a", "b"], 1.0)
-
-
 # --- seat sessions --------------------------------------------------------------------------------------------
 
 ORDER = RoundOrder(
@@ -386,7 +381,8 @@ def session(proxy: Proxy, seat: int) -> SeatSession:
 def agent(folder: Path, seat: int) -> Agent:
     directory = DeviceDirectory(folder, "run", seat)
     directory.make()
-    return Agent(SeatSpec(seat, 3, 4, 3, LIMIT), 2, settings(), seed=0, run_id="run", directory=directory)
+    spec = SeatSpec(seat=seat, n_agents=3, obs_size=4, n_actions=3, episode_limit=LIMIT)
+    return Agent(spec, 2, settings(), seed=0, run_id="run", directory=directory)
 
 
 def pausing(round_: Round, at: int, reached: threading.Event, go_on: threading.Event) -> Round:

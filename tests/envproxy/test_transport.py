@@ -14,7 +14,8 @@ from cli.certs.authority import Pair, issue, make_authority
 from client import seat_session
 from client.seat_session import SeatSession, SeatSessionError
 from envproxy.arena import Arena
-from envproxy.service import HostedArena, serve
+from envproxy.hosting import HostedArena
+from envproxy.service import serve
 from envproxy.transport import (
     Transport,
     TransportError,

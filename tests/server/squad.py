@@ -18,7 +18,7 @@ from server.in_process import InProcessGrid
 from server.rounds import Rounds
 from server.settings import Settings, Value, check_settings
 from strategies.registry import create_strategy
-from strategies.sharing import NETWORK_TENSORS, SharingSettings
+from strategies.settings import NETWORK_TENSORS, SharingSettings
 
 Tensors = dict[str, NDArray[np.float32]]
 
@@ -187,5 +187,5 @@ def config_of(run: Settings) -> dict[str, Value]:
 
 def rounds(grid: InProcessGrid, run: Settings, meanwhile: Callable[[], None] = lambda: None) -> Rounds:
     """The rounds of a run with its real strategy. Devices here move weights further than any optimiser does."""
-    strategy = create_strategy(run.strategy, SharingSettings.from_config({**run.config(), "learning-rate": 1.0}))
+    strategy = create_strategy(run.strategy, SharingSettings.from_config({**run.config(), "learning-rate": 1.0}, None))
     return Rounds(grid, run, strategy, config_of(run), meanwhile)

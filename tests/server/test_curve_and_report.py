@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import matplotlib.image
 import pytest
@@ -108,8 +108,8 @@ def test_a_run_without_evaluations_has_an_empty_curve_and_a_report(tmp_path: Pat
 
 
 def test_a_curve_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(figure: Figure, path: Path, **_: Any) -> None:
-        path.write_bytes(b"\x89PNG half")
+    def full(figure: Figure, file: BinaryIO, **_: Any) -> None:
+        file.write(b"\x89PNG half")
         raise OSError(28, "No space left on device")
 
     path = tmp_path / "curve.png"
@@ -119,6 +119,7 @@ def test_a_curve_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monke
     with pytest.raises(OSError, match="No space"):
         draw_curve(ROWS, "x", path)
     assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_the_report_holds_result_times_and_settings(tmp_path: Path) -> None:

@@ -6,13 +6,17 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import strategies as st
 
-import server.rounds
+import server.exchange
+from server.checkpoints import Checkpoint
 from server.rounds import RoundResult, RoundsError, round_battles
-from server.run_directory import Checkpoint
 from server.seats import SeatsError
+from strategies.figures import COUNTS, EVALUATIONS, LEARNING, NUMBERS, REWARDS
 from tests.server.squad import Device, Field, Squad, Tensors, filled, rounds, settings
 
 RUN = settings(strategy="a-pps", total_steps=300, aggregation_every=10, batch_size=4, round_timeout=30.0)
@@ -312,7 +316,7 @@ def test_a_seat_that_comes_back_too_late_for_the_round_is_asked_in_the_next(kept
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look at once, and doubt everybody who has not answered."""
     for name in ("_PAUSE", "_LOOK_EVERY", "_LATE", "_SILENCE"):
-        monkeypatch.setattr(server.rounds, name, 0.0)
+        monkeypatch.setattr(server.exchange, name, 0.0)
 
 
 def busy_until(squad: Squad, node: int, done: Callable[[], bool]) -> None:
@@ -393,6 +397,8 @@ def test_a_seat_whose_order_flower_gave_up_holds_up_no_further_round(caplog: pyt
     [
         ({"steps": None}, 'metric "steps" is None, expected an integer of at least 0'),
         ({"seconds-waiting": float("nan")}, 'metric "seconds-waiting" is nan, expected a finite number'),
+        ({"seat": [0]}, 'metric "seat" is [0], expected an integer of at least 0'),
+        ({"seat": 1}, "the reply is of seat 1"),
         ({"evaluate-steps": [50]}, 'metric "evaluate-battles" is None, expected 1 numbers, one for each of'),
     ],
 )
@@ -403,6 +409,24 @@ def test_a_device_whose_figures_cannot_be_read_is_left_out(report: dict[str, Any
     assert [r.checkpoint.steps for r in results] == [100, 200, 300]
     assert [round_row(r)["rejected"]["0"].startswith(reason) for r in results] == [True] * 3
     assert [round_row(r)["seats"].keys() for r in results] == [{"1", "2"}] * 3
+
+
+WHOLE, REAL = st.integers(-(2**63), 2**63 - 1), st.floats()
+FIGURE = WHOLE | REAL | st.lists(WHOLE, max_size=3) | st.lists(REAL, max_size=3)
+NAME = st.sampled_from([*COUNTS, *NUMBERS, *LEARNING, *EVALUATIONS, *REWARDS]) | st.text(max_size=5)
+
+
+@hypothesis.settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(report=st.dictionaries(NAME, FIGURE), number=st.floats(width=32))
+def test_whatever_a_device_reports_the_others_play_their_rounds(report: dict[str, Any], number: float) -> None:
+    grid, squad = team()
+    squad.devices[1].report, squad.devices[1].gain = report, number
+    results = play(grid)
+    assert [r.checkpoint.steps for r in results] == [100, 200, 300]
+    assert all(round_row(r)["seats"].keys() >= {"1", "2"} for r in results)
+    assert all(
+        np.isfinite(tensor).all() for r in results for own in r.checkpoint.agents.values() for tensor in own.values()
+    )
 
 
 def test_one_device_cannot_end_a_run_before_its_time_or_hold_it_up() -> None:

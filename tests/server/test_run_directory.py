@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import shutil
@@ -10,23 +9,19 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import server.run_directory as module
+from operations.locks import InUseError
 from server.run_directory import (
-    Checkpoint,
-    InUseError,
     NotKeptError,
     RunDirectory,
     RunDirectoryError,
     check_free,
-    newest_checkpoint,
-    newest_checkpoint_steps,
+    has_run,
     open_run,
     read_rows,
     read_run,
-    whole_checkpoints,
 )
 from server.settings import SettingsError, check_settings
 from tests.server.squad import defaults, settings
@@ -35,25 +30,6 @@ from tests.server.squad import defaults, settings
 @pytest.fixture
 def made(tmp_path: Path) -> RunDirectory:
     return RunDirectory.create(settings(runs=str(tmp_path), run="first"))
-
-
-def checkpoint(round_: int, seats: int = 2) -> Checkpoint:
-    """A checkpoint whose tensors are in an order that safetensors does not keep, with odd numbers in them."""
-    rng = np.random.default_rng(round_)
-    odd = np.array([np.nan, -0.0, np.inf, np.finfo(np.float32).tiny / 8], np.float32)
-    agents = {
-        seat: {"rnn.weight_hh": rng.standard_normal((3, 2)).astype(np.float32), "fc1.weight": odd * (seat + 1)}
-        for seat in range(seats)
-    }
-    return Checkpoint(round_, 1000 * round_, agents)
-
-
-def bits(read: Checkpoint | None) -> dict[int, dict[str, tuple[Any, bytes]]]:
-    assert read is not None
-    return {
-        seat: {name: (tensor.shape, tensor.tobytes()) for name, tensor in tensors.items()}
-        for seat, tensors in read.agents.items()
-    }
 
 
 def row(round_: int, kind: str = "round") -> dict[str, Any]:
@@ -69,8 +45,6 @@ def test_a_new_run_says_what_it_is(made: RunDirectory, tmp_path: Path) -> None:
     assert document["id"] == made.run_id
     assert {"python", "pps-qmix", "flwr", "torch", "numpy"} == document["versions"].keys()
     assert made.rows() == []
-    assert newest_checkpoint(made.path) is None
-    assert newest_checkpoint_steps(made.path) == 0
 
 
 def test_a_run_without_a_name_is_given_one(tmp_path: Path) -> None:
@@ -89,6 +63,14 @@ def test_a_run_is_not_overwritten(made: RunDirectory, tmp_path: Path) -> None:
     with pytest.raises(RunDirectoryError, match=r"first holds a run: .* --resume first"):
         RunDirectory.create(made.settings)
     assert (made.path / "run.json").read_bytes() == before
+
+
+def test_a_directory_has_a_run_once_that_was_begun(tmp_path: Path) -> None:
+    assert not has_run(tmp_path / "first")
+    (tmp_path / "first").mkdir()
+    assert not has_run(tmp_path / "first")
+    RunDirectory.create(settings(runs=str(tmp_path), run="first"))
+    assert has_run(tmp_path / "first")
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
@@ -190,97 +172,22 @@ def test_a_row_that_finds_no_room(made: RunDirectory) -> None:
         made.append(row(1))
 
 
-# --- checkpoints ----------------------------------------------------------------------------------------------
-
-
-def test_a_checkpoint_comes_back_bit_for_bit(made: RunDirectory) -> None:
-    kept = checkpoint(1)
-    made.save_checkpoint(kept)
-    read = newest_checkpoint(made.path)
-    assert bits(read) == bits(kept)
-    assert read is not None
-    assert (read.round, read.steps) == (1, 1000)
-    assert newest_checkpoint_steps(made.path) == 1000
-
-
-def test_only_a_few_are_kept(made: RunDirectory) -> None:
-    for round_ in range(1, 13):
-        made.save_checkpoint(checkpoint(round_))
-    assert [path.name for path in whole_checkpoints(made.path)] == ["round-000010", "round-000011", "round-000012"]
-    assert bits(newest_checkpoint(made.path)) == bits(checkpoint(12))
-
-
-def test_a_round_that_is_played_again_replaces_its_checkpoint(made: RunDirectory) -> None:
-    made.save_checkpoint(checkpoint(1))
-    again = dataclasses.replace(checkpoint(9), round=1)
-    made.save_checkpoint(again)
-    assert bits(newest_checkpoint(made.path)) == bits(again)
-
-
-def test_what_a_crash_left_half_written_is_ignored_and_then_replaced(made: RunDirectory) -> None:
-    made.save_checkpoint(checkpoint(1))
-    half = made.path / "checkpoints" / "round-000002.tmp"
-    half.mkdir()
-    (half / "seat-0.safetensors").write_bytes(b"half")
-    assert bits(newest_checkpoint(made.path)) == bits(checkpoint(1))
-    made.save_checkpoint(checkpoint(2, seats=1))
-    assert bits(newest_checkpoint(made.path)) == bits(checkpoint(2, seats=1))
-    assert not half.exists()
-
-
-@pytest.mark.parametrize("file", ["seat-1.safetensors", "checkpoint.json"])
-@pytest.mark.parametrize("damage", ["cut", "empty", "gone"])
-def test_a_damaged_checkpoint_is_named(made: RunDirectory, file: str, damage: str) -> None:
-    made.save_checkpoint(checkpoint(1))
-    made.save_checkpoint(checkpoint(2))
-    path = made.path / "checkpoints" / "round-000002" / file
-    content = path.read_bytes()
-    path.unlink()
-    if damage != "gone":
-        path.write_bytes(content[: len(content) // 2 if damage == "cut" else 0])
-    with pytest.raises(
-        RunDirectoryError, match=r"round-000002 is damaged \(.*; remove it to go on from the one before"
-    ):
-        newest_checkpoint(made.path)
-    shutil.rmtree(path.parent)
-    assert bits(newest_checkpoint(made.path)) == bits(checkpoint(1))
-
-
-def test_a_full_disk_leaves_the_checkpoint_before(made: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
-    made.save_checkpoint(checkpoint(1))
-    room = 2  # files
-
-    def full(path: Path, content: bytes) -> None:
-        nonlocal room
-        room -= 1
-        if room < 0:
-            with open(path, "wb") as file:
-                file.write(content[: len(content) // 2])
-            raise OSError(28, os.strerror(28))
-        path.write_bytes(content)
-
-    with monkeypatch.context() as disk:
-        disk.setattr(module, "_write", full)
-        with pytest.raises(NotKeptError, match=r"cannot write .*round-000002: No space left on device"):
-            made.save_checkpoint(checkpoint(2))
-        with pytest.raises(NotKeptError, match=r"cannot write .*metrics.jsonl: No space"):
-            made.drop_after(0)
-    assert bits(newest_checkpoint(made.path)) == bits(checkpoint(1))
-    made.save_checkpoint(checkpoint(2))  # there is room again
-    assert bits(newest_checkpoint(made.path)) == bits(checkpoint(2))
-
-
-def test_run_json_is_replaced_whole(made: RunDirectory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_run_json_and_rows_are_replaced_whole(
+    made: RunDirectory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made.append(row(1))
     before = (made.path / "run.json").read_bytes()
 
-    def full(path: Path, content: bytes) -> None:
-        path.write_bytes(content[:10])
+    def full(_: int) -> None:
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr(module, "_write", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(NotKeptError, match=r"cannot write .*run.json: No space"):
         RunDirectory.resume(settings(runs=str(tmp_path), run="first"), {})
+    with pytest.raises(NotKeptError, match=r"cannot write .*metrics.jsonl: No space"):
+        made.drop_after(0)
     assert (made.path / "run.json").read_bytes() == before
+    assert made.rows() == [row(1)]
 
 
 # --- one writer -----------------------------------------------------------------------------------------------

@@ -165,9 +165,35 @@ def test_a_team_that_does_not_agree_on_its_size_does_not_begin() -> None:
         seats.wait_for_all(10.0)
 
 
+def test_the_first_to_answer_does_not_say_how_large_the_team_is() -> None:
+    _, squad, seats = team(0, 1, 2)
+    squad.devices[1].claims = {"n-agents": 1000}
+    with pytest.raises(SeatsError, match=r"^seat 0 plays with 1000 agents, the others with 3$"):
+        seats.wait_for_all(10.0)
+
+    grid, squad, seats = team(0, 1, 2, 0)  # and somebody else has come for its seat
+    squad.devices[1].claims = {"n-agents": 1000}
+    seats.wait_for_all(10.0)
+    assert seats.nodes == {0: 4, 1: 2, 2: 3}
+    grid.present.remove(3)
+    seats.look()
+    assert (seats.n_agents, seats.empty()) == (3, [2])
+
+
+def test_a_device_holds_one_seat(caplog: pytest.LogCaptureFixture) -> None:
+    _, squad, seats = team(0, 1, 2)
+    seats.wait_for_all(10.0)
+    squad.devices[1].claims = {"seat": 1}
+    seats.doubt(0)
+    assert seats.look() == []
+    assert seats.nodes == {0: 1, 1: 2, 2: 3}
+    assert "node 1: a device that holds seat 0 says that it holds seat 1; one of them counts" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("claims", "reason"),
     [
+        ({"n-agents": 30_000_000}, "a device says that 30000000 agents play; expected at most 1000"),
         ({"seat": -1}, "a device says that it holds seat -1; expected 0..2"),
         ({"seat": 3}, "a device says that it holds seat 3; expected 0..2"),
         ({"seat": 2**40}, f"a device says that it holds seat {2**40}; expected 0..2"),

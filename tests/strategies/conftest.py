@@ -1,5 +1,6 @@
 """A team of agents and the server between them, exchanging real Flower messages."""
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
@@ -7,14 +8,25 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
-from flwr.supercore.task_identity import TaskIdentity
 
 from strategies.arithmetic import Tensor
 from strategies.figures import COUNTS, NUMBERS
 from strategies.registry import create_strategy
-from strategies.sharing import Sharing, SharingSettings
+from strategies.settings import SharingSettings
+from strategies.sharing import Sharing
+from strategies.update import ANYTHING
 
 Tensors = dict[str, Tensor]
+# Every agent is believed, and as in the paper.
+CREDULOUS = SharingSettings(
+    reward_weighting="proportional",
+    personal_layers=4,
+    adopt=1.0,
+    max_weight=1.0,
+    tolerate=0,
+    bounds=ANYTHING,
+    attestation=None,
+)
 NO_GRID = cast(Grid, None)  # strategies do not use it
 
 NETWORK = [
@@ -32,10 +44,8 @@ MIXER = ["mixer.hyper_w1.weight", "mixer.hyper_w1.bias", "mixer.hyper_b2.0.weigh
 
 
 @pytest.fixture(autouse=True)
-def _identity(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Flower builds messages only in a process that knows its run, as that of a ServerApp does."""
-    for name in ("_run_id", "_node_id", "_task_id"):
-        monkeypatch.setattr(TaskIdentity, name, 1)
+def _identity(flower_identity: None) -> None:
+    """Every test makes messages."""
 
 
 class Team:
@@ -91,12 +101,10 @@ def team() -> Callable[..., Team]:
         name: str = "rs-pps",
         seats: int = 3,
         mixer: bool = False,
-        reward_weighting: str = "proportional",
-        personal_layers: int = 4,
-        adopt: float = 1.0,
-        **hostile: Any,
+        **settings: Any,
     ) -> Team:
-        settings = SharingSettings(reward_weighting, personal_layers, adopt, **hostile)
-        return Team(create_strategy(name, settings), seats, NETWORK + MIXER * mixer)
+        """`settings` are those that are not as in CREDULOUS."""
+        strategy = create_strategy(name, dataclasses.replace(CREDULOUS, **settings))
+        return Team(strategy, seats, NETWORK + MIXER * mixer)
 
     return make

@@ -11,9 +11,8 @@ from strategies.none import NoSharing
 from strategies.pp_pps import PPPPS
 from strategies.registry import UnknownStrategyError, create_strategy, describe, strategy_names
 from strategies.rs_pps import RSPPS
-from strategies.sharing import Sharing, SharingSettings
-
-SETTINGS = SharingSettings(reward_weighting="proportional", personal_layers=4, adopt=1.0)
+from strategies.sharing import Sharing
+from tests.strategies.conftest import CREDULOUS
 
 BEST_ONLY = '''
 """A method author's own strategy."""
@@ -69,9 +68,9 @@ def test_own_strategies_are_installed() -> None:
     ("name", "strategy"), [("a-pps", APPS), ("rs-pps", RSPPS), ("pp-pps", PPPPS), ("none", NoSharing)]
 )
 def test_create(name: str, strategy: type[Sharing]) -> None:
-    created = create_strategy(name, SETTINGS)
+    created = create_strategy(name, CREDULOUS)
     assert type(created) is strategy
-    assert created.settings == SETTINGS
+    assert created.settings == CREDULOUS
 
 
 def test_describe() -> None:
@@ -81,7 +80,7 @@ def test_describe() -> None:
 
 def test_unknown_name_lists_what_exists() -> None:
     with pytest.raises(UnknownStrategyError, match=r'"rspps"; installed: a-pps, .* Did you mean "rs-pps"\?'):
-        create_strategy("rspps", SETTINGS)
+        create_strategy("rspps", CREDULOUS)
     with pytest.raises(UnknownStrategyError) as error:
         describe("zzz")
     assert "Did you mean" not in str(error.value)
@@ -90,7 +89,7 @@ def test_unknown_name_lists_what_exists() -> None:
 def test_users_package_adds_a_strategy(user_package: str) -> None:
     assert user_package in strategy_names()
     assert describe(user_package) == "Everyone takes over the agent with the largest reward."
-    created = create_strategy(user_package, SETTINGS)
+    created = create_strategy(user_package, CREDULOUS)
     assert isinstance(created, Sharing)
     assert type(created).__name__ == "BestOnly"
 
@@ -98,10 +97,10 @@ def test_users_package_adds_a_strategy(user_package: str) -> None:
 @pytest.mark.usefixtures("user_package")
 def test_what_is_no_strategy() -> None:
     with pytest.raises(TypeError, match=r'strategy "wrong" \(best_only:not_a_strategy\) is not a subclass'):
-        create_strategy("wrong", SETTINGS)
+        create_strategy("wrong", CREDULOUS)
 
 
 @pytest.mark.usefixtures("user_package")
 def test_name_of_two_packages() -> None:
     with pytest.raises(ValueError, match='"none" is provided more than once: best_only:BestOnly, strategies'):
-        create_strategy("none", SETTINGS)
+        create_strategy("none", CREDULOUS)

@@ -15,12 +15,11 @@ from hypothesis import strategies as st
 
 from strategies.arithmetic import Weighting
 from strategies.attestation import Attestation
-from strategies.sharing import Sharing, SharingSettings
+from strategies.sharing import Sharing
 from strategies.update import Bounds, Update
-from tests.strategies.conftest import NETWORK, NO_GRID, Team, Tensors, record, tensors
+from tests.strategies.conftest import CREDULOUS, NETWORK, NO_GRID, Team, Tensors, record, tensors
 
 MakeTeam = Callable[..., Team]
-SETTINGS = SharingSettings(reward_weighting="proportional", personal_layers=4, adopt=1.0)
 
 
 def signed_statement(key: bytes, **changes: Any) -> str:
@@ -38,40 +37,6 @@ def values(own: Tensors) -> list[float]:
     """The one number that fills each tensor."""
     assert all(len(set(tensor.tolist())) == 1 for tensor in own.values())
     return [float(tensor[0]) for tensor in own.values()]
-
-
-class TestSettings:
-    def test_from_config(self) -> None:
-        config = {
-            "reward-weighting": "softmax", "personal-layers": 2, "adopt": 1, "max-weight": 0.5, "max-return": 40,
-            "tolerate": 2, "reward-buffer": 96, "learning-rate": 1e-3, "aggregation-every": 100,
-            "train-per-battle": 0.5, "map": "3m",
-        }  # fmt: skip
-        # 200 battles and what is owed of one: 100.5 training steps of at most ten learning rates
-        bounds = Bounds(battles=96, mean_return=40.0, change=pytest.approx(1.005))
-        assert SharingSettings.from_config(config) == SharingSettings("softmax", 2, 1.0, 0.5, 2, bounds)
-
-    def test_missing_key(self) -> None:
-        with pytest.raises(KeyError, match="adopt"):
-            SharingSettings.from_config({"reward-weighting": "softmax", "personal-layers": 2})
-
-    @pytest.mark.parametrize(
-        ("config", "reason"),
-        [
-            (("rank", 4, 1.0), "reward-weighting is 'rank', expected one of proportional, softmax"),
-            (("softmax", 9, 1.0), r"personal-layers is 9, expected 0\.\.8"),
-            (("softmax", -1, 1.0), r"personal-layers is -1, expected 0\.\.8"),
-            (("softmax", 4.5, 1.0), r"personal-layers is 4\.5, expected 0\.\.8"),
-            (("softmax", 4, 1.5), r"adopt is 1\.5, expected 0\.\.1"),
-            (("softmax", 4, float("nan")), r"adopt is nan, expected 0\.\.1"),
-            (("softmax", 4, 1.0, 0.0), r"max-weight is 0\.0, expected more than 0 and at most 1"),
-            (("softmax", 4, 1.0, 1.5), r"max-weight is 1\.5, expected"),
-            (("softmax", 4, 1.0, 1.0, -1), r"tolerate is -1, expected 0 or more"),
-        ],
-    )
-    def test_out_of_range(self, config: tuple[Any, ...], reason: str) -> None:
-        with pytest.raises(ValueError, match=reason):
-            SharingSettings(*config)
 
 
 class TestMessages:
@@ -523,13 +488,13 @@ class Broken(Sharing):
 class TestMistakesOfSubclasses:
     @pytest.mark.parametrize("result", [[1.0], [0.5, 0.6], [-0.5, 1.5], [np.nan, 1.0]])
     def test_weights(self, result: list[float]) -> None:
-        strategy = Broken(SETTINGS)
+        strategy = Broken(CREDULOUS)
         strategy.result = result
         with pytest.raises(ValueError, match=r"Broken\.weights returned .* expected 2 weights"):
             Team(strategy, 2, NETWORK).play((1.0, 1.0), (1.0, 1.0))
 
     def test_shared(self) -> None:
-        strategy = Broken(SETTINGS)
+        strategy = Broken(CREDULOUS)
         strategy.names = ["fc3.weight"]
         with pytest.raises(ValueError, match=r"Broken\.shared names unknown tensors: fc3\.weight"):
             Team(strategy, 1, NETWORK).play((1.0, 1.0))

@@ -1,5 +1,6 @@
 """Replies as they should be, and each way in which they can be wrong."""
 
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
 
 from strategies.figures import COUNTS, LEARNING, NUMBERS
-from strategies.update import RejectedReply, Update, parse_update
+from strategies.update import ANYTHING, RejectedReply, Update, parse_update
 
 EXPECTED = {"w": (2, 3), "b": (2,)}
 SOUND = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array([0.5, -0.5], np.float32)}
@@ -44,6 +45,20 @@ def reply(arrays: dict[str, Any] | None = None, metrics: dict[str, Any] | None =
     )
 
 
+def npz() -> bytes:
+    """An archive of arrays, which numpy opens as it does an array."""
+    file = io.BytesIO()
+    np.savez(file, b=SOUND["b"])
+    return file.getvalue()
+
+
+def npy_of(numbers: int) -> bytes:
+    """The beginning of an array file that claims to hold so many."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (numbers,)})
+    return file.getvalue() + bytes(8)
+
+
 def over_the_wire(message: Message) -> Message:
     """Send a message through Flower's own serialisation."""
     contents = {key: thing.deflate() for key, thing in get_all_nested_objects(message).items()}
@@ -54,7 +69,7 @@ def over_the_wire(message: Message) -> Message:
 
 @pytest.mark.parametrize("way", [lambda message: message, over_the_wire])
 def test_sound_reply(way: Callable[[Message], Message]) -> None:
-    update = parse_update(way(reply()), EXPECTED)
+    update = parse_update(way(reply()), EXPECTED, ANYTHING)
     assert (update.seat, update.reward, update.battles) == (1, 12.0, 4)
     assert update.mean_return == 3.0
     assert list(update.tensors) == ["w", "b"]
@@ -73,16 +88,16 @@ def test_order_is_the_servers() -> None:
         ),
         reply_to=request(),
     )
-    assert list(parse_update(reordered, EXPECTED).tensors) == ["w", "b"]
+    assert list(parse_update(reordered, EXPECTED, ANYTHING).tensors) == ["w", "b"]
 
 
 def test_reward_may_be_an_integer() -> None:
-    update = parse_update(reply(metrics={"reward-sum": 12}), EXPECTED)
+    update = parse_update(reply(metrics={"reward-sum": 12}), EXPECTED, ANYTHING)
     assert isinstance(update.reward, float)
 
 
 def test_empty_reward_buffer() -> None:
-    update = parse_update(reply(metrics={"reward-sum": 0.0, "reward-battles": 0}), EXPECTED)
+    update = parse_update(reply(metrics={"reward-sum": 0.0, "reward-battles": 0}), EXPECTED, ANYTHING)
     assert update.mean_return == 0.0
 
 
@@ -117,6 +132,11 @@ def test_wire_keeps_order_type_and_empty_records() -> None:
         ({"b": np.zeros(2, ">f4")}, r"^tensor b is of type >f4, expected float32$"),
         ({"b": Array("float32", (2,), "numpy.ndarray", b"junk")}, r"^tensor b cannot be read as a numpy array: "),
         ({"b": Array("float32", (2,), "other", b"")}, r"^tensor b cannot be read as a numpy array: "),
+        ({"b": Array("float32", (2,), "numpy.ndarray", npz())}, r"^tensor b is a NpzFile, expected one array$"),
+        (
+            {"b": Array("float32", (2,), "numpy.ndarray", npy_of(10**14))},
+            r"^tensor b cannot be read as a numpy array: ",
+        ),
         # What the Array says of itself beside its bytes is not to be trusted.
         (
             {"b": Array("float32", (2,), "numpy.ndarray", Array(np.zeros(3, np.float32)).data)},
@@ -126,7 +146,7 @@ def test_wire_keeps_order_type_and_empty_records() -> None:
 )
 def test_wrong_tensors(arrays: dict[str, Any], reason: str) -> None:
     with pytest.raises(RejectedReply, match=reason):
-        parse_update(reply(arrays=arrays), EXPECTED)
+        parse_update(reply(arrays=arrays), EXPECTED, ANYTHING)
 
 
 @pytest.mark.parametrize(
@@ -146,11 +166,11 @@ def test_wrong_tensors(arrays: dict[str, Any], reason: str) -> None:
 )
 def test_wrong_metrics(metrics: dict[str, Any], reason: str) -> None:
     with pytest.raises(RejectedReply, match=reason):
-        parse_update(reply(metrics=metrics), EXPECTED)
+        parse_update(reply(metrics=metrics), EXPECTED, ANYTHING)
 
 
 def test_before_the_first_training_step_there_are_no_figures_of_learning() -> None:
-    assert parse_update(reply(metrics=dict.fromkeys(LEARNING)), EXPECTED).seat == 1
+    assert parse_update(reply(metrics=dict.fromkeys(LEARNING)), EXPECTED, ANYTHING).seat == 1
 
 
 @pytest.mark.parametrize(
@@ -177,9 +197,9 @@ def test_before_the_first_training_step_there_are_no_figures_of_learning() -> No
     ],
 )
 def test_wrong_figures(metrics: dict[str, Any], reason: str) -> None:
-    parse_update(reply(metrics=EVALUATIONS), EXPECTED)
+    parse_update(reply(metrics=EVALUATIONS), EXPECTED, ANYTHING)
     with pytest.raises(RejectedReply, match=reason):
-        parse_update(reply(metrics={**EVALUATIONS, **metrics}), EXPECTED)
+        parse_update(reply(metrics={**EVALUATIONS, **metrics}), EXPECTED, ANYTHING)
 
 
 @pytest.mark.parametrize(
@@ -199,17 +219,17 @@ def test_wrong_figures(metrics: dict[str, Any], reason: str) -> None:
 )
 def test_missing_records(content: RecordDict, reason: str) -> None:
     with pytest.raises(RejectedReply, match=reason):
-        parse_update(Message(content, reply_to=request()), EXPECTED)
+        parse_update(Message(content, reply_to=request()), EXPECTED, ANYTHING)
 
 
 def test_error_from_flower() -> None:
     failed = Message(Error(code=2, reason="the agent\n  fell over " + "x" * 1000), reply_to=request())
     with pytest.raises(RejectedReply, match=r"^Flower reports error 2 in place of a reply: the agent fell over") as it:
-        parse_update(failed, EXPECTED)
+        parse_update(failed, EXPECTED, ANYTHING)
     assert len(it.value.reason) < 400
 
     with pytest.raises(RejectedReply, match="no reason given"):
-        parse_update(Message(Error(code=0), reply_to=request()), EXPECTED)
+        parse_update(Message(Error(code=0), reply_to=request()), EXPECTED, ANYTHING)
 
 
 def test_update_is_frozen() -> None:

@@ -50,15 +50,6 @@ def rounds(run: Path) -> list[dict[str, Any]]:
     return [row for row in rows(run) if row["kind"] == "round"]
 
 
-def wait_for(condition: Callable[[], Any], what: str, limit: float = 240.0) -> Any:
-    """Return the first true value of `condition`; fail after `limit` seconds."""
-    deadline = time.monotonic() + limit
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"waited {limit:.0f} s for {what}"
-        time.sleep(0.1)
-    return value
-
-
 @contextmanager
 def timed(what: str) -> Iterator[None]:
     """Print how long something took: docs/deployment.md has it."""

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from tests.disks import fill, small_disk
-from tests.system.conftest import TINY, flags, processes, rounds, timed, wait_for
+from tests.system.conftest import TINY, flags, processes, rounds, timed
 from tests.system.federation import Federation
 from tests.system.test_faults import buffered, seat
+from tests.waiting import wait_for
 
 RUN = "devices"
 GONE, SLOW, FULL = 1, 2, 0  # the seats

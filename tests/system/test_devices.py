@@ -9,8 +9,9 @@ import pytest
 
 from benchmarks.edge import BATTLES, FLEET, EdgeFederation
 from benchmarks.hosts import Hosts, HostsError
-from tests.system.conftest import TINY, flags, rounds, timed, wait_for
+from tests.system.conftest import TINY, flags, rounds, timed
 from tests.system.test_faults import buffered, seat
+from tests.waiting import wait_for
 
 RUN = "edge"
 
@@ -62,6 +63,8 @@ def test_devices_on_hosts_of_their_own_play_a_run_through_cuts_of_their_networks
     with timed("no way to the env proxy: its seat is held after"):
         federation.hosts.cut("device-1", BATTLES)
         wait_for(lambda: "seat 1 was silent for 5 s; the others play on" in federation.said("envproxy"), "the hold")
+    stored = buffered(federation.home("device-0") / RUN, 0)
+    wait_for(lambda: buffered(federation.home("device-0") / RUN, 0) > stored, "a battle without it")
     federation.hosts.mend("device-1", BATTLES)
     with timed("the way is open again: the round ends after"):
         wait_for(lambda: len(rounds(run)) > done, "the end of the round")

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from server.run_directory import newest_checkpoint_steps
-from tests.system.conftest import processes, rounds, rows, wait_for
+from server.checkpoints import newest_checkpoint_steps
+from tests.system.conftest import processes, rounds, rows
+from tests.waiting import wait_for
 
 Experiment = Callable[..., "subprocess.Popen[str]"]
 FOREVER = 10_000_000  # steps: longer than any test

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.system.conftest import agents, processes, rounds, wait_for
+from tests.system.conftest import agents, processes, rounds
+from tests.waiting import wait_for
 
 RUN = "faults"
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.conftest import TINY, processes, rounds, wait_for
+from tests.system.conftest import TINY, processes, rounds
 from tests.system.federation import Federation
+from tests.waiting import wait_for
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from server.run_directory import Checkpoint, newest_checkpoint, read_run
+from server.checkpoints import Checkpoint, newest_checkpoint
+from server.run_directory import read_run
 from tests.system.conftest import rounds, rows
 
 Train = Callable[..., "subprocess.Popen[str]"]

@@ -21,11 +21,13 @@ from client.device import DeviceDirectory
 from client.launch import AgentError, SeatAddress, ask
 from client.messages import DESCRIBE, TRAIN, Request
 from envproxy.arena import Arena
-from envproxy.service import HostedArena, serve
+from envproxy.hosting import HostedArena
+from envproxy.service import serve
 from envproxy.tokens import keep_tokens
 from envproxy.transport import Transport, server_credentials
 from tests.envproxy.drill import Drill
-from tests.system.conftest import agents, processes, wait_for
+from tests.system.conftest import agents, processes
+from tests.waiting import wait_for
 
 RUN = "secure"
 BIN = Path(sys.executable).parent
@@ -119,7 +121,7 @@ def test_an_agent_process_is_let_in_over_tls_by_its_own_token(
         monkeypatch.setattr(client.launch, "_watch_arguments", lambda: ["--watch", str(supernode.pid)])
         try:
             found = ask(DeviceDirectory(home, RUN, 1), RUN, address, Request(DESCRIBE, config))
-            assert (found.values["map"], found.values["n-agents"]) == ("drill", 2)
+            assert (found.values["seat"], found.values["n-agents"]) == (1, 2)
             address.token.write_bytes((folder / "device-0" / "seat-0.token").read_bytes())
             (agent,) = agents(RUN)
             agent.kill()  # it has read its own

@@ -10,10 +10,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from server.run_directory import newest_checkpoint_steps, whole_checkpoints
+from server.checkpoints import newest_checkpoint_steps, whole_checkpoints
 from tests.disks import fill, small_disk
-from tests.system.conftest import TINY, flags, processes, rounds, wait_for
+from tests.system.conftest import TINY, flags, processes, rounds
 from tests.system.federation import Federation
+from tests.waiting import wait_for
 
 
 @pytest.fixture(scope="module")

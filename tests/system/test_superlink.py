@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from cli.parts import Part
-from server.run_directory import newest_checkpoint_steps
-from tests.system.conftest import TINY, flags, rounds, timed, wait_for
+from server.checkpoints import newest_checkpoint_steps
+from tests.system.conftest import TINY, flags, rounds, timed
 from tests.system.federation import Federation
+from tests.waiting import wait_for
 
 WITHIN, AFTER = 5.0, 65.0  # seconds: Flower gives up a ServerApp or SuperNode that it has not heard of for a minute
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.system.conftest import agents, processes, rounds, wait_for
+from tests.system.conftest import agents, processes, rounds
 from tests.system.test_faults import buffered, seat
+from tests.waiting import wait_for
 
 Train = Callable[..., "subprocess.Popen[str]"]
 RUN = "killed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.system.conftest import agents, processes, rounds, wait_for
+from server.run_directory import is_held
+from tests.system.conftest import agents, processes, rounds
+from tests.waiting import wait_for
 
 Train = Callable[..., "subprocess.Popen[str]"]
 
@@ -44,6 +47,46 @@ def test_an_interrupt_ends_everything_and_the_run_can_be_resumed(train: Train, t
     assert after[-1]["steps"] >= total
     # the agents went on with the buffers they had
     assert after[len(before)]["seats"]["0"]["buffered"] > before[-1]["seats"]["0"]["buffered"]
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+def test_a_command_that_is_killed_leaves_nothing_behind(
+    train: Train, tmp_path: Path, home: Path, number: signal.Signals
+) -> None:
+    process = train("orphans", total_steps=50_000)
+    wait_for(lambda: rounds(tmp_path / "orphans"), "a round")
+    left = descendants(process.pid, home)
+    assert {each.name() for each in left} >= {"flower-superlin", "flower-supernod", "flower-superexe", "flwr-serverapp"}
+    assert len(agents("orphans")) == 3
+    process.send_signal(number)
+    assert process.wait(60) == {signal.SIGKILL: -signal.SIGKILL, signal.SIGHUP: 130}[number]
+    wait_for(lambda: not descendants(process.pid, home), "the end of all that it has started", 60)
+    assert not is_held(tmp_path / "orphans")
+
+
+def descendants(command: int, home: Path) -> list[psutil.Process]:
+    """Return what a command has started and those have: they have its PPS_HOME, whoever is their parent now."""
+    return [
+        process
+        for process in psutil.process_iter(["environ", "status"])
+        if (process.info["environ"] or {}).get("PPS_HOME") == str(home)
+        and process.info["status"] != psutil.STATUS_ZOMBIE
+        and process.pid not in (command, os.getpid())
+    ]
+
+
+@pytest.mark.timeout(200)
+def test_a_command_goes_on_when_its_terminal_is_gone_if_nohup_says_so(train: Train, tmp_path: Path, home: Path) -> None:
+    hung_up = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = train("alone", "--runtime", "in-process", total_steps=500_000)
+    finally:
+        signal.signal(signal.SIGHUP, hung_up)
+    wait_for(lambda: rounds(tmp_path / "alone"), "a round")
+    process.send_signal(signal.SIGHUP)
+    before = len(rounds(tmp_path / "alone"))
+    wait_for(lambda: len(rounds(tmp_path / "alone")) > before, "another round")
 
 
 @pytest.mark.timeout(240)

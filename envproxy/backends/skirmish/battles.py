@@ -7,9 +7,11 @@ from numpy.typing import NDArray
 
 from envproxy.backend import MapSpec, Observation, StepResult
 from envproxy.backends.skirmish import engine
-from envproxy.backends.skirmish.maps import MapFacts, map_facts, map_spec
+from envproxy.backends.skirmish.maps import MapFacts, map_facts
 from envproxy.backends.skirmish.physics import NEIGHBOURS
 from envproxy.backends.skirmish.records import PROGRESS, UNIT
+from envproxy.backends.skirmish.rules.observation import obs_size
+from envproxy.backends.skirmish.rules.state import state_size
 from envproxy.backends.skirmish.snapshot import Snapshot, check_fits
 from envproxy.rules import Rules
 
@@ -26,7 +28,14 @@ class Skirmish:
             raise ValueError(f"there must be at least one battle, not {battles}")
         self._rules = rules
         self._facts = map_facts(map_name, rules)
-        self._spec = map_spec(map_name, self._facts, rules)
+        self._spec = MapSpec(
+            name=map_name,
+            n_agents=self._facts.n_agents,
+            n_actions=self._facts.n_actions,
+            obs_size=obs_size(self._facts, rules),
+            state_size=state_size(self._facts, rules),
+            episode_limit=self._facts.episode_limit,
+        )
         self.units = np.zeros((battles, len(self._facts.roster)), UNIT)
         self.progress = np.zeros(battles, PROGRESS)
         self._near = np.empty((NEIGHBOURS * len(self._facts.roster), 2), np.int64)

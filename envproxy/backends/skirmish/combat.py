@@ -1,4 +1,4 @@
-"""Weapons: pursuit into range, the swing, the shot, and hits that land (spec section 11)."""
+"""Weapons: pursuit into range, the swing, the shot, and hits that land."""
 
 from __future__ import annotations
 

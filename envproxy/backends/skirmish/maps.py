@@ -10,7 +10,6 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from envproxy.backend import MapSpec
 from envproxy.backends.skirmish.paths import Ways, find_ways, islands
 from envproxy.backends.skirmish.records import (
     AIR,
@@ -55,7 +54,7 @@ class MapFacts(NamedTuple):
     n_actions: int
     episode_limit: int
     type_bits: int
-    ally_shields: bool  # spec section 2: sA and sE
+    ally_shields: bool
     enemy_shields: bool
     heals: bool  # the map's Medivacs have heal actions, and they do not count at the end: SMAC's map type MMM
     rules: NDArray[np.void]  # STEP_RULES [1]
@@ -89,33 +88,25 @@ def kind_names(name: str) -> list[str]:
 
 def map_facts(name: str, rules: Rules) -> MapFacts:
     """Return the arrays of a map that is played under `rules`."""
-    data = _data()
     weapons = rules.weapons
-    one = data["maps"][name]
+    one = _data()["maps"][name]
     ally_types, enemy_types = _types(one["allies"]), _types(one["enemies"])
     units = [_ally_unit(kind, weapons) for kind in ally_types] + [_unit(kind, weapons) for kind in enemy_types]
     # SMAC sorts allies by type, and the types' ids ascend with their names; the enemy stays in creation order.
     allies = sorted(_army(one["allies"]), key=lambda member: str(member["unit"]))
     enemies = _army(one["enemies"])
     columns = one["type_columns"]
-    spacing = [_spacing(units[: len(ally_types)]), _spacing(units[len(ally_types) :])]
-    army = [(member, ally_types.index(member["unit"]), columns["allies"]) for member in allies]
-    army += [(member, len(ally_types) + enemy_types.index(member["unit"]), columns["enemies"]) for member in enemies]
-    widest = max(unit["separation_radius"] for unit in units)
-    roster = np.zeros(len(army), ROSTER)
-    for row, (member, kind, of_side) in zip(roster, army, strict=True):
-        row["kind"] = kind
-        row["spawn_x"], row["spawn_y"] = member["point"]
-        row["place"] = member["place"]
-        row["spacing"] = spacing[kind >= len(ally_types)]
-        row["type_column"] = of_side.index(member["unit"]) if of_side else 0
+    n_ally_kinds = len(ally_types)
+    roster = np.concatenate(
+        [
+            _roster(allies, ally_types, 0, _spacing(units[:n_ally_kinds]), columns["allies"]),
+            _roster(enemies, enemy_types, n_ally_kinds, _spacing(units[n_ally_kinds:]), columns["enemies"]),
+        ]
+    )
     kinds = np.array([_kind(unit) for unit in units], KIND)
     enemy_kinds = kinds[roster["kind"][len(allies) :]]
     enemy_hp = float((enemy_kinds["health"] + enemy_kinds["shield"]).sum())
-    pathable = np.array([[cell == "." for cell in row] for row in data["terrains"][one["terrain"]]])
-    walkable = np.ones((LAYERS, *pathable.shape), np.bool_)
-    walkable[GROUND] = pathable
-    walkable[STRIDING] = pathable | islands(pathable)
+    pathable = _pathable(one["terrain"])
     ways = _ways(one["terrain"], tuple(one["allies"][0]["point"]))
     order = one["enemy_order"]
     points = order["points"] or [(0.0, 0.0)]
@@ -137,49 +128,18 @@ def map_facts(name: str, rules: Rules) -> MapFacts:
         attack_to_y=float(points[-1][1]),
         pathable=pathable,
         heights=np.full(pathable.shape, FLAT_HEIGHT, np.uint8),
-        walkable=walkable,
+        walkable=_walkable(pathable),
         ways=ways.first,
         corners=ways.corners,
-        widest=widest,
+        widest=max(unit["separation_radius"] for unit in units),
         kinds=kinds,
         damage=np.array([[_hit(unit["weapon"], other) for other in units] for unit in units], np.float64),
         roster=roster,
     )
 
 
-def map_spec(name: str, facts: MapFacts, rules: Rules) -> MapSpec:
-    """Return a map's sizes after spec sections 7 and 8."""
-    obs_size = _obs_size(facts, rules)
-    state_size = facts.n_agents * obs_size if rules.obs_instead_of_state else _state_size(facts, rules)
-    return MapSpec(
-        name=name,
-        n_agents=facts.n_agents,
-        n_actions=facts.n_actions,
-        obs_size=obs_size,
-        state_size=state_size,
-        episode_limit=facts.episode_limit,
-    )
-
-
-def _obs_size(facts: MapFacts, rules: Rules) -> int:
-    types = facts.type_bits
-    move = 4 + (8 if rules.obs_pathing_grid else 0) + (9 if rules.obs_terrain_height else 0)
-    enemy = 4 + types + (1 + facts.enemy_shields if rules.obs_all_health else 0)
-    ally = 4 + types + (1 + facts.ally_shields if rules.obs_all_health else 0)
-    ally += facts.n_actions if rules.obs_last_action else 0
-    own = types + (1 + facts.ally_shields if rules.obs_own_health else 0)
-    return move + facts.n_enemies * enemy + (facts.n_agents - 1) * ally + own
-
-
-def _state_size(facts: MapFacts, rules: Rules) -> int:
-    ally = 4 + facts.ally_shields + facts.type_bits
-    enemy = 3 + facts.enemy_shields + facts.type_bits
-    last = facts.n_actions if rules.state_last_action else 0
-    return facts.n_agents * (ally + last) + facts.n_enemies * enemy + rules.state_timestep_number
-
-
 def _reward_divisor(rules: Rules, n_enemies: int, enemy_hp: float) -> float:
-    """Return what makes a battle in which every enemy falls worth `reward_scale_rate` (spec section 5)."""
+    """Return what makes a battle in which every enemy falls worth `reward_scale_rate`."""
     if not rules.reward_scale:
         return 1.0
     return float((n_enemies * rules.reward_death_value + rules.reward_win + enemy_hp) / rules.reward_scale_rate)
@@ -201,44 +161,75 @@ def _army(spawns: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return army
 
 
+def _roster(
+    army: list[dict[str, Any]], types: list[str], first_kind: int, spacing: float, columns: list[str]
+) -> NDArray[np.void]:
+    """Return a side's part of the roster. Its kinds are `types`, numbered from `first_kind`."""
+    roster = np.zeros(len(army), ROSTER)
+    for row, member in zip(roster, army, strict=True):
+        row["kind"] = first_kind + types.index(member["unit"])
+        row["spawn_x"], row["spawn_y"] = member["point"]
+        row["place"] = member["place"]
+        row["spacing"] = spacing
+        row["type_column"] = columns.index(member["unit"]) if columns else 0
+    return roster
+
+
+def _pathable(terrain: str) -> NDArray[np.bool_]:
+    """Return where units can walk: [map height, map width], row 0 in the south."""
+    return np.array([[cell == "." for cell in row] for row in _data()["terrains"][terrain]])
+
+
+def _walkable(pathable: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return where units of each layer can be: [LAYERS, map height, map width]."""
+    walkable = np.ones((LAYERS, *pathable.shape), np.bool_)
+    walkable[GROUND] = pathable
+    walkable[STRIDING] = pathable | islands(pathable)
+    return walkable
+
+
 def _kind(unit: dict[str, Any]) -> tuple[float, ...]:
     """Return a KIND record's values, in its order: the data's seconds become loops."""
     weapon: dict[str, Any] = unit["weapon"] or _NO_WEAPON
     energy = unit.get("energy", _NO_ENERGY)
     heal = unit.get("heal", _NO_HEAL)
     beam = weapon.get("beam", _NO_SPLASH)
-    return (
-        unit["health"],
-        unit["shield"],
-        unit["armour"],
-        unit["regeneration"] / LOOPS_PER_SECOND,
-        "Biological" in unit["attributes"],
-        unit["speed"] / LOOPS_PER_SECOND,
-        unit["acceleration"] / LOOPS_PER_SECOND**2,
-        _LAYERS_OF[unit["plane"]],
-        unit["radius"],
-        unit["separation_radius"],
-        weapon["range"],
-        weapon["range_slop"],
-        max(MIN_SCAN_RANGE, weapon["range"] + SCAN_BEYOND_RANGE),
-        weapon["period"] * LOOPS_PER_SECOND,
-        weapon["damage_point"] * LOOPS_PER_SECOND,
-        weapon["hits"],
-        weapon["hit_interval"] * LOOPS_PER_SECOND,
-        (weapon["missile_speed"] or 0.0) / LOOPS_PER_SECOND,
-        beam["half_length"],
-        beam["radius"],
-        weapon.get("burst", _NO_SPLASH)["radius"],
-        energy["start"],
-        energy["max"],
-        energy["regen"] / LOOPS_PER_SECOND,
-        heal["range"],
-        heal["scan_range"],
-        heal["rate"] / LOOPS_PER_SECOND,
-        heal["energy_per_health"],
-        heal["least_energy"],
-        unit["max_cooldown"],
-    )
+    values = {
+        "health": unit["health"],
+        "shield": unit["shield"],
+        "armour": unit["armour"],
+        "regeneration": unit["regeneration"] / LOOPS_PER_SECOND,
+        "biological": "Biological" in unit["attributes"],
+        "speed": unit["speed"] / LOOPS_PER_SECOND,
+        "acceleration": unit["acceleration"] / LOOPS_PER_SECOND**2,
+        "layer": _LAYERS_OF[unit["plane"]],
+        "radius": unit["radius"],
+        "separation_radius": unit["separation_radius"],
+        "range": weapon["range"],
+        "range_slop": weapon["range_slop"],
+        "scan_range": max(MIN_SCAN_RANGE, weapon["range"] + SCAN_BEYOND_RANGE),
+        "period": weapon["period"] * LOOPS_PER_SECOND,
+        "damage_point": weapon["damage_point"] * LOOPS_PER_SECOND,
+        "hits": weapon["hits"],
+        "hit_interval": weapon["hit_interval"] * LOOPS_PER_SECOND,
+        "missile_speed": (weapon["missile_speed"] or 0.0) / LOOPS_PER_SECOND,
+        "beam": beam["half_length"],
+        "beam_radius": beam["radius"],
+        "burst": weapon.get("burst", _NO_SPLASH)["radius"],
+        "energy": energy["start"],
+        "max_energy": energy["max"],
+        "energy_regeneration": energy["regen"] / LOOPS_PER_SECOND,
+        "heal_range": heal["range"],
+        "heal_scan_range": heal["scan_range"],
+        "heal_rate": heal["rate"] / LOOPS_PER_SECOND,
+        "heal_cost": heal["energy_per_health"],
+        "heal_least_energy": heal["least_energy"],
+        "max_cooldown": unit["max_cooldown"],
+    }
+    names = KIND.names or ()
+    if wrong := set(names) ^ values.keys():
+        raise ValueError(f"a kind of unit and its record differ in {', '.join(sorted(wrong))}")
+    return tuple(values[name] for name in names)
 
 
 def _hit(weapon: dict[str, Any] | None, target: dict[str, Any]) -> float:
@@ -275,5 +266,4 @@ def _ally_unit(name: str, weapons: str) -> dict[str, Any]:
 
 @functools.cache
 def _ways(terrain: str, start: tuple[float, float]) -> Ways:
-    rows = _data()["terrains"][terrain]
-    return find_ways(np.array([[cell == "." for cell in row] for row in rows]), start)
+    return find_ways(_pathable(terrain), start)

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 Units: TypeAlias = NDArray[np.void]  # UNIT [U], one battle
 Unit: TypeAlias = Any  # one UNIT record: compiled code reads and writes its fields as attributes
 Progress: TypeAlias = Any  # one PROGRESS record
-Kind: TypeAlias = Any  # one KIND record
 
 # A battle's phase.
 NEVER_RESET: Final = 0

@@ -1,4 +1,4 @@
-"""What makes units whole again: shields, Zerg flesh, and Medivacs (spec section 11)."""
+"""What makes units whole again: shields, Zerg flesh, and Medivacs."""
 
 from __future__ import annotations
 

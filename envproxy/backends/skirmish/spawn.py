@@ -1,4 +1,4 @@
-"""How a battle begins: both armies whole, each crowded around its spawn point (spec section 11)."""
+"""How a battle begins: both armies whole, each crowded around its spawn point."""
 
 from __future__ import annotations
 

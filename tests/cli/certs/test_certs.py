@@ -22,6 +22,8 @@ from flwr.supercore.primitives.asymmetric import uses_nist_ec_curve
 
 from cli.certs import command
 from cli.certs.folders import FoldersError
+from envproxy.attestation import keep_key
+from strategies.attestation import read_key
 
 
 @pytest.fixture(autouse=True)
@@ -50,9 +52,9 @@ def made(tmp_path: Path) -> Path:
 def test_every_machine_has_a_folder_with_what_it_needs_and_nothing_more(made: Path) -> None:
     assert set(contents(made)) == {
         *("authority/ca.crt", "authority/ca.key"),
-        *("coordinator/ca.crt", "coordinator/superlink.crt", "coordinator/superlink.key"),
+        *("coordinator/ca.crt", "coordinator/superlink.crt", "coordinator/superlink.key", "coordinator/attest.key"),
         *(f"coordinator/supernodes/seat-{seat}.pub" for seat in range(3)),
-        *("battle-host/envproxy.crt", "battle-host/envproxy.key"),
+        *("battle-host/envproxy.crt", "battle-host/envproxy.key", "battle-host/attest.key"),
         *(f"battle-host/tokens/main/seat-{seat}.token" for seat in range(3)),
         *(f"device-{s}/{name}" for s in range(3) for name in ("ca.crt", "supernode.key", f"seat-{s}.token")),
     }
@@ -60,6 +62,15 @@ def test_every_machine_has_a_folder_with_what_it_needs_and_nothing_more(made: Pa
     for seat in range(3):
         assert found[f"device-{seat}/seat-{seat}.token"] == found[f"battle-host/tokens/main/seat-{seat}.token"]
         assert found[f"device-{seat}/ca.crt"] == found["authority/ca.crt"] == found["coordinator/ca.crt"]
+    assert keep_key(made / "battle-host/attest.key") == read_key(made / "coordinator/attest.key")
+
+
+@pytest.mark.parametrize("lost", ["battle-host", "coordinator"])
+def test_the_key_that_two_machines_share_is_copied_from_whoever_has_it(made: Path, lost: str) -> None:
+    before = contents(made)
+    (made / lost / "attest.key").unlink()
+    certs(made)
+    assert contents(made) == before
 
 
 def test_all_is_for_its_owner_alone(made: Path) -> None:

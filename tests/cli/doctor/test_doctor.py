@@ -125,7 +125,7 @@ def test_automls_smac_is_no_smac(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_room_is_what_a_buffer_and_networks_take(tmp_path: Path) -> None:
-    seat = SeatSpec(1, 3, 30, 9, 60)
+    seat = SeatSpec(seat=1, n_agents=3, obs_size=30, n_actions=9, episode_limit=60)
     BattleBuffer(tmp_path / "buffer", 7, seat)
     on_disk = sum(path.stat().st_size for path in (tmp_path / "buffer").iterdir())
     headers = 128 * len(list((tmp_path / "buffer").iterdir()))
@@ -137,7 +137,7 @@ def test_room_is_what_a_buffer_and_networks_take(tmp_path: Path) -> None:
 def test_a_full_disk_is_told(tmp_path: Path) -> None:
     spec = MapSpec("3m", 3, 9, 30, 48, 60)
     free = shutil.disk_usage(tmp_path).free
-    one = buffer_bytes(1, SeatSpec(0, 3, 30, 9, 60))
+    one = buffer_bytes(1, SeatSpec(seat=0, n_agents=3, obs_size=30, n_actions=9, episode_limit=60))
 
     def levels(buffer_size: int) -> list[Level]:
         return [finding.level for finding in machine.check_room(tmp_path / "x", tmp_path, spec, buffer_size, 64)]
@@ -186,7 +186,7 @@ def test_what_certs_has_made_is_well(made: Path) -> None:
     assert {finding.level for finding in found} == {OK}
     seen = {finding.check.split()[1] for finding in found}
     names = {"ca.crt", "superlink.crt", "envproxy.crt", "ca.key", "superlink.key", "envproxy.key", "supernode.key"}
-    assert seen == names | {"seat-0.token", "seat-1.token"}
+    assert seen == names | {"attest.key", "seat-0.token", "seat-1.token"}
 
 
 def test_dates(made: Path) -> None:
@@ -221,6 +221,12 @@ def test_what_others_may_read_or_is_damaged(federation: Path) -> None:
     assert "(mode 0640); chmod 600 " in said["private supernode.key"]
     assert "holds no token" in said["private seat-0.token"]
     assert "cannot be used" in said["certificate ca.crt"]
+
+
+def test_the_key_of_attested_rewards_is_read(federation: Path) -> None:
+    (federation / "coordinator" / "attest.key").write_text("abc\n")
+    (damaged,) = bad(federation / "coordinator")
+    assert damaged.check == "private attest.key"
 
 
 def test_folders_that_are_none(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 from cli.experiment.folder import Folder
 from cli.experiment.results import Evaluation, Result
 from cli.experiment.spec import PlannedRun
-from server.run_directory import Checkpoint, RunDirectory
+from server.checkpoints import Checkpoint, save_checkpoint
+from server.run_directory import RunDirectory
 
 SMALL = """
 name = "small"
@@ -62,5 +63,5 @@ def begin(folder: Folder, run: PlannedRun, steps: int = 0, **changes: Any) -> Pa
     if steps:
         directory.append(evaluation_row(1, steps, 8))
         directory.append(round_row(1, steps, steps / 100))
-        directory.save_checkpoint(Checkpoint(1, steps, {}))
+        save_checkpoint(directory.path, Checkpoint(1, steps, {}))
     return directory.path

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from cli.experiment.folder import Folder, InUseError
+from cli.experiment.folder import Folder
 from cli.experiment.processes import command
 from cli.experiment.schedule import State, left, schedule
 from cli.experiment.spec import SpecError, parse_experiment
 from cli.main import build_parser
+from operations.locks import InUseError
 from tests.cli.experiment.small import SMALL, begin
 
 
@@ -107,6 +109,9 @@ def test_only_one_plays_in_a_folder(folder: Folder) -> None:
 def test_only_a_finished_run_s_devices_are_forgotten(folder: Folder) -> None:
     for name in ("a", "b"):
         (folder.devices / name / "seat-0").mkdir(parents=True)
+        (folder.devices / "mixers" / f"id-{name}").mkdir(parents=True)
+        folder.run(name).mkdir(parents=True)
+        (folder.run(name) / "run.json").write_text(json.dumps({"id": f"id-{name}", "settings": {}}))
     folder.forget_devices("a")
     folder.forget_devices("never begun")
-    assert [path.name for path in folder.devices.iterdir()] == ["b"]
+    assert {str(path.relative_to(folder.devices)) for path in folder.devices.glob("*/*")} == {"b/seat-0", "mixers/id-b"}

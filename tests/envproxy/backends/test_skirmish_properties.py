@@ -12,7 +12,7 @@ from envproxy.backends.skirmish.policies import POLICIES
 
 BATTLES, EXAMPLES = 40, 5  # 200 battles a map
 MOMENT = 2  # steps, of half a second
-GAIN = {"shield": 1.0, "flesh": 0.2734 / 2, "healing": 4.5}  # of one unit in a step, spec section 11
+GAIN = {"shield": 1.0, "flesh": 0.2734 / 2, "healing": 4.5}  # of one unit in a step
 
 
 class Bodies:

@@ -13,7 +13,7 @@ from typing import Any
 PROFILE = "liberty"  # the only data set the maps declare as a dependency
 OTHER_PROFILE = "lotv"
 
-# Columns of the type one-hot, spec section 7. The enemy's are reversed on purpose in one of them: SMAC's issue 33.
+# Columns of the type one-hot. The enemy's are reversed on purpose in one of them: SMAC's issue 33.
 TYPE_COLUMNS = {
     "stalkers_and_zealots": {"allies": ["Stalker", "Zealot"], "enemies": ["Zealot", "Stalker"]},
     "colossi_stalkers_zealots": {

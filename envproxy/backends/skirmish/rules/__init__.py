@@ -1,1 +1,1 @@
-"""SMAC's own layer over the engine, after spec sections 3 to 8: what SMAC computes, not what StarCraft II does."""
+"""SMAC's own layer over the engine: what SMAC computes, not what StarCraft II does (docs/smac-rules.md)."""

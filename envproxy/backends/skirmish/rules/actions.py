@@ -1,4 +1,4 @@
-"""A seat's actions: which are available, and the orders they become (spec section 3)."""
+"""A seat's actions: which are available, and the orders they become."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a battle ends (spec section 6)."""
+"""How a battle ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The team's reward of one step (spec section 5)."""
+"""The team's reward of one step."""
 
 from __future__ import annotations
 

@@ -1,0 +1,70 @@
+"""What a run is resumed from: whole rounds, in the run directory.
+
+runs/<name>/checkpoints/round-000123/
+    seat-<i>.safetensors   every agent's weights, as it begins the next round
+    checkpoint.json        round, steps, seats
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save
+
+from operations.files import replacing_folder
+from server.run_directory import RunDirectoryError, checkpoints_path, keeping
+
+_KEPT = 3  # rounds
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A whole round: what the next one begins with."""
+
+    round: int
+    steps: int  # environment steps of the run
+    agents: dict[int, dict[str, NDArray[np.float32]]]  # seat -> tensors
+
+
+def save_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
+    """Keep a round in a run directory, whole or not at all; of the older ones a few are kept. Raises NotKeptError."""
+    final = checkpoints_path(run) / f"round-{checkpoint.round:06d}"
+    with keeping(final), replacing_folder(final) as folder:
+        for seat, tensors in checkpoint.agents.items():
+            (folder / f"seat-{seat}.safetensors").write_bytes(save(tensors))
+        document = {"round": checkpoint.round, "steps": checkpoint.steps, "seats": sorted(checkpoint.agents)}
+        (folder / "checkpoint.json").write_text(json.dumps(document), encoding="utf-8")
+    for old in whole_checkpoints(run)[:-_KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def whole_checkpoints(path: Path) -> list[Path]:
+    """Return a run directory's checkpoints, oldest first."""
+    return sorted(p for p in checkpoints_path(path).glob("round-[0-9]*") if p.suffix != ".tmp")
+
+
+def newest_checkpoint_steps(path: Path) -> int:
+    """Return the environment steps up to the newest whole checkpoint; 0 if there is none."""
+    found = whole_checkpoints(path)
+    return int(json.loads((found[-1] / "checkpoint.json").read_text(encoding="utf-8"))["steps"]) if found else 0
+
+
+def newest_checkpoint(path: Path) -> Checkpoint | None:
+    """Return the newest whole checkpoint of a run directory, or None if no round was finished.
+
+    Raises RunDirectoryError if it cannot be read.
+    """
+    found = whole_checkpoints(path)
+    if not found:
+        return None
+    try:
+        document = json.loads((found[-1] / "checkpoint.json").read_text(encoding="utf-8"))
+        agents = {seat: load_file(found[-1] / f"seat-{seat}.safetensors") for seat in document["seats"]}
+    except Exception as error:
+        raise RunDirectoryError(f"{found[-1]} is damaged ({error}); remove it to go on from the one before") from None
+    return Checkpoint(document["round"], document["steps"], agents)

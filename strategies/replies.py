@@ -1,0 +1,60 @@
+"""The replies of a round: whose can be used, whose cannot, and who sent none."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from flwr.app import Message
+
+from strategies.update import RejectedReply, Update
+
+logger = logging.getLogger(__name__)
+
+
+class SortedReplies(NamedTuple):
+    """What became of a round's replies: every seat that was asked is in one of the three."""
+
+    updates: list[Update]
+    """Of the usable replies, in seat order."""
+    rejected: dict[int, str]
+    """Seat -> why its reply is left out, in seat order."""
+    missing: list[int]
+    """Seats that did not reply."""
+
+
+def sort_replies(
+    server_round: int,
+    replies: Iterable[Message],
+    seats: Mapping[int, int],
+    admit: Callable[[int, int, Message], Update],
+) -> SortedReplies:
+    """Sort a round's replies; who is left out is logged.
+
+    `seats` maps the seats that were asked to their nodes. `admit(server_round, seat, reply)` reads the reply of a
+    seat's node, or raises RejectedReply. A seat's first usable reply counts, and those of other nodes do not.
+    """
+    accepted: dict[int, Update] = {}
+    rejected: dict[int, str] = {}
+    holders = {node: seat for seat, node in seats.items()}
+    for reply in replies:
+        node = reply.metadata.src_node_id
+        seat = holders.get(node)
+        if seat is None:
+            logger.warning("round %d: reply of node %d left out: it holds no seat", server_round, node)
+            continue
+        if seat in accepted:
+            logger.warning("round %d: another reply of seat %d left out: the first counts", server_round, seat)
+            continue
+        try:
+            update = admit(server_round, seat, reply)
+        except RejectedReply as rejection:
+            logger.warning("round %d: seat %d left out: %s", server_round, seat, rejection.reason)
+            rejected[seat] = rejection.reason
+        else:
+            accepted[seat] = update
+    # A seat with a usable reply took part, whatever else its node sent before.
+    rejected = {seat: rejected[seat] for seat in sorted(rejected) if seat not in accepted}
+    missing = [seat for seat in seats if seat not in accepted and seat not in rejected]
+    for seat in missing:
+        logger.warning("round %d: seat %d left out: no reply from node %d", server_round, seat, seats[seat])
+    return SortedReplies([accepted[seat] for seat in sorted(accepted)], rejected, missing)

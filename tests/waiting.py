@@ -1,0 +1,16 @@
+"""Waiting for what other processes and threads do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+def wait_for(condition: Callable[[], Any], what: str, limit: float = 240.0, every: float = 0.1) -> Any:
+    """Return the first true value of `condition`, asked `every` so many seconds; fail after `limit` seconds."""
+    deadline = time.monotonic() + limit
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"waited {limit:.0f} s for {what}"
+        time.sleep(every)
+    return value
