@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from cli.tied import tied
+from operations.tied import tied
 
 _END_LIMIT = 8.0  # seconds that a process has to end by itself
 _LAST_LINES = 15
@@ -33,7 +33,7 @@ class StopError(PartFailedError):
 class Part:
     """One process with its log file, in a process group of its own: a Ctrl-C reaches only the command.
 
-    It is tied to the thread that starts it (`cli.tied`): a command that is killed leaves none of its parts behind.
+    It is tied to the thread that starts it (`operations.tied`): a command that is killed leaves no part behind.
     """
 
     def __init__(

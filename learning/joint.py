@@ -40,8 +40,8 @@ class JointMixer:
     ) -> None:
         """Initialise from ``seed`` alone; the arguments are the settings of the same names.
 
-        From then on the process computes on one thread, as an agent's does: what a sum comes to, to the last bit, depends
-        on how many threads have a part in it, and both runtimes are to come to the same.
+        From then on the process computes on one thread, as an agent's does: the last bits of a sum depend on how many
+        threads have a part in it, and both runtimes are to come to the same.
         """
         torch.set_num_threads(1)
         generator = torch.Generator().manual_seed(seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import math
+import os
 import time
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -14,6 +15,7 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from operations import logs
+from operations.tied import tie
 from server.board import Board
 from server.checkpoints import newest_checkpoint, save_checkpoint
 from server.curve import draw_curve
@@ -46,6 +48,9 @@ def main(grid: Grid, context: Context) -> None:
     NeedsYouError.
     """
     logs.set_up("server", "strategies")  # Flower collects it for `flwr run --stream`
+    # Flower ends a ServerApp whose SuperExec is gone, but not one that is sending a message: that would try for ever,
+    # and hold the run's lock.
+    tie(os.getppid())
     try:
         train(grid, context.run_config, grid.run.override_config)
     except (SettingsError, RunDirectoryError, NoTeamError) as error:

@@ -57,8 +57,8 @@ class Folder:
     def locked(self) -> Iterator[int]:
         """Be the only one that plays here; yields the descriptor to give to every process that plays, too.
 
-        The lock lasts until all of them have ended: a run that outlived its command is not begun a second time.
-        Raises InUseError.
+        The lock lasts until all of them have ended: a run that ends a moment after its command, which was killed, is
+        not begun a second time meanwhile. Raises InUseError.
         """
         in_use = (
             f"{self.path} is in use: another `pps-qmix experiment`, or a run it has left behind, plays there; wait "

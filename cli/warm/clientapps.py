@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from cli.tied import tie
+from operations.tied import tie
 
 _COMMAND = "flwr-clientapp"
 _ALSO = ("grpc", "psutil", "safetensors.numpy")  # what our ClientApp imports beside Flower

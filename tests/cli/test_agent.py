@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import datetime
-import subprocess
-import sys
-import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
 import cli.agent
@@ -123,27 +119,6 @@ def test_a_supernode_that_stayed_is_always_started_again(monkeypatch: pytest.Mon
     monkeypatch.setattr(node, "restart", restart)
     with pytest.raises(KeyboardInterrupt):
         keep_running(node)
-
-
-def test_a_tied_program_ends_with_its_parent() -> None:
-    """The parent is killed, so it can end nobody."""
-    program = (
-        "import subprocess, time\n"
-        "from cli.tied import tied\n"
-        "child = subprocess.Popen(tied(['sleep', '600']))\n"
-        "print(child.pid, flush=True)\n"
-        "time.sleep(600)\n"
-    )
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        child = psutil.Process(int(parent.stdout.readline()))
-        deadline = time.monotonic() + 60
-        while child.name() != "sleep":
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        parent.kill()
-    psutil.wait_procs([child], timeout=60)
-    assert not child.is_running()
 
 
 def test_one_device_runs_a_seat_once(capsys: pytest.CaptureFixture[str], credentials: Path) -> None:

@@ -149,13 +149,17 @@ def test_an_interrupt_ends_every_run_and_what_they_reached_is_written(experiment
     assert "0 of 2 runs are finished" in (tmp_path / "out" / "results.md").read_text()
 
 
-@pytest.mark.timeout(120)
-def test_a_run_that_outlives_its_command_is_not_begun_again(experiment: Experiment, tmp_path: Path) -> None:
+@pytest.mark.timeout(180)
+def test_a_folder_is_for_one_command_and_the_runs_of_a_killed_one_end_with_it(
+    experiment: Experiment, tmp_path: Path
+) -> None:
     process = experiment(FOREVER)
     wait_for(lambda: len(playing(tmp_path)) == 2, "both runs' processes")
+    another = experiment()
+    output, _ = another.communicate(timeout=60)
+    assert another.returncode == 2
+    assert f"{tmp_path / 'out'} is in use: another `pps-qmix experiment`, or a run it has left behind" in output
+    assert len(playing(tmp_path)) == 2
     process.kill()
     process.wait(10)
-    again = experiment()
-    output, _ = again.communicate(timeout=60)
-    assert again.returncode == 2
-    assert f"{tmp_path / 'out'} is in use: another `pps-qmix experiment`, or a run it has left behind" in output
+    wait_for(lambda: not playing(tmp_path), "the end of its runs", 60)

@@ -1,6 +1,6 @@
-"""`python -m cli.tied PARENT PROGRAM ARGUMENTS...`: becomes a program that is asked to end when its parent is gone.
+"""`python -m operations.tied PARENT PROGRAM ARGUMENTS...`: becomes a program that is asked to end with its parent.
 
-A command that is killed cannot end what it has started. Linux does it then; elsewhere the program just runs.
+A process that is killed cannot end what it has started. Linux does it then; elsewhere the program just runs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 def tied(command: Sequence[str]) -> list[str]:
     """Return `command` as this process starts it to have it asked to end when the thread that starts it ends."""
-    return [sys.executable, "-P", "-m", "cli.tied", str(os.getpid()), *command]
+    return [sys.executable, "-P", "-m", "operations.tied", str(os.getpid()), *command]
 
 
 def tie(parent: int, number: int = signal.SIGTERM) -> None:

@@ -1,0 +1,30 @@
+"""Processes that end with their parent."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import psutil
+
+
+def test_a_tied_program_ends_with_its_parent() -> None:
+    """The parent is killed, so it can end nobody."""
+    program = (
+        "import subprocess, time\n"
+        "from operations.tied import tied\n"
+        "child = subprocess.Popen(tied(['sleep', '600']))\n"
+        "print(child.pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        deadline = time.monotonic() + 60
+        while child.name() != "sleep":
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        parent.kill()
+    psutil.wait_procs([child], timeout=60)
+    assert not child.is_running()
