@@ -25,6 +25,7 @@ class RoundOrder:
     mixing: MixOrder | None = None  # None: every seat learns alone
     rewards: RewardOrder | None = None  # None: the server believes what agents say they earned
     seats: frozenset[int] = frozenset()  # that the server has asked to play; none: all of the map
+    number: int = 0  # another one where a round is played anew; 0: none
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> RoundOrder:
@@ -41,6 +42,7 @@ class RoundOrder:
             mixing=_mix_order(config) if config["mixing"] == "joint" else None,
             rewards=_reward_order(config) if config["attest-key"] else None,
             seats=frozenset(config["seats"]),
+            number=int(config["order"]),
         )
 
 
@@ -68,6 +70,7 @@ def next_phase(order: RoundOrder, standing: Standing) -> Phase | None:
             standing=before,
             rewards=order.rewards,
             seats=order.seats,
+            order=order.number,
         )
     if standing.battles >= order.battles or steps >= order.total_steps:
         return None
@@ -82,6 +85,7 @@ def next_phase(order: RoundOrder, standing: Standing) -> Phase | None:
         mixing=order.mixing,
         rewards=order.rewards,
         seats=order.seats,
+        order=order.number,
     )
 
 

@@ -32,6 +32,7 @@ from envproxy.protocol import (
     PhaseEnd,
     PhaseKind,
     Seated,
+    Standing,
     Tick,
     awaits_answer,
 )
@@ -81,7 +82,7 @@ class _Seat:
 
 @dataclass
 class _Play:
-    """The phase that is on."""
+    """The phase that is on, or was."""
 
     phase: Phase
     tick: int = 0
@@ -90,6 +91,15 @@ class _Play:
     battles: int = 0
     won: int = 0
     return_sum: float = 0.0
+
+
+@dataclass(frozen=True)
+class _EndedPlay:
+    """A phase that has ended, for seats that were not here."""
+
+    play: _Play
+    standing: Standing  # after it
+    missed: list[int]  # for every seat the battles that it has not played from beginning to end
 
 
 class Arena:
@@ -103,6 +113,7 @@ class Arena:
         self._backend = backend
         self._seats = [_Seat(takes_part=np.zeros(self.battles, np.bool_)) for _ in range(self.spec.n_agents)]
         self._play: _Play | None = None
+        self._ended: list[_EndedPlay] = []  # phases of the newest order, oldest first
         self._mixing: Mixing | None = None  # of the run that last wanted it
         self._mixers = mixers
         self._ids = np.zeros(self.battles, np.uint64)  # of the battles that are on, or ended on this tick
@@ -118,7 +129,9 @@ class Arena:
         """Seat `seat` wants to play `phase`; it is told with `Seated` what is played.
 
         When the seats gather, the furthest proposal of the newest round wins. A seat that comes while its round is
-        being played joins the phase that is on, and takes part from the next battle of each slot.
+        being played joins the phase that is on, and takes part from the next battle of each slot. One that was away
+        when a phase of the server's order ended is told its end, and the battles that it missed: alone it would play
+        the rest a second time, against idle units.
 
         The seats that are here wait for each other, and for those that any of them has named; others may come all the
         same. What a hostile seat names costs the others no more than its own silence would: who is named in vain is
@@ -139,7 +152,10 @@ class Arena:
         state.events.clear()
         state.silent = False
         state.named = (phase.seats or frozenset(range(len(self._seats)))) | {seat}
-        if self._play is not None and phase.round == self._play.phase.round:
+        if (ended := self._ended_without(phase)) is not None:
+            state.playing, state.answered, state.proposal = False, False, None
+            state.events += [Seated(ended.play.phase), self._phase_end(ended, seat)]
+        elif self._play is not None and phase.round == self._play.phase.round:
             state.playing, state.answered, state.proposal = True, True, None
             state.events.append(Seated(self._play.phase))
         else:
@@ -283,6 +299,10 @@ class Arena:
     def _rounds(self) -> list[Phase]:
         return [s.proposal for s in self._seats if s.proposal] + ([self._play.phase] if self._play else [])
 
+    def _ended_without(self, phase: Phase) -> _EndedPlay | None:
+        """The first phase of a proposal's order that has ended further on than the proposing seat knows."""
+        return next((e for e in self._ended if e.play.phase.of_order(phase) and e.standing > phase.standing), None)
+
     def _abandon_if_deserted(self) -> None:
         """Give up the phase that is on if no seat plays it any more."""
         if self._play is None or any(s.playing and not s.silent for s in self._seats):
@@ -308,6 +328,7 @@ class Arena:
     def _begin(self) -> None:
         phase = max((s.proposal for s in self._seats if s.proposal), key=lambda p: (p.round, p.standing))
         self._play = _Play(phase)
+        self._ended = [ended for ended in self._ended if ended.play.phase.of_order(phase)]
         self._round, self._collected = phase.round, phase.standing.steps
         self._on[:] = False
         for seat in self._seats:
@@ -455,10 +476,21 @@ class Arena:
         if self._mixing is not None and play.phase.mixing:
             self._mixing.keep(play.phase.round)
         self._play = None
+        ended = _EndedPlay(play, standing, [seat.missed for seat in self._seats])
+        self._ended.append(ended)
         for i, seat in enumerate(self._seats):
             if seat.playing:
-                earned = self._ledger.balance(i, play.phase.round)
-                seat.events.append(
-                    PhaseEnd(standing, play.battles, play.steps, play.won, play.return_sum, seat.missed, earned)
-                )
+                seat.events.append(self._phase_end(ended, i))
             seat.playing, seat.answered = False, False
+
+    def _phase_end(self, ended: _EndedPlay, seat: int) -> PhaseEnd:
+        play = ended.play
+        return PhaseEnd(
+            standing=ended.standing,
+            battles=play.battles,
+            steps=play.steps,
+            won=play.won,
+            return_sum=play.return_sum,
+            missed=ended.missed[seat],
+            earned=self._ledger.balance(seat, play.phase.round),
+        )

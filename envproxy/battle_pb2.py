@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x65nvproxy/battle.proto\x12\x12pps_qmix.battle.v1\" \n\x0f\x44\x65scribeRequest\x12\r\n\x05\x61rena\x18\x01 \x01(\t\"\xf0\x01\n\x10\x41renaDescription\x12\r\n\x05\x61rena\x18\x01 \x01(\t\x12\x0b\n\x03map\x18\x02 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x0f\n\x07\x62\x61ttles\x18\x05 \x01(\r\x12\x10\n\x08n_agents\x18\x06 \x01(\r\x12\x11\n\tn_actions\x18\x07 \x01(\r\x12\x10\n\x08obs_size\x18\x08 \x01(\r\x12\x12\n\nstate_size\x18\t \x01(\r\x12\x15\n\repisode_limit\x18\n \x01(\r\x12\r\n\x05round\x18\x0b \x01(\r\x12\r\n\x05steps\x18\x0c \x01(\x04\x12\r\n\x05rules\x18\r \x01(\t\"N\n\x08Standing\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0f\n\x07\x62\x61ttles\x18\x02 \x01(\r\x12\r\n\x05steps\x18\x03 \x01(\x04\x12\x13\n\x0b\x65valuations\x18\x04 \x01(\x04\"\x90\x02\n\x05Phase\x12\x0c\n\x04seed\x18\x01 \x01(\x04\x12\r\n\x05round\x18\x02 \x01(\r\x12+\n\x04kind\x18\x03 \x01(\x0e\x32\x1d.pps_qmix.battle.v1.PhaseKind\x12\x0f\n\x07\x62\x61ttles\x18\x04 \x01(\r\x12\r\n\x05steps\x18\x05 \x01(\x04\x12.\n\x08standing\x18\x06 \x01(\x0b\x32\x1c.pps_qmix.battle.v1.Standing\x12,\n\x06mixing\x18\x07 \x01(\x0b\x32\x1c.pps_qmix.battle.v1.MixOrder\x12\x30\n\x07rewards\x18\x08 \x01(\x0b\x32\x1f.pps_qmix.battle.v1.RewardOrder\x12\r\n\x05seats\x18\t \x03(\r\"8\n\x0bRewardOrder\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\r\x12\x0e\n\x06\x63redit\x18\x03 \x01(\t\"\xd1\x01\n\x08MixOrder\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0c\n\x04\x62\x61se\x18\x02 \x01(\t\x12\x12\n\nbatch_size\x18\x03 \x01(\r\x12\x13\n\x0b\x62uffer_size\x18\x04 \x01(\r\x12\x18\n\x10train_per_battle\x18\x05 \x01(\x01\x12\x15\n\rlearning_rate\x18\x06 \x01(\x01\x12\r\n\x05gamma\x18\x07 \x01(\x01\x12\x1b\n\x13target_update_every\x18\x08 \x01(\r\x12\x11\n\tgrad_clip\x18\t \x01(\x01\x12\x11\n\ttd_lambda\x18\n \x01(\x01\"\xbf\x02\n\x0bSeatMessage\x12(\n\x04join\x18\x01 \x01(\x0b\x32\x18.pps_qmix.battle.v1.JoinH\x00\x12.\n\x07propose\x18\x02 \x01(\x0b\x32\x1b.pps_qmix.battle.v1.ProposeH\x00\x12&\n\x03\x61\x63t\x18\x03 \x01(\x0b\x32\x17.pps_qmix.battle.v1.ActH\x00\x12\x39\n\rmix_utilities\x18\x04 \x01(\x0b\x32 .pps_qmix.battle.v1.MixUtilitiesH\x00\x12\x37\n\x0cmix_holdings\x18\x05 \x01(\x0b\x32\x1f.pps_qmix.battle.v1.MixHoldingsH\x00\x12/\n\x08mix_norm\x18\x06 \x01(\x0b\x32\x1b.pps_qmix.battle.v1.MixNormH\x00\x42\t\n\x07message\"m\n\x04Join\x12\r\n\x05\x61rena\x18\x01 \x01(\t\x12\x0c\n\x04seat\x18\x02 \x01(\r\x12\r\n\x05token\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12(\n\x05phase\x18\x05 \x01(\x0b\x32\x19.pps_qmix.battle.v1.Phase\"3\n\x07Propose\x12(\n\x05phase\x18\x01 \x01(\x0b\x32\x19.pps_qmix.battle.v1.Phase\"$\n\x03\x41\x63t\x12\x0c\n\x04tick\x18\x01 \x01(\x04\x12\x0f\n\x07\x61\x63tions\x18\x02 \x01(\x0c\"\xfe\x02\n\x0c\x41renaMessage\x12,\n\x06seated\x18\x01 \x01(\x0b\x32\x1a.pps_qmix.battle.v1.SeatedH\x00\x12(\n\x04tick\x18\x02 \x01(\x0b\x32\x18.pps_qmix.battle.v1.TickH\x00\x12\x31\n\tphase_end\x18\x03 \x01(\x0b\x32\x1c.pps_qmix.battle.v1.PhaseEndH\x00\x12\x31\n\tmix_batch\x18\x04 \x01(\x0b\x32\x1c.pps_qmix.battle.v1.MixBatchH\x00\x12\x37\n\x0cmix_gradient\x18\x05 \x01(\x0b\x32\x1f.pps_qmix.battle.v1.MixGradientH\x00\x12\x31\n\tmix_scale\x18\x06 \x01(\x0b\x32\x1c.pps_qmix.battle.v1.MixScaleH\x00\x12\x39\n\rmix_abandoned\x18\x07 \x01(\x0b\x32 .pps_qmix.battle.v1.MixAbandonedH\x00\x42\t\n\x07message\"2\n\x06Seated\x12(\n\x05phase\x18\x01 \x01(\x0b\x32\x19.pps_qmix.battle.v1.Phase\"}\n\x04Tick\x12\x0c\n\x04tick\x18\x01 \x01(\x04\x12\r\n\x05steps\x18\x02 \x01(\x04\x12\x14\n\x0cobservations\x18\x03 \x01(\x0c\x12\x11\n\tavailable\x18\x04 \x01(\x0c\x12\x0f\n\x07rewards\x18\x05 \x01(\x0c\x12\r\n\x05\x65nded\x18\x06 \x01(\x0c\x12\x0f\n\x07\x62\x61ttles\x18\x07 \x01(\x0c\"\x9d\x01\n\x08PhaseEnd\x12.\n\x08standing\x18\x01 \x01(\x0b\x32\x1c.pps_qmix.battle.v1.Standing\x12\x0f\n\x07\x62\x61ttles\x18\x02 \x01(\r\x12\r\n\x05steps\x18\x03 \x01(\x04\x12\x0b\n\x03won\x18\x04 \x01(\r\x12\x12\n\nreturn_sum\x18\x05 \x01(\x01\x12\x0e\n\x06missed\x18\x06 \x01(\r\x12\x10\n\x08\x61ttested\x18\x07 \x01(\t\")\n\x08MixBatch\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\x0f\n\x07\x62\x61ttles\x18\x02 \x01(\x0c\"_\n\x0cMixUtilities\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\r\n\x05steps\x18\x02 \x01(\r\x12\x0f\n\x07\x62\x61ttles\x18\x03 \x01(\r\x12\x0e\n\x06\x63hosen\x18\x04 \x01(\x0c\x12\x11\n\tfollowing\x18\x05 \x01(\x0c\",\n\x0bMixHoldings\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\x0f\n\x07\x62\x61ttles\x18\x02 \x01(\x0c\"M\n\x0bMixGradient\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\r\n\x05steps\x18\x02 \x01(\r\x12\x0f\n\x07\x62\x61ttles\x18\x03 \x01(\r\x12\x10\n\x08gradient\x18\x04 \x01(\x0c\"(\n\x07MixNorm\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\x0f\n\x07squared\x18\x02 \x01(\x01\"n\n\x08MixScale\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\r\n\x05scale\x18\x02 \x01(\x01\x12\x0c\n\x04loss\x18\x03 \x01(\x01\x12\x0e\n\x06q_mean\x18\x04 \x01(\x01\x12\x14\n\x0ctd_error_abs\x18\x05 \x01(\x01\x12\x11\n\tgrad_norm\x18\x06 \x01(\x01\"\x1c\n\x0cMixAbandoned\x12\x0c\n\x04step\x18\x01 \x01(\x04*X\n\tPhaseKind\x12\x1a\n\x16PHASE_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12PHASE_KIND_COLLECT\x10\x01\x12\x17\n\x13PHASE_KIND_EVALUATE\x10\x02\x32\xb5\x01\n\rBattleService\x12U\n\x08\x44\x65scribe\x12#.pps_qmix.battle.v1.DescribeRequest\x1a$.pps_qmix.battle.v1.ArenaDescription\x12M\n\x04Play\x12\x1f.pps_qmix.battle.v1.SeatMessage\x1a .pps_qmix.battle.v1.ArenaMessage(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x65nvproxy/battle.proto\x12\x12pps_qmix.battle.v1\" \n\x0f\x44\x65scribeRequest\x12\r\n\x05\x61rena\x18\x01 \x01(\t\"\xf0\x01\n\x10\x41renaDescription\x12\r\n\x05\x61rena\x18\x01 \x01(\t\x12\x0b\n\x03map\x18\x02 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x0f\n\x07\x62\x61ttles\x18\x05 \x01(\r\x12\x10\n\x08n_agents\x18\x06 \x01(\r\x12\x11\n\tn_actions\x18\x07 \x01(\r\x12\x10\n\x08obs_size\x18\x08 \x01(\r\x12\x12\n\nstate_size\x18\t \x01(\r\x12\x15\n\repisode_limit\x18\n \x01(\r\x12\r\n\x05round\x18\x0b \x01(\r\x12\r\n\x05steps\x18\x0c \x01(\x04\x12\r\n\x05rules\x18\r \x01(\t\"N\n\x08Standing\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0f\n\x07\x62\x61ttles\x18\x02 \x01(\r\x12\r\n\x05steps\x18\x03 \x01(\x04\x12\x13\n\x0b\x65valuations\x18\x04 \x01(\x04\"\x9f\x02\n\x05Phase\x12\x0c\n\x04seed\x18\x01 \x01(\x04\x12\r\n\x05round\x18\x02 \x01(\r\x12+\n\x04kind\x18\x03 \x01(\x0e\x32\x1d.pps_qmix.battle.v1.PhaseKind\x12\x0f\n\x07\x62\x61ttles\x18\x04 \x01(\r\x12\r\n\x05steps\x18\x05 \x01(\x04\x12.\n\x08standing\x18\x06 \x01(\x0b\x32\x1c.pps_qmix.battle.v1.Standing\x12,\n\x06mixing\x18\x07 \x01(\x0b\x32\x1c.pps_qmix.battle.v1.MixOrder\x12\x30\n\x07rewards\x18\x08 \x01(\x0b\x32\x1f.pps_qmix.battle.v1.RewardOrder\x12\r\n\x05seats\x18\t \x03(\r\x12\r\n\x05order\x18\n \x01(\x04\"8\n\x0bRewardOrder\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\r\x12\x0e\n\x06\x63redit\x18\x03 \x01(\t\"\xd1\x01\n\x08MixOrder\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0c\n\x04\x62\x61se\x18\x02 \x01(\t\x12\x12\n\nbatch_size\x18\x03 \x01(\r\x12\x13\n\x0b\x62uffer_size\x18\x04 \x01(\r\x12\x18\n\x10train_per_battle\x18\x05 \x01(\x01\x12\x15\n\rlearning_rate\x18\x06 \x01(\x01\x12\r\n\x05gamma\x18\x07 \x01(\x01\x12\x1b\n\x13target_update_every\x18\x08 \x01(\r\x12\x11\n\tgrad_clip\x18\t \x01(\x01\x12\x11\n\ttd_lambda\x18\n \x01(\x01\"\xbf\x02\n\x0bSeatMessage\x12(\n\x04join\x18\x01 \x01(\x0b\x32\x18.pps_qmix.battle.v1.JoinH\x00\x12.\n\x07propose\x18\x02 \x01(\x0b\x32\x1b.pps_qmix.battle.v1.ProposeH\x00\x12&\n\x03\x61\x63t\x18\x03 \x01(\x0b\x32\x17.pps_qmix.battle.v1.ActH\x00\x12\x39\n\rmix_utilities\x18\x04 \x01(\x0b\x32 .pps_qmix.battle.v1.MixUtilitiesH\x00\x12\x37\n\x0cmix_holdings\x18\x05 \x01(\x0b\x32\x1f.pps_qmix.battle.v1.MixHoldingsH\x00\x12/\n\x08mix_norm\x18\x06 \x01(\x0b\x32\x1b.pps_qmix.battle.v1.MixNormH\x00\x42\t\n\x07message\"m\n\x04Join\x12\r\n\x05\x61rena\x18\x01 \x01(\t\x12\x0c\n\x04seat\x18\x02 \x01(\r\x12\r\n\x05token\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12(\n\x05phase\x18\x05 \x01(\x0b\x32\x19.pps_qmix.battle.v1.Phase\"3\n\x07Propose\x12(\n\x05phase\x18\x01 \x01(\x0b\x32\x19.pps_qmix.battle.v1.Phase\"$\n\x03\x41\x63t\x12\x0c\n\x04tick\x18\x01 \x01(\x04\x12\x0f\n\x07\x61\x63tions\x18\x02 \x01(\x0c\"\xfe\x02\n\x0c\x41renaMessage\x12,\n\x06seated\x18\x01 \x01(\x0b\x32\x1a.pps_qmix.battle.v1.SeatedH\x00\x12(\n\x04tick\x18\x02 \x01(\x0b\x32\x18.pps_qmix.battle.v1.TickH\x00\x12\x31\n\tphase_end\x18\x03 \x01(\x0b\x32\x1c.pps_qmix.battle.v1.PhaseEndH\x00\x12\x31\n\tmix_batch\x18\x04 \x01(\x0b\x32\x1c.pps_qmix.battle.v1.MixBatchH\x00\x12\x37\n\x0cmix_gradient\x18\x05 \x01(\x0b\x32\x1f.pps_qmix.battle.v1.MixGradientH\x00\x12\x31\n\tmix_scale\x18\x06 \x01(\x0b\x32\x1c.pps_qmix.battle.v1.MixScaleH\x00\x12\x39\n\rmix_abandoned\x18\x07 \x01(\x0b\x32 .pps_qmix.battle.v1.MixAbandonedH\x00\x42\t\n\x07message\"2\n\x06Seated\x12(\n\x05phase\x18\x01 \x01(\x0b\x32\x19.pps_qmix.battle.v1.Phase\"}\n\x04Tick\x12\x0c\n\x04tick\x18\x01 \x01(\x04\x12\r\n\x05steps\x18\x02 \x01(\x04\x12\x14\n\x0cobservations\x18\x03 \x01(\x0c\x12\x11\n\tavailable\x18\x04 \x01(\x0c\x12\x0f\n\x07rewards\x18\x05 \x01(\x0c\x12\r\n\x05\x65nded\x18\x06 \x01(\x0c\x12\x0f\n\x07\x62\x61ttles\x18\x07 \x01(\x0c\"\x9d\x01\n\x08PhaseEnd\x12.\n\x08standing\x18\x01 \x01(\x0b\x32\x1c.pps_qmix.battle.v1.Standing\x12\x0f\n\x07\x62\x61ttles\x18\x02 \x01(\r\x12\r\n\x05steps\x18\x03 \x01(\x04\x12\x0b\n\x03won\x18\x04 \x01(\r\x12\x12\n\nreturn_sum\x18\x05 \x01(\x01\x12\x0e\n\x06missed\x18\x06 \x01(\r\x12\x10\n\x08\x61ttested\x18\x07 \x01(\t\")\n\x08MixBatch\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\x0f\n\x07\x62\x61ttles\x18\x02 \x01(\x0c\"_\n\x0cMixUtilities\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\r\n\x05steps\x18\x02 \x01(\r\x12\x0f\n\x07\x62\x61ttles\x18\x03 \x01(\r\x12\x0e\n\x06\x63hosen\x18\x04 \x01(\x0c\x12\x11\n\tfollowing\x18\x05 \x01(\x0c\",\n\x0bMixHoldings\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\x0f\n\x07\x62\x61ttles\x18\x02 \x01(\x0c\"M\n\x0bMixGradient\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\r\n\x05steps\x18\x02 \x01(\r\x12\x0f\n\x07\x62\x61ttles\x18\x03 \x01(\r\x12\x10\n\x08gradient\x18\x04 \x01(\x0c\"(\n\x07MixNorm\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\x0f\n\x07squared\x18\x02 \x01(\x01\"n\n\x08MixScale\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\r\n\x05scale\x18\x02 \x01(\x01\x12\x0c\n\x04loss\x18\x03 \x01(\x01\x12\x0e\n\x06q_mean\x18\x04 \x01(\x01\x12\x14\n\x0ctd_error_abs\x18\x05 \x01(\x01\x12\x11\n\tgrad_norm\x18\x06 \x01(\x01\"\x1c\n\x0cMixAbandoned\x12\x0c\n\x04step\x18\x01 \x01(\x04*X\n\tPhaseKind\x12\x1a\n\x16PHASE_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12PHASE_KIND_COLLECT\x10\x01\x12\x17\n\x13PHASE_KIND_EVALUATE\x10\x02\x32\xb5\x01\n\rBattleService\x12U\n\x08\x44\x65scribe\x12#.pps_qmix.battle.v1.DescribeRequest\x1a$.pps_qmix.battle.v1.ArenaDescription\x12M\n\x04Play\x12\x1f.pps_qmix.battle.v1.SeatMessage\x1a .pps_qmix.battle.v1.ArenaMessage(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'envproxy.battle_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PHASEKIND']._serialized_start=2644
-  _globals['_PHASEKIND']._serialized_end=2732
+  _globals['_PHASEKIND']._serialized_start=2659
+  _globals['_PHASEKIND']._serialized_end=2747
   _globals['_DESCRIBEREQUEST']._serialized_start=45
   _globals['_DESCRIBEREQUEST']._serialized_end=77
   _globals['_ARENADESCRIPTION']._serialized_start=80
@@ -40,41 +40,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STANDING']._serialized_start=322
   _globals['_STANDING']._serialized_end=400
   _globals['_PHASE']._serialized_start=403
-  _globals['_PHASE']._serialized_end=675
-  _globals['_REWARDORDER']._serialized_start=677
-  _globals['_REWARDORDER']._serialized_end=733
-  _globals['_MIXORDER']._serialized_start=736
-  _globals['_MIXORDER']._serialized_end=945
-  _globals['_SEATMESSAGE']._serialized_start=948
-  _globals['_SEATMESSAGE']._serialized_end=1267
-  _globals['_JOIN']._serialized_start=1269
-  _globals['_JOIN']._serialized_end=1378
-  _globals['_PROPOSE']._serialized_start=1380
-  _globals['_PROPOSE']._serialized_end=1431
-  _globals['_ACT']._serialized_start=1433
-  _globals['_ACT']._serialized_end=1469
-  _globals['_ARENAMESSAGE']._serialized_start=1472
-  _globals['_ARENAMESSAGE']._serialized_end=1854
-  _globals['_SEATED']._serialized_start=1856
-  _globals['_SEATED']._serialized_end=1906
-  _globals['_TICK']._serialized_start=1908
-  _globals['_TICK']._serialized_end=2033
-  _globals['_PHASEEND']._serialized_start=2036
-  _globals['_PHASEEND']._serialized_end=2193
-  _globals['_MIXBATCH']._serialized_start=2195
-  _globals['_MIXBATCH']._serialized_end=2236
-  _globals['_MIXUTILITIES']._serialized_start=2238
-  _globals['_MIXUTILITIES']._serialized_end=2333
-  _globals['_MIXHOLDINGS']._serialized_start=2335
-  _globals['_MIXHOLDINGS']._serialized_end=2379
-  _globals['_MIXGRADIENT']._serialized_start=2381
-  _globals['_MIXGRADIENT']._serialized_end=2458
-  _globals['_MIXNORM']._serialized_start=2460
-  _globals['_MIXNORM']._serialized_end=2500
-  _globals['_MIXSCALE']._serialized_start=2502
-  _globals['_MIXSCALE']._serialized_end=2612
-  _globals['_MIXABANDONED']._serialized_start=2614
-  _globals['_MIXABANDONED']._serialized_end=2642
-  _globals['_BATTLESERVICE']._serialized_start=2735
-  _globals['_BATTLESERVICE']._serialized_end=2916
+  _globals['_PHASE']._serialized_end=690
+  _globals['_REWARDORDER']._serialized_start=692
+  _globals['_REWARDORDER']._serialized_end=748
+  _globals['_MIXORDER']._serialized_start=751
+  _globals['_MIXORDER']._serialized_end=960
+  _globals['_SEATMESSAGE']._serialized_start=963
+  _globals['_SEATMESSAGE']._serialized_end=1282
+  _globals['_JOIN']._serialized_start=1284
+  _globals['_JOIN']._serialized_end=1393
+  _globals['_PROPOSE']._serialized_start=1395
+  _globals['_PROPOSE']._serialized_end=1446
+  _globals['_ACT']._serialized_start=1448
+  _globals['_ACT']._serialized_end=1484
+  _globals['_ARENAMESSAGE']._serialized_start=1487
+  _globals['_ARENAMESSAGE']._serialized_end=1869
+  _globals['_SEATED']._serialized_start=1871
+  _globals['_SEATED']._serialized_end=1921
+  _globals['_TICK']._serialized_start=1923
+  _globals['_TICK']._serialized_end=2048
+  _globals['_PHASEEND']._serialized_start=2051
+  _globals['_PHASEEND']._serialized_end=2208
+  _globals['_MIXBATCH']._serialized_start=2210
+  _globals['_MIXBATCH']._serialized_end=2251
+  _globals['_MIXUTILITIES']._serialized_start=2253
+  _globals['_MIXUTILITIES']._serialized_end=2348
+  _globals['_MIXHOLDINGS']._serialized_start=2350
+  _globals['_MIXHOLDINGS']._serialized_end=2394
+  _globals['_MIXGRADIENT']._serialized_start=2396
+  _globals['_MIXGRADIENT']._serialized_end=2473
+  _globals['_MIXNORM']._serialized_start=2475
+  _globals['_MIXNORM']._serialized_end=2515
+  _globals['_MIXSCALE']._serialized_start=2517
+  _globals['_MIXSCALE']._serialized_end=2627
+  _globals['_MIXABANDONED']._serialized_start=2629
+  _globals['_MIXABANDONED']._serialized_end=2657
+  _globals['_BATTLESERVICE']._serialized_start=2750
+  _globals['_BATTLESERVICE']._serialized_end=2931
 # @@protoc_insertion_point(module_scope)

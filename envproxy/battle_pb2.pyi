@@ -65,7 +65,7 @@ class Standing(_message.Message):
     def __init__(self, index: _Optional[int] = ..., battles: _Optional[int] = ..., steps: _Optional[int] = ..., evaluations: _Optional[int] = ...) -> None: ...
 
 class Phase(_message.Message):
-    __slots__ = ("seed", "round", "kind", "battles", "steps", "standing", "mixing", "rewards", "seats")
+    __slots__ = ("seed", "round", "kind", "battles", "steps", "standing", "mixing", "rewards", "seats", "order")
     SEED_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -75,6 +75,7 @@ class Phase(_message.Message):
     MIXING_FIELD_NUMBER: _ClassVar[int]
     REWARDS_FIELD_NUMBER: _ClassVar[int]
     SEATS_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
     seed: int
     round: int
     kind: PhaseKind
@@ -84,7 +85,8 @@ class Phase(_message.Message):
     mixing: MixOrder
     rewards: RewardOrder
     seats: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, seed: _Optional[int] = ..., round: _Optional[int] = ..., kind: _Optional[_Union[PhaseKind, str]] = ..., battles: _Optional[int] = ..., steps: _Optional[int] = ..., standing: _Optional[_Union[Standing, _Mapping]] = ..., mixing: _Optional[_Union[MixOrder, _Mapping]] = ..., rewards: _Optional[_Union[RewardOrder, _Mapping]] = ..., seats: _Optional[_Iterable[int]] = ...) -> None: ...
+    order: int
+    def __init__(self, seed: _Optional[int] = ..., round: _Optional[int] = ..., kind: _Optional[_Union[PhaseKind, str]] = ..., battles: _Optional[int] = ..., steps: _Optional[int] = ..., standing: _Optional[_Union[Standing, _Mapping]] = ..., mixing: _Optional[_Union[MixOrder, _Mapping]] = ..., rewards: _Optional[_Union[RewardOrder, _Mapping]] = ..., seats: _Optional[_Iterable[int]] = ..., order: _Optional[int] = ...) -> None: ...
 
 class RewardOrder(_message.Message):
     __slots__ = ("run", "size", "credit")

@@ -17,6 +17,7 @@ MAX_REWARD_BUFFER: Final = 100_000  # battles that an account remembers; it has 
 _BOUNDS: Final = {  # ids fit into uint64, and what a phase adds still fits into the protocol
     "seed": 2**64,
     "round": 2**32,
+    "order": 2**64,
     "battles": MAX_PHASE_BATTLES + 1,
     "steps": 2**48,
     "standing.index": 2 ** (_ROUND_SHIFT - _INDEX_SHIFT),

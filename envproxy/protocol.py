@@ -96,7 +96,8 @@ class Phase:
 
     `mixing` says how a collect phase trains jointly; None where every seat learns alone. `rewards` says how to count
     what the proposing seat earns, and concerns no other; None where nobody wants to know. `seats` are those that the
-    proposing seat expects to play with, itself or not; none means all of the map.
+    proposing seat expects to play with, itself or not; none means all of the map. `order` is the number of the
+    server's order for the round, which is another where a round is played anew; 0 is none.
     """
 
     seed: int
@@ -108,11 +109,16 @@ class Phase:
     mixing: MixOrder | None = None
     rewards: RewardOrder | None = None
     seats: frozenset[int] = frozenset()
+    order: int = 0
+
+    def of_order(self, other: Phase) -> bool:
+        """Whether both are of the same order of the server's; never, where it has no number."""
+        return self.order != 0 and (self.round, self.order) == (other.round, other.order)
 
 
 @dataclass(frozen=True)
 class Seated:
-    """The phase that is played: the furthest one proposed, or the one that was on when the seat came."""
+    """The phase that is played: the furthest one proposed, or the one that was on, or had ended, when the seat came."""
 
     phase: Phase
 

@@ -83,6 +83,7 @@ def phase_to(phase: Phase) -> pb.Phase:
         mixing=None if phase.mixing is None else pb.MixOrder(**dataclasses.asdict(phase.mixing)),
         rewards=None if phase.rewards is None else pb.RewardOrder(**dataclasses.asdict(phase.rewards)),
         seats=sorted(phase.seats),
+        order=phase.order,
     )
 
 
@@ -102,7 +103,18 @@ def phase_from(message: pb.Phase) -> Phase:
     seats = frozenset(message.seats[:_MOST_SEATS])
     if len(seats) != len(message.seats):
         raise MalformedError(f"a phase that names {len(message.seats)} seats; expected up to {_MOST_SEATS}, each once")
-    return Phase(message.seed, message.round, kind, message.battles, message.steps, standing, mixing, rewards, seats)
+    return Phase(
+        seed=message.seed,
+        round=message.round,
+        kind=kind,
+        battles=message.battles,
+        steps=message.steps,
+        standing=standing,
+        mixing=mixing,
+        rewards=rewards,
+        seats=seats,
+        order=message.order,
+    )
 
 
 def actions_from(message: pb.Act, battles: int) -> NDArray[np.uint8]:

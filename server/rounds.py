@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -117,7 +118,15 @@ class Rounds:
         asked = self._seats.nodes
         self._strategy.place(asked)
         battles, seats = round_battles(self._settings, round_), sorted(asked)
-        orders = ConfigRecord({**self._config, "steps-before": steps, "round-battles": battles, "seats": seats})
+        orders = ConfigRecord(
+            {
+                **self._config,
+                "steps-before": steps,
+                "round-battles": battles,
+                "seats": seats,
+                "order": 1 + secrets.randbits(62),  # so that nobody takes a round that is played anew for this one
+            }
+        )
         began = time.monotonic()
         messages = self._strategy.configure_train(round_, initial, orders, self._grid)
         exchange = self._exchange()

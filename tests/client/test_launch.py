@@ -34,7 +34,7 @@ from tests.waiting import wait_for
 
 RUN = "launched"
 CONFIG = {**default_config(), "run": RUN, "run-id": "id", "version": version("pps-qmix"), "battles": 2, "hidden": 8}
-ORDERS = {"round": 1, "steps_before": 0, "round_battles": 100, "seats": [0, 1, 2]}
+ORDERS = {"round": 1, "steps_before": 0, "round_battles": 100, "seats": [0, 1, 2], "order": 1}
 
 
 @pytest.fixture

@@ -57,15 +57,15 @@ def test_the_runs_end_is_evaluated_and_then_nothing_follows() -> None:
     assert next_phase(ORDER, dataclasses.replace(ended, evaluations=last.standing.evaluations + 1)) is None
 
 
-ROUND = {"round": 2, "steps-before": 900, "round-battles": 300, "run-id": "ab12", "seats": [0, 2]}
+ROUND = {"round": 2, "steps-before": 900, "round-battles": 300, "run-id": "ab12", "seats": [0, 2], "order": 5}
 
 
-def test_every_phase_names_the_seats_that_the_server_has_asked() -> None:
+def test_every_phase_names_the_servers_order_and_the_seats_that_it_has_asked() -> None:
     order = RoundOrder.from_config({**CONFIG, **ROUND})
     phases = [next_phase(order, Standing(steps=steps)) for steps in (0, 4_100)]
-    assert [(phase.kind, phase.seats) for phase in phases if phase] == [
-        (PhaseKind.COLLECT, {0, 2}),
-        (PhaseKind.EVALUATE, {0, 2}),
+    assert [(phase.kind, phase.order, phase.seats) for phase in phases if phase] == [
+        (PhaseKind.COLLECT, 5, {0, 2}),
+        (PhaseKind.EVALUATE, 5, {0, 2}),
     ]
 
 

@@ -285,6 +285,74 @@ def test_a_seat_held_until_the_phase_is_over_is_told_how_it_ended():
         driver.arena.act(0, 1, np.array([SALUTE, SALUTE], np.uint8))
 
 
+def test_a_seat_that_was_away_when_phases_of_its_order_ended_is_told_each_end():
+    first = replace(collect(battles=3), order=9)
+    driver = Driver(Arena(Drill(2, length_of=lambda _: 2)))
+    driver.gather(first)
+    driver.arena.leave(0)
+    driver.answer(1, 2)
+    driver.arena.hold_silent()
+    driver.go_on()
+    end = driver.play_out(1, 2)
+    second = replace(evaluate(battles=1, standing=end.standing), order=9)
+    driver.gather(second, [1, 2])  # nobody waits for a seat that was held
+    evaluated = driver.play_out(1, 2)
+    for seat in (1, 2):
+        driver.arena.leave(seat)
+
+    saw = replace(first, battles=2, standing=Standing(index=1, battles=1, steps=2))  # as a seat that lost its stream
+    driver.heard[0].clear()
+    driver.gather(saw, [0])
+    assert driver.heard[0] == [Seated(first), replace(end, missed=3)]
+    driver.gather(replace(second, seats=frozenset([0, 2])), [0])
+    assert driver.heard[0][2:] == [Seated(second), replace(evaluated, missed=1)]
+    assert driver.arena.awaited == []
+    third = replace(collect(battles=1, standing=evaluated.standing), order=9)
+    driver.gather(third, [0])
+    assert driver.arena.awaited == [1, 2]  # nobody has played that: it waits for the others as ever
+    driver.gather(third, [1, 2])
+    assert driver.last(0) == driver.ticks(0)[-1]
+
+
+def test_a_seat_that_was_away_is_told_what_ended_before_it_joins_the_phase_that_is_on():
+    first = replace(collect(battles=1), order=9)
+    driver = Driver(Arena(Drill(1, length_of=lambda _: 2)))
+    driver.gather(first)
+    driver.arena.leave(0)
+    driver.answer(1, 2)
+    driver.arena.hold_silent()
+    driver.go_on()
+    end = driver.play_out(1, 2)
+    second = replace(collect(battles=2, standing=end.standing), order=9)
+    driver.gather(second, [1, 2])  # nobody waits for a seat that was held
+    driver.heard[0].clear()
+    driver.gather(first, [0])  # the agent was killed: the next one knows nothing
+    driver.gather(second, [0])
+    assert driver.heard[0] == [Seated(first), replace(end, missed=1), Seated(second)]
+    driver.answer(1, 2)
+    driver.answer(1, 2)
+    assert driver.play_out().missed == 1
+    assert driver.last(1).missed == 0
+
+
+@pytest.mark.parametrize("changes", [{"order": 10}, {"order": 0}, {"round": 2}])
+def test_a_round_that_is_played_anew_is_played(changes):
+    phase = replace(collect(battles=1), order=9)
+    driver = Driver(Arena(Drill(1, length_of=lambda _: 1)))
+    driver.gather(phase)
+    driver.play_out()
+    driver.gather(replace(phase, **changes))
+    assert isinstance(driver.last(0), Tick)
+
+
+def test_phases_without_an_order_are_played_however_often_they_are_proposed():
+    driver = Driver(Arena(Drill(1, length_of=lambda _: 1)))
+    for _ in range(2):
+        driver.gather(collect(battles=1))
+        driver.play_out()
+    assert len(driver.ticks(0)) == 4
+
+
 def test_a_held_seat_is_not_waited_for_again_until_it_speaks():
     driver = Driver(Arena(Drill(1, length_of=lambda _: 1)))
     driver.gather(collect(battles=1), [0, 1])
@@ -713,8 +781,10 @@ class Bustle:
             player.phase = replace(player.phase, round=player.phase.round + 1, standing=Standing())
             return
         player.present, player.tick = True, None
-        on = self.arena._play
+        on, ended = self.arena._play, self.arena._ended_without(player.phase)
         joined = on if on is not None and on.phase.round == player.phase.round else None
+        if ended is not None:
+            joined = ended.play
         if joined is None or joined is not player.play:  # else it comes back to the same phase
             player.ended = []
         player.play = joined
@@ -769,7 +839,8 @@ class Bustle:
 
     def hear(self, player: Player, event: Seated | Tick | PhaseEnd) -> None:
         if isinstance(event, Seated):
-            player.play = self.arena._play
+            player.play = player.play or self.arena._play
+            assert player.play.phase == event.phase
         elif isinstance(event, Tick):
             player.tick = event
             player.ended += [int(i) for i in event.battles[event.ended != 0]]
@@ -789,10 +860,11 @@ WORDS += [Bustle.name_itself_alone] * 2 + [Bustle.name_all]
 @given(
     seats=st.integers(1, 3),
     bound=st.sampled_from([(1, 0), (3, 0), (0, 5), (4, 6)]),
+    order=st.sampled_from([0, 9]),
     words=st.lists(st.tuples(st.sampled_from(WORDS), st.integers(0, 2)), max_size=50),
 )
-def test_in_any_order_of_events_it_can_go_on_and_every_battle_is_counted(seats, bound, words):
-    bustle = Bustle(seats, collect(*bound))
+def test_in_any_order_of_events_it_can_go_on_and_every_battle_is_counted(seats, bound, order, words):
+    bustle = Bustle(seats, replace(collect(*bound), order=order))
     for word, seat in words:
         word(bustle, seat % seats)
         bustle.settle()

@@ -41,6 +41,7 @@ PHASES = st.builds(
     *(UINT64, UINT32, st.sampled_from(PhaseKind), UINT32, UINT64, STANDINGS, st.none() | ORDERS),
     st.none() | REWARD_ORDERS,
     st.frozensets(UINT32, max_size=30),
+    UINT64,
 )
 ENDS = st.builds(PhaseEnd, STANDINGS, UINT32, UINT64, UINT32, st.floats(allow_nan=False), UINT32, attested=st.text())
 SIZES = st.builds(

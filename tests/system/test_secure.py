@@ -115,7 +115,15 @@ def test_an_agent_process_is_let_in_over_tls_by_its_own_token(
     address = SeatAddress(1, f"127.0.0.1:{port}", device / "seat-1.token", Transport(device / "ca.crt"))
     config = {
         **{**default_config(), "run": RUN, "run-id": "id", "version": version("pps-qmix"), "hidden": 8, "battles": 2},
-        **{"map": "drill", "backend": "drill", "round": 1, "steps-before": 0, "round-battles": 4, "seats": [0, 1]},
+        **{
+            "map": "drill",
+            "backend": "drill",
+            "round": 1,
+            "steps-before": 0,
+            "round-battles": 4,
+            "seats": [0, 1],
+            "order": 1,
+        },
     }
     with subprocess.Popen(["sleep", "600"]) as supernode:  # in a SuperNode's place; the agent process ends with it
         monkeypatch.setattr(client.launch, "_watch_arguments", lambda: ["--watch", str(supernode.pid)])
