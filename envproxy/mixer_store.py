@@ -49,7 +49,7 @@ class MixerStore:
             name = f"{in_round}{sum(known.startswith(in_round) for known, _ in files)}.safetensors"
             replace_file(self._path / name, save(battles))
             files = self._of_use([*files, (name, len(battles["battle"]))])
-        document = {"state": json.dumps(state), "battles": json.dumps(files)}
+        document = {"state": json.dumps({**state, "battles": files})}  # one entry: of several the order is by chance
         replace_file(self._path / f"round-{round_:06d}.safetensors", save(tensors, document))
         self._files = files
         self._prune(round_)
@@ -63,7 +63,7 @@ class MixerStore:
             if path.stem > f"round-{up_to:06d}":
                 continue
             try:
-                tensors, state = load_file(path), dict(json.loads(_document(path)["state"]))
+                tensors, state = load_file(path), _state(path)
             except Exception as error:
                 log.warning("%s cannot be read (%s)", path, error)
                 continue
@@ -100,15 +100,15 @@ class MixerStore:
         return sorted(self._path.glob("round-*.safetensors"))
 
 
-def _document(path: Path) -> dict[str, str]:
+def _state(path: Path) -> dict[str, Any]:
     with safe_open(path, framework="numpy") as file:
-        return dict(file.metadata())
+        return dict(json.loads(file.metadata()["state"]))
 
 
 def _battle_files(path: Path) -> list[tuple[str, int]]:
     """Names and numbers of battles of a round's files of battles, oldest first; none if that cannot be read."""
     try:
-        return [(str(name), int(count)) for name, count in json.loads(_document(path)["battles"])]
+        return [(str(name), int(count)) for name, count in _state(path)["battles"]]
     except Exception as error:
         log.warning("%s does not say which battles belong to it (%s)", path, error)
         return []
