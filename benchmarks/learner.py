@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from cli.defaults import Value, default_config
 from cli.in_process import Team, run_in_process
+from cli.sizes import seat_spec
 from client.messages import TRAIN
 from envproxy.backends.skirmish import create, map_names
 from envproxy.backends.skirmish.policies import POLICIES
@@ -36,7 +37,7 @@ from learning.buffer import Batch, BattleBuffer
 from learning.joint import JointMixer
 from learning.learner import Learner
 from learning.memory import keep_freed_memory
-from learning.settings import Base, LearningSettings, Mixing, SeatSpec
+from learning.settings import Base, LearningSettings, Mixing
 from server.run_directory import read_rows
 
 MAPS: Final = ["3m", "2s3z", "MMM2"]
@@ -112,13 +113,7 @@ def students(map_name: str, settings: LearningSettings, seats: Sequence[Sequence
     spec = create(map_name, 1).spec
     team = []
     for seat, battles in enumerate(seats):
-        sizes = SeatSpec(
-            seat=seat,
-            n_agents=spec.n_agents,
-            obs_size=spec.obs_size,
-            n_actions=spec.n_actions,
-            episode_limit=spec.episode_limit,
-        )
+        sizes = seat_spec(spec, seat)
         student = Student(Learner(sizes, settings, seed=0), BattleBuffer(None, BATTLES, sizes))
         for battle in battles:
             student.buffer.add(battle)

@@ -19,6 +19,7 @@ from flwr.supercore.run import Run
 
 from cli.battles import evaluation_phase
 from cli.defaults import Value, kept_settings
+from cli.sizes import seat_spec
 from client.agent import Agent
 from client.device import DeviceDirectory, DeviceError, pps_home
 from client.flower import message_from_reply, request_from_message
@@ -32,7 +33,7 @@ from envproxy.mixer_store import MIXERS
 from envproxy.protocol import ArenaEvent, MixAnswer, MixEvent, Phase, Tick
 from envproxy.rules import SMAC_RULES, Rules
 from learning.learner import Learner
-from learning.settings import LearningSettings, SeatSpec
+from learning.settings import LearningSettings
 from learning.shared import SharedLearners
 from server.app import train
 from server.checkpoints import Checkpoint, newest_checkpoint
@@ -207,13 +208,7 @@ def evaluate(trained: Trained, backend: Backend, battles: int, seed: int | None)
         for seat, tensors in sorted(trained.checkpoint.agents.items()):
             directory = DeviceDirectory(Path(home), trained.run.name, seat)
             directory.make()
-            sizes = SeatSpec(
-                seat=seat,
-                n_agents=spec.n_agents,
-                obs_size=spec.obs_size,
-                n_actions=spec.n_actions,
-                episode_limit=spec.episode_limit,
-            )
+            sizes = seat_spec(spec, seat)
             learning = LearningSettings.from_config({**settings.config(), "device": "cpu"})  # the same battles anywhere
             agent = Agent(sizes, arena.battles, learning, seed=settings.seed, run_id="", directory=directory)
             agent.adopt(tensors)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cli.doctor.finding import Finding, failed, ok, warning
+from cli.sizes import seat_spec
 from envproxy.backend import MapSpec
 from learning.settings import SeatSpec
 
@@ -25,13 +26,7 @@ def check_room(home: Path, runs: Path, spec: MapSpec, buffer_size: int, hidden: 
     """Compare what one run takes with what is free in $PPS_HOME and where runs are kept."""
     from learning.buffer import buffer_bytes  # noqa: PLC0415 - it loads torch, and every command loads this module
 
-    seat = SeatSpec(
-        seat=0,
-        n_agents=spec.n_agents,
-        obs_size=spec.obs_size,
-        n_actions=spec.n_actions,
-        episode_limit=spec.episode_limit,
-    )
+    seat = seat_spec(spec, 0)
     network = _FLOAT * network_size(seat, hidden)
     device = buffer_bytes(buffer_size, seat) + _COPIES * network
     whose = f"a device on {spec.name} with buffer-size {buffer_size}"

@@ -285,15 +285,22 @@ def test_a_seat_held_until_the_phase_is_over_is_told_how_it_ended():
         driver.arena.act(0, 1, np.array([SALUTE, SALUTE], np.uint8))
 
 
-def test_a_seat_that_was_away_when_phases_of_its_order_ended_is_told_each_end():
-    first = replace(collect(battles=3), order=9)
-    driver = Driver(Arena(Drill(2, length_of=lambda _: 2)))
-    driver.gather(first)
+def played_without_seat_0(phase: Phase) -> tuple[Driver, PhaseEnd]:
+    """Three seats, of which seat 0 has left in the midst of a phase, and what the others heard in its end."""
+    driver = Driver(Arena(Drill(1, length_of=lambda _: 2)))
+    driver.gather(phase)
     driver.arena.leave(0)
     driver.answer(1, 2)
     driver.arena.hold_silent()
     driver.go_on()
     end = driver.play_out(1, 2)
+    driver.heard[0].clear()
+    return driver, end
+
+
+def test_a_seat_that_was_away_when_phases_of_its_order_ended_is_told_each_end():
+    first = replace(collect(battles=3), order=9)
+    driver, end = played_without_seat_0(first)
     second = replace(evaluate(battles=1, standing=end.standing), order=9)
     driver.gather(second, [1, 2])  # nobody waits for a seat that was held
     evaluated = driver.play_out(1, 2)
@@ -301,7 +308,6 @@ def test_a_seat_that_was_away_when_phases_of_its_order_ended_is_told_each_end():
         driver.arena.leave(seat)
 
     saw = replace(first, battles=2, standing=Standing(index=1, battles=1, steps=2))  # as a seat that lost its stream
-    driver.heard[0].clear()
     driver.gather(saw, [0])
     assert driver.heard[0] == [Seated(first), replace(end, missed=3)]
     driver.gather(replace(second, seats=frozenset([0, 2])), [0])
@@ -316,16 +322,9 @@ def test_a_seat_that_was_away_when_phases_of_its_order_ended_is_told_each_end():
 
 def test_a_seat_that_was_away_is_told_what_ended_before_it_joins_the_phase_that_is_on():
     first = replace(collect(battles=1), order=9)
-    driver = Driver(Arena(Drill(1, length_of=lambda _: 2)))
-    driver.gather(first)
-    driver.arena.leave(0)
-    driver.answer(1, 2)
-    driver.arena.hold_silent()
-    driver.go_on()
-    end = driver.play_out(1, 2)
+    driver, end = played_without_seat_0(first)
     second = replace(collect(battles=2, standing=end.standing), order=9)
-    driver.gather(second, [1, 2])  # nobody waits for a seat that was held
-    driver.heard[0].clear()
+    driver.gather(second, [1, 2])
     driver.gather(first, [0])  # the agent was killed: the next one knows nothing
     driver.gather(second, [0])
     assert driver.heard[0] == [Seated(first), replace(end, missed=1), Seated(second)]
