@@ -13,7 +13,8 @@ from server.run_directory import already_there, check_free, check_unchanged, has
 from server.settings import Settings, SettingsError, check_settings
 
 _NO_FLAG = {"resume"}  # `--resume RUN` names the run instead
-_SAID = {"centralised": "true: --base names the algorithm, qmix or vdn, of one network for all agents "}
+_ALIASES = {"base": ["--algorithm"]}  # what centralised training is usually asked for by
+_SAID = {"centralised": "one network for all agents; --base names the algorithm, qmix or vdn "}
 _NOTHING_IS = {
     "run": "made from settings and time",
     "rules": "SMAC's",
@@ -39,7 +40,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, default in default_config().items():
         if name not in _NO_FLAG:
             shown = f"{_SAID.get(name, '')}(default: {_NOTHING_IS[name] if default == '' else repr(default)})"
-            group.add_argument(f"--{name}", dest=f"setting:{name}", metavar="VALUE", help=shown.replace("%", "%%"))
+            is_bool = isinstance(default, bool)
+            group.add_argument(
+                *(f"--{name}", *_ALIASES.get(name, [])),
+                dest=f"setting:{name}",
+                metavar="VALUE",
+                help=shown.replace("%", "%%"),
+                nargs="?" if is_bool else None,
+                const="true" if is_bool else None,
+            )
 
 
 def choose(options: argparse.Namespace) -> Chosen:

@@ -19,7 +19,7 @@ from server.settings import SettingsError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--runtime", choices=("flower", "in-process"), help="(default: flower; in-process with --centralised true)"
+        "--runtime", choices=("flower", "in-process"), help="(default: flower; in-process with --centralised)"
     )
     following.add_arguments(parser)
     logs.add_arguments(parser)

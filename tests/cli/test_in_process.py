@@ -216,7 +216,7 @@ def test_the_command_trains_centrally_and_evaluates_and_shows(
 ) -> None:
     flags = [word for name, value in TINY.items() for word in (f"--{name}", str(value))]
     train = ["train", "--runs", str(tmp_path / "runs"), *flags, "--total-steps", "300"]
-    assert main([*train, "--centralised", "true", "--base", "qmix"]) == 0  # in this process, without being told
+    assert main([*train, "--algorithm", "qmix", "--centralised"]) == 0  # in this process, without being told
     (run,) = (tmp_path / "runs").iterdir()
     assert f"3m: 3 agents, centralised, qmix; run {run}" in capsys.readouterr().out
     assert main(["train", "--resume", str(run), "--total-steps", "400"]) == 0
