@@ -30,7 +30,7 @@ def test_run_survives_the_death_of_an_agent_process_and_of_a_supernode(
         aggregation_every=60,
         evaluate_every=5000,
         buffer_size=5000,
-        seat_timeout=5.0,
+        seat_timeout=60.0,  # longer than an agent takes to start: else the others may end the round without it
     )
 
     # an agent process, in the middle of round 2
