@@ -66,11 +66,12 @@ def test_rules_are_kept_in_one_form() -> None:
     assert text == "step-mul=4, obs-last-action=true"
 
 
-@pytest.mark.parametrize("name", ["quick", "long", "hard", "table2"])
+@pytest.mark.parametrize("name", ["quick", "long", "hard", "table2", "solo-qmix"])
 def test_what_is_shipped_is_right(name: str) -> None:
     experiment = parse_experiment((_ROOT / "experiments" / f"{name}.toml").read_text())
     assert experiment.name == name
-    assert len(experiment.runs) == {"quick": 2 * 4 * 3, "long": 2 * 6 * 3, "hard": 3 * 4 * 3, "table2": 5 * 8 * 5}[name]
+    runs = {"quick": 2 * 4 * 3, "long": 2 * 6 * 3, "hard": 3 * 4 * 3, "table2": 5 * 8 * 5, "solo-qmix": 2 * 3}
+    assert len(experiment.runs) == runs[name]
 
 
 @pytest.mark.parametrize(
