@@ -54,15 +54,16 @@ def test_an_interrupt_ends_everything_and_the_run_can_be_resumed(train: Train, t
 def test_a_command_that_is_killed_leaves_nothing_behind(
     train: Train, tmp_path: Path, home: Path, number: signal.Signals
 ) -> None:
-    process = train("orphans", total_steps=50_000)
-    wait_for(lambda: rounds(tmp_path / "orphans"), "a round")
+    run = number.name.lower()  # both may be played at the same time
+    process = train(run, total_steps=50_000)
+    wait_for(lambda: rounds(tmp_path / run), "a round")
     left = descendants(process.pid, home)
     assert {each.name() for each in left} >= {"flower-superlin", "flower-supernod", "flower-superexe", "flwr-serverapp"}
-    assert len(agents("orphans")) == 3
+    assert len(agents(run)) == 3
     process.send_signal(number)
     assert process.wait(60) == {signal.SIGKILL: -signal.SIGKILL, signal.SIGHUP: 130}[number]
     wait_for(lambda: not descendants(process.pid, home), "the end of all that it has started", 60)
-    assert not is_held(tmp_path / "orphans")
+    assert not is_held(tmp_path / run)
 
 
 def descendants(command: int, home: Path) -> list[psutil.Process]:
