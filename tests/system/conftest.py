@@ -68,13 +68,13 @@ def processes(*words: str) -> list[psutil.Process]:
     return found
 
 
-def agents(run: str, seat: int | None = None) -> list[psutil.Process]:
-    """Return the agent processes of a run, or of one of its seats.
+def agents(folder: Path, seat: int | None = None) -> list[psutil.Process]:
+    """Return the agent processes with tokens in a test's folder, or that of one seat.
 
-    A part of the name is not enough: folders of other tests, which run at the same time, are called after the tests.
+    Never by the name of their run: a test that runs at the same time may have a run of that name, too.
     """
     of_seat = () if seat is None else (f"\0--seat\0{seat}\0",)
-    return processes("client.resident", f"\0--run\0{run}\0", *of_seat)
+    return processes("client.resident", f"{folder}/", *of_seat)
 
 
 @pytest.fixture

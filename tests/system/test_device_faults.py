@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.disks import fill, small_disk
-from tests.system.conftest import TINY, flags, processes, rounds, timed
+from tests.system.conftest import TINY, agents, flags, rounds, timed
 from tests.system.federation import Federation
 from tests.system.test_faults import buffered, seat
 from tests.waiting import wait_for
@@ -85,7 +85,7 @@ def test_a_run_goes_on_without_a_device_and_with_it_when_it_is_back(
         row = round_where(run, len(rounds(run)), "a round without it", lambda row: "0" not in row["seats"])
     assert "No space left on device" in row["rejected"]["0"]
     assert row["seats"].keys() == {"1", "2"}
-    assert len(processes("client.resident", str(tmp_path), f"--seat\0{FULL}")) == 1  # it is still there
+    assert len(agents(tmp_path, FULL)) == 1  # it is still there
     full.unlink()
     with timed("room again: the first round with the device after"):
         round_where(run, len(rounds(run)), "a round with it", lambda row: "0" in row["seats"])
@@ -96,7 +96,7 @@ def test_a_run_goes_on_without_a_device_and_with_it_when_it_is_back(
     limit = max(30.0, 4.0 * max(row["seconds"]["round"] for row in rounds(run)[-3:]))
     process = federation.submit("--resume", str(run), "--round-timeout", str(limit))
     round_where(run, len(rounds(run)), "a round of all", lambda row: len(row["seats"]) == 3, START_LIMIT)
-    (agent,) = processes("client.resident", str(tmp_path), f"--seat\0{SLOW}")
+    (agent,) = agents(tmp_path, SLOW)
     agent.send_signal(signal.SIGSTOP)
     with timed(f"a straggler and a round-timeout of {limit:.0f} s: the next round without it after"):
         row = round_where(

@@ -36,14 +36,14 @@ def test_run_survives_the_death_of_an_agent_process_and_of_a_supernode(
     # an agent process, in the middle of round 2
     wait_for(lambda: len(rounds(run)) >= 1, "round 1")
     wait_for(lambda: buffered(home / RUN, 1) > seat(rounds(run)[0], 1)["buffered"] + 5, "battles of round 2")
-    (agent,) = agents(RUN, seat=1)
+    (agent,) = agents(tmp_path, seat=1)
     agent.send_signal(signal.SIGKILL)
-    wait_for(lambda: [p for p in agents(RUN, seat=1) if p.pid != agent.pid], "a new agent")
+    wait_for(lambda: [p for p in agents(tmp_path, seat=1) if p.pid != agent.pid], "a new agent")
 
     # a SuperNode, in the middle of the round after that
     wait_for(lambda: len(rounds(run)) >= 2, "round 2")
     wait_for(lambda: buffered(home / RUN, 2) > seat(rounds(run)[1], 2)["buffered"] + 5, "battles of round 3")
-    (node,) = processes("flower-supernode", f"{RUN}/flower/tokens", "seat=2")
+    (node,) = processes("flower-supernode", f"{run}/flower/tokens", "seat=2")
     node.send_signal(signal.SIGKILL)
 
     output, _ = process.communicate(timeout=200)
@@ -60,8 +60,8 @@ def test_run_survives_the_death_of_an_agent_process_and_of_a_supernode(
     assert seat(after[0], 2)["buffered"] > kept
     # nobody else was harmed
     assert all({"0", "1"} <= row["seats"].keys() for row in played[2:])
-    assert not agents(RUN)
-    assert not processes(f"{RUN}/flower/tokens")
+    assert not agents(tmp_path)
+    assert not processes(f"{run}/flower/tokens")
 
 
 def seat(row: dict[str, Any], number: int) -> dict[str, Any]:

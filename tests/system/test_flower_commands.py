@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.conftest import TINY, processes, rounds
+from tests.system.conftest import TINY, agents, rounds
 from tests.system.federation import Federation
 from tests.waiting import wait_for
 
@@ -30,11 +30,11 @@ def test_flwr_run_trains_and_says_what_is_wrong(federation: Federation, tmp_path
     assert rounds(tmp_path / "good")[-1]["steps"] >= 700
     assert "test win rate" in streamed
     assert "shared: " in streamed
-    assert len(processes("client.resident", str(tmp_path))) == 3  # they stay as long as their SuperNodes
+    assert len(agents(tmp_path)) == 3  # they stay as long as their SuperNodes
 
     status, streamed = federation.run({**settings, "run": "bad", "map": "8m"})
     assert status == "finished:failed", streamed
     assert "the run wants map '8m', but arena 'main' of the env proxy plays '3m'" in streamed
 
     federation.close()
-    wait_for(lambda: not processes("client.resident", str(tmp_path)), "the end of the agents")
+    wait_for(lambda: not agents(tmp_path), "the end of the agents")

@@ -131,7 +131,7 @@ def test_an_agent_process_is_let_in_over_tls_by_its_own_token(
             found = ask(DeviceDirectory(home, RUN, 1), RUN, address, Request(DESCRIBE, config))
             assert (found.values["seat"], found.values["n-agents"]) == (1, 2)
             address.token.write_bytes((folder / "device-0" / "seat-0.token").read_bytes())
-            (agent,) = agents(RUN)
+            (agent,) = agents(tmp_path)
             agent.kill()  # it has read its own
             with pytest.raises(
                 AgentError, match="this is not the token of seat 1 of arena 'main'; give the device the"
@@ -139,7 +139,7 @@ def test_an_agent_process_is_let_in_over_tls_by_its_own_token(
                 ask(DeviceDirectory(home, RUN, 1), RUN, address, Request(TRAIN, config))
         finally:
             supernode.kill()
-    wait_for(lambda: not agents(RUN), "the end of the agent process")
+    wait_for(lambda: not agents(tmp_path), "the end of the agent process")
     server.stop(grace=None).wait()
     hosted.close()
 

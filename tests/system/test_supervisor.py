@@ -29,11 +29,11 @@ def test_a_run_comes_to_its_end_though_its_parts_are_killed(train: Train, tmp_pa
         wait_for(lambda: buffered(home / RUN, 1) > before + 5, "battles of the next round")
 
     in_the_middle_after(1)
-    (proxy,) = processes("cli.main", "envproxy", f"{RUN}/flower")
+    (proxy,) = processes("cli.main", "envproxy", f"{run}/flower")
     proxy.send_signal(signal.SIGKILL)
 
     in_the_middle_after(2)
-    (clientapp,) = clientapps(f"{RUN}/flower/seat-0")
+    (clientapp,) = clientapps(f"{run}/flower/seat-0")
     clientapp.send_signal(signal.SIGKILL)
 
     in_the_middle_after(3)
@@ -53,8 +53,8 @@ def test_a_run_comes_to_its_end_though_its_parts_are_killed(train: Train, tmp_pa
     assert told[0].endswith("starting it again in 1 s")
     assert told[1].endswith(f"going on from step {before[-1]['steps']:,} in 2 s (retry 1 of 5)")
     assert not [each for each in its_own if each.is_running()]
-    assert not processes(f"{RUN}/flower")
-    assert not agents(RUN)
+    assert not processes(f"{run}/flower")
+    assert not agents(tmp_path)
 
     played = rounds(run)
     assert played[: len(before)] == before

@@ -29,8 +29,8 @@ def test_an_interrupt_ends_everything_and_the_run_can_be_resumed(train: Train, t
     assert process.returncode == 130, output
     assert "interrupted" in output
     assert "Traceback" not in output
-    assert not processes("cut/flower")
-    assert not agents("cut")
+    assert not processes(f"{run}/flower")
+    assert not agents(tmp_path)
 
     before = rounds(run)
     total = before[-1]["steps"] + 300
@@ -59,7 +59,7 @@ def test_a_command_that_is_killed_leaves_nothing_behind(
     wait_for(lambda: rounds(tmp_path / run), "a round")
     left = descendants(process.pid, home)
     assert {each.name() for each in left} >= {"flower-superlin", "flower-supernod", "flower-superexe", "flwr-serverapp"}
-    assert len(agents(run)) == 3
+    assert len(agents(tmp_path)) == 3
     process.send_signal(number)
     assert process.wait(60) == {signal.SIGKILL: -signal.SIGKILL, signal.SIGHUP: 130}[number]
     wait_for(lambda: not descendants(process.pid, home), "the end of all that it has started", 60)
@@ -93,7 +93,7 @@ def test_a_command_goes_on_when_its_terminal_is_gone_if_nohup_says_so(train: Tra
 @pytest.mark.timeout(240)
 def test_without_retries_a_dead_part_ends_the_run_with_its_last_words(train: Train, tmp_path: Path, home: Path) -> None:
     process = train("dead", "--retries", "0", total_steps=50_000)
-    wait_for(lambda: agents("dead"), "an agent")
+    wait_for(lambda: agents(tmp_path), "an agent")
     (superlink,) = [
         each for each in psutil.Process(process.pid).children() if "flower-superlink" in " ".join(each.cmdline())
     ]
@@ -103,8 +103,8 @@ def test_without_retries_a_dead_part_ends_the_run_with_its_last_words(train: Tra
     assert "pps-qmix: the SuperLink ended (exit code -9)" in output
     assert "POST /v1/" in output  # its last words
     assert "Traceback" not in output
-    assert not processes("dead/flower")
-    assert not agents("dead")
+    assert not processes(f"{tmp_path}/dead/flower")
+    assert not agents(tmp_path)
 
 
 @pytest.mark.timeout(60)
