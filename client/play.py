@@ -7,8 +7,9 @@ sends back what the arena says. So both runtimes play, learn and count in the sa
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -29,6 +30,10 @@ from envproxy.protocol import (
     Standing,
 )
 from learning.metrics import TrainMetrics
+
+
+class StrangePhaseError(Exception):
+    """The arena plays what the server has not ordered; the message says what."""
 
 
 @dataclass(frozen=True)
@@ -88,25 +93,33 @@ def advance(round_: Round, event: ArenaEvent | Lost | None) -> Answer | RoundRep
 
 
 def play_round(agent: Agent, order: RoundOrder) -> Round:
-    """Play a round to its end: collect, learn as battles end, evaluate when it is due."""
+    """Play a round to its end: collect, learn as battles end, evaluate when it is due. Raises StrangePhaseError."""
     agent.learner.set_learning_rate(order.learning_rate)
     report = RoundReport(first_standing(order))
-    while (phase := next_phase(order, report.standing)) is not None:
-        yield from _play_phase(agent, order.steps_before, phase, report)
+    ordered = functools.partial(next_phase, order)
+    while (phase := ordered(report.standing)) is not None:
+        yield from _play_phase(agent, order.steps_before, phase, ordered, report)
     return report
 
 
 def play_evaluation(agent: Agent, phase: Phase, steps: int) -> Round:
     """Play one evaluate phase and nothing else, with an agent trained for `steps` environment steps."""
     report = RoundReport(phase.standing)
-    yield from _play_phase(agent, steps, phase, report)
+    yield from _play_phase(agent, steps, phase, lambda _: phase, report)
     return report
 
 
 def _play_phase(
-    agent: Agent, steps_before: int, phase: Phase, report: RoundReport
+    agent: Agent,
+    steps_before: int,
+    phase: Phase,
+    ordered: Callable[[Standing], Phase | None],
+    report: RoundReport,
 ) -> Generator[Answer, ArenaEvent | Lost, None]:
-    """Propose `phase`, play what the arena says is played, and bring the report up to date."""
+    """Propose `phase`, play what the arena says is played, and bring the report up to date.
+
+    `ordered` is what the server has ordered to be played from a standing. Raises StrangePhaseError if it is not that.
+    """
     answer: Answer = phase
     steps = battles = 0
     ids = np.zeros(0, np.uint64)  # of the battles of an evaluation, whose beginnings nothing else sees
@@ -116,6 +129,7 @@ def _play_phase(
         now = time.perf_counter()
         report.waiting += now - asked
         if isinstance(event, Seated):
+            _check_ordered(event.phase, ordered(event.phase.standing))
             phase, answer = event.phase, None
             agent.forget_battles()
         elif isinstance(event, PhaseEnd):
@@ -144,6 +158,15 @@ def _play_phase(
                 actions = agent.act(event, began, 0.0)
             report.acting += time.perf_counter() - now
             answer = Move(event.tick, actions)
+
+
+def _check_ordered(played: Phase, ordered: Phase | None) -> None:
+    """Raise StrangePhaseError if a phase is not the one that was ordered; a round that is played anew is the same."""
+    if ordered is None or played.common() != dataclasses.replace(ordered.common(), order=played.order):
+        expected = "nothing, for the round is over there" if ordered is None else ordered.common()
+        raise StrangePhaseError(
+            f"the arena plays what the server has not ordered: {played.common()}; expected {expected}"
+        )
 
 
 def _learn(agent: Agent, report: RoundReport) -> float:

@@ -12,7 +12,7 @@ from typing import Self
 
 import grpc
 
-from client.play import Answer, Lost, Move, Round, RoundReport, advance
+from client.play import Answer, Lost, Move, Round, RoundReport, StrangePhaseError, advance
 from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc, wire
 from envproxy.protocol import MixAnswer, Phase
@@ -75,7 +75,8 @@ class SeatSession:
     def play(self, round_: Round) -> RoundReport:
         """Play a round to its end, also across restarts of the env proxy.
 
-        Raises SeatSessionError if the proxy refuses this seat, stays away, or `stop` was called and not `allow`.
+        Raises SeatSessionError if the proxy refuses this seat, stays away or plays what was not ordered, or `stop` was
+        called and not `allow`.
         """
         sizes = self._description or self.describe()
         answer = self._noted(advance(round_, None))
@@ -89,6 +90,8 @@ class SeatSession:
                     return self._converse(stream, round_, answer, sizes)
                 except grpc.RpcError as error:
                     self._check_lost(error)
+                except StrangePhaseError as error:
+                    raise SeatSessionError(str(error)) from None
                 except wire.MalformedError as error:
                     raise SeatSessionError(f"the env proxy at {self._address} sent a bad message: {error}") from None
             if self._stopped.wait(_PAUSE):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,6 +38,7 @@ from envproxy.protocol import (
     awaits_answer,
 )
 from envproxy.tally import Played
+from envproxy.votes import chosen, outvotes, overtaking
 
 
 class SeatError(Exception):
@@ -59,12 +61,17 @@ def _stale(newest: int) -> StaleRoundError:
     return StaleRoundError(f"this round is over: the arena plays round {newest}")
 
 
+def _given_up(why: str) -> GivenUpError:
+    return GivenUpError(f"the phase was given up: {why}")
+
+
 @dataclass
 class _Seat:
     """One seat's side of the arena."""
 
     named: frozenset[int] = frozenset()  # the seats that it expects to play with; none while it is not here
     proposal: Phase | None = None  # waits for a phase to begin
+    wanted: Phase | None = None  # what it has proposed, until that has ended or it is gone
     playing: bool = False  # takes part in the phase that is on
     silent: bool = False  # was awaited too long: its unit holds and nobody waits for it
     answered: bool = False  # waits for the next tick
@@ -85,6 +92,7 @@ class _Play:
     """The phase that is on, or was."""
 
     phase: Phase
+    backers: set[int]  # the seats that have proposed just this
     tick: int = 0
     steps: int = 0
     begun: int = 0
@@ -128,43 +136,41 @@ class Arena:
     def propose(self, seat: int, phase: Phase) -> None:
         """Seat `seat` wants to play `phase`; it is told with `Seated` what is played.
 
-        When the seats gather, the furthest proposal of the newest round wins. A seat that comes while its round is
-        being played joins the phase that is on, and takes part from the next battle of each slot. One that was away
-        when a phase of the server's order ended is told its end, and the battles that it missed: alone it would play
-        the rest a second time, against idle units.
+        When the seats gather, `envproxy.votes` says what is played. A seat that comes while its round is being played
+        joins the phase that is on, and takes part from the next battle of each slot. One that was away when a phase of
+        the server's order ended is told its end, and the battles that it missed: alone it would play the rest a second
+        time, against idle units.
 
         The seats that are here wait for each other, and for those that any of them has named; others may come all the
         same. What a hostile seat names costs the others no more than its own silence would: who is named in vain is
-        held. Naming itself alone, it may begin a round before anybody else is there; they join as above, and as long as
-        they are here it cannot begin another phase without them.
+        held. Naming itself alone, it may begin a round before anybody else is there. If that is what they would have
+        played, they join as above; a phase that it alone has proposed nobody joins, and it is given up as soon as more
+        than half of the seats want the same other one.
 
         Raises SeatError for an impossible phase, StaleRoundError for a round that is over.
         """
         if wrong := check_phase(phase, self.spec):
             raise SeatError(wrong)
-        newest = max((p.round for p in self._rounds()), default=phase.round)
-        if phase.round < newest:
-            raise _stale(newest)
+        state = self._seats[seat]
+        if (newer := overtaking(phase, self._wanted_by(s for s in self._seats if s is not state))) is not None:
+            raise _stale(newer)
         self._abandon_training(seat)
         self._ledger.keep(seat, phase.rewards)
-        state = self._seats[seat]
         state.pause(self._on)
         state.events.clear()
         state.silent = False
         state.named = (phase.seats or frozenset(range(len(self._seats)))) | {seat}
+        state.wanted = phase
         if (ended := self._ended_without(phase)) is not None:
-            state.playing, state.answered, state.proposal = False, False, None
+            state.playing, state.answered, state.proposal, state.wanted = False, False, None, None
             state.events += [Seated(ended.play.phase), self._phase_end(ended, seat)]
-        elif self._play is not None and phase.round == self._play.phase.round:
+        elif self._play is not None and self._joins(seat, phase, self._play):
             state.playing, state.answered, state.proposal = True, True, None
             state.events.append(Seated(self._play.phase))
         else:
             state.playing, state.answered, state.proposal = False, False, phase
-            for other in self._seats:  # a newer round ends the wait of those that still want an older one
-                if other.proposal is not None and other.proposal.round < phase.round:
-                    other.proposal = None
-                    other.events.append(_stale(phase.round))
             self._abandon_if_deserted()
+        self._follow_most()
 
     def act(self, seat: int, tick: int, actions: NDArray[np.uint8]) -> None:
         """Seat `seat` answers tick `tick` with `actions` [E]; entries without a battle of its own are ignored.
@@ -226,8 +232,10 @@ class Arena:
         state = self._seats[seat]
         state.pause(self._on)
         state.playing, state.answered, state.proposal, state.named = False, False, None, frozenset()
+        state.wanted = None
         state.events.clear()
         self._abandon_if_deserted()
+        self._follow_most()
         if not any(s.playing or s.proposal for s in self._seats):
             for other in self._seats:
                 other.silent = False
@@ -284,6 +292,15 @@ class Arena:
         else:
             self._step()
 
+    def give_up(self, why: str) -> None:
+        """End the phase that is on without an end, and the wait of all that propose one: `advance` has failed."""
+        if self._play is not None:
+            self._give_up(why)
+        for state in self._seats:
+            if state.proposal is not None:
+                state.proposal, state.wanted = None, None
+                state.events.append(_given_up(why))
+
     @property
     def round_and_steps(self) -> tuple[int, int]:
         """The newest round, and the environment steps collected in it so far."""
@@ -296,8 +313,38 @@ class Arena:
 
     # --- inside -----------------------------------------------------------------------------------------------
 
-    def _rounds(self) -> list[Phase]:
-        return [s.proposal for s in self._seats if s.proposal] + ([self._play.phase] if self._play else [])
+    @staticmethod
+    def _wanted_by(seats: Iterable[_Seat]) -> list[Phase]:
+        return [seat.wanted for seat in seats if seat.wanted is not None]
+
+    @staticmethod
+    def _joins(seat: int, phase: Phase, play: _Play) -> bool:
+        """Whether a seat that proposes `phase` takes part in what is played.
+
+        Its own may be another one: it has lost its stream, and cannot know how far the others have come.
+        """
+        if phase.common() == play.phase.common():
+            play.backers.add(seat)
+            return True
+        return phase.round == play.phase.round and len(play.backers) > 1
+
+    def _follow_most(self) -> None:
+        """Give up the phase that is on if most want another; end the wait of seats whose rounds are left behind."""
+        wanted = self._wanted_by(self._seats)
+        if self._play is not None and outvotes(wanted, self._play.phase, len(self._play.backers)):
+            self._give_up("most of the seats play another one")
+        for state in self._seats:
+            if state.proposal is None:
+                continue
+            newer = overtaking(state.proposal, self._wanted_by(s for s in self._seats if s is not state))
+            if newer is not None:
+                self._turn_away(state, newer)
+
+    @staticmethod
+    def _turn_away(state: _Seat, newer: int) -> None:
+        """Tell a seat that waits for a round that it is over."""
+        state.proposal, state.wanted = None, None
+        state.events.append(_stale(newer))
 
     def _ended_without(self, phase: Phase) -> _EndedPlay | None:
         """The first phase of a proposal's order that has ended further on than the proposing seat knows."""
@@ -305,15 +352,18 @@ class Arena:
 
     def _abandon_if_deserted(self) -> None:
         """Give up the phase that is on if no seat plays it any more."""
-        if self._play is None or any(s.playing and not s.silent for s in self._seats):
-            return
+        if self._play is not None and not any(s.playing and not s.silent for s in self._seats):
+            self._give_up("all its seats have left or were silent for too long")
+
+    def _give_up(self, why: str) -> None:
+        """End the phase that is on without an end."""
         self._play = None
-        for seat in self._seats:
+        for i, seat in enumerate(self._seats):
             if seat.playing:
-                seat.playing, seat.answered = False, False
-                seat.events.append(
-                    GivenUpError("the phase was given up: all its seats have left or were silent for too long")
-                )
+                self._abandon_training(i)
+                seat.playing, seat.answered, seat.wanted = False, False, None
+                seat.pause(self._on)
+                seat.events.append(_given_up(why))
 
     def _abandon_training(self, seat: int) -> None:
         """Abandon the training step that is on if `seat` takes part in it: it costs all one batch."""
@@ -326,18 +376,22 @@ class Arena:
             other.events.append(MixAbandoned(step))
 
     def _begin(self) -> None:
-        phase = max((s.proposal for s in self._seats if s.proposal), key=lambda p: (p.round, p.standing))
-        self._play = _Play(phase)
+        proposals = {i: s.proposal for i, s in enumerate(self._seats) if s.proposal is not None}
+        phase = chosen(proposals.values())
+        self._prepare_mixing(phase)  # first: it reads files
+        self._play = _Play(phase, {i for i, each in proposals.items() if each.common() == phase.common()})
         self._ended = [ended for ended in self._ended if ended.play.phase.of_order(phase)]
         self._round, self._collected = phase.round, phase.standing.steps
         self._on[:] = False
         for seat in self._seats:
-            seat.playing = seat.proposal is not None
+            if seat.proposal is not None and seat.proposal.round < phase.round:
+                self._turn_away(seat, phase.round)
+            seat.playing = seat.proposal is not None and seat.proposal.round == phase.round
             seat.pause(self._on)
-            seat.proposal, seat.answered, seat.missed = None, False, 0
+            seat.answered, seat.missed = False, 0
             if seat.playing:
+                seat.proposal = None
                 seat.events.append(Seated(phase))
-        self._prepare_mixing(phase)
         nothing = np.zeros(self.battles, np.bool_)
         self._deal(self._play, StepResult(np.zeros(self.battles, np.float32), nothing, nothing, nothing))
 
@@ -481,6 +535,7 @@ class Arena:
         for i, seat in enumerate(self._seats):
             if seat.playing:
                 seat.events.append(self._phase_end(ended, i))
+                seat.wanted = None
             seat.playing, seat.answered = False, False
 
     def _phase_end(self, ended: _EndedPlay, seat: int) -> PhaseEnd:

@@ -172,7 +172,11 @@ class HostedArena:
 
     def _advance(self) -> None:
         self._waits.add(time.monotonic() - self._waiting_since)
-        while self._arena.ready:
-            self._arena.advance()
+        try:
+            while self._arena.ready:
+                self._arena.advance()
+        except Exception as error:  # of the backend or of a mixer: whoever spoke last has no part in it
+            log.exception("arena %s: the phase is given up", self.name, extra={"arena": self.name})
+            self._arena.give_up(f"the env proxy failed ({error!r}); its log says more")
         self._waiting_since = time.monotonic()
         self._changed.notify_all()

@@ -199,9 +199,18 @@ class Mixing:
                 )
             return
         tensors, state = found
-        self._mixer.restore(tensors, state["learner"])
-        self._credit = state["credit"]
-        self._sample.bit_generator.state = state["sample"]
+        try:
+            self._mixer.restore(tensors, state["learner"])
+            self._sample.bit_generator.state = state["sample"]
+            self._credit = float(state["credit"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:  # of other settings, or damaged
+            log.warning(
+                "the mixer kept of run %s does not fit (%s): a new one begins in round %d",
+                *(self.order.run, error, phase.round),
+                extra={"run": self.order.run, "round": phase.round},
+            )
+            self._mixer = _mixer(self.order, self._spec, phase.seed)
+            return
         for battles in store.battles():
             self._battles.restore(battles)
         log.info(

@@ -19,6 +19,7 @@ MixNorm             ->
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
@@ -115,10 +116,14 @@ class Phase:
         """Whether both are of the same order of the server's; never, where it has no number."""
         return self.order != 0 and (self.round, self.order) == (other.round, other.order)
 
+    def common(self) -> Phase:
+        """Return the phase without what concerns the proposing seat alone."""
+        return dataclasses.replace(self, rewards=None, seats=frozenset())
+
 
 @dataclass(frozen=True)
 class Seated:
-    """The phase that is played: the furthest one proposed, or the one that was on, or had ended, when the seat came."""
+    """The phase that is played: what most proposed, or the one that was on, or had ended, when the seat came."""
 
     phase: Phase
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +14,12 @@ from cli.in_process import play_in_lockstep
 from client.agent import Agent
 from client.device import DeviceDirectory, DeviceError
 from client.plan import RoundOrder
-from client.play import RoundReport, play_round
+from client.play import Round, RoundReport, StrangePhaseError, advance, play_round
 from envproxy.arena import Arena
 from envproxy.backend import create_backend
+from envproxy.protocol import Phase, PhaseKind, RewardOrder, Seated, Standing
 from learning.settings import LearningSettings, SeatSpec
+from tests.envproxy.drill import mix_order
 from tests.learning.toy import settings
 
 E = 2
@@ -185,3 +188,48 @@ def test_training_steps_are_owed_by_battles(tmp_path: Path, arena: Arena) -> Non
     # battles 1..5 owe a step after 2 and 4; after 2 there is no batch of 3 yet
     assert [report.battles for report in reports] == [5] * 3
     assert [report.training_steps for report in reports] == [1] * 3
+
+
+# --- what the arena plays is what the server has ordered ------------------------------------------------------
+
+
+def begun(agent: Agent) -> tuple[Round, Phase]:
+    """A round and what it proposes first."""
+    round_ = play_round(agent, dataclasses.replace(ORDER, number=7))
+    proposed = advance(round_, None)
+    assert isinstance(proposed, Phase)
+    return round_, proposed
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"seed": 6},
+        {"round": 2},
+        {"kind": PhaseKind.EVALUATE},
+        {"battles": 10**6},
+        {"steps": 0},
+        {"mixing": mix_order()},
+        {"standing": Standing(index=1, battles=4, steps=90)},  # from there on one battle is left to play
+        {"standing": Standing(index=2**12 - 2, battles=2**30, steps=2**40, evaluations=10**9)},
+    ],
+)
+def test_an_agent_does_not_play_what_another_seat_made_up(lie: dict[str, Any], tmp_path: Path, arena: Arena) -> None:
+    agent = agents(tmp_path, arena)[0]
+    before = mind(agent)
+    round_, proposed = begun(agent)
+    with pytest.raises(StrangePhaseError, match="the arena plays what the server has not ordered"):
+        advance(round_, Seated(dataclasses.replace(proposed, **lie)))
+    assert mind(agent) == before
+
+
+def test_a_round_may_go_on_from_where_others_are_and_be_of_an_older_order(tmp_path: Path, arena: Arena) -> None:
+    agent = agents(tmp_path, arena)[0]
+    further = Standing(index=1, battles=4, steps=90)
+    for changes in (
+        {"seats": frozenset([0, 2]), "rewards": RewardOrder("id", 5, "team")},
+        {"order": 6},
+        {"standing": further, "battles": 1, "steps": 60},
+    ):
+        round_, proposed = begun(agent)
+        assert advance(round_, Seated(dataclasses.replace(proposed, **changes))) is None

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from envproxy.arena import Arena, GivenUpError, SeatError, StaleRoundError
 from envproxy.backend import create_backend
 from envproxy.phases import MAX_PHASE_BATTLES, battle_id, battle_seed
 from envproxy.protocol import ACTION_NO_OP, ACTION_STOP, Ended, Phase, PhaseEnd, PhaseKind, Seated, Standing, Tick
+from envproxy.votes import chosen
 from tests.envproxy.drill import SALUTE, Drill, Driver, collect, drawn, evaluate, lengths
 
 WON, LOST, CUT = Ended.TERMINATED | Ended.WON, Ended.TERMINATED, Ended.TRUNCATED
@@ -176,14 +178,97 @@ def test_the_steps_of_an_evaluation_are_not_collected():
     assert driver.arena.round_and_steps == (1, 100)
 
 
-def test_the_furthest_proposal_is_played():
+def test_seats_that_lost_the_arena_at_different_moments_go_on_from_the_middle_one():
     behind, ahead = Standing(1, 4, 40, 0), Standing(2, 9, 90, 1)
     driver = Driver(Arena(Drill(2)))
     for seat, standing in enumerate([behind, ahead, Standing()]):
         driver.gather(collect(battles=2, standing=standing), [seat])
     for seat in driver.seats:
-        assert driver.heard[seat][0] == Seated(collect(battles=2, standing=ahead))
-    assert driver.play_out().standing.index == 3
+        assert driver.heard[seat][0] == Seated(collect(battles=2, standing=behind))
+    assert driver.play_out().standing.index == 2
+
+
+# --- what seats want that do not agree ------------------------------------------------------------------------
+
+FAR = Standing(index=2**12 - 2, battles=2**30, steps=2**40)
+LIES = [
+    {"standing": FAR},
+    {"standing": Standing(steps=2**40)},
+    {"round": 2**32 - 1},
+    {"round": 2},
+    {"kind": PhaseKind.EVALUATE},
+    {"battles": 10**6},
+]
+
+
+@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize("seat", [0, 1, 2])
+def test_what_one_of_three_seats_proposes_the_others_do_not_play(lie, seat):
+    phase = replace(collect(battles=2), order=9)
+    hostile = replace(phase, **lie)
+    driver = Driver(Arena(Drill(1, length_of=lambda _: 2)))
+    others = [each for each in driver.seats if each != seat]
+    driver.gather(hostile, [seat])
+    driver.gather(phase, others)
+    for each in others:
+        assert driver.heard[each][0] == Seated(phase)
+    driver.arena.leave(seat)
+    driver.answer(*others)
+    driver.arena.hold_silent()
+    driver.go_on()
+    assert driver.play_out(*others).standing == Standing(1, 2, 4, 0)
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_phase_that_one_seat_began_alone_keeps_out_nobody(lie):
+    phase = replace(collect(battles=2), order=9)
+    hostile = replace(phase, seats=frozenset([1]), **lie)
+    driver = Driver(Arena(Drill(1, length_of=lambda _: 2)))
+    driver.gather(hostile, [1])
+    assert isinstance(driver.last(1), Tick)
+    driver.gather(phase, [0])
+    assert driver.heard[0] == []  # it waits: of two nobody can tell who lies
+    driver.arena.propose(2, phase)
+    assert driver.arena.awaited == [1]  # they have named it
+    with pytest.raises(GivenUpError, match="most of the seats play another one"):
+        driver.arena.next_event(1)
+    driver.arena.propose(1, hostile)  # and it does not give in
+    driver.go_on()
+    driver.answer(0, 2)
+    assert [driver.heard[seat][0] for seat in (0, 2)] == [Seated(phase)] * 2
+    if 1 in driver.arena.awaited:  # it has joined them
+        assert driver.arena.hold_silent() == [1]
+        driver.go_on()
+    assert driver.play_out(0, 2).standing == Standing(1, 2, 4, 0)
+
+
+def test_two_that_come_back_to_a_phase_that_all_began_join_it_however_far_they_think_it_is():
+    phase = replace(collect(battles=4), order=9)
+    driver = drilled(phase, 3, 3, 3, 3)
+    driver.answer()
+    thought = replace(phase, battles=3, standing=Standing(1, 1, 2, 0))
+    for seat in (1, 2):
+        driver.arena.leave(seat)
+    driver.gather(thought, [1, 2])
+    assert [driver.last(seat) for seat in (1, 2)] == [Seated(phase)] * 2
+
+
+# as seats 0, 1, 2 propose them: round and standing
+@pytest.mark.parametrize(
+    ("proposals", "played"),
+    [
+        ([(1, 0), (1, 5), (1, 0)], (1, 0)),
+        ([(1, 5), (1, 5), (1, 0)], (1, 5)),
+        ([(1, 5), (1, 9), (1, 0)], (1, 5)),
+        ([(3, 0), (4, 0), (4, 0)], (4, 0)),
+        ([(4, 0), (3, 0), (3, 0)], (3, 0)),
+        ([(3, 0), (4, 0), (5, 0)], (5, 0)),
+        ([(9, 0), (4, 1), (4, 2)], (4, 2)),
+    ],
+)
+def test_the_round_and_the_phase_that_most_want_are_played(proposals, played):
+    each = [collect(battles=2, round_=round_, standing=Standing(index=index)) for round_, index in proposals]
+    assert {(p.round, p.standing.index) for p in map(chosen, permutations(each))} == {played}
 
 
 @pytest.mark.parametrize(
@@ -195,12 +280,9 @@ def test_the_furthest_proposal_is_played():
         (Standing(3, 5, 50, 1), Standing(3, 5, 50, 2)),
     ],
 )
-def test_phases_then_battles_then_steps_then_evaluations_tell_how_far_a_proposal_is(less, more):
-    for order in ([less, more, less], [more, less, less]):
-        driver = Driver(Arena(Drill(1)))
-        for seat, standing in enumerate(order):
-            driver.gather(collect(battles=1, standing=standing), [seat])
-        assert driver.heard[0][0].phase.standing == more
+def test_of_two_the_further_one_is_played_by_phases_then_battles_then_steps_then_evaluations(less, more):
+    for standings in permutations([less, more]):
+        assert chosen([collect(battles=1, standing=each) for each in standings]).standing == more
 
 
 # --- seats that are silent, late, gone ------------------------------------------------------------------------
@@ -563,10 +645,7 @@ def test_a_newer_round_begins_when_the_last_seat_of_the_older_one_has_left():
 
 def test_a_round_that_others_have_left_behind_is_refused():
     driver = Driver(Arena(Drill(1)))
-    driver.gather(collect(battles=1, round_=5), [0])
-    with pytest.raises(StaleRoundError, match="plays round 5"):
-        driver.arena.propose(1, collect(battles=1, round_=4))
-    driver.gather(collect(battles=1, round_=5), [1, 2])
+    driver.gather(collect(battles=1, round_=5))
     driver.arena.leave(2)
     with pytest.raises(StaleRoundError, match="plays round 5"):
         driver.arena.propose(2, collect(battles=1, round_=4))
@@ -576,12 +655,24 @@ def test_a_round_that_others_have_left_behind_is_refused():
 
 def test_a_newer_round_ends_the_wait_of_those_who_want_an_older_one():
     driver = Driver(Arena(Drill(1)))
-    driver.gather(collect(battles=1, round_=4), [0])
-    driver.arena.propose(1, collect(battles=1, round_=5))
+    driver.gather(collect(battles=1, round_=4), [1])
+    driver.gather(collect(battles=1, round_=5), [0])
+    driver.arena.propose(2, collect(battles=1, round_=5))  # now most want it
+    with pytest.raises(StaleRoundError, match="plays round 5"):
+        driver.arena.next_event(1)
+    driver.gather(collect(battles=1, round_=5), [1])
+    assert driver.heard[0][0].phase.round == 5
+
+
+def test_of_two_seats_that_want_different_rounds_the_newer_is_played():
+    driver = Driver(Arena(Drill(1)))
+    driver.gather(collect(battles=1, round_=4, seats=[0, 1]), [0])
+    driver.arena.propose(1, collect(battles=1, round_=5, seats=[0, 1]))
+    while driver.arena.ready:
+        driver.arena.advance()
+    assert driver.arena.next_event(1).phase.round == 5
     with pytest.raises(StaleRoundError, match="plays round 5"):
         driver.arena.next_event(0)
-    driver.gather(collect(battles=1, round_=5), [0, 2])
-    assert driver.heard[0][0].phase.round == 5
 
 
 def test_an_older_round_may_be_played_again_when_nobody_plays_a_newer_one():

@@ -382,6 +382,19 @@ def test_battles_that_cannot_be_read_are_left_out(tmp_path: Path, caplog: pytest
     assert named(second) <= set(second.held[0])
 
 
+def test_a_mixer_that_was_kept_of_other_settings_does_not_stop_the_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = Seats(arena(mixers=tmp_path))
+    first.gather(joint(6, base="qmix"))
+    first.play_until(PhaseEnd)
+    second = Seats(arena(mixers=tmp_path))
+    second.gather(joint(6, round_=2, base="vdn"))
+    second.play_until(PhaseEnd)
+    assert "the mixer kept of run id does not fit" in caplog.text
+    assert [event.step for event in second.of(MixScale)] == [1, 2, 3, 4, 5]
+
+
 def test_only_battles_that_could_be_drawn_are_kept(tmp_path: Path) -> None:
     seats = Seats(arena(mixers=tmp_path))
     for round_ in range(1, 8):
