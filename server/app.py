@@ -26,6 +26,7 @@ from server.rounds import RoundResult, Rounds
 from server.run_directory import RunDirectory, RunDirectoryError, open_run, read_run
 from server.seats import NoTeamError
 from server.settings import Settings, SettingsError, Value, check_settings
+from server.unreadable import UnreadableGrid
 from strategies.attestation import Attestation, read_key
 from strategies.registry import create_strategy
 from strategies.settings import SharingSettings
@@ -52,7 +53,7 @@ def main(grid: Grid, context: Context) -> None:
     # and hold the run's lock.
     tie(os.getppid())
     try:
-        train(grid, context.run_config, grid.run.override_config)
+        train(UnreadableGrid(grid), context.run_config, grid.run.override_config)
     except (SettingsError, RunDirectoryError, NoTeamError) as error:
         raise NeedsYouError(str(error)) from error
     except OSError as error:  # of a curve or an event file
@@ -138,16 +139,22 @@ class _Picture:
         self.due = False
 
     def draw_when_due(self) -> None:
-        """Draw, unless nothing is new or the last drawing is young."""
+        """Draw, unless nothing is new or the last drawing is young. Raises OSError."""
         if self.due and time.monotonic() > self._not_before:
             self.draw()
 
     def draw(self) -> None:
+        """Draw what there is; a run goes on without a picture, but for want of room. Raises OSError."""
         began = time.thread_time()
         directory = self._directory
         rows = directory.rows()
         curve = directory.path / "curve.png"
-        draw_curve(rows, directory.settings.run, curve)
-        write_report(directory.path / "report.html", read_run(directory.path), rows, curve)
+        try:
+            draw_curve(rows, directory.settings.run, curve)
+            write_report(directory.path / "report.html", read_run(directory.path), rows, curve)
+        except OSError:
+            raise
+        except Exception:
+            log.exception("curve and report cannot be drawn", extra={"run": directory.settings.run})
         took = time.thread_time() - began
         self._not_before, self.due = time.monotonic() + max(_PICTURE_EVERY, took / _PICTURE_SHARE), False

@@ -61,6 +61,7 @@ class Exchange:
         self._seats = seats
         self._timeout = timeout
         self._pending: dict[str, _Order] = {}  # message id -> what has not been answered yet
+        self._asked: dict[int, int] = {}  # node -> the seat that it was asked to play
         self.moved: dict[int, int] = {}
 
     def replies(self, messages: list[Message], meanwhile: Callable[[], None] = lambda: None) -> Iterator[Message]:
@@ -78,7 +79,9 @@ class Exchange:
         while True:
             for reply in self._grid.pull_messages(list(self._pending)):
                 order = self._pending.pop(reply.metadata.reply_to_message_id, None)
-                if order is not None and order.is_given_up(reply):
+                if order is None:  # what a reply says it answers is what its device says
+                    continue
+                if order.is_given_up(reply):
                     expired.append(order)
                     continue
                 yield reply
@@ -99,7 +102,9 @@ class Exchange:
 
     def _push(self, messages: list[Message]) -> None:
         ids = self._grid.push_messages(messages)
-        self._pending |= {id_: _Order(message) for id_, message in zip(ids, messages, strict=True)}
+        orders = [_Order(message) for message in messages]
+        self._pending |= dict(zip(ids, orders, strict=True))
+        self._asked |= {order.node: order.seat for order in orders}
 
     def _doubt(self) -> None:
         """Ask the seats that have not answered whether they are still at it, each once."""
@@ -125,7 +130,8 @@ class Exchange:
         """These orders, where they still are pending, will not be answered: give them again, if that makes sense.
 
         It does while others still play the round, and if the agent kept the round before; else the seat takes part
-        from the next round on, which brings it all its tensors. Alone it would only play against idle units.
+        from the next round on, which brings it all its tensors. Alone it would only play against idle units. A node
+        that was asked to play another seat in this exchange is not asked for a second one.
         """
         lost = {id_: self._pending.pop(id_) for id_ in stale if id_ in self._pending}
         others = bool(self._pending)
@@ -134,7 +140,8 @@ class Exchange:
             round_, about = int(message.metadata.group_id), {"seat": seat, "round": int(message.metadata.group_id)}
             if holder is None or holder.node == order.node:
                 log.warning("seat %d: round %d, or its answer, was lost on the way", seat, round_, extra=about)
-            if not others or holder is None or holder.round != round_ - 1:
+            elsewhere = holder is not None and self._asked.get(holder.node, seat) != seat
+            if not others or holder is None or holder.round != round_ - 1 or elsewhere:
                 log.info("seat %d is back, too late for round %d", seat, round_, extra=about)
                 continue
             again = Message(

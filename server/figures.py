@@ -50,15 +50,24 @@ def round_row(round_: int, steps_before: int, reports: Mapping[int, Report], sec
 
 
 def evaluation_rows(round_: int, steps_before: int, reports: Mapping[int, Report]) -> list[Report]:
-    """Return one row for each evaluation of the round that any seat saw to its end; what most say of it counts."""
+    """Return one row for each evaluation of the round; what most say of it counts.
+
+    It is one if at least half of the seats that saw any to its end say so: no device makes one up.
+    """
     said: defaultdict[int, Counter[tuple[float, ...]]] = defaultdict(Counter)
+    witnesses = 0
     steps_after = steps_before + steps_played(reports)
     for report in reports.values():
+        witnesses += "evaluate-steps" in report
         columns = [report.get(f"evaluate-{name}", []) for name in ("steps", "battles", "won", "return", "length")]
         for steps, *figures in zip(*columns, strict=True):
             if steps_before <= steps <= steps_after:
                 said[steps][tuple(figures)] += 1
-    return [_evaluation(round_, steps, *said[steps].most_common(1)[0][0]) for steps in sorted(said)]
+    return [
+        _evaluation(round_, steps, *figures.most_common(1)[0][0])
+        for steps, figures in sorted(said.items())
+        if 2 * figures.total() >= witnesses
+    ]
 
 
 def _evaluation(round_: int, steps: int, battles: float, won: float, return_: float, length: float) -> Report:

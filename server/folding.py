@@ -10,43 +10,25 @@ from collections.abc import Iterable
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, Message, RecordDict
-from flwr.serverapp import Grid
-from flwr.supercore.run import Run
 from safetensors.numpy import load, save
+
+from server.outer_grid import OuterGrid
 
 FOLDED = "safetensors"  # name of the one array; devices (`client.flower`) know it by the same name
 
 
-class FoldingGrid(Grid):
+class FoldingGrid(OuterGrid):
     """Another Grid, with the tensors of every message folded on its way out and unfolded on its way in."""
 
-    def __init__(self, grid: Grid) -> None:
-        self._grid = grid
-
-    def set_run(self, run: Run) -> None:
-        self._grid.set_run(run)
-
-    @property
-    def run(self) -> Run:
-        return self._grid.run
-
-    def create_message(
-        self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
-    ) -> Message:
-        return self._grid.create_message(content, message_type, dst_node_id, group_id, ttl)
-
-    def get_node_ids(self) -> Iterable[int]:
-        return self._grid.get_node_ids()
-
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        return self._grid.push_messages([_folded(message) for message in messages])
+        return self.inner.push_messages([_folded(message) for message in messages])
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        return [_unfolded(message) for message in self._grid.pull_messages(message_ids)]
+        return [_unfolded(message) for message in self.inner.pull_messages(message_ids)]
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
         folded = [_folded(message) for message in messages]
-        return [_unfolded(message) for message in self._grid.send_and_receive(folded, timeout=timeout)]
+        return [_unfolded(message) for message in self.inner.send_and_receive(folded, timeout=timeout)]
 
 
 def _folded(message: Message) -> Message:

@@ -21,6 +21,7 @@ from server.settings import Settings
 from strategies.sharing import Sharing
 
 _FRUITLESS_LIMIT = 3  # rounds in a row without a usable reply
+_GRACE = 120.0  # seconds that a run which has begun waits for all of its seats when it has lost them all
 
 
 class RoundsError(Exception):
@@ -66,11 +67,13 @@ class Rounds:
     def play(self, start: Checkpoint | None) -> Iterator[RoundResult]:
         """Play on from `start` (None: from the beginning), yielding each round as it ends.
 
+        A run begins with all seats; one that has begun waits a while for them, then goes on with those that are there.
+
         Raises SeatsError if the team does not come together (NoTeamError if it never has), RoundsError if no device
         brings a round to its end.
         """
         try:
-            self._seats.wait_for_all(self._settings.round_timeout)
+            self._seats.wait_for_all(self._settings.round_timeout, math.inf if start is None else _GRACE)
         except SeatsError as error:
             raise (NoTeamError(str(error)) if start is None else error) from None
         if start is None:
@@ -114,7 +117,7 @@ class Rounds:
     def _play_one(self, round_: int, steps: int, initial: ArrayRecord) -> RoundResult | None:
         self._seats.look()
         if not self._seats.holders:
-            self._seats.wait_for_all(self._settings.round_timeout)
+            self._seats.wait_for_all(self._settings.round_timeout, _GRACE)
         asked = self._seats.nodes
         self._strategy.place(asked)
         battles, seats = round_battles(self._settings, round_), sorted(asked)

@@ -13,6 +13,7 @@ runs/<name>/
 from __future__ import annotations
 
 import json
+import os
 import platform
 import secrets
 import subprocess
@@ -84,9 +85,11 @@ class RunDirectory:
         return directory
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Add a row to metrics.jsonl. Raises NotKeptError."""
+        """Add a row to metrics.jsonl, to stay there when the power goes. Raises NotKeptError."""
         with keeping(self._metrics), open(self._metrics, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the rows of metrics.jsonl; a last line cut by a crash is left out."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import time
 from collections import Counter
@@ -15,8 +16,10 @@ from flwr.serverapp import Grid
 log = logging.getLogger("server")
 
 _SHOWN = 200  # characters of what a device said
+_REASON = 1000  # characters of why it cannot play
 _PAUSE = 0.2  # seconds between two looks
 _MOST_AGENTS = 1000  # of a team: no map of SMAC's has more than 27
+_FAIR = 30.0  # seconds that devices which are there have to answer before a team counts as whole
 _ASK_AGAIN = 30.0  # seconds after which a device that refused is asked again: its env proxy may be back
 
 
@@ -101,22 +104,27 @@ class Seats:
             self.doubt(seat)
             del self.holders[seat]
 
-    def wait_for_all(self, timeout: float) -> None:
-        """Look until every seat of the map has a holder.
+    def wait_for_all(self, timeout: float, grace: float = math.inf) -> None:
+        """Look until every seat of the map has a holder, or after `grace` seconds until one has.
 
-        Raises SeatsError if a device refused and a seat stays empty, or after `timeout` seconds.
+        A device that is there has a while to answer though all seats that others know of are held: one device cannot
+        pass itself off as the whole team. Raises SeatsError if a device refused and a seat stays empty (with a `grace`,
+        all do), or after `timeout` seconds.
         """
-        deadline = time.monotonic() + timeout
+        began = time.monotonic()
         told: list[int] | None = None
         while True:
             self.look()
-            empty = self.empty()
-            if empty == []:
+            empty, waited = self.empty(), time.monotonic() - began
+            if empty == [] and not (self._may_yet_answer() and waited < timeout):
                 return
             said = [refusal.reason for refusal in self._refusals.values()]
+            if self.holders and (waited > grace or (said and not self._asked and grace < math.inf)):
+                log.warning("%s; the run goes on without it until it comes", _wanted(empty))
+                return
             if said and not self._asked:
                 raise SeatsError("; ".join(said))
-            if time.monotonic() > deadline:
+            if waited > timeout:
                 missing = f"after {timeout:.0f} s {_wanted(empty)}; start a SuperNode for each"
                 raise SeatsError("; ".join([missing, *said]))
             if empty != told:
@@ -129,6 +137,10 @@ class Seats:
         if self.n_agents is None:
             return None
         return [seat for seat in range(self.n_agents) if seat not in self.holders]
+
+    def _may_yet_answer(self) -> bool:
+        late = time.monotonic() - _FAIR
+        return any(asked.asked_at > late for asked in self._asked.values())
 
     def _ask(self, nodes: list[int]) -> None:
         questions = [self._question(node) for node in nodes]
@@ -164,7 +176,9 @@ class Seats:
     def _take_answers(self) -> list[int]:
         moved = []
         for reply in self._grid.pull_messages(list(self._asked)):
-            asked = self._asked.pop(reply.metadata.reply_to_message_id)
+            asked = self._asked.pop(reply.metadata.reply_to_message_id, None)
+            if asked is None:  # what a reply says it answers is what its device says
+                continue
             node = asked.node
             if reply.metadata.src_node_id != node:  # the SuperLink's word that no answer will come
                 log.info("node %d has not heard the question, or its answer was lost; it is asked again", node)
@@ -192,14 +206,14 @@ class Seats:
     def _described(self, reply: Message, node: int) -> tuple[int, int]:
         """Return the seat and the round of a node's answer. Raises _RefusedError if it has none that can be."""
         if reply.has_error():
-            raise _RefusedError(error_text(reply))
+            raise _RefusedError(error_text(reply)[:_REASON])
         numbers = dict(reply.content.metric_records.get("metrics", {}))
         seat, n_agents, round_ = (numbers.get(name) for name in ("seat", "n-agents", "round"))
         if not (isinstance(seat, int) and isinstance(n_agents, int) and isinstance(round_, int)):
             found = f"seat {seat}, n-agents {n_agents}, round {round_}"[:_SHOWN]
             raise _RefusedError(f"a device described itself with {found}; expected whole numbers")
-        if n_agents > _MOST_AGENTS:
-            raise _RefusedError(f"a device says that {n_agents} agents play; expected at most {_MOST_AGENTS}")
+        if not 2 <= n_agents <= _MOST_AGENTS:
+            raise _RefusedError(f"a device says that {n_agents} agents play; expected 2..{_MOST_AGENTS}")
         if not 0 <= seat < n_agents:  # the others would be told of it, and no env proxy lets them name it
             raise _RefusedError(f"a device says that it holds seat {seat}; expected 0..{n_agents - 1}")
         held = next((held for held, holder in self.holders.items() if holder.node == node and held != seat), None)

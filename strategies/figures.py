@@ -1,6 +1,5 @@
 """The figures of a round that a device reports beside its tensors and its reward buffer, checked on their way in."""
 
-import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -15,10 +14,14 @@ REWARDS: Final = ("seat", "reward-sum", "reward-battles")  # `strategies.update`
 
 _KNOWN: Final = frozenset((*COUNTS, *NUMBERS, *LEARNING, *EVALUATIONS, *REWARDS))
 _MOST_EVALUATIONS: Final = 10_000  # in one round
+_LARGEST: Final = 1e30
 
 
-def wrong_figure(metrics: MetricRecord) -> str | None:
-    """Return what is wrong with a report, None if all can be read: a number, a count or lists that fit each other."""
+def wrong_figure(metrics: MetricRecord, most_return: float) -> str | None:
+    """Return what is wrong with a report, None if all can be read: a number, a count or lists that fit each other.
+
+    `most_return` is what a battle returns at most, and at least its negative.
+    """
     if unknown := sorted(metrics.keys() - _KNOWN):
         return f"metrics unknown: {', '.join(unknown[:10])}"
     for name in COUNTS:
@@ -27,10 +30,10 @@ def wrong_figure(metrics: MetricRecord) -> str | None:
     for name in (*NUMBERS, *(name for name in LEARNING if name in metrics)):
         if not _is_finite(metrics.get(name)):
             return f'metric "{name}" is {_shown(metrics.get(name))}, expected a finite number'
-    return _wrong_evaluation(metrics) if any(name in metrics for name in EVALUATIONS) else None
+    return _wrong_evaluation(metrics, most_return) if any(name in metrics for name in EVALUATIONS) else None
 
 
-def _wrong_evaluation(metrics: MetricRecord) -> str | None:
+def _wrong_evaluation(metrics: MetricRecord, most_return: float) -> str | None:
     steps = metrics.get("evaluate-steps")
     length = len(steps) if isinstance(steps, list) else 0
     if not 0 < length <= _MOST_EVALUATIONS:
@@ -43,6 +46,9 @@ def _wrong_evaluation(metrics: MetricRecord) -> str | None:
     battles, won = metrics["evaluate-battles"], metrics["evaluate-won"]
     if any(not 0 <= w <= b or b == 0 for w, b in zip(won, battles, strict=True)):  # type: ignore[arg-type]
         return f'metric "evaluate-won" is {_shown(won)} of {_shown(battles)} battles'
+    returns = metrics["evaluate-return"]
+    if any(abs(each) > most_return for each in returns):  # type: ignore[union-attr]
+        return f'metric "evaluate-return" is {_shown(returns)}, expected at most max-return ({most_return:g}) for each'
     return None
 
 
@@ -51,7 +57,8 @@ def _is_count(value: object) -> bool:
 
 
 def _is_finite(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    """As a float32, which is what TensorBoard and pictures are made of."""
+    return isinstance(value, int | float) and abs(value) <= _LARGEST
 
 
 def _shown(value: object) -> str:

@@ -13,14 +13,15 @@ from strategies.attestation import Attestation, UnattestedError
 from strategies.figures import wrong_figure
 
 _REASON_CHARACTERS = 300  # Flower's reason may be a whole stack trace
+_SENTENCE_CHARACTERS = 1000  # what a device has sent may be in it, and be long
 
 
 class RejectedReply(Exception):  # noqa: N818 - not a failure of ours: the reply is left out and the round goes on
     """A reply that cannot be aggregated; its text is a sentence that says what was wrong and what was expected."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+        self.reason = reason if len(reason) <= _SENTENCE_CHARACTERS else f"{reason[:_SENTENCE_CHARACTERS]}..."
+        super().__init__(self.reason)
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Bounds:
     battles: int | None
     """In a reward buffer, at most; None: any number."""
     mean_return: float
-    """Reward per battle, at most."""
+    """Return per battle, at most, and at least its negative."""
     change: float
     """Of one weight in one round, at most: what the optimiser can do."""
 
@@ -69,7 +70,7 @@ def parse_update(message: Message, expected: Mapping[str, tuple[int, ...]], boun
         raise RejectedReply(f'expected a MetricRecord "metrics", the reply holds {_listing(message.content)}')
     seat = _integer(metrics, "seat")
     reward, battles = _reward_buffer(metrics, bounds)
-    if wrong := wrong_figure(metrics):
+    if wrong := wrong_figure(metrics, bounds.mean_return):
         raise RejectedReply(wrong)
     return Update(seat=seat, tensors=_tensors(arrays, expected), reward=reward, battles=battles)
 
@@ -135,10 +136,10 @@ def _reward_buffer(metrics: MetricRecord, bounds: Bounds) -> tuple[float, int]:
         raise RejectedReply(f'metric "reward-sum" is {reward} over 0 battles, expected 0')
     if bounds.battles is not None and battles > bounds.battles:
         raise RejectedReply(f'metric "reward-battles" is {battles}, expected at most reward-buffer ({bounds.battles})')
-    if reward > battles * bounds.mean_return:
+    if abs(reward) > battles * bounds.mean_return:
         raise RejectedReply(
             f'metric "reward-sum" is {reward:g} over {battles} battles, expected at most max-return '
-            f"({bounds.mean_return:g}) for each"
+            f"({bounds.mean_return:g}) for each, gained or lost"
         )
     return float(reward), battles
 

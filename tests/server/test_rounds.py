@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import hypothesis
 import numpy as np
 import pytest
+from flwr.app import Message
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
@@ -110,7 +112,7 @@ def test_evaluations_are_rows_once_however_many_seats_report_them() -> None:
             "evaluate-steps": list(steps),
             "evaluate-battles": [32 for _ in steps],
             "evaluate-won": [step // 10 for step in steps],
-            "evaluate-return": [float(step) for step in steps],
+            "evaluate-return": [step / 10 for step in steps],
             "evaluate-length": [20.0 for _ in steps],
         }
 
@@ -126,7 +128,7 @@ def test_evaluations_are_rows_once_however_many_seats_report_them() -> None:
         "battles": 32,
         "won": 5,
         "win-rate": 5 / 32,
-        "return": 50.0,
+        "return": 5.0,
         "length": 20.0,
     }
     assert not [name for seat in rows[3]["seats"].values() for name in seat if name.startswith("evaluate")]
@@ -448,6 +450,61 @@ def test_what_most_devices_say_of_an_evaluation_counts() -> None:
     assert [(row["steps"], row["won"], row["win-rate"]) for row in first.rows if row["kind"] == "evaluation"] == [
         (50, 3, 0.3)
     ]
+
+
+def test_an_evaluation_that_one_device_of_three_makes_up_does_not_count() -> None:
+    grid, squad = team()
+    squad.devices[1].report = {name: each * 2 for name, each in evaluation(60, 10).items()}
+    squad.devices[1].report["evaluate-steps"] = [60, 70]
+    for node in (2, 3):
+        squad.devices[node].report = evaluation(50, 3)
+    first, *_ = play(grid)
+    assert [row["steps"] for row in first.rows if row["kind"] == "evaluation"] == [50]
+
+
+def test_an_answer_to_nothing_that_was_asked_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid, squad = team()
+    answer = squad._answer
+
+    def forged(device: Device, message: Message, kind: str) -> Message:
+        reply = answer(device, message, kind)
+        if device.seat == 0 and kind == "train":
+            reply.metadata.__dict__["_reply_to_message_id"] = "made up"
+            reply.metadata.__dict__["_src_node_id"] = 2  # another device's node
+        return reply
+
+    monkeypatch.setattr(squad, "_answer", forged)
+    pull = grid.pull_messages
+    monkeypatch.setattr(grid, "pull_messages", lambda ids: pull(["made up", *ids]))
+    (result,) = play(grid, run=settings(strategy="a-pps", total_steps=100, batch_size=4, round_timeout=0.2))
+    assert (round_row(result)["missing"], round_row(result)["seats"].keys()) == ([0], {"1", "2"})
+    assert values(result.checkpoint.agents[1]) == {2.5}  # the mean of 2 and 3
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_node_that_was_asked_for_one_seat_is_not_asked_for_another_in_the_same_round() -> None:
+    """Its reply is in when it vanishes, and it comes back as the seat that still plays."""
+    grid, squad = team(4)
+    looks = itertools.count()
+    nodes = grid.get_node_ids
+
+    def present() -> Iterable[int]:
+        look = next(looks) if squad.devices[1].orders else -1
+        if look == 0:
+            grid.present.discard(2)
+        elif look == 1:
+            squad.devices[2].seat, squad.devices[2].round = 2, 0
+            grid.present.add(2)
+        for node in (3, 4):
+            squad.devices[node].busy = "query.weights" in {kind for _, kind in squad.asked} and look < 6
+        return nodes()
+
+    grid.get_node_ids = present  # type: ignore[method-assign]
+    busy_until(squad, 4, lambda: not squad.devices[4].busy)
+    squad.devices[3].busy = False
+    results = play(grid)
+    assert [r.checkpoint.steps for r in results] == [100, 200, 300]
+    assert [o["round"] for o in squad.devices[2].orders][:1] == [1]
 
 
 def test_an_evaluation_of_steps_that_were_not_played_does_not_count() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from typing import Any
 
@@ -180,6 +181,70 @@ def test_the_first_to_answer_does_not_say_how_large_the_team_is() -> None:
     assert (seats.n_agents, seats.empty()) == (3, [2])
 
 
+def test_those_that_are_there_are_heard_before_two_of_them_are_the_whole_team(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid, squad, seats = team(0, 1, 0, 1, 2)
+    for node in (1, 2):
+        squad.devices[node].claims = {"n-agents": 2}
+    for node in (3, 4, 5):
+        squad.devices[node].busy = True  # an agent process takes seconds to start
+    looks = itertools.count()
+
+    def present() -> list[int]:
+        if next(looks) == 3:
+            for node in (3, 4, 5):
+                squad.devices[node].busy = False
+            grid._replies |= {reply.metadata.reply_to_message_id: reply for reply in squad([])}
+        return [1, 2, 3, 4, 5]
+
+    monkeypatch.setattr(grid, "get_node_ids", present)
+    seats.wait_for_all(10.0)
+    assert (seats.n_agents, seats.nodes) == (3, {0: 3, 1: 4, 2: 5})
+
+
+def test_a_device_that_does_not_answer_keeps_nobody_from_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server.seats, "_FAIR", 0.05)
+    _, squad, seats = team(0, 1, 2, 1)
+    squad.devices[4].mute = True
+    seats.wait_for_all(10.0)
+    assert seats.nodes == {0: 1, 1: 2, 2: 3}
+
+
+def test_a_run_that_has_begun_waits_a_while_for_all_and_goes_on_with_some(caplog: pytest.LogCaptureFixture) -> None:
+    grid, _, seats = team(0, 1, 2)
+    grid.present = {1, 2}
+    seats.wait_for_all(10.0, grace=0.02)
+    assert seats.nodes == {0: 1, 1: 2}
+    assert "no device holds seat 2; the run goes on without it until it comes" in caplog.text
+    grid.present = set()
+    seats.look()
+    with pytest.raises(SeatsError, match="no device holds seat 0, 1, 2"):
+        seats.wait_for_all(0.05, grace=0.02)
+
+
+def test_a_run_that_has_begun_goes_on_without_a_device_that_refuses() -> None:
+    _, squad, seats = team(0, 1, 2)
+    squad.devices[2].refusal = "the device of seat 1 runs 9.9.9"
+    seats.wait_for_all(60.0, grace=60.0)
+    assert seats.nodes == {0: 1, 2: 3}
+
+
+def test_an_answer_to_nothing_that_was_asked_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid, squad, seats = team(0, 1, 2)
+    answer = squad._answer
+
+    def forged(device: Device, message: Message, kind: str) -> Message:
+        reply = answer(device, message, kind)
+        if device.seat == 1:
+            reply.metadata.__dict__["_reply_to_message_id"] = "made up"
+        return reply
+
+    monkeypatch.setattr(squad, "_answer", forged)
+    pull = grid.pull_messages
+    monkeypatch.setattr(grid, "pull_messages", lambda ids: pull([*ids, "made up"]))  # a SuperLink goes by its own
+    with pytest.raises(SeatsError, match="no device holds seat 1"):
+        seats.wait_for_all(0.05)
+
+
 def test_a_device_holds_one_seat(caplog: pytest.LogCaptureFixture) -> None:
     _, squad, seats = team(0, 1, 2)
     seats.wait_for_all(10.0)
@@ -193,7 +258,8 @@ def test_a_device_holds_one_seat(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.parametrize(
     ("claims", "reason"),
     [
-        ({"n-agents": 30_000_000}, "a device says that 30000000 agents play; expected at most 1000"),
+        ({"n-agents": 30_000_000}, "a device says that 30000000 agents play; expected 2..1000"),
+        ({"n-agents": 1, "seat": 0}, "a device says that 1 agents play; expected 2..1000"),
         ({"seat": -1}, "a device says that it holds seat -1; expected 0..2"),
         ({"seat": 3}, "a device says that it holds seat 3; expected 0..2"),
         ({"seat": 2**40}, f"a device says that it holds seat {2**40}; expected 0..2"),

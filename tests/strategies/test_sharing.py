@@ -323,7 +323,7 @@ class TestRejection:
             (
                 {"mean_return": 20.0},
                 (1.0, 81.0),
-                'metric "reward-sum" is 81 over 4 battles, expected at most max-return (20) for each',
+                'metric "reward-sum" is 81 over 4 battles, expected at most max-return (20) for each, gained or lost',
             ),
             (
                 {"change": 1.5},

@@ -11,7 +11,7 @@ from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
 
 from strategies.figures import COUNTS, LEARNING, NUMBERS
-from strategies.update import ANYTHING, RejectedReply, Update, parse_update
+from strategies.update import ANYTHING, Bounds, RejectedReply, Update, parse_update
 
 EXPECTED = {"w": (2, 3), "b": (2,)}
 SOUND = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array([0.5, -0.5], np.float32)}
@@ -169,6 +169,26 @@ def test_wrong_metrics(metrics: dict[str, Any], reason: str) -> None:
         parse_update(reply(metrics=metrics), EXPECTED, ANYTHING)
 
 
+def test_what_a_loss_or_a_gain_is_believed_of_ends_at_the_same_bound() -> None:
+    bounds = Bounds(battles=4, mean_return=5.0, change=1.0)
+    for sum_ in (20.0, -20.0):
+        assert parse_update(reply(metrics={"reward-sum": sum_}), EXPECTED, bounds).reward == sum_
+    for sum_ in (20.5, -20.5, -1e12):
+        with pytest.raises(RejectedReply, match=r"over 4 battles, expected at most max-return \(5\) for each"):
+            parse_update(reply(metrics={"reward-sum": sum_}), EXPECTED, bounds)
+    with pytest.raises(RejectedReply, match=r'^metric "evaluate-return" is \[1.5, 20.0\], expected at most max-return'):
+        parse_update(reply(metrics=EVALUATIONS), EXPECTED, bounds)
+
+
+def test_a_reason_is_no_longer_than_a_log_can_bear() -> None:
+    names = {"x" * 1000 + str(number): np.zeros(0, np.float32) for number in range(1000)}
+    for spoiled in (reply(arrays=names), reply(metrics={"seat": [7] * 100_000})):
+        with pytest.raises(RejectedReply) as rejected:
+            parse_update(spoiled, EXPECTED, ANYTHING)
+        assert 900 < len(rejected.value.reason) < 1100
+        assert str(rejected.value) == rejected.value.reason
+
+
 def test_before_the_first_training_step_there_are_no_figures_of_learning() -> None:
     assert parse_update(reply(metrics=dict.fromkeys(LEARNING)), EXPECTED, ANYTHING).seat == 1
 
@@ -183,6 +203,8 @@ def test_before_the_first_training_step_there_are_no_figures_of_learning() -> No
         ({"epsilon": None}, r'^metric "epsilon" is None, expected a finite number$'),
         ({"seconds-acting": float("inf")}, r'^metric "seconds-acting" is inf, expected a finite number$'),
         ({"loss": float("nan")}, r'^metric "loss" is nan, expected a finite number$'),
+        ({"loss": 1e300}, r'^metric "loss" is 1e\+300, expected a finite number$'),
+        ({"evaluate-return": [1.0, 1.7e308]}, r'^metric "evaluate-return" is \[1\.0, 1\.7e\+308\], expected 2 numbers'),
         ({"q-mean": [0.5]}, r'^metric "q-mean" is \[0\.5\], expected a finite number$'),
         ({"zzz": 1, "free": 2}, r"^metrics unknown: free, zzz$"),
         ({f"zzz{i}": 1 for i in range(100)}, r"^metrics unknown: (zzz\d+, ){9}zzz\d+$"),
