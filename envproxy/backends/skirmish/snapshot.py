@@ -76,7 +76,8 @@ class Snapshot:
 def check_fits(snapshot: Snapshot, map_name: str, rules: Rules, facts: MapFacts) -> None:
     """Raise ValueError unless a snapshot is one of these battles, so that compiled code may play it.
 
-    Compiled code uses what it reads as an index, unchecked, and a snapshot may come from anywhere.
+    Compiled code uses as an index, unchecked, what it reads and where a stride leads, and a snapshot may come from
+    anywhere.
     """
     if snapshot.map_name != map_name:
         raise ValueError(f"a snapshot of a battle of {snapshot.map_name}; expected one of {map_name}")
@@ -92,14 +93,24 @@ def check_fits(snapshot: Snapshot, map_name: str, rules: Rules, facts: MapFacts)
         "kind": (0, len(facts.kinds)),
         "last_action": (NO_ACTION, facts.n_actions),
         "by_x": (0, n_units),
+        "pace": (0.0, _above(facts.kinds["speed"].max())),
+        **dict.fromkeys(("heading_x", "heading_y"), (-_above(1.0), _above(1.0))),
         **dict.fromkeys(("target", "victim", "attacker", "healing"), (NOBODY, n_units)),
     }
     for field, (lowest, bound) in bounds.items():
         values = snapshot.units[field]
         if not ((lowest <= values) & (values < bound)).all():
             raise ValueError(f"a damaged snapshot: a unit with a {field} outside {lowest} <= {field} < {bound}")
+    for field in (name for name in UNIT.names or () if UNIT[name] == np.float64):
+        if np.isnan(snapshot.units[field]).any():
+            raise ValueError(f"a damaged snapshot: a unit with a {field} that is no number")
     if not NEVER_RESET <= snapshot.progress["phase"] <= OVER:
         raise ValueError(f"a damaged snapshot: a battle in phase {snapshot.progress['phase']}")
+
+
+def _above(value: float) -> float:
+    """A bound that `value` is within, though it was rounded up."""
+    return float(value) + 1e-6
 
 
 @contextmanager

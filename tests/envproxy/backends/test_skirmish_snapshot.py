@@ -1,5 +1,6 @@
 """A battle that goes on from a snapshot is the battle that the snapshot was taken of."""
 
+import math
 import io
 
 import numpy as np
@@ -138,6 +139,11 @@ def test_damaged_bytes_are_refused() -> None:
         ("attacker", 99),
         ("healing", 6),
         ("by_x", -1),
+        ("pace", -1e12),
+        ("pace", 10.0),
+        ("heading_x", 1e12),
+        ("heading_y", -1.1),
+        ("heading_y", math.nan),
     ],
 )
 def test_what_compiled_code_would_use_as_an_index_is_checked(field: str, value: float) -> None:
@@ -148,6 +154,16 @@ def test_what_compiled_code_would_use_as_an_index_is_checked(field: str, value: 
     with pytest.raises(ValueError, match=f"damaged snapshot: a unit with a {field} outside"):
         arena.restore(0, Snapshot("3m", SMAC_RULES, units, kept.progress))
     assert (arena.units[0] == kept.units).all()
+
+
+@pytest.mark.parametrize("field", [name for name in UNIT.names or () if UNIT[name] == np.float64])
+def test_what_is_no_number_is_refused(field: str) -> None:
+    arena = begun("2c_vs_64zg", battles=1, steps=5)
+    kept = arena.snapshot(0)
+    units = kept.units.copy()
+    units[field][1] = math.nan
+    with pytest.raises(ValueError, match=f"damaged snapshot: a unit with a {field}"):
+        arena.restore(0, Snapshot("2c_vs_64zg", SMAC_RULES, units, kept.progress))
 
 
 def test_a_new_field_of_whole_numbers_is_a_new_index_or_not() -> None:
