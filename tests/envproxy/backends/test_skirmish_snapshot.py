@@ -1,7 +1,7 @@
 """A battle that goes on from a snapshot is the battle that the snapshot was taken of."""
 
-import math
 import io
+import math
 
 import numpy as np
 import pytest
