@@ -30,6 +30,9 @@ def _first_wins(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def main(arguments: list[str]) -> None:
     """Train over Flower and in-process with the same settings; the first round, which fills the buffer, is left out."""
+    if {"-h", "--help"} & set(arguments):
+        print(__doc__)
+        return
     with tempfile.TemporaryDirectory() as runs:
         seconds = {}
         for runtime in ("in-process", "flower"):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 
-_ADDRESS = re.compile(r"(.+):(\d{1,5})")
+_ADDRESS = re.compile(r"(\[[^\[\]]+\]|[^\[\]]+):(\d{1,5})")
+_LABEL = 63  # characters between two dots of a host's name
 _LAST_PORT = 65535
 
 
 def check_address(name: str, address: str) -> None:
     """Raise ValueError, naming the flag, if `address` is not HOST:PORT."""
     found = _ADDRESS.fullmatch(address)
-    if found is None or int(found[2]) > _LAST_PORT:
+    labels = [] if found is None else found[1].removesuffix(".").split(".")
+    if found is None or int(found[2]) > _LAST_PORT or not all(0 < len(label) <= _LABEL for label in labels):
         raise ValueError(f"{name}: expected HOST:PORT, found {address!r}")
 
 

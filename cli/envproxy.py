@@ -133,8 +133,9 @@ def _check(options: argparse.Namespace) -> dict[str, str]:
     metrics.check(options.metrics_listen, insecure=options.insecure, certificate=options.certificate)
     arenas: dict[str, str] = {}
     for wanted in options.arena or [str(default_config()["arena"])]:
-        name, _, map_name = wanted.partition("=")
-        if not ARENA_NAME.fullmatch(name):  # as the settings have it: tokens are in a folder of this name
+        name, named, map_name = wanted.partition("=")
+        # As the settings have it: tokens are in a folder of this name.
+        if not ARENA_NAME.fullmatch(name) or (named and not map_name):
             raise ValueError(f"arena: expected NAME or NAME=MAP, a name of letters, digits and ._-, found {wanted!r}")
         if name in arenas:
             raise ValueError(f"arena: {name!r} is given twice")

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from cli.defaults import default_config
 from envproxy.backend import create_backend
+from envproxy.phases import MAX_PHASE_BATTLES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,8 +22,8 @@ def run(options: argparse.Namespace) -> int:
     """Evaluate. Raises RunDirectoryError if there is nothing to evaluate, ValueError for wrong numbers."""
     from cli.in_process import evaluate, read_trained  # noqa: PLC0415 - loads torch
 
-    if options.evaluate_battles < 1:
-        raise ValueError(f"evaluate-battles: expected at least 1, found {options.evaluate_battles}")
+    if not 1 <= options.evaluate_battles <= MAX_PHASE_BATTLES:
+        raise ValueError(f"evaluate-battles: expected 1..{MAX_PHASE_BATTLES}, found {options.evaluate_battles}")
     if options.seed is not None and not 0 <= options.seed < 2**63:
         raise ValueError(f"seed: expected 0..2^63-1, found {options.seed}")
     trained = read_trained(Path(options.run).expanduser())

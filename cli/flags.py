@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.defaults import Value, default_config, kept_settings, parse_value, preset, preset_names, with_implied
+from cli.playable import check_playable
 from envproxy.backend import create_backend
 from envproxy.rules import Rules
 from server.run_directory import already_there, check_free, check_unchanged, has_run, run_name
@@ -59,8 +60,11 @@ def choose(options: argparse.Namespace) -> Chosen:
     """
     defaults = default_config()
     given = named(options)
-    if options.resume:
+    if given.get("runs") == "":
+        raise SettingsError("runs: expected a folder, found nothing")
+    if options.resume is not None:
         path = _run_path(options.resume, Path(str(given.get("runs", defaults["runs"]))))
+        _check_same_place(given, path)
         kept = kept_settings(path)
         check_unchanged(kept, given)
         given |= {"runs": str(path.parent), "run": path.name, "resume": True}
@@ -77,9 +81,10 @@ def choose(options: argparse.Namespace) -> Chosen:
             raise already_there(path)
     check_free(path)
     backend = create_backend(settings.backend, settings.map, 1, Rules.parse(settings.rules))
-    n_agents = backend.spec.n_agents
+    spec = backend.spec
     backend.close()
-    return Chosen(settings, given, path, n_agents)
+    check_playable(settings, spec)
+    return Chosen(settings, given, path, spec.n_agents)
 
 
 def named(options: argparse.Namespace) -> dict[str, Value]:
@@ -99,6 +104,17 @@ def named(options: argparse.Namespace) -> dict[str, Value]:
     return with_implied(given)
 
 
+def _check_same_place(given: dict[str, Value], path: Path) -> None:
+    """Raise SettingsError if flags of a resumed run say that it is another one."""
+    run, runs = str(given.get("run", "")), str(given.get("runs", ""))
+    if run not in ("", path.name):
+        raise SettingsError(f"run: --resume goes on with {path}; leave --run {run} away")
+    if runs and Path(runs).expanduser().resolve() != path.parent.resolve():
+        raise SettingsError(f"runs: --resume goes on with {path}; leave --runs {runs} away")
+
+
 def _run_path(resume: str, runs: Path) -> Path:
+    if not resume:
+        raise SettingsError("resume: expected the folder or the name of a run, found nothing")
     found = Path(resume).expanduser()
     return (found if has_run(found) else runs.expanduser() / resume).absolute()

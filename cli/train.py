@@ -11,6 +11,7 @@ from cli import flags, following
 from cli.cores import cores
 from cli.flags import Chosen
 from cli.flower import FlowerRun
+from cli.playable import check_in_process
 from cli.progress import ProgressDisplay
 from envproxy.rules import Rules
 from operations import logs
@@ -35,11 +36,7 @@ def run(options: argparse.Namespace) -> int:
     if settings.centralised and runtime == "flower":
         raise SettingsError("runtime: a centralised run has nothing to federate; expected in-process, found flower")
     if runtime == "in-process":
-        if settings.attest_key:
-            raise SettingsError("attest-key: expected none with --runtime in-process: there is no env proxy that signs")
-        from learning.compute import compute_device  # noqa: PLC0415 - no torch where Flower's processes do the work
-
-        compute_device(settings.device)  # or it would be refused when there is a run directory
+        check_in_process(settings)
     console = following.console("train", chosen.path.name)
     with following.told(chosen, console):
         if runtime == "flower":

@@ -81,7 +81,7 @@ def _writer(path: Path) -> Iterator[Callable[[bytes], None]]:
         with _naming(path):
             if path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            file = beside.enter_context(replacing(path))
+            file = beside.enter_context(replacing(path.resolve()))  # where a link leads: it is to stay one
 
         def write(content: bytes) -> None:
             with _naming(path):

@@ -28,8 +28,11 @@ def replacing(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
         mode: of the new file from its making on, less the umask.
 
     Raises:
-        OSError: at once if no file can be made beside `path`, in the end if it cannot be written whole.
+        OSError: at once if what is there is no file (a device, say, or a pipe: what stood in its place would be lost),
+            or no file can be made beside it; in the end if it cannot be written whole.
     """
+    if os.path.lexists(path) and not (path.is_symlink() or path.is_file()):
+        raise OSError(errno.EEXIST, "what is there is no file")
     with _beside(path, mode) as (temporary, file):
         yield file
         _sync(file)

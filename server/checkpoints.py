@@ -11,6 +11,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,9 +50,17 @@ def whole_checkpoints(path: Path) -> list[Path]:
 
 
 def newest_checkpoint_steps(path: Path) -> int:
-    """Return the environment steps up to the newest whole checkpoint; 0 if there is none."""
+    """Return the environment steps up to the newest whole checkpoint; 0 if there is none.
+
+    Raises RunDirectoryError if it cannot be read.
+    """
     found = whole_checkpoints(path)
-    return int(json.loads((found[-1] / "checkpoint.json").read_text(encoding="utf-8"))["steps"]) if found else 0
+    if not found:
+        return 0
+    try:
+        return int(_document(found[-1])["steps"])
+    except Exception as error:
+        raise _damaged(found[-1], error) from None
 
 
 def newest_checkpoint(path: Path) -> Checkpoint | None:
@@ -63,8 +72,16 @@ def newest_checkpoint(path: Path) -> Checkpoint | None:
     if not found:
         return None
     try:
-        document = json.loads((found[-1] / "checkpoint.json").read_text(encoding="utf-8"))
+        document = _document(found[-1])
         agents = {seat: load_file(found[-1] / f"seat-{seat}.safetensors") for seat in document["seats"]}
     except Exception as error:
-        raise RunDirectoryError(f"{found[-1]} is damaged ({error}); remove it to go on from the one before") from None
+        raise _damaged(found[-1], error) from None
     return Checkpoint(document["round"], document["steps"], agents)
+
+
+def _document(checkpoint: Path) -> dict[str, Any]:
+    return dict(json.loads((checkpoint / "checkpoint.json").read_text(encoding="utf-8")))
+
+
+def _damaged(checkpoint: Path, error: Exception) -> RunDirectoryError:
+    return RunDirectoryError(f"{checkpoint} is damaged ({error}); remove it to go on from the one before")

@@ -36,12 +36,6 @@ class RoundResult:
     rows: list[dict[str, Any]]
 
 
-def round_battles(settings: Settings, round_: int) -> int:
-    """Return how many battles give `aggregation-every` training steps; the first round fills a batch before."""
-    battles = math.ceil(settings.aggregation_every / settings.train_per_battle)
-    return battles + (settings.batch_size - 1 if round_ == 1 else 0)
-
-
 class Rounds:
     """Plays rounds of one run, one after the other, until its environment steps are done."""
 
@@ -120,7 +114,7 @@ class Rounds:
             self._seats.wait_for_all(self._settings.round_timeout, _GRACE)
         asked = self._seats.nodes
         self._strategy.place(asked)
-        battles, seats = round_battles(self._settings, round_), sorted(asked)
+        battles, seats = self._settings.round_battles(round_), sorted(asked)
         orders = ConfigRecord(
             {
                 **self._config,

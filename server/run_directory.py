@@ -34,6 +34,9 @@ _MAY_CHANGE = {  # on resume
 }
 
 
+_IN_EVERY_ROW = {"kind", "round", "steps"}
+
+
 class RunDirectoryError(Exception):
     """The run directory cannot be used; the message says why and what to do."""
 
@@ -81,6 +84,7 @@ class RunDirectory:
         merged = check_settings({**kept, **changed, "runs": settings.runs, "run": settings.run, "resume": True})
         directory = cls(path, document["id"], merged)
         with keeping(document_path(path)):
+            checkpoints_path(path).mkdir(exist_ok=True)
             directory._write({**document, "settings": merged.config()})
         return directory
 
@@ -202,9 +206,12 @@ def whole_rows(text: str) -> list[dict[str, Any]]:
     rows = []
     for line in text.splitlines():
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except ValueError:
             break
+        if not (isinstance(row, dict) and row.keys() >= _IN_EVERY_ROW):
+            break
+        rows.append(row)
     return rows
 
 

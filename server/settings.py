@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -11,9 +12,11 @@ from strategies.registry import UnknownStrategyError, describe
 
 Value = bool | float | int | str
 
-Positive = Annotated[int, Field(gt=0)]
+Positive = Annotated[int, Field(gt=0, lt=2**48)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0, le=1e7)]  # as long as Python can wait on every system
+
+_MOST_BATTLES = 1_000_000  # of a phase; the protocol has room for a few more
 
 
 class SettingsError(ValueError):
@@ -32,7 +35,7 @@ class Settings(BaseModel):
     )
 
     run: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$|^$")]
-    runs: str
+    runs: Annotated[str, Field(min_length=1)]
     resume: bool
     map: Annotated[str, Field(min_length=1)]
     seed: Annotated[int, Field(ge=0, lt=2**63)]
@@ -44,9 +47,9 @@ class Settings(BaseModel):
     battles: Annotated[int, Field(gt=0, le=1024)]
     aggregation_every: Positive
     evaluate_every: Positive
-    evaluate_battles: Positive
+    evaluate_battles: Annotated[int, Field(gt=0, le=_MOST_BATTLES)]
     batch_size: Positive
-    buffer_size: Positive
+    buffer_size: Annotated[int, Field(gt=0, le=10_000_000)]
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     learning_rate_decay: Share
     gamma: Share
@@ -56,9 +59,9 @@ class Settings(BaseModel):
     epsilon_steps: Positive
     target_update_every: Positive
     grad_clip: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    hidden: Positive
+    hidden: Annotated[int, Field(gt=0, le=8192)]
     train_per_battle: Annotated[float, Field(gt=0, le=100)]
-    reward_buffer: Positive
+    reward_buffer: Annotated[int, Field(gt=0, le=100_000)]
     reward_credit: Literal["alive", "team"]
     reward_weighting: Literal["proportional", "softmax"]
     max_weight: Annotated[float, Field(gt=0, le=1)]
@@ -91,6 +94,15 @@ class Settings(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _round_has_an_end(self) -> Settings:
+        if (battles := self.round_battles(1)) > _MOST_BATTLES:
+            raise ValueError(
+                f"aggregation-every: {self.aggregation_every} training steps at train-per-battle "
+                f"{self.train_per_battle:g} are a round of {battles} battles; expected at most {_MOST_BATTLES}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _one_network_is_mixed_and_not_shared(self) -> Settings:
         if self.centralised and (self.strategy, self.mixing) != ("none", "joint"):
             raise ValueError(
@@ -103,6 +115,11 @@ class Settings(BaseModel):
     def method(self) -> str:
         """How the agents come by their weights: the strategy's name, or "centralised"."""
         return "centralised" if self.centralised else self.strategy
+
+    def round_battles(self, round_: int) -> int:
+        """Return how many battles give `aggregation-every` training steps; the first round fills a batch before."""
+        battles = math.ceil(self.aggregation_every / self.train_per_battle)
+        return battles + (self.batch_size - 1 if round_ == 1 else 0)
 
     def config(self) -> dict[str, Value]:
         """Return the settings under their kebab-case keys, as Flower and `run.json` hold them."""

@@ -16,7 +16,7 @@ _HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("directory", type=Path, metavar="DIR", help="where the folders are made")
+    parser.add_argument("directory", type=_folder, metavar="DIR", help="where the folders are made")
     parser.add_argument(
         "--host",
         action="append",
@@ -41,6 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SEAT",
         help="write a seat's key and token anew: its device was lost",
     )
+
+
+def _folder(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("expected a folder, found nothing")
+    return Path(text)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -80,6 +86,8 @@ def _plain(host: str) -> str:
 
 
 def _is_host(host: str) -> bool:
+    if "%" in host:  # an address with the name of an interface of this very machine
+        return False
     try:
         ipaddress.ip_address(host)
     except ValueError:

@@ -10,9 +10,12 @@ DIR/
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+
+from cryptography import x509
 
 from cli.certs.authority import Pair, hosts_of, issue, make_authority, make_supernode_key, public_supernode_key
 from envproxy.attestation import keep_key
@@ -25,6 +28,8 @@ CA, SUPERNODE_KEY, ATTEST_KEY = "ca.crt", "supernode.key", "attest.key"
 
 _AUTHORITY_DAYS = 3650
 
+T = TypeVar("T")
+
 
 class FoldersError(ValueError):
     """What is there does not go with what is wanted; the message names the file. Nothing was written."""
@@ -33,6 +38,18 @@ class FoldersError(ValueError):
 def seat_token(folder: Path, seat: int) -> Path:
     """Return where a device's folder has its token."""
     return folder / f"seat-{seat}.token"
+
+
+def _read(certificate: Path, reader: Callable[[bytes], T]) -> T:
+    """Return what `reader` finds in a certificate. Raises FoldersError if that is none."""
+    try:
+        return reader(certificate.read_bytes())
+    except (ValueError, x509.ExtensionNotFound) as error:
+        reason = " ".join(str(error).split())
+        raise FoldersError(
+            f"{certificate} is no certificate of the kind that is needed ({reason}); put the right one back, or have a "
+            "server's written anew with --renew"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -80,13 +97,21 @@ class Folders:
             if wanted.renew or not self._certificate(name).exists():
                 yield self._issue(name, hosts, now, wanted.days)
         yield from self._attestation()
+        yield from self._tokens_of_devices(wanted)
         keep_tokens(self._tokens, wanted.arena, wanted.seats)
         for seat in range(wanted.seats):
             yield from self._device(seat, wanted, ca)
 
     def _check(self, wanted: Wanted, now: datetime.datetime) -> None:
         ca, key = self._authority / CA, self._authority / "ca.key"
-        if ca.exists() and expiry(ca.read_bytes()) < now:
+        if not ca.exists():
+            signed = [key, self._coordinator / CA, *map(self._certificate, self._servers)]
+            of_it = next((path for path in [*signed, *self.directory.glob(f"device-*/{CA}")] if path.exists()), None)
+            if of_it is not None:
+                raise FoldersError(
+                    f"{ca} is not there, but {of_it} is, which goes with it; put it back, or begin in another folder"
+                )
+        elif _read(ca, expiry) < now:
             raise FoldersError(f"{ca} has expired; begin in another folder, and give every machine its new files")
         missing = [name for name in self._servers if not self._certificate(name).exists()]
         if ca.exists() and (wanted.renew or missing) and not key.exists():
@@ -94,7 +119,7 @@ class Folders:
         for name, hosts in (("superlink", wanted.hosts), ("envproxy", wanted.battle_hosts)):
             path = self._certificate(name)
             if path.exists() and not wanted.renew:
-                lacking = sorted(set(hosts) - set(hosts_of(path.read_bytes())))
+                lacking = sorted(set(hosts) - set(_read(path, hosts_of)))
                 if lacking:
                     raise FoldersError(f"{path} is not for {', '.join(lacking)}; --renew writes it and its key anew")
         others = sorted(path.name for path in self._tokens.glob("*") if path.is_dir() and path.name != wanted.arena)
@@ -103,10 +128,33 @@ class Folders:
         beyond = sorted(seat for seat in wanted.replaced if not self._public_key(seat).exists())
         if beyond:
             raise FoldersError(f"seat {beyond[0]} has no key yet that could be replaced; make it with --seats")
+        for seat in self._without_token(wanted):
+            if not self._device_token(seat).exists():
+                raise FoldersError(
+                    f"{token_path(self._tokens, wanted.arena, seat)} is not there, and its device has it; put it back, "
+                    f"or make both anew with --replace-seat {seat}"
+                )
+
+    def _without_token(self, wanted: Wanted) -> list[int]:
+        """The seats whose devices were made, but whose tokens are not where the env proxy finds them."""
+        made = [seat for seat in range(wanted.seats) if self._public_key(seat).exists() and seat not in wanted.replaced]
+        return [seat for seat in made if not token_path(self._tokens, wanted.arena, seat).exists()]
+
+    def _tokens_of_devices(self, wanted: Wanted) -> Iterator[str]:
+        """Take what the env proxy lacks from the devices' folders."""
+        for seat in self._without_token(wanted):
+            token = token_path(self._tokens, wanted.arena, seat)
+            for folder in (self._tokens, token.parent):
+                make_private_folder(folder)
+            replace_private(token, f"{read_token(self._device_token(seat))}\n".encode())
+            yield f"{token}, as its device has it"
 
     def _issue(self, name: str, hosts: Sequence[str], now: datetime.datetime, days: int) -> str:
         path = self._certificate(name)
-        before = hosts_of(path.read_bytes()) if path.exists() else []
+        try:
+            before = _read(path, hosts_of) if path.exists() else []
+        except FoldersError:  # it is written anew because it is damaged
+            before = []
         names = list(dict.fromkeys([*hosts, *before, *LOOPBACK]))
         authority = Pair((self._authority / CA).read_bytes(), (self._authority / "ca.key").read_bytes())
         made = issue(authority, names, now, days)
@@ -138,6 +186,9 @@ class Folders:
         replace_private(folder / SUPERNODE_KEY, private)
         yield f"{folder}: {CA}, {SUPERNODE_KEY}, {seat_token(folder, seat).name}"
         yield self._write(public, public_supernode_key(private, f"seat-{seat}"))
+
+    def _device_token(self, seat: int) -> Path:
+        return seat_token(self.directory / f"device-{seat}", seat)
 
     def _certificate(self, name: str) -> Path:
         return self._servers[name] / f"{name}.crt"

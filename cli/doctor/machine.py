@@ -55,6 +55,9 @@ def _room(check: str, folder: Path, needed: int, comfortable: int, whose: str) -
 def check_folder(name: str, folder: Path, remedy: str) -> Finding:
     """Say whether files can be written in a folder, or where it would be made."""
     existing = nearest(folder)
+    in_the_way = next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None)
+    if in_the_way is not None:
+        return failed(name, f"{in_the_way} is no folder; {remedy}")
     try:
         with tempfile.TemporaryFile(dir=existing) as file:
             file.write(b"x")

@@ -10,7 +10,8 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cli.defaults import PresetError, Value, default_config, preset, with_implied
-from envproxy.backend import UnknownNameError, map_names
+from cli.playable import check_in_process, check_playable
+from envproxy.backend import UnknownNameError, create_backend, map_names
 from envproxy.rules import Rules, RulesError
 from server.settings import Settings, SettingsError, check_settings, problem_line
 
@@ -140,6 +141,11 @@ def _checked(config: Mapping[str, Value], map_: str, method: Method, seed: int) 
         raise SettingsError(str(error)) from None
     if map_ not in maps:
         raise SettingsError(f"map: the backend {settings.backend!r} has no {map_!r}; it has {', '.join(maps)}")
+    backend = create_backend(settings.backend, map_, 1, Rules.parse(rules))
+    spec = backend.spec
+    backend.close()
+    check_playable(settings, spec)
+    check_in_process(settings)
     return settings.model_copy(update={"rules": rules})
 
 

@@ -9,9 +9,11 @@ from benchmarks.curves import main
 
 
 def run_directory(path: Path, win_rates: list[float]) -> Path:
-    rows = [{"kind": "evaluation", "steps": 5000 * i, "win-rate": rate} for i, rate in enumerate(win_rates)]
+    rows = [{"kind": "evaluation", "round": 1, "steps": 5000 * i, "win-rate": rate} for i, rate in enumerate(win_rates)]
     path.mkdir()
-    (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"kind": "round"}]))
+    (path / "metrics.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in [*rows, {"kind": "round", "round": 1, "steps": 0}])
+    )
     return path
 
 

@@ -110,6 +110,27 @@ def test_a_command_holds_no_torch_until_it_computes() -> None:
         ),
         ("train --threads -1", r"threads: input should be greater than or equal to 0, found -1"),
         ("train --buffer-size 10", r"buffer-size: expected at least batch-size \(96\), found 10"),
+        (
+            "train --aggregation-every 300 --train-per-battle 0.0001",
+            r"aggregation-every: 300 training steps at train-per-battle 0.0001 are a round of 3000095 battles; .* 1000000",
+        ),
+        (
+            "train --mixing joint --batch-size 9000 --buffer-size 9000",
+            r"joint mixing with batches of 9000 battles; on 3m joint mixing takes up to 8721",
+        ),
+        ("train --hidden 100000000", r"hidden: input should be less than or equal to 8192, found 100000000"),
+        (
+            "train --buffer-size 10000001",
+            r"buffer-size: input should be less than or equal to 10000000, found 10000001",
+        ),
+        ("train --reward-buffer 100001", r"reward-buffer: input should be less than or equal to 100000, found 100001"),
+        (
+            "train --total-steps 10000000000000000000",
+            r"total-steps: input should be less than 281474976710656, found .*",
+        ),
+        ("train --round-timeout 1e300", r"round-timeout: input should be less than or equal to 10000000, found 1e.300"),
+        ("train --runs=", r"runs: string should have at least 1 character, found ''"),
+        ("train --resume=", r"resume: expected the folder or the name of a run, found nothing"),
         ("train --run a/b", r"run: string should match pattern .*, found 'a/b'"),
         ("train --map 3mm", r"the backend 'skirmish' has no map '3mm'; it has .*\b3m\b"),
         ("train --backend smack", r"there is no backend 'smack'; there are .*skirmish"),
@@ -119,13 +140,17 @@ def test_a_command_holds_no_torch_until_it_computes() -> None:
         ("train --resume .", r".*/runs is not a run directory: .*|.* is not a run directory: .*"),
         ("evaluate", r"the following arguments are required: RUN"),
         ("evaluate nothing", r"nothing is not a run directory: it has no readable run.json"),
-        ("evaluate x --evaluate-battles 0", r"evaluate-battles: expected at least 1, found 0"),
+        ("evaluate x --evaluate-battles 0", r"evaluate-battles: expected 1..1048574, found 0"),
+        ("evaluate x --evaluate-battles 1048575", r"evaluate-battles: expected 1..1048574, found 1048575"),
         ("evaluate x --evaluate-battles many", r"argument --evaluate-battles: invalid int value: 'many'"),
         ("evaluate x --seed -3", r"seed: expected 0\.\.2\^63-1, found -3"),
         ("envproxy --map 3mm", r"the backend 'skirmish' has no map '3mm'; .*"),
         ("envproxy --arena a=3mm", r"the backend 'skirmish' has no map '3mm'; .*"),
         ("envproxy --arena ../x", r"arena: expected NAME or NAME=MAP, .*, found '../x'"),
         ("envproxy --arena =3m", r"arena: expected NAME or NAME=MAP, .*, found '=3m'"),
+        ("envproxy --arena a=", r"arena: expected NAME or NAME=MAP, .*, found 'a='"),
+        ("envproxy --listen a..b:1", r"listen: expected HOST:PORT, found 'a..b:1'"),
+        ("certs --seats 3", r"the following arguments are required: DIR"),
         ("envproxy --arena a --arena a=8m", r"arena: 'a' is given twice"),
         ("envproxy --rules fog=true", r"rules: there is no 'fog'; there are step-mul, .*"),
         ("envproxy --battles 1025", r"battles: expected 1..1024, found 1025"),
@@ -186,6 +211,16 @@ def test_a_name_that_is_taken_is_refused_before_anything_is_started(
     assert code == 2
     assert errors == f"pps-qmix: {run} holds a run: choose another name (run), or continue it with --resume begun\n"
     assert (run / "flower").exists()
+
+
+def test_a_resumed_run_is_not_another_one(command: Callable[..., tuple[int, str, str]], run: Path) -> None:
+    for flag, other in (("run", "other"), ("runs", "elsewhere")):
+        code, _, errors = command("train", "--resume", str(run), f"--{flag}", other)
+        assert code == 2
+        assert errors == f"pps-qmix: {flag}: --resume goes on with {run}; leave --{flag} {other} away\n"
+    for same in (("--run", "begun"), ("--runs", str(run.parent))):
+        _, _, errors = command("train", "--resume", str(run), *same, "--gamma", "0.5")
+        assert errors == "pps-qmix: gamma: the run began with 0.99, a resumed run cannot change it\n"
 
 
 def test_a_resumed_run_cannot_change_what_it_is(command: Callable[..., tuple[int, str, str]], run: Path) -> None:

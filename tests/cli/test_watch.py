@@ -163,6 +163,7 @@ def test_every_kind_of_unit_has_a_sign_of_its_own() -> None:
         ("nearest --map 3m --out nowhere/x.html", r"cannot write nowhere/x.html: No such file or directory"),
         ("nearest --map 3m --gif nowhere/x.gif", r"cannot write nowhere/x.gif: No such file or directory"),
         ("nearest --map 3m --out folder", r"cannot write folder: Is a directory"),
+        ("nearest --map 3m --out /dev/null", r"cannot write /dev/null: what is there is no file"),
         ("nearest --map 3m --out x --gif x", r"gif: expected another file than the page's, found x"),
         ("folder", r"folder is not a run directory: it has no readable run.json"),
         ("runs/begun", r"runs/begun has no checkpoint yet: its first round has not ended"),
@@ -176,6 +177,15 @@ def test_what_is_wrong_has_one_line(watch: Callable[..., tuple[int, str, str]], 
     assert (code, output) == (2, "")
     assert re.fullmatch(rf"pps-qmix( watch)?: {said}( \(see pps-qmix watch --help\))?\n", errors), errors
     assert sorted(Path().rglob("*")) == before
+
+
+def test_a_page_is_written_where_a_link_leads(watch: Callable[..., tuple[int, str, str]]) -> None:
+    Path("there").mkdir()
+    Path("watch.html").symlink_to("there/page.html")
+    code, _, _ = watch("nearest", "--map", "3m", "--battles", "1")
+    assert code == 0
+    assert Path("watch.html").is_symlink()
+    assert Path("there/page.html").read_text().startswith("<!")
 
 
 def test_a_run_on_another_backend_cannot_be_watched(watch: Callable[..., tuple[int, str, str]]) -> None:

@@ -116,6 +116,17 @@ def test_a_files_mode_is_its_own_from_the_beginning(tmp_path: Path) -> None:
     assert mode(tmp_path / "other") == 0o600
 
 
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="what is there is no file"):
+        replace_file(tmp_path / "pipe", b"x")
+    assert (tmp_path / "pipe").is_fifo()
+    (tmp_path / "link").symlink_to("pipe")
+    replace_file(tmp_path / "link", b"x")  # the link's name, not what it leads to
+    assert (tmp_path / "link").read_bytes() == b"x"
+    assert names(tmp_path) == ["link", "pipe"]
+
+
 def test_where_no_file_can_be_made_that_is_said_at_once(tmp_path: Path) -> None:
     begun = False
     with pytest.raises(FileNotFoundError), replacing(tmp_path / "nowhere" / "file"):

@@ -101,6 +101,9 @@ def test_a_damaged_checkpoint_is_named(run: Path, file: str, damage: str) -> Non
         RunDirectoryError, match=r"round-000002 is damaged \(.*; remove it to go on from the one before"
     ):
         newest_checkpoint(run)
+    if file == "checkpoint.json":
+        with pytest.raises(RunDirectoryError, match=r"round-000002 is damaged"):
+            newest_checkpoint_steps(run)
     shutil.rmtree(path.parent)
     assert bits(newest_checkpoint(run)) == bits(checkpoint(1))
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import server.exchange
 from server.checkpoints import Checkpoint
-from server.rounds import RoundResult, RoundsError, round_battles
+from server.rounds import RoundResult, RoundsError
 from server.seats import SeatsError
 from strategies.figures import COUNTS, EVALUATIONS, LEARNING, NUMBERS, REWARDS
 from tests.server.squad import Device, Field, Squad, Tensors, filled, rounds, settings
@@ -77,12 +77,12 @@ def test_every_seat_is_told_where_the_round_begins_and_how_long_it_is() -> None:
 
 
 def test_battles_that_give_the_training_steps_of_a_round() -> None:
-    assert round_battles(RUN, 2) == 10
-    assert round_battles(RUN, 1) == 13  # the first batch must be there before anything is learnt
+    assert RUN.round_battles(2) == 10
+    assert RUN.round_battles(1) == 13  # the first batch must be there before anything is learnt
     half = settings(aggregation_every=10, train_per_battle=0.3, batch_size=4)
-    assert [round_battles(half, round_) for round_ in (1, 2)] == [37, 34]
+    assert [half.round_battles(round_) for round_ in (1, 2)] == [37, 34]
     twice = settings(aggregation_every=1, train_per_battle=2.0, batch_size=1)
-    assert [round_battles(twice, round_) for round_ in (1, 2)] == [1, 1]
+    assert [twice.round_battles(round_) for round_ in (1, 2)] == [1, 1]
 
 
 def test_a_round_has_a_row() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 import server.run_directory as module
 from operations.locks import InUseError
+from server.checkpoints import Checkpoint, newest_checkpoint_steps, save_checkpoint
 from server.run_directory import (
     NotKeptError,
     RunDirectory,
@@ -145,7 +146,9 @@ def test_rows_come_back_in_order(made: RunDirectory) -> None:
     assert made.rows() == rows == read_rows(made.path)
 
 
-@pytest.mark.parametrize("cut", [b'{"kind": "rou', b'{"kind": "round", "round": 3}\xc3', b"\0\0\0\0", b"{"])
+@pytest.mark.parametrize(
+    "cut", [b'{"kind": "rou', b'{"kind": "round", "round": 3}\xc3', b"\0\0\0\0", b"{", b"[1]\n", b'{"kind": "round"}\n']
+)
 def test_a_last_line_cut_by_a_crash_is_left_out_and_then_dropped(made: RunDirectory, cut: bytes) -> None:
     made.append(row(1))
     made.append(row(2))
@@ -155,6 +158,13 @@ def test_a_last_line_cut_by_a_crash_is_left_out_and_then_dropped(made: RunDirect
     made.drop_after(2)
     made.append(row(3))
     assert made.rows() == [row(1), row(2), row(3)]
+
+
+def test_a_run_whose_checkpoints_are_gone_can_be_written_again(made: RunDirectory, tmp_path: Path) -> None:
+    (made.path / "checkpoints").rmdir()
+    settings = made.settings.model_copy(update={"resume": True})
+    save_checkpoint(RunDirectory.resume(settings, {}).path, Checkpoint(1, 100, {}))
+    assert newest_checkpoint_steps(made.path) == 100
 
 
 def test_rows_after_a_round_are_dropped(made: RunDirectory) -> None:

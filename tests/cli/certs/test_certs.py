@@ -197,6 +197,7 @@ def test_a_call_that_was_cut_short_is_finished_by_the_next(made: Path) -> None:
         (["--host", "a:8000"], "host: expected a name or an address, without a port, found 'a:8000'"),
         (["--host", "https://a"], "host: expected"),
         (["--host", "10.0.0.256"], "host: expected"),
+        (["--host", "fe80::1%eth0"], "host: expected"),
         (["--battle-host=-x.example"], "host: expected"),
         (["--seats", "0"], "seats: expected 1..1024, found 0"),
         (["--days", "9999"], "days: expected"),
@@ -218,6 +219,51 @@ def test_without_the_authority_s_key_nothing_is_renewed(made: Path) -> None:
     (made / "authority/ca.key").unlink()
     with pytest.raises(FoldersError, match=r"ca\.key is not there, and no certificate can be signed"):
         certs(made, "--renew")
+
+
+@pytest.mark.parametrize("gone", [["ca.crt"], ["ca.crt", "ca.key"]])
+def test_no_second_authority_is_made_beside_what_the_first_has_signed(made: Path, gone: list[str]) -> None:
+    for name in gone:
+        (made / "authority" / name).unlink()
+    before = contents(made)
+    with pytest.raises(
+        FoldersError, match=r"authority/ca\.crt is not there, but .* is, which goes with it; put it back"
+    ):
+        certs(made, "--seats", "5")
+    assert contents(made) == before
+
+
+def test_a_token_that_the_battle_host_has_lost_is_taken_from_its_device(
+    made: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = contents(made)
+    token = made / "battle-host/tokens/main/seat-1.token"
+    token.unlink()
+    capsys.readouterr()
+    certs(made)
+    assert contents(made) == before
+    assert f"made {token}, as its device has it" in capsys.readouterr().out
+
+    token.unlink()
+    (made / "device-1/seat-1.token").unlink()  # it is on the device
+    with pytest.raises(FoldersError, match=r"seat-1\.token is not there, and its device has it; .* --replace-seat 1"):
+        certs(made)
+    certs(made, "--replace-seat", "1")
+    assert token.read_bytes() == (made / "device-1/seat-1.token").read_bytes()
+    assert contents(made).keys() == before.keys()
+
+
+@pytest.mark.parametrize("damage", [b"no certificate", None])
+def test_a_damaged_certificate_is_named_and_can_be_renewed(made: Path, damage: bytes | None) -> None:
+    path = made / "coordinator/superlink.crt"
+    path.write_bytes(damage or (made / "authority/ca.crt").read_bytes())  # which is for no name
+    with pytest.raises(FoldersError, match=r"superlink\.crt is no certificate of the kind that is needed \(.*--renew"):
+        certs(made, "--host", "10.0.0.5")
+    certs(made, "--host", "10.0.0.5", "--renew")
+    certs(made, "--host", "10.0.0.5")
+    (made / "authority/ca.crt").write_bytes(b"-----BEGIN CERTIFICATE-----")
+    with pytest.raises(FoldersError, match=r"authority/ca\.crt is no certificate"):
+        certs(made)
 
 
 def _subject(name: str) -> x509.GeneralName:

@@ -155,6 +155,9 @@ def test_folders_are_written_to_and_left_as_they_were(tmp_path: Path) -> None:
     assert sealed.level is FAILED
     assert sealed.says.startswith("cannot write in /proc/self (")
     assert sealed.says.endswith("; do this")
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "a"):
+        assert machine.check_folder("PPS_HOME", folder, "do this").says == f"{tmp_path / 'file'} is no folder; do this"
 
 
 @pytest.mark.parametrize(("limit", "level"), [(100, FAILED), (512, WARNING), (4096, OK), (resource.RLIM_INFINITY, OK)])

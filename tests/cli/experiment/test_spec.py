@@ -66,11 +66,11 @@ def test_rules_are_kept_in_one_form() -> None:
     assert text == "step-mul=4, obs-last-action=true"
 
 
-@pytest.mark.parametrize("name", ["quick", "long", "hard", "table2", "solo-qmix"])
+@pytest.mark.parametrize("name", ["quick", "long", "hard", "ten", "table2", "solo-qmix"])
 def test_what_is_shipped_is_right(name: str) -> None:
     experiment = parse_experiment((_ROOT / "experiments" / f"{name}.toml").read_text())
     assert experiment.name == name
-    runs = {"quick": 2 * 4 * 3, "long": 2 * 6 * 3, "hard": 3 * 4 * 3, "table2": 5 * 8 * 5, "solo-qmix": 2 * 3}
+    runs = {"quick": 2 * 4 * 3, "long": 2 * 6 * 3, "hard": 3 * 4 * 3, "table2": 5 * 8 * 5, "solo-qmix": 2 * 3, "ten": 2}
     assert len(experiment.runs) == runs[name]
 
 
@@ -91,6 +91,8 @@ def test_what_is_shipped_is_right(name: str) -> None:
         ("batch-size", "batch-sise", "settings.batch-sise: there is no such setting"),
         ("batch-size = 16", 'batch-size = "16"', "settings.batch-size: input should be a valid integer, found '16'"),
         ("batch-size = 16", "batch-size = 0", "settings.batch-size: input should be greater than 0, found 0"),
+        ("batch-size = 16", 'attest-key = "/k"', "settings.attest-key: expected none with --runtime in-process: "),
+        ("batch-size = 16", "train-per-battle = 1e-5", "settings.aggregation-every: 300 training steps at "),
         ("batch-size = 16", 'backend = "smack"', "settings.backend: there is no backend 'smack'; "),
         ("batch-size = 16", 'rules = "fog=true"', "settings.rules: there is no 'fog'; there are "),
         ("batch-size = 16", "seed = 3", "settings.seed: comes from seeds, remove it here"),
