@@ -112,7 +112,7 @@ def test_a_command_holds_no_torch_until_it_computes() -> None:
         ("train --buffer-size 10", r"buffer-size: expected at least batch-size \(96\), found 10"),
         (
             "train --aggregation-every 300 --train-per-battle 0.0001",
-            r"aggregation-every: 300 training steps at train-per-battle 0.0001 are a round of 3000095 battles; .* 1000000",
+            r"aggregation-every: 300 training steps at train-per-battle 0.0001 are a round of 3000095 battles; .*",
         ),
         (
             "train --mixing joint --batch-size 9000 --buffer-size 9000",
@@ -129,7 +129,7 @@ def test_a_command_holds_no_torch_until_it_computes() -> None:
             r"total-steps: input should be less than 281474976710656, found .*",
         ),
         ("train --round-timeout 1e300", r"round-timeout: input should be less than or equal to 10000000, found 1e.300"),
-        ("train --runs=", r"runs: string should have at least 1 character, found ''"),
+        ("train --runs=", r"runs: expected a folder, found nothing"),
         ("train --resume=", r"resume: expected the folder or the name of a run, found nothing"),
         ("train --run a/b", r"run: string should match pattern .*, found 'a/b'"),
         ("train --map 3mm", r"the backend 'skirmish' has no map '3mm'; it has .*\b3m\b"),
