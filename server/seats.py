@@ -108,8 +108,8 @@ class Seats:
         """Look until every seat of the map has a holder, or after `grace` seconds until one has.
 
         A device that is there has a while to answer though all seats that others know of are held: one device cannot
-        pass itself off as the whole team. Raises SeatsError if a device refused and a seat stays empty (with a `grace`,
-        all do), or after `timeout` seconds.
+        pass itself off as the whole team. Raises SeatsError if a device refused and a seat stays empty (with a `grace`:
+        and no seat is held), or after `timeout` seconds.
         """
         began = time.monotonic()
         told: list[int] | None = None
@@ -119,10 +119,10 @@ class Seats:
             if empty == [] and not (self._may_yet_answer() and waited < timeout):
                 return
             said = [refusal.reason for refusal in self._refusals.values()]
-            if self.holders and (waited > grace or (said and not self._asked and grace < math.inf)):
+            if self.holders and waited > grace:
                 log.warning("%s; the run goes on without it until it comes", _wanted(empty))
                 return
-            if said and not self._asked:
+            if said and not self._asked and not (self.holders and grace < math.inf):
                 raise SeatsError("; ".join(said))
             if waited > timeout:
                 missing = f"after {timeout:.0f} s {_wanted(empty)}; start a SuperNode for each"
