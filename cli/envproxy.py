@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import math
 import re
 import signal
 import threading
@@ -26,6 +25,7 @@ from envproxy.service import serve
 from envproxy.tokens import keep_tokens
 from envproxy.transport import is_loopback, server_credentials
 from operations import logs
+from server.settings import LONGEST_WAIT
 
 log = logging.getLogger("envproxy")
 
@@ -118,8 +118,10 @@ def _check(options: argparse.Namespace) -> dict[str, str]:
     """Return the map of every arena. Raises ValueError for a flag that has a wrong value."""
     if not 1 <= options.battles <= 1024:
         raise ValueError(f"battles: expected 1..1024, found {options.battles}")
-    if not 0 < options.seat_timeout < math.inf:
-        raise ValueError(f"seat-timeout: expected more than 0 seconds, found {options.seat_timeout:g}")
+    if not 0 < options.seat_timeout <= LONGEST_WAIT:
+        raise ValueError(
+            f"seat-timeout: expected more than 0 seconds, at most {LONGEST_WAIT:.0f}, found {options.seat_timeout:g}"
+        )
     check_address("listen", options.listen)
     if (options.certificate is None) != (options.private_key is None):
         raise ValueError("certificate: --certificate and --private-key go together")

@@ -14,7 +14,8 @@ Value = bool | float | int | str
 
 Positive = Annotated[int, Field(gt=0, lt=2**48)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Seconds = Annotated[float, Field(gt=0, le=1e7)]  # as long as Python can wait on every system
+LONGEST_WAIT = 1e7  # seconds; Python cannot wait for any number of them
+Seconds = Annotated[float, Field(gt=0, le=LONGEST_WAIT)]
 
 _MOST_BATTLES = 1_000_000  # of a phase; the protocol has room for a few more
 

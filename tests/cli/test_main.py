@@ -154,9 +154,9 @@ def test_a_command_holds_no_torch_until_it_computes() -> None:
         ("envproxy --arena a --arena a=8m", r"arena: 'a' is given twice"),
         ("envproxy --rules fog=true", r"rules: there is no 'fog'; there are step-mul, .*"),
         ("envproxy --battles 1025", r"battles: expected 1..1024, found 1025"),
-        ("envproxy --seat-timeout 0", r"seat-timeout: expected more than 0 seconds, found 0"),
-        ("envproxy --seat-timeout inf", r"seat-timeout: expected more than 0 seconds, found inf"),
-        ("envproxy --seat-timeout nan", r"seat-timeout: expected more than 0 seconds, found nan"),
+        ("envproxy --seat-timeout 0", r"seat-timeout: expected more than 0 seconds, .*, found 0"),
+        ("envproxy --seat-timeout inf", r"seat-timeout: expected more than 0 seconds, .*, found inf"),
+        ("envproxy --seat-timeout nan", r"seat-timeout: expected more than 0 seconds, .*, found nan"),
         ("envproxy --listen localhost", r"listen: expected HOST:PORT, found 'localhost'"),
         (
             "envproxy --listen 0.0.0.0:1",
