@@ -119,7 +119,7 @@ class Seats:
             if empty == [] and not (self._may_yet_answer() and waited < timeout):
                 return
             said = [refusal.reason for refusal in self._refusals.values()]
-            if self.holders and waited > grace:
+            if self.holders and grace < math.inf and waited > min(grace, timeout):
                 log.warning("%s; the run goes on without it until it comes", _wanted(empty))
                 return
             if said and not self._asked and not (self.holders and grace < math.inf):

@@ -216,6 +216,8 @@ def test_a_run_that_has_begun_waits_a_while_for_all_and_goes_on_with_some(caplog
     seats.wait_for_all(10.0, grace=0.02)
     assert seats.nodes == {0: 1, 1: 2}
     assert "no device holds seat 2; the run goes on without it until it comes" in caplog.text
+    seats.wait_for_all(0.02, grace=60.0)
+    assert seats.nodes == {0: 1, 1: 2}
     grid.present = set()
     seats.look()
     with pytest.raises(SeatsError, match="no device holds seat 0, 1, 2"):
