@@ -70,7 +70,7 @@ def test_rules_are_kept_in_one_form() -> None:
 def test_what_is_shipped_is_right(name: str) -> None:
     experiment = parse_experiment((_ROOT / "experiments" / f"{name}.toml").read_text())
     assert experiment.name == name
-    runs = {"quick": 2 * 4 * 3, "long": 2 * 6 * 3, "hard": 3 * 4 * 3, "table2": 5 * 8 * 5, "solo-qmix": 2 * 3, "ten": 2}
+    runs = {"quick": 2 * 4 * 3, "long": 2 * 6 * 3, "hard": 3 * 4 * 3, "table2": 5 * 8 * 5, "solo-qmix": 2 * 3, "ten": 4}
     assert len(experiment.runs) == runs[name]
 
 
