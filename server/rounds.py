@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -67,7 +66,7 @@ class Rounds:
         brings a round to its end.
         """
         try:
-            self._seats.wait_for_all(self._settings.round_timeout, math.inf if start is None else _GRACE)
+            self._seats.wait_for_all(self._settings.round_timeout, None if start is None else _GRACE)
         except SeatsError as error:
             raise (NoTeamError(str(error)) if start is None else error) from None
         if start is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import re
 import time
 from collections import Counter
@@ -104,27 +103,28 @@ class Seats:
             self.doubt(seat)
             del self.holders[seat]
 
-    def wait_for_all(self, timeout: float, grace: float = math.inf) -> None:
+    def wait_for_all(self, timeout: float, grace: float | None = None) -> None:
         """Look until every seat of the map has a holder, or after `grace` seconds until one has.
 
         A device that is there has a while to answer though all seats that others know of are held: one device cannot
         pass itself off as the whole team. Raises SeatsError if a device refused and a seat stays empty (with a `grace`:
         and no seat is held), or after `timeout` seconds.
         """
-        began = time.monotonic()
+        began, patience = time.monotonic(), timeout if grace is None else min(grace, timeout)
         told: list[int] | None = None
         while True:
             self.look()
             empty, waited = self.empty(), time.monotonic() - began
-            if empty == [] and not (self._may_yet_answer() and waited < timeout):
+            if empty == [] and not (self._may_yet_answer() and waited < patience):
                 return
             said = [refusal.reason for refusal in self._refusals.values()]
-            if self.holders and grace < math.inf and waited > min(grace, timeout):
-                log.warning("%s; the run goes on without it until it comes", _wanted(empty))
-                return
-            if said and not self._asked and not (self.holders and grace < math.inf):
+            if self.holders and grace is not None:
+                if waited > patience:
+                    log.warning("%s; the run goes on without it until it comes", _wanted(empty))
+                    return
+            elif said and not self._asked:
                 raise SeatsError("; ".join(said))
-            if waited > timeout:
+            elif waited > timeout:
                 missing = f"after {timeout:.0f} s {_wanted(empty)}; start a SuperNode for each"
                 raise SeatsError("; ".join([missing, *said]))
             if empty != told:
