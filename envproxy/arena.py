@@ -70,7 +70,6 @@ class _Seat:
     """One seat's side of the arena."""
 
     named: frozenset[int] = frozenset()  # the seats that it expects to play with; none while it is not here
-    proposal: Phase | None = None  # waits for a phase to begin
     wanted: Phase | None = None  # what it has proposed, until that has ended or it is gone
     playing: bool = False  # takes part in the phase that is on
     silent: bool = False  # was awaited too long: its unit holds and nobody waits for it
@@ -79,6 +78,11 @@ class _Seat:
     takes_part: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))  # [E], plays this battle
     missed: int = 0  # battles of the phase that it has not played from beginning to end, whether it is here or not
     events: deque[ArenaEvent | SeatError] = field(default_factory=deque)
+
+    @property
+    def proposal(self) -> Phase | None:
+        """What waits for a phase to begin."""
+        return None if self.playing else self.wanted
 
     def pause(self, on: NDArray[np.bool_]) -> None:
         """Take no further part in the battles that are `on` [E]."""
@@ -162,13 +166,13 @@ class Arena:
         state.named = (phase.seats or frozenset(range(len(self._seats)))) | {seat}
         state.wanted = phase
         if (ended := self._ended_without(phase)) is not None:
-            state.playing, state.answered, state.proposal, state.wanted = False, False, None, None
+            state.playing, state.answered, state.wanted = False, False, None
             state.events += [Seated(ended.play.phase), self._phase_end(ended, seat)]
         elif self._play is not None and self._joins(seat, phase, self._play):
-            state.playing, state.answered, state.proposal = True, True, None
+            state.playing, state.answered = True, True
             state.events.append(Seated(self._play.phase))
         else:
-            state.playing, state.answered, state.proposal = False, False, phase
+            state.playing, state.answered = False, False
             self._abandon_if_deserted()
         self._follow_most()
 
@@ -231,8 +235,7 @@ class Arena:
         self._abandon_training(seat)
         state = self._seats[seat]
         state.pause(self._on)
-        state.playing, state.answered, state.proposal, state.named = False, False, None, frozenset()
-        state.wanted = None
+        state.playing, state.answered, state.wanted, state.named = False, False, None, frozenset()
         state.events.clear()
         self._abandon_if_deserted()
         self._follow_most()
@@ -298,7 +301,7 @@ class Arena:
             self._give_up(why)
         for state in self._seats:
             if state.proposal is not None:
-                state.proposal, state.wanted = None, None
+                state.wanted = None
                 state.events.append(_given_up(why))
 
     @property
@@ -343,7 +346,7 @@ class Arena:
     @staticmethod
     def _turn_away(state: _Seat, newer: int) -> None:
         """Tell a seat that waits for a round that it is over."""
-        state.proposal, state.wanted = None, None
+        state.wanted = None
         state.events.append(_stale(newer))
 
     def _ended_without(self, phase: Phase) -> _EndedPlay | None:
@@ -390,7 +393,6 @@ class Arena:
             seat.pause(self._on)
             seat.answered, seat.missed = False, 0
             if seat.playing:
-                seat.proposal = None
                 seat.events.append(Seated(phase))
         nothing = np.zeros(self.battles, np.bool_)
         self._deal(self._play, StepResult(np.zeros(self.battles, np.float32), nothing, nothing, nothing))
