@@ -60,13 +60,14 @@ def evaluation_rows(round_: int, steps_before: int, reports: Mapping[int, Report
     for report in reports.values():
         witnesses += "evaluate-steps" in report
         columns = [report.get(f"evaluate-{name}", []) for name in ("steps", "battles", "won", "return", "length")]
-        for steps, *figures in zip(*columns, strict=True):
+        ballots = {steps: tuple(figures) for steps, *figures in zip(*columns, strict=True)}  # one for each evaluation
+        for steps, figures in ballots.items():
             if steps_before <= steps <= steps_after:
-                said[steps][tuple(figures)] += 1
+                said[steps][figures] += 1
     return [
-        _evaluation(round_, steps, *figures.most_common(1)[0][0])
-        for steps, figures in sorted(said.items())
-        if 2 * figures.total() >= witnesses
+        _evaluation(round_, steps, *votes.most_common(1)[0][0])
+        for steps, votes in sorted(said.items())
+        if 2 * votes.total() >= witnesses
     ]
 
 

@@ -454,12 +454,12 @@ def test_what_most_devices_say_of_an_evaluation_counts() -> None:
 
 def test_an_evaluation_that_one_device_of_three_makes_up_does_not_count() -> None:
     grid, squad = team()
-    squad.devices[1].report = {name: each * 2 for name, each in evaluation(60, 10).items()}
-    squad.devices[1].report["evaluate-steps"] = [60, 70]
+    squad.devices[1].report = {name: each * 9 for name, each in evaluation(60, 10).items()}
+    squad.devices[1].report["evaluate-steps"] = [60, 70, *[50] * 4, *[80] * 3]  # whatever it says, it says once
     for node in (2, 3):
         squad.devices[node].report = evaluation(50, 3)
     first, *_ = play(grid)
-    assert [row["steps"] for row in first.rows if row["kind"] == "evaluation"] == [50]
+    assert [(row["steps"], row["won"]) for row in first.rows if row["kind"] == "evaluation"] == [(50, 3)]
 
 
 def test_an_answer_to_nothing_that_was_asked_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
