@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from cli.viewer.film import Film, window_of
 from cli.viewer.look import DARK, HEALTH, LIGHT, OTHER_SIGN, SIGNS
-from envproxy.backends.skirmish.maps import FIRST_TARGET, LOOPS_PER_SECOND
+from envproxy.backends.skirmish.maps import LOOPS_PER_SECOND
 from envproxy.backends.skirmish.recording import Recording
 from envproxy.backends.skirmish.rules.actions import SHOOT_RANGE
 from envproxy.backends.skirmish.rules.observation import SIGHT
+from envproxy.maps import FIRST_TARGET
 
 _SCRIPTS: Final = ("battle.js", "field.js", "panel.js", "player.js")
 _PER_CELL, _PER_POINT = 1024, 16  # what is rounded to: 1/1024 of a cell, 1/16 of a hit point

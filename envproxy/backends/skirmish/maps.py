@@ -1,15 +1,14 @@
-"""Maps and units: `data/facts.json` made into the arrays that compiled code reads."""
+"""Maps and units: the facts of `envproxy.maps` made into the arrays that compiled code reads."""
 
 from __future__ import annotations
 
 import functools
-import json
-from importlib import resources
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from envproxy import maps
 from envproxy.backends.skirmish.paths import Ways, find_ways, islands
 from envproxy.backends.skirmish.records import (
     AIR,
@@ -29,7 +28,6 @@ from envproxy.rules import Rules
 LOOPS_PER_SECOND: Final = 16
 MIN_SCAN_RANGE: Final = 5.0
 SCAN_BEYOND_RANGE: Final = 0.5
-FLAT_HEIGHT: Final = 127  # of 255: the maps' heights are not among the facts, so all cells have the same
 _NO_WEAPON: Final = dict.fromkeys(
     ("range", "range_slop", "period", "damage_point", "hits", "hit_interval", "missile_speed"), 0.0
 )
@@ -43,7 +41,7 @@ _ORDERS: Final = {
     "attack_unit_group_of_both_colossi": TO_THE_ALLIES,
     "none": NOWHERE,
 }
-FIRST_TARGET: Final = 6  # actions: no-op, stop, four moves, then one per target
+FIRST_TARGET: Final = maps.FIRST_TARGET
 
 
 class MapFacts(NamedTuple):
@@ -65,7 +63,7 @@ class MapFacts(NamedTuple):
     attack_to_x: float  # the segment's other end
     attack_to_y: float
     pathable: NDArray[np.bool_]  # [map height, map width], row 0 in the south
-    heights: NDArray[np.uint8]  # [map height, map width], of the terrain
+    heights: NDArray[np.uint8]  # [map height, map width], of the terrain, row 0 in the south: see `terrain_height`
     walkable: NDArray[np.bool_]  # [LAYERS, map height, map width]
     ways: NDArray[np.uint8]  # [cells, cells] or [0, 0], see `paths.Ways`
     corners: NDArray[np.float64]  # [C, 2]
@@ -75,21 +73,16 @@ class MapFacts(NamedTuple):
     roster: NDArray[np.void]  # ROSTER [U], allies then enemies
 
 
-def map_names() -> list[str]:
-    """Return the names of the maps in the data file, in its order."""
-    return list(_data()["maps"])
-
-
 def kind_names(name: str) -> list[str]:
     """Return the unit names of a map's kinds, in the order of `MapFacts.kinds`: the allies' and then the enemy's."""
-    one = _data()["maps"][name]
+    one = maps.facts()["maps"][name]
     return [unit for side in ("allies", "enemies") for unit in _types(one[side])]
 
 
 def map_facts(name: str, rules: Rules) -> MapFacts:
     """Return the arrays of a map that is played under `rules`."""
     weapons = rules.weapons
-    one = _data()["maps"][name]
+    one, sizes = maps.facts()["maps"][name], maps.smac_map(name)
     ally_types, enemy_types = _types(one["allies"]), _types(one["enemies"])
     units = [_ally_unit(kind, weapons) for kind in ally_types] + [_unit(kind, weapons) for kind in enemy_types]
     # SMAC sorts allies by type, and the types' ids ascend with their names; the enemy stays in creation order.
@@ -111,14 +104,14 @@ def map_facts(name: str, rules: Rules) -> MapFacts:
     order = one["enemy_order"]
     points = order["points"] or [(0.0, 0.0)]
     return MapFacts(
-        n_agents=len(allies),
-        n_enemies=len(enemies),
-        n_actions=FIRST_TARGET + len(enemies),
-        episode_limit=one["episode_limit"],
-        type_bits=len(columns["allies"]),
-        ally_shields=one["ally_shields"],
-        enemy_shields=one["enemy_shields"],
-        heals=one["heals"],
+        n_agents=sizes.n_agents,
+        n_enemies=sizes.n_enemies,
+        n_actions=sizes.n_actions,
+        episode_limit=sizes.episode_limit,
+        type_bits=sizes.type_bits,
+        ally_shields=sizes.ally_shields,
+        enemy_shields=sizes.enemy_shields,
+        heals=sizes.heals,
         rules=step_rules(rules),
         reward_divisor=_reward_divisor(rules, len(enemies), enemy_hp),
         enemy_order=_ORDERS[order["kind"]],
@@ -127,7 +120,7 @@ def map_facts(name: str, rules: Rules) -> MapFacts:
         attack_to_x=float(points[-1][0]),
         attack_to_y=float(points[-1][1]),
         pathable=pathable,
-        heights=np.full(pathable.shape, FLAT_HEIGHT, np.uint8),
+        heights=_heights(one["cliffs"], one["base_height"]),
         walkable=_walkable(pathable),
         ways=ways.first,
         corners=ways.corners,
@@ -138,17 +131,21 @@ def map_facts(name: str, rules: Rules) -> MapFacts:
     )
 
 
+def terrain_height(level: int, base_height: float) -> int:
+    """Return the 8-bit terrain height of a cell of a cliff level, 0, 64 or more, as StarCraft II's API tells it.
+
+    Level 64 is 8 units high and every 64 more are 2 more; level 0 is `base_height` high, which differs between maps.
+    Of the API's bytes 0 is -16 units and 255 is 16. docs/skirmish.md names the sources.
+    """
+    height = 6 + 2 * level / 64 if level > 0 else base_height
+    return int((height + 16) / 32 * 255)
+
+
 def _reward_divisor(rules: Rules, n_enemies: int, enemy_hp: float) -> float:
     """Return what makes a battle in which every enemy falls worth `reward_scale_rate`."""
     if not rules.reward_scale:
         return 1.0
     return float((n_enemies * rules.reward_death_value + rules.reward_win + enemy_hp) / rules.reward_scale_rate)
-
-
-@functools.cache
-def _data() -> dict[str, Any]:
-    data: dict[str, Any] = json.loads((resources.files(__package__) / "data" / "facts.json").read_text())
-    return data
 
 
 def _army(spawns: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -177,7 +174,13 @@ def _roster(
 
 def _pathable(terrain: str) -> NDArray[np.bool_]:
     """Return where units can walk: [map height, map width], row 0 in the south."""
-    return np.array([[cell == "." for cell in row] for row in _data()["terrains"][terrain]])
+    return np.array([[cell == "." for cell in row] for row in maps.facts()["terrains"][terrain]])
+
+
+def _heights(cliffs: str, base_height: float) -> NDArray[np.uint8]:
+    """Return the terrain's heights: [map height, map width], row 0 in the south."""
+    rows = maps.facts()["cliffs"][cliffs]
+    return np.array([[terrain_height(8 * int(digit, 36), base_height) for digit in row] for row in rows], np.uint8)
 
 
 def _walkable(pathable: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -251,7 +254,7 @@ def _types(spawns: list[dict[str, Any]]) -> list[str]:
 
 def _unit(name: str, weapons: str) -> dict[str, Any]:
     """Return a stock unit's numbers in a profile."""
-    unit: dict[str, Any] = _data()["units"][name]
+    unit: dict[str, Any] = maps.facts()["units"][name]
     changed = unit.get(weapons, {})
     merged = {**unit, **changed}
     if "weapon" in changed:
@@ -261,7 +264,7 @@ def _unit(name: str, weapons: str) -> dict[str, Any]:
 
 def _ally_unit(name: str, weapons: str) -> dict[str, Any]:
     """Return the numbers of an ally: SMAC's maps carry them, all but the weapon, which is the stock unit's."""
-    return {**_data()["units"][name], "weapon": _unit(name, weapons)["weapon"]}
+    return {**maps.facts()["units"][name], "weapon": _unit(name, weapons)["weapon"]}
 
 
 @functools.cache

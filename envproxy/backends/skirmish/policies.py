@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from envproxy.backend import Observation
 from envproxy.backends.skirmish.battles import Skirmish
-from envproxy.backends.skirmish.maps import FIRST_TARGET
 from envproxy.backends.skirmish.records import ON
 from envproxy.backends.skirmish.rules.actions import ACT_STOP, EAST, NO_OP, NORTH, SOUTH, WEST
+from envproxy.maps import FIRST_TARGET
 
 _T = TypeVar("_T", np.bool_, np.float64)
 

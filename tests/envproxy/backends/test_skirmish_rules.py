@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from envproxy.backend import MapSpec, StepResult
+from envproxy.backend import StepResult
 from envproxy.backends.skirmish import create, map_names
-from envproxy.backends.skirmish.maps import FLAT_HEIGHT, kind_names
+from envproxy.backends.skirmish.maps import kind_names, terrain_height
 from envproxy.backends.skirmish.records import ATTACK, HEAL, MOVE, STOP
 from envproxy.rules import Rules
 
@@ -42,59 +42,6 @@ def both_fall(duel: Any, one: int, other: int) -> StepResult:
     duel.units["victim"][pair] = [other, one]
     result: StepResult = duel.step()
     return result
-
-
-# --- sizes (sections 1, 7, 8) ---
-
-# agents, actions, step limit, reward divisor; observation: SMAC's, with last actions, without health, with all extras;
-# state: SMAC's, with the timestep, without last actions, made of observations
-SIZES = {
-    "3m": (3, 9, 60, 18.25, 30, 48, 24, 66, 48, 49, 21, 90),
-    "8m": (8, 14, 120, 32.0, 80, 178, 64, 196, 168, 169, 56, 640),
-    "25m": (25, 31, 150, 78.75, 250, 994, 200, 1012, 950, 951, 175, 6250),
-    "5m_vs_6m": (5, 12, 70, 26.5, 55, 103, 44, 121, 98, 99, 38, 275),
-    "8m_vs_9m": (8, 15, 120, 34.75, 85, 190, 68, 208, 179, 180, 59, 680),
-    "10m_vs_11m": (10, 17, 150, 40.25, 105, 258, 84, 276, 243, 244, 73, 1050),
-    "27m_vs_30m": (27, 36, 180, 92.5, 285, 1221, 228, 1239, 1170, 1171, 198, 7695),
-    "MMM": (10, 16, 150, 50.75, 160, 304, 140, 322, 290, 291, 130, 1600),
-    "MMM2": (10, 18, 180, 60.25, 176, 338, 154, 356, 322, 323, 142, 1760),
-    "2s3z": (5, 11, 120, 51.0, 80, 124, 60, 142, 120, 121, 65, 400),
-    "3s5z": (8, 14, 150, 75.5, 128, 226, 96, 244, 216, 217, 104, 1024),
-    "3s5z_vs_3s6z": (8, 15, 170, 83.5, 136, 241, 102, 259, 230, 231, 110, 1088),
-    "3s_vs_3z": (3, 9, 150, 34.0, 36, 54, 24, 72, 54, 55, 27, 108),
-    "3s_vs_4z": (3, 10, 200, 42.0, 42, 62, 28, 80, 61, 62, 31, 126),
-    "3s_vs_5z": (3, 11, 250, 50.0, 48, 70, 32, 88, 68, 69, 35, 144),
-    "1c3s5z": (9, 15, 180, 93.5, 162, 282, 126, 300, 270, 271, 135, 1458),
-    "2m_vs_1z": (2, 7, 150, 18.0, 16, 23, 12, 41, 26, 27, 12, 32),
-    "corridor": (6, 30, 400, 64.0, 156, 306, 120, 324, 282, 283, 102, 936),
-    "6h_vs_8z": (6, 14, 150, 74.0, 78, 148, 56, 166, 140, 141, 56, 468),
-    "2s_vs_1sc": (2, 7, 300, 25.5, 17, 24, 12, 42, 27, 28, 13, 34),
-    "so_many_baneling": (7, 38, 100, 74.0, 202, 430, 156, 448, 397, 398, 131, 1414),
-    "bane_vs_bane": (24, 30, 200, 63.0, 336, 1026, 288, 1044, 984, 985, 264, 8064),
-    "2c_vs_64zg": (2, 70, 400, 154.0, 332, 402, 264, 420, 342, 343, 202, 664),
-}
-
-
-@pytest.mark.parametrize("name", SIZES)
-def test_sizes_are_smacs(name: str) -> None:
-    agents, actions, limit, divisor, obs, with_last, no_health, extras, state, timed, no_last, of_obs = SIZES[name]
-
-    def spec(rules: str) -> MapSpec:
-        return create(name, 1, Rules.parse(rules)).spec
-
-    assert spec("") == MapSpec(name, agents, actions, obs, state, limit)
-    assert create(name, 1).facts.reward_divisor == divisor
-    assert spec("obs-last-action=true").obs_size == with_last
-    assert spec("obs-all-health=false obs-own-health=false").obs_size == no_health
-    # SMAC's number counts obs_timestep_number, too, which is one more
-    assert spec("obs-last-action=true obs-pathing-grid=true obs-terrain-height=true").obs_size == extras - 1
-    assert spec("state-timestep-number=true").state_size == timed
-    assert spec("state-last-action=false").state_size == no_last
-    assert spec("obs-instead-of-state=true state-timestep-number=true").state_size == of_obs
-
-
-def test_the_maps_are_smacs() -> None:
-    assert map_names() == list(SIZES)
 
 
 # --- units (section 2) ---
@@ -344,18 +291,57 @@ def test_the_pathing_grid_is_shown_at_eight_points_from_the_units_cell(
     assert obs[-1] == 1
 
 
-def test_the_terrain_is_flat_and_one_outside_the_map(scene: SceneMaker) -> None:
+@pytest.mark.parametrize(
+    ("level", "base_height", "byte"),
+    [
+        (0, 0.0, 127),  # 16 / 32 of 255 are 127.5
+        (0, 1.0, 135),  # 17 / 32: 135.5
+        (64, 1.0, 191),  # 8 high: 24 / 32, 191.25
+        (72, 1.0, 193),  # 8.25 high: 193.2
+        (88, 1.0, 197),  # 8.75 high: 197.2
+        (104, 1.0, 201),  # 9.25 high: 201.2
+        (128, 0.0, 207),  # 10 high: 26 / 32, 207.2
+    ],
+)
+def test_terrain_heights_follow_the_cliff_levels(level: int, base_height: float, byte: int) -> None:
+    assert terrain_height(level, base_height) == byte
+
+
+def test_the_terrain_is_shown_at_nine_points_and_is_one_outside_the_map(scene: SceneMaker) -> None:
     obs = scene("3m", [(30.5, 10.5)], FAR, "obs-terrain-height=true").battle.observe().obs[0, 0]
-    flat = FLAT_HEIGHT / 255
-    np.testing.assert_allclose(obs[4:13], [flat, flat, 1, flat, 1, flat, 1, flat, flat], atol=1e-6)
+    # four south is (30, 6), mirrored (30, 25): the one point beyond the band of level 64, which is 7 <= y < 25
+    np.testing.assert_allclose(obs[4:13] * 255, [191, 135, 255, 191, 255, 191, 255, 191, 191], rtol=1e-6)
 
 
-def test_terrain_heights_are_those_of_the_mirrored_point(scene: SceneMaker) -> None:
-    alone = scene("3m", [(10.7, 20.3)], FAR, "obs-terrain-height=true obs-pathing-grid=true")
-    alone.battle.facts.heights[:] = 8 * np.arange(32)[:, None] + np.arange(32) // 4
-    # the cell is (10, 20), and 31 - 20 is 11: 8 * 11 + 10 // 4 is 90
-    expected = [58, 122, 91, 89, 75, 106, 107, 74, 90]
-    np.testing.assert_allclose(alone.battle.observe().obs[0, 0, 12:21] * 255, expected, rtol=1e-6)
+@pytest.mark.parametrize(
+    ("map_name", "place", "expected"),
+    [
+        # the cell is (10, 12), and 31 - 12 is 19: north of it, (10, 16), is shown what is at (10, 15)
+        ("so_many_baneling", (10.7, 12.3), [191, 135, 191, 135, 191, 135, 135, 191, 135]),
+        # the cell is (4, 14), mirrored (4, 17): the ramp rises from 193 there over 197 and 201 to 207 in the east
+        ("2c_vs_64zg", (4.0, 14.9), [193, 135, 207, 191, 201, 191, 191, 191, 193]),
+        # the cell is (6, 8), mirrored (6, 23), in a corner of the band; what is below is 0 high, not 1
+        ("bane_vs_bane", (6.5, 8.5), [191, 127, 191, 127, 191, 127, 191, 127, 191]),
+    ],
+)
+def test_terrain_heights_are_those_of_the_mirrored_point(
+    scene: SceneMaker, map_name: str, place: Point, expected: list[int]
+) -> None:
+    obs = scene(map_name, [place], FAR, "obs-terrain-height=true").battle.observe().obs[0, 0]
+    np.testing.assert_allclose(obs[4:13] * 255, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("map_name", ["2c_vs_64zg", "corridor", "so_many_baneling"])
+def test_terrain_heights_are_what_smac_makes_of_the_games_image(scene: SceneMaker, map_name: str) -> None:
+    alone = scene(map_name, [(16.0, 16.0)], FAR, "obs-pathing-grid=true obs-terrain-height=true")
+    image = alone.battle.facts.heights.tobytes()  # as the game sends it: row by row from y = 0
+    by_x_and_y = np.flip(np.frombuffer(image, np.uint8).reshape(32, 32).T, axis=1) / 255
+    around = [(0, 4), (0, -4), (4, 0), (-4, 0), (2, 2), (-2, -2), (2, -2), (-2, 2), (0, 0)]
+    for x, y in [(3, 5), (9, 14), (14, 9), (25, 22), (29, 30)]:
+        alone.allies["x"][0], alone.allies["y"][0] = x + 0.5, y + 0.5
+        points = [(x + dx, y + dy) for dx, dy in around]
+        expected = [by_x_and_y[point] if min(point) >= 0 and max(point) < 32 else 1 for point in points]
+        np.testing.assert_allclose(alone.battle.observe().obs[0, 0, 12:21], expected, rtol=1e-6)
 
 
 def test_the_dead_see_nothing_whatever_the_options(scene: SceneMaker) -> None:
@@ -409,7 +395,7 @@ def test_the_state_shows_a_medivacs_energy_where_others_have_their_cooldown(scen
     np.testing.assert_allclose(allies[MEDIVAC], [1, 90 / 200, 0, -4 / 32, 0, 0, 1], atol=1e-6)
 
 
-@pytest.mark.parametrize("map_name", SIZES)
+@pytest.mark.parametrize("map_name", map_names())
 def test_cooldowns_are_over_smacs_maxima_and_may_exceed_them(map_name: str) -> None:
     """On no map has an ally a type that SMAC does not set, whose maximum would be 15."""
     most = {
@@ -452,6 +438,37 @@ def test_the_state_may_be_all_observations_and_then_nothing_else(scene: SceneMak
 
 
 # --- reward (section 5) ---
+
+DIVISORS = {
+    "3m": 18.25,
+    "8m": 32.0,
+    "25m": 78.75,
+    "5m_vs_6m": 26.5,
+    "8m_vs_9m": 34.75,
+    "10m_vs_11m": 40.25,
+    "27m_vs_30m": 92.5,
+    "MMM": 50.75,
+    "MMM2": 60.25,
+    "2s3z": 51.0,
+    "3s5z": 75.5,
+    "3s5z_vs_3s6z": 83.5,
+    "3s_vs_3z": 34.0,
+    "3s_vs_4z": 42.0,
+    "3s_vs_5z": 50.0,
+    "1c3s5z": 93.5,
+    "2m_vs_1z": 18.0,
+    "corridor": 64.0,
+    "6h_vs_8z": 74.0,
+    "2s_vs_1sc": 25.5,
+    "so_many_baneling": 74.0,
+    "bane_vs_bane": 63.0,
+    "2c_vs_64zg": 154.0,
+}
+
+
+@pytest.mark.parametrize("name", DIVISORS)
+def test_reward_divisors_are_smacs(name: str) -> None:
+    assert create(name, 1).facts.reward_divisor == DIVISORS[name]
 
 
 @pytest.mark.parametrize(("map_name", "divisor"), [("3m", 18.25), ("8m", 32), ("2s3z", 51), ("10m_vs_11m", 40.25)])

@@ -9,29 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envproxy.backends.skirmish.compiled import part
-from envproxy.backends.skirmish.maps import FIRST_TARGET, MapFacts
+from envproxy.backends.skirmish.maps import MapFacts
 from envproxy.backends.skirmish.records import Unit, Units
 from envproxy.backends.skirmish.rules.actions import NORTH
-from envproxy.rules import Rules
+from envproxy.maps import FIRST_TARGET, N_AROUND
 
 SIGHT: Final = 9.0  # of every unit, between centres
 
 # The points around a unit at which the pathing grid and the terrain's height are shown, in move amounts.
 AROUND_X: Final = np.array([0.0, 0.0, 2.0, -2.0, 1.0, -1.0, 1.0, -1.0])
 AROUND_Y: Final = np.array([2.0, -2.0, 0.0, 0.0, 1.0, -1.0, -1.0, 1.0])
-N_AROUND: Final = len(AROUND_X)
-
-
-def obs_size(facts: MapFacts, rules: Rules) -> int:
-    """Return how many numbers `write_observation` writes: moves, enemies, other allies, the unit itself."""
-    types = facts.type_bits
-    moves = FIRST_TARGET - NORTH
-    moves += (N_AROUND if rules.obs_pathing_grid else 0) + (N_AROUND + 1 if rules.obs_terrain_height else 0)
-    enemy = 4 + types + (1 + facts.enemy_shields if rules.obs_all_health else 0)
-    ally = 4 + types + (1 + facts.ally_shields if rules.obs_all_health else 0)
-    ally += facts.n_actions if rules.obs_last_action else 0
-    own = types + (1 + facts.ally_shields if rules.obs_own_health else 0)
-    return moves + facts.n_enemies * enemy + (facts.n_agents - 1) * ally + own
 
 
 @part

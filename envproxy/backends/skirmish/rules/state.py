@@ -11,20 +11,8 @@ from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.maps import MapFacts
 from envproxy.backends.skirmish.records import Progress, Unit, Units
 from envproxy.backends.skirmish.rules.actions import is_medivac
-from envproxy.backends.skirmish.rules.observation import obs_size
-from envproxy.rules import Rules
 
 MAX_ENERGY: Final = 200.0
-
-
-def state_size(facts: MapFacts, rules: Rules) -> int:
-    """Return how many numbers `write_state` writes."""
-    if rules.obs_instead_of_state:
-        return facts.n_agents * obs_size(facts, rules)
-    ally = 4 + facts.ally_shields + facts.type_bits
-    enemy = 3 + facts.enemy_shields + facts.type_bits
-    last = facts.n_actions if rules.state_last_action else 0
-    return facts.n_agents * (ally + last) + facts.n_enemies * enemy + rules.state_timestep_number
 
 
 @part

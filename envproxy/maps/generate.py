@@ -1,6 +1,6 @@
-"""Write `facts.json`, what the simulator knows about its maps and units, from the notes taken of SMAC.
+"""Write `facts.json`, what backends know about SMAC's maps and units, from the notes taken of SMAC.
 
-python generate.py MAPS_JSON STATS_JSON > facts.json
+python generate.py MAPS_JSON STATS_JSON CLIFFS_JSON > facts.json
 """
 
 from __future__ import annotations
@@ -31,9 +31,13 @@ SPLASH = {
     "Baneling": {"burst": {"radius": 2.2}},
 }
 
+# What the notes leave out: the height of cliff level 0, from t3SyncHeightMap of the .SC2Map files (256 are 1).
+BASE_HEIGHT = 1.0
+BASE_HEIGHTS = {"2s_vs_1sc": 0.0, "6h_vs_8z": 0.0, "bane_vs_bane": 0.0}
 
-def map_facts(smac_map: dict[str, Any]) -> dict[str, Any]:
-    """Keep of a map what a battle is made of; sizes follow from it."""
+
+def map_facts(name: str, smac_map: dict[str, Any], cliffs: str) -> dict[str, Any]:
+    """Keep of a map what a battle is made of; sizes follow from it. `cliffs` names the grid of its cliff levels."""
     army = {
         owner: [
             {"unit": spawn["unit"], "count": spawn["count"], "point": spawn["point"]}
@@ -52,6 +56,8 @@ def map_facts(smac_map: dict[str, Any]) -> dict[str, Any]:
         "enemies": army[2],
         "enemy_order": smac_map["enemy_order"],
         "terrain": smac_map["terrain"],
+        "cliffs": cliffs,
+        "base_height": BASE_HEIGHTS.get(name, BASE_HEIGHT),
     }
 
 
@@ -108,25 +114,30 @@ def _weapon(weapon: dict[str, Any], stats: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def facts(smac: dict[str, Any], stats: dict[str, Any]) -> dict[str, Any]:
-    """Return all that the simulator reads: maps, the terrains and units that they name."""
-    maps = {name: map_facts(one) for name, one in smac["maps"].items()}
+def facts(smac: dict[str, Any], stats: dict[str, Any], cliffs: dict[str, Any]) -> dict[str, Any]:
+    """Return all that backends read: maps, and the terrains, cliff levels and units that they name.
+
+    A row of `cliffs` has a base-36 digit a cell, an eighth of its level; rows and columns are those of `terrains`.
+    """
+    maps = {name: map_facts(name, one, cliffs["maps"][name]) for name, one in smac["maps"].items()}
     units = {spawn["unit"] for one in maps.values() for spawn in one["allies"] + one["enemies"]}
     return {
         "maps": maps,
         "terrains": {name: terrain["rows_y0_first"] for name, terrain in smac["terrains"].items()},
+        "cliffs": cliffs["grids"],
         "units": {name: unit_facts(name, stats) for name in sorted(units)},
     }
 
 
 def main() -> None:
-    """Read the two notes and print the facts."""
+    """Read the three notes and print the facts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("maps", type=Path, help="sizes, spawns, orders and terrain of SMAC's maps")
     parser.add_argument("stats", type=Path, help="numbers of the units")
+    parser.add_argument("cliffs", type=Path, help="cliff levels of the maps")
     arguments = parser.parse_args()
-    smac, stats = (json.loads(path.read_text()) for path in (arguments.maps, arguments.stats))
-    print(json.dumps(facts(smac, stats), indent=1))
+    smac, stats, cliffs = (json.loads(path.read_text()) for path in (arguments.maps, arguments.stats, arguments.cliffs))
+    print(json.dumps(facts(smac, stats, cliffs), indent=1))
 
 
 if __name__ == "__main__":
