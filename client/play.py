@@ -144,7 +144,7 @@ def _play_phase(
         else:
             steps = event.steps
             if phase.kind is PhaseKind.COLLECT:
-                ended = int(np.count_nonzero(event.ended))
+                ended = int(np.count_nonzero(event.counted))
                 battles += ended
                 report.battles += ended
                 report.epsilon = agent.epsilon(steps_before + phase.standing.steps + steps)

@@ -29,7 +29,7 @@ class Recorder:
     def see(self, tick: Tick) -> tuple[NDArray[np.bool_], list[Battle]]:
         """Take in a tick; return where a battle began (bool [E]), and the battles that ended, in slot order.
 
-        A battle that vanishes without having ended (this seat was held) is forgotten.
+        A battle that vanishes without having ended (this seat was held), or that is void, is forgotten.
         """
         began = (tick.battles != 0) & (tick.battles != self._ids)
         self._ids = tick.battles
@@ -40,7 +40,7 @@ class Recorder:
         self._available[on, steps] = tick.available[on]
         going = on[steps > 0]
         self._rewards[going, self._step[going] - 1] = tick.rewards[going]
-        return began, [self._battle(int(slot), tick) for slot in np.flatnonzero(tick.ended)]
+        return began, [self._battle(int(slot), tick) for slot in np.flatnonzero(tick.counted)]
 
     def acted(self, actions: NDArray[np.uint8]) -> None:
         """Take down the answer [E] to the tick just seen; in a battle that has ended it means nothing."""

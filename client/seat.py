@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import shlex
 from collections.abc import Callable
@@ -79,7 +80,10 @@ class Seat:
             except NoCudaError as error:
                 raise SeatRefusedError(f"seat {self._seat}: {error}") from None
             self._run_id = config["run-id"]
-        return Reply({"seat": self._seat, "round": self._known().round, "n-agents": arena.n_agents})
+        met: dict[str, Any] = {"seat": self._seat, "round": self._known().round, "n-agents": arena.n_agents}
+        if arena.provenance:
+            met["provenance"] = json.dumps(dict(arena.provenance), sort_keys=True)
+        return Reply(met)
 
     def weights(self) -> Reply:
         """Begin the run, and return what its seed makes of a new network.

@@ -1,17 +1,20 @@
 """An arena: E battles of one map that N seats play in lockstep. No threads, no clock, no network in here.
 
-Whoever drives it (the gRPC service, the in-process runtime) passes the seats' words in with `propose` and `act`,
-calls `advance` while it is `ready`, and hands each seat its `next_event`. A driver with a clock calls `hold_silent`
-when it has waited long enough for the seats in `awaited`.
+Its driver (the gRPC service, the in-process runtime) passes the seats' words in with `propose` and `act`, takes a
+`turn` while it is `ready`, and hands each seat its `next_event`. A driver with a clock calls `hold_silent` when it has
+waited long enough for the seats in `awaited`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +43,9 @@ from envproxy.protocol import (
 from envproxy.tally import Played
 from envproxy.votes import chosen, outvotes, overtaking
 
+Work: TypeAlias = Callable[[], Any]  # what the backend has to do before a turn can continue
+Turn: TypeAlias = Generator[Work, Any, None]  # is sent what its work returned
+
 
 class SeatError(Exception):
     """A seat said what it must not say. Nothing changed for the other seats; the message says what was expected."""
@@ -57,11 +63,16 @@ class GivenUpError(SeatError):
     """The phase that a seat played will not be ended; it may propose another."""
 
 
+class NoBattlesError(SeatError):
+    """The backend cannot play, and would not with another proposal; the message says why and what to do."""
+
+
 def _stale(newest: int) -> StaleRoundError:
     return StaleRoundError(f"this round is over: the arena plays round {newest}")
 
 
-def _given_up(why: str) -> GivenUpError:
+def given_up(why: str) -> GivenUpError:
+    """Return what seats are told of a phase that has been given up."""
     return GivenUpError(f"the phase was given up: {why}")
 
 
@@ -100,6 +111,7 @@ class _Play:
     tick: int = 0
     steps: int = 0
     begun: int = 0
+    void: int = 0  # battles that the backend has lost: all figures here are without them
     battles: int = 0
     won: int = 0
     return_sum: float = 0.0
@@ -130,6 +142,9 @@ class Arena:
         self._mixers = mixers
         self._ids = np.zeros(self.battles, np.uint64)  # of the battles that are on, or ended on this tick
         self._on = np.zeros(self.battles, np.bool_)
+        self._steps = np.zeros(self.battles, np.int64)  # of the battles that are on, or ended on this tick
+        self._returns = np.zeros(self.battles, np.float64)  # the same
+        self._busy = False  # a turn is being taken
         self._available = np.zeros((self.battles, self.spec.n_agents, self.spec.n_actions), np.bool_)
         self._ledger = Ledger(self.battles, self.spec.n_agents)
         self._round = 0
@@ -260,8 +275,8 @@ class Arena:
 
     @property
     def awaited(self) -> list[int]:
-        """The seats that others are waiting for; empty while nobody waits."""
-        if not any(s.answered or s.proposal for s in self._seats):
+        """The seats that others are waiting for; empty while all wait for the backend, or nobody waits."""
+        if self._busy or not any(s.answered or s.proposal for s in self._seats):
             return []
         # who waits for a newer round than the one that is on has named nobody for this one
         here = [s for s in self._seats if s.named and not (self._play and s.proposal)]
@@ -270,7 +285,9 @@ class Arena:
 
     @property
     def ready(self) -> bool:
-        """Whether every seat that counts has answered, so that `advance` may be called."""
+        """Whether every seat that counts has answered, so that a `turn` may be taken."""
+        if self._busy:
+            return False
         waiting = any(s.proposal if self._play is None else s.answered for s in self._seats)
         return waiting and not self.awaited
 
@@ -287,22 +304,34 @@ class Arena:
         return held
 
     def advance(self) -> None:
-        """Begin a phase, go on with training that is owed, or play one tick. Call only while `ready`."""
-        if self._play is None:
-            self._begin()
-        elif self._mixing is not None and self._play.phase.mixing and self._mixing.busy:
-            self._train(self._mixing)
-        else:
-            self._step()
+        """Take a turn, and do its work here and now. Call only while `ready`."""
+        take(self.turn())
 
-    def give_up(self, why: str) -> None:
-        """End the phase that is on without an end, and the wait of all that propose one: `advance` has failed."""
+    def turn(self) -> Turn:
+        """Begin a phase, continue training that is owed, or play one tick. Call only while `ready`.
+
+        Yields the backend's work and is sent what it returned. A driver with a lock releases it for the work: seats may
+        speak and leave meanwhile, and the arena stays busy. If the phase has been given up by then, its turn ends.
+        """
+        self._busy = True
+        try:
+            if self._play is None:
+                yield from self._begin()
+            elif self._mixing is not None and self._play.phase.mixing and self._mixing.busy:
+                self._train(self._mixing)
+            else:
+                yield from self._step()
+        finally:
+            self._busy = False
+
+    def give_up(self, why: SeatError) -> None:
+        """End the phase that is on without an end, and the wait of all that propose one: a turn has failed."""
         if self._play is not None:
             self._give_up(why)
         for state in self._seats:
             if state.proposal is not None:
                 state.wanted = None
-                state.events.append(_given_up(why))
+                state.events.append(why)
 
     @property
     def round_and_steps(self) -> tuple[int, int]:
@@ -310,8 +339,18 @@ class Arena:
         playing = self._play is not None and self._play.phase.kind is PhaseKind.COLLECT
         return self._round, self._collected + (self._play.steps if playing and self._play else 0)
 
+    @property
+    def restarts(self) -> int:
+        """How often the backend has restarted what plays a battle."""
+        return self._backend.restarts
+
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        """What the battles are played on, for a run's record."""
+        return self._backend.provenance
+
     def close(self) -> None:
-        """Close the backend."""
+        """Close the backend, also while it works for a turn; the work then fails."""
         self._backend.close()
 
     # --- inside -----------------------------------------------------------------------------------------------
@@ -335,7 +374,7 @@ class Arena:
         """Give up the phase that is on if most want another; end the wait of seats whose rounds are left behind."""
         wanted = self._wanted_by(self._seats)
         if self._play is not None and outvotes(wanted, self._play.phase, len(self._play.backers)):
-            self._give_up("most of the seats play another one")
+            self._give_up(given_up("most of the seats play another one"))
         for state in self._seats:
             if state.proposal is None:
                 continue
@@ -356,9 +395,9 @@ class Arena:
     def _abandon_if_deserted(self) -> None:
         """Give up the phase that is on if no seat plays it any more."""
         if self._play is not None and not any(s.playing and not s.silent for s in self._seats):
-            self._give_up("all its seats have left or were silent for too long")
+            self._give_up(given_up("all its seats have left or were silent for too long"))
 
-    def _give_up(self, why: str) -> None:
+    def _give_up(self, why: SeatError) -> None:
         """End the phase that is on without an end."""
         self._play = None
         for i, seat in enumerate(self._seats):
@@ -366,7 +405,7 @@ class Arena:
                 self._abandon_training(i)
                 seat.playing, seat.answered, seat.wanted = False, False, None
                 seat.pause(self._on)
-                seat.events.append(_given_up(why))
+                seat.events.append(why)
 
     def _abandon_training(self, seat: int) -> None:
         """Abandon the training step that is on if `seat` takes part in it: it costs all one batch."""
@@ -378,7 +417,7 @@ class Arena:
             other.answered = not other.silent  # they all had answered the tick before the step began
             other.events.append(MixAbandoned(step))
 
-    def _begin(self) -> None:
+    def _begin(self) -> Turn:
         proposals = {i: s.proposal for i, s in enumerate(self._seats) if s.proposal is not None}
         phase = chosen(proposals.values())
         self._prepare_mixing(phase)  # first: it reads files
@@ -395,7 +434,8 @@ class Arena:
             if seat.playing:
                 seat.events.append(Seated(phase))
         nothing = np.zeros(self.battles, np.bool_)
-        self._deal(self._play, StepResult(np.zeros(self.battles, np.float32), nothing, nothing, nothing))
+        before = StepResult(np.zeros(self.battles, np.float32), nothing, nothing, nothing, nothing)
+        yield from self._deal(self._play, before)
 
     def _prepare_mixing(self, phase: Phase) -> None:
         """Have a mixer if the phase wants one: that of the phase before it if it is of the same run and settings."""
@@ -413,14 +453,23 @@ class Arena:
     def _present(self) -> list[int]:
         return [i for i, seat in enumerate(self._seats) if seat.playing and not seat.silent]
 
-    def _step(self) -> None:
+    def _step(self) -> Turn:
         play = self._play
         assert play is not None
-        play.steps += int(self._on.sum())
-        result = self._backend.step(self._joint_actions())
-        play.return_sum += float(result.reward.sum(dtype=np.float64))
+        result = yield functools.partial(self._backend.step, self._joint_actions())
+        if self._play is not play:
+            return
+        self._count_step(play, result)
         self._ledger.see(result.reward, self._available)
-        self._deal(play, result)
+        yield from self._deal(play, result)
+
+    def _count_step(self, play: _Play, result: StepResult) -> None:
+        """Count a step of the battles that are on, and take battles that are void now out of the phase's figures."""
+        self._steps += self._on
+        self._returns += result.reward
+        play.steps += int(self._on.sum()) - int(self._steps[result.void].sum())
+        play.return_sum += float(result.reward.sum(dtype=np.float64)) - float(self._returns[result.void].sum())
+        play.void += int(result.void.sum())
 
     def _joint_actions(self) -> NDArray[np.uint8]:
         """[E, N]: what the seats answered; a seat without an answer stops, or does nothing when it is dead."""
@@ -431,44 +480,41 @@ class Arena:
                 joint[own, i] = seat.actions[own]
         return joint
 
-    def _deal(self, play: _Play, result: StepResult) -> None:
+    def _deal(self, play: _Play, result: StepResult) -> Turn:
         """Begin battles in the free slots, then tell every seat what it sees, or that the phase is over."""
         ended = self._on & (result.terminated | result.truncated)
-        fresh = self._free_slots(play)
-        if fresh.any():
-            seeds = np.zeros(self.battles, np.uint64)
-            for slot in np.flatnonzero(fresh):
-                seeds[slot] = battle_seed(play.phase, play.begun)
-                self._ids[slot] = battle_id(play.phase, play.begun)
-                play.begun += 1
-            self._backend.reset(fresh, seeds)
+        counted = ended & ~result.void
+        fresh, seeds = self._free_slots(play), np.zeros(self.battles, np.uint64)
+        for slot in np.flatnonzero(fresh):
+            seeds[slot] = battle_seed(play.phase, play.begun)
+            self._ids[slot] = battle_id(play.phase, play.begun)
+            play.begun += 1
         if play.phase.kind is PhaseKind.COLLECT:
             for i, seat in enumerate(self._seats):
                 if seat.playing and not seat.silent:
-                    self._ledger.end(i, ended & seat.takes_part)
+                    self._ledger.end(i, counted & seat.takes_part)
         self._ledger.begin(fresh)
+        self._steps[fresh], self._returns[fresh] = 0, 0.0
         shown = self._on | fresh
         self._on = (self._on & ~ended) | fresh
-        battles, won = int(ended.sum()), int((ended & result.won).sum())
-        play.battles += battles
-        play.won += won
-        if battles:
-            lost = int((ended & result.terminated & ~result.won).sum())
-            self.played.add(won, lost, battles - won - lost)
+        self._count_ended(play, result, counted)
         if not shown.any():
             self._end(play)
             return
+        observation = yield functools.partial(self._look, fresh, seeds)
+        if self._play is not play:
+            return
         play.tick += 1
         self.played.ticks += 1
-        observation = self._backend.observe()
         self._available = observation.available
         flags = (
             result.terminated * np.uint8(Ended.TERMINATED)
             + result.truncated * np.uint8(Ended.TRUNCATED)
             + result.won * np.uint8(Ended.WON)
+            + result.void * np.uint8(Ended.VOID)
         ).astype(np.uint8) * ended
         if self._mixing is not None and play.phase.mixing:
-            self._store(self._mixing, observation.state, result, fresh, shown, ended)
+            self._store(self._mixing, observation.state, result, fresh, shown, counted)
         for i, seat in enumerate(self._seats):
             if seat.playing and not seat.silent:
                 seat.answered, seat.actions = False, None
@@ -476,6 +522,20 @@ class Arena:
                 seat.events.append(self._tick_of(i, play, observation, result.reward, flags, shown & seat.takes_part))
             else:
                 seat.missed += int(fresh.sum())
+
+    def _look(self, fresh: NDArray[np.bool_], seeds: NDArray[np.uint64]) -> Observation:
+        """Begin the `fresh` [E] battles and observe them all: a turn's work, done without the driver's lock."""
+        if fresh.any():
+            self._backend.reset(fresh, seeds)
+        return self._backend.observe()
+
+    def _count_ended(self, play: _Play, result: StepResult, counted: NDArray[np.bool_]) -> None:
+        """Count the battles that have ended on this tick, `counted` [E], and those that the backend has lost."""
+        battles, won = int(counted.sum()), int((counted & result.won).sum())
+        play.battles += battles
+        play.won += won
+        lost = int((counted & result.terminated & ~result.won).sum())
+        self.played.add(won, lost, battles - won - lost, int(result.void.sum()))
 
     def _store(
         self,
@@ -499,7 +559,7 @@ class Arena:
         if play.phase.steps and play.steps >= play.phase.steps:
             free[:] = False
         else:
-            bound = play.phase.battles or MAX_PHASE_BATTLES
+            bound = min((play.phase.battles or MAX_PHASE_BATTLES) + play.void, MAX_PHASE_BATTLES)
             free[np.flatnonzero(free)[bound - play.begun :]] = False
         return free
 
@@ -551,3 +611,15 @@ class Arena:
             missed=ended.missed[seat],
             earned=self._ledger.balance(seat, play.phase.round),
         )
+
+
+def take(turn: Turn, do: Callable[[Work], Any] = lambda work: work()) -> None:
+    """Take a turn to its end; `do` does its work."""
+    with contextlib.closing(turn):
+        done = None
+        while True:
+            try:
+                work = turn.send(done)
+            except StopIteration:
+                return
+            done = do(work)

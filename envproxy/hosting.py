@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
+from typing import Any
 
 from envproxy import battle_pb2 as pb
-from envproxy.arena import Arena, TakenSeatError
+from envproxy.arena import Arena, NoBattlesError, TakenSeatError, Work, given_up, take
 from envproxy.attestation import attest
+from envproxy.backend import BackendFailedError
 from envproxy.protocol import ArenaEvent, Phase, PhaseEnd
 from envproxy.rules import SMAC_RULES, Rules
 from envproxy.tally import ArenaFigures, Traffic, Waits
@@ -39,6 +41,7 @@ def describe(name: str, backend: str, arena: Arena, rules: Rules) -> pb.ArenaDes
         round=round_,
         steps=steps,
         rules=rules.text(),
+        provenance=arena.provenance,
     )
 
 
@@ -149,6 +152,7 @@ class HostedArena:
                 round=round_,
                 steps=steps,
                 played=copy.copy(self._arena.played),
+                restarts=self._arena.restarts,
                 waits=copy.deepcopy(self._waits),
                 taken=frozenset(self._taken),
                 held=tuple(self._held),
@@ -156,8 +160,7 @@ class HostedArena:
             )
 
     def close(self) -> None:
-        with self._changed:
-            self._arena.close()
+        self._arena.close()  # without the lock: a backend closes while it works
 
     def _attested(self, event: ArenaEvent) -> ArenaEvent:
         if self._attest_key is None or not isinstance(event, PhaseEnd) or event.earned is None:
@@ -172,11 +175,23 @@ class HostedArena:
 
     def _advance(self) -> None:
         self._waits.add(time.monotonic() - self._waiting_since)
+        about = {"arena": self.name}
         try:
             while self._arena.ready:
-                self._arena.advance()
-        except Exception as error:  # of the backend or of a mixer: whoever spoke last has no part in it
-            log.exception("arena %s: the phase is given up", self.name, extra={"arena": self.name})
-            self._arena.give_up(f"the env proxy failed ({error!r}); its log says more")
+                take(self._arena.turn(), self._work)
+        except BackendFailedError as error:
+            log.error("arena %s: the phase is given up: %s", self.name, error, extra=about)
+            self._arena.give_up(NoBattlesError(str(error)))
+        except Exception as error:  # of the backend or of a mixer: the seat that spoke last has no part in it
+            log.exception("arena %s: the phase is given up", self.name, extra=about)
+            self._arena.give_up(given_up(f"the env proxy failed ({error!r}); its log says more"))
         self._waiting_since = time.monotonic()
         self._changed.notify_all()
+
+    def _work(self, work: Work) -> Any:
+        """Do a turn's work without the lock: a game takes a minute to start, and others want to know how we are."""
+        self._changed.release()
+        try:
+            return work()
+        finally:
+            self._changed.acquire()

@@ -24,6 +24,9 @@ class ArenaMetrics(Collector):
         arena, seat = ["arena"], ["arena", "seat"]
         ticks = CounterMetricFamily("pps_qmix_arena_ticks", "Joint environment steps", labels=arena)
         battles = CounterMetricFamily("pps_qmix_arena_battles", "Battles ended", labels=[*arena, "outcome"])
+        restarts = CounterMetricFamily(
+            "pps_qmix_arena_game_restarts", "Games that failed and were replaced", labels=arena
+        )
         mixing = CounterMetricFamily("pps_qmix_arena_mixing_steps", "Joint training steps", labels=arena)
         round_ = GaugeMetricFamily("pps_qmix_arena_round", "The newest round", labels=arena)
         steps = GaugeMetricFamily("pps_qmix_arena_round_steps", "Environment steps collected in it", labels=arena)
@@ -36,8 +39,9 @@ class ArenaMetrics(Collector):
             now = hosted.figures()
             played, name = now.played, now.arena
             ticks.add_metric([name], played.ticks)
-            for outcome, count in (("won", played.won), ("lost", played.lost), ("cut", played.cut)):
-                battles.add_metric([name, outcome], count)
+            for outcome in ("won", "lost", "cut", "void"):
+                battles.add_metric([name, outcome], getattr(played, outcome))
+            restarts.add_metric([name], now.restarts)
             mixing.add_metric([name], played.mixing_steps)
             round_.add_metric([name], now.round)
             steps.add_metric([name], now.steps)
@@ -50,7 +54,7 @@ class ArenaMetrics(Collector):
                 messages.add_metric([*labels, "out"], traffic.messages_out)
                 bytes_.add_metric([*labels, "in"], traffic.bytes_in)
                 bytes_.add_metric([*labels, "out"], traffic.bytes_out)
-        yield from (ticks, battles, mixing, round_, steps, waits, taken, held, messages, bytes_)
+        yield from (ticks, battles, restarts, mixing, round_, steps, waits, taken, held, messages, bytes_)
 
 
 def _buckets(waits: Waits) -> list[tuple[str, float]]:

@@ -43,6 +43,7 @@ class Ended(IntFlag):
     TERMINATED = 1
     TRUNCATED = 2
     WON = 4
+    VOID = 8  # the backend lost it: its last step is unknown, and the battle counts nowhere
 
 
 @dataclass(frozen=True, order=True)
@@ -139,6 +140,11 @@ class Tick:
     rewards: NDArray[np.float32]  # [E], the team's, for the step before
     ended: NDArray[np.uint8]  # [E], Ended
     battles: NDArray[np.uint64]  # [E], battle ids
+
+    @property
+    def counted(self) -> NDArray[np.bool_]:
+        """[E], where a battle has ended that counts: it is not void."""
+        return np.asarray((self.ended != 0) & (self.ended & Ended.VOID == 0))
 
 
 @dataclass(frozen=True)

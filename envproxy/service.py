@@ -13,7 +13,7 @@ import grpc
 
 from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc, wire
-from envproxy.arena import GivenUpError, SeatError, StaleRoundError, TakenSeatError
+from envproxy.arena import GivenUpError, NoBattlesError, SeatError, StaleRoundError, TakenSeatError
 from envproxy.hosting import HostedArena
 from envproxy.protocol import awaits_answer
 from envproxy.tokens import same_token
@@ -51,6 +51,8 @@ class BattleService(battle_pb2_grpc.BattleServiceServicer):
             _refuse(context, grpc.StatusCode.FAILED_PRECONDITION, f"seat {join.seat}: {error}")
         except GivenUpError as error:  # the seat did nothing wrong and may come again
             _refuse(context, grpc.StatusCode.ABORTED, f"seat {join.seat}: {error}")
+        except NoBattlesError as error:  # to come again would not help
+            _refuse(context, grpc.StatusCode.INTERNAL, f"seat {join.seat}: {error}")
         except TakenSeatError as error:
             _refuse(context, grpc.StatusCode.ALREADY_EXISTS, str(error))
         except (SeatError, wire.MalformedError) as error:

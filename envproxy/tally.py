@@ -18,13 +18,15 @@ class Played:
     won: int = 0
     lost: int = 0  # or drawn
     cut: int = 0  # by the map's step limit
+    void: int = 0  # lost by the backend
     mixing_steps: int = 0
 
-    def add(self, won: int, lost: int, cut: int) -> None:
+    def add(self, won: int, lost: int, cut: int, void: int) -> None:
         """Battles have ended."""
         self.won += won
         self.lost += lost
         self.cut += cut
+        self.void += void
 
 
 @dataclass
@@ -65,6 +67,7 @@ class ArenaFigures:
     round: int
     steps: int  # environment steps collected in the round
     played: Played
+    restarts: int  # of what plays the battles
     waits: Waits
     taken: frozenset[int]
     held: tuple[int, ...]  # by seat: how often the others played on without it

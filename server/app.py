@@ -83,7 +83,8 @@ def _play(grid: Grid, directory: RunDirectory) -> None:
     run_config = {**settings.config(), "run-id": directory.run_id, "version": version("pps-qmix")}
     board = Board(directory.path, start.steps if start else 0)
     picture = _Picture(directory)
-    for result in Rounds(FoldingGrid(grid), settings, strategy, run_config, picture.draw_when_due).play(start):
+    rounds = Rounds(FoldingGrid(grid), settings, strategy, run_config, picture.draw_when_due, directory.note_provenance)
+    for result in rounds.play(start):
         _keep(directory, board, result)
         picture.due = True
         if result.checkpoint.round == 1:

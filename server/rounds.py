@@ -45,9 +45,11 @@ class Rounds:
         strategy: Sharing,
         run_config: dict[str, bool | int | float | str],
         meanwhile: Callable[[], None] = lambda: None,
+        met: Callable[[Mapping[str, str]], None] = lambda _: None,
     ) -> None:
         """`run_config` is what every device is told of the run: all settings, run-id and version.
 
+        `met` is called with what the battles are played on (`Seats.provenance`) when the team has come together.
         `meanwhile` is called once a round, when its messages are out: what is done there delays no device.
         """
         self._grid = grid
@@ -55,6 +57,7 @@ class Rounds:
         self._strategy = strategy
         self._config = run_config
         self._meanwhile = meanwhile
+        self._met = met
         self._seats = Seats(grid, run_config)
 
     def play(self, start: Checkpoint | None) -> Iterator[RoundResult]:
@@ -69,6 +72,7 @@ class Rounds:
             self._seats.wait_for_all(self._settings.round_timeout, None if start is None else _GRACE)
         except SeatsError as error:
             raise (NoTeamError(str(error)) if start is None else error) from None
+        self._met(self._seats.provenance)
         if start is None:
             initial = self._initial_weights()
             round_, steps = 0, 0

@@ -13,6 +13,7 @@ runs/<name>/
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
 import secrets
@@ -28,9 +29,12 @@ from operations.files import replace_file
 from operations.locks import InUseError, is_locked, locked
 from server.settings import Settings, SettingsError, Value, check_settings
 
+log = logging.getLogger("server")
+
 _LOCK_LIMIT = 10.0  # seconds to wait for whoever wrote here before: a ServerApp outlives its SuperLink for a moment
 _MAY_CHANGE = {  # on resume
     *("total-steps", "resume", "run", "runs", "seat-timeout", "round-timeout", "threads", "device", "attest-key"),
+    "backend-options",
 }
 
 
@@ -104,6 +108,20 @@ class RunDirectory:
         kept = [row for row in self.rows() if row["round"] <= round_]
         with keeping(self._metrics):
             replace_file(self._metrics, "".join(json.dumps(row) + "\n" for row in kept).encode())
+
+    def note_provenance(self, provenance: Mapping[str, str]) -> None:
+        """Write into run.json what the battles are played on, if that is more than our own version.
+
+        Raises NotKeptError.
+        """
+        document = read_run(self.path)
+        before = document.get("provenance", {})
+        if not provenance or provenance == before:
+            return
+        if before:
+            log.warning("battles were played on %s; they are played on %s now", before, dict(provenance))
+        with keeping(document_path(self.path)):
+            self._write({**document, "provenance": dict(provenance)})
 
     def _document(self) -> dict[str, Any]:
         packages = ("pps-qmix", "flwr", "torch", "numpy")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import time
@@ -19,6 +20,7 @@ _REASON = 1000  # characters of why it cannot play
 _PAUSE = 0.2  # seconds between two looks
 _MOST_AGENTS = 1000  # of a team: no map of SMAC's has more than 27
 _FAIR = 30.0  # seconds that devices which are there have to answer before a team counts as whole
+_MOST_PROVENANCE = 2000  # characters of what the battles are played on
 _ASK_AGAIN = 30.0  # seconds after which a device that refused is asked again: its env proxy may be back
 
 
@@ -67,6 +69,7 @@ class Seats:
         self._refusals: dict[int, _Refusal] = {}
         self._replaced: set[int] = set()  # nodes that are there, but whose seat another one holds
         self._sizes: dict[int, int] = {}  # node -> of how many agents its team is, as it says
+        self._provenances: dict[int, str] = {}  # node -> what its battles are played on, as it says: JSON
         self.holders: dict[int, Holder] = {}
         self.n_agents: int | None = None  # what most say; of equals what was said first
 
@@ -74,6 +77,12 @@ class Seats:
     def nodes(self) -> dict[int, int]:
         """Seat -> node id, in seat order."""
         return {seat: holder.node for seat, holder in sorted(self.holders.items())}
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What the battles are played on, as most seats that say so say; empty where our own version says it all."""
+        votes = Counter(text for holder in self.holders.values() if (text := self._provenances.get(holder.node)))
+        return dict(json.loads(votes.most_common(1)[0][0])) if votes else {}
 
     def look(self) -> list[int]:
         """Ask nodes that are new, take in what they have answered, forget those that are gone; do not wait.
@@ -171,6 +180,7 @@ class Seats:
                 self._known.discard(node)
         self._known &= present
         self._sizes = {node: size for node, size in self._sizes.items() if node in present}
+        self._provenances = {node: text for node, text in self._provenances.items() if node in present}
         self._asked = {message: asked for message, asked in self._asked.items() if asked.node in present}
 
     def _take_answers(self) -> list[int]:
@@ -219,6 +229,7 @@ class Seats:
         held = next((held for held, holder in self.holders.items() if holder.node == node and held != seat), None)
         if held is not None:
             raise _RefusedError(f"a device that holds seat {held} says that it holds seat {seat}; one of them counts")
+        self._provenances[node] = _provenance(dict(reply.content.config_records.get("config", {})).get("provenance"))
         self._sizes[node] = n_agents
         self._agree()
         if n_agents != self.n_agents:
@@ -247,6 +258,17 @@ def error_text(reply: Message) -> str:
     reason = str(reply.error.reason)
     wrapped = re.fullmatch(r"<class '[^']+'>:<'(.*)'>", reason, re.DOTALL)
     return wrapped.group(1) if wrapped else reason
+
+
+def _provenance(said: object) -> str:
+    """Return what a device says of the game, if it is names and texts; else nothing: it is for the record alone."""
+    if not isinstance(said, str) or len(said) > _MOST_PROVENANCE:
+        return ""
+    try:
+        told = json.loads(said)
+    except ValueError:
+        return ""
+    return said if isinstance(told, dict) and all(isinstance(value, str) for value in told.values()) else ""
 
 
 def _wanted(empty: list[int] | None) -> str:

@@ -72,6 +72,7 @@ class Settings(BaseModel):
     personal_layers: Annotated[int, Field(ge=0, le=8)]
     adopt: Share
     backend: Annotated[str, Field(min_length=1)]
+    backend_options: str  # like rules
     rules: str  # read where the backend is created: the server knows no battles
     arena: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     seat_timeout: Seconds

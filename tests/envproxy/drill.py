@@ -45,6 +45,8 @@ class Drill:
         self._last = np.zeros((battles, n_agents), np.uint8)
         self._begun = np.zeros(battles, np.bool_)
 
+        self.repeatable, self.restarts, self.provenance = True, 0, {}
+
     def reset(self, mask: NDArray[np.bool_], seeds: NDArray[np.uint64]) -> None:
         self._seeds[mask] = seeds[mask]
         self._lengths[mask] = [self._length_of(int(seed)) for seed in seeds[mask]]
@@ -64,7 +66,7 @@ class Drill:
         over = on & (self._steps == self._lengths)
         cut = over & (self._lengths == LIMIT)
         reward = (actions.sum(1) * on).astype(np.float32)
-        return StepResult(reward, over & ~cut, cut, over & ~cut & (self._lengths % 2 == 0))
+        return StepResult(reward, over & ~cut, cut, over & ~cut & (self._lengths % 2 == 0), np.zeros_like(over))
 
     def observe(self) -> Observation:
         shape = (self.battles, self.spec.n_agents)
