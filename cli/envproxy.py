@@ -29,6 +29,8 @@ from server.settings import LONGEST_WAIT
 
 log = logging.getLogger("envproxy")
 
+_STOP_LIMIT = 3.0  # seconds
+
 ARENA_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -44,6 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--battles", type=int, help=f"battles in parallel, E ({defaults['battles']}, or the preset's)")
     parser.add_argument("--backend", default=str(defaults["backend"]), help="what plays the battles (%(default)s)")
+    parser.add_argument(
+        "--backend-options",
+        default=str(defaults["backend-options"]),
+        metavar="'NAME=VALUE, ...'",
+        help="how the backend runs on this machine: docs/starcraft.md (default: none)",
+    )
     parser.add_argument(
         "--rules",
         default=str(defaults["rules"]),
@@ -76,7 +84,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serve. Raises ValueError for wrong flags, OSError if it cannot listen or write tokens."""
+    """Serve.
+
+    Raises ValueError for wrong flags, BackendFailedError if a backend cannot play here, OSError if it cannot listen or
+    write tokens.
+    """
     logs.choose(options.log_format)
     logs.set_up()
     if options.battles is None:
@@ -88,7 +100,8 @@ def run(options: argparse.Namespace) -> int:
     key = keep_key(options.attest_key) if options.attest_key else None
     arenas = []
     for name, map_name in maps.items():
-        backend = create_backend(options.backend, map_name, options.battles, rules)
+        backend = create_backend(options.backend, map_name, options.battles, rules, options.backend_options)
+        backend.prepare()
         arena = Arena(backend, pps_home() / MIXERS)
         seats = keep_tokens(tokens, name, arena.spec.n_agents)
         arenas.append(HostedArena(name, options.backend, arena, seats, options.seat_timeout, rules, key))
@@ -108,7 +121,7 @@ def run(options: argparse.Namespace) -> int:
     with metrics.served(options.metrics_listen, ArenaMetrics(arenas), options.certificate, options.private_key):
         stop.wait()
     log.info("stopping")
-    server.stop(grace=1.0).wait()
+    server.stop(grace=1.0).wait(_STOP_LIMIT)  # a seat's thread may be starting a game, which closing ends
     for hosted in arenas:
         hosted.close()
     return 0

@@ -16,10 +16,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run directory")
     parser.add_argument("--evaluate-battles", type=int, default=default_config()["evaluate-battles"], metavar="N")
     parser.add_argument("--seed", type=int, help="of the battles (default: the run's)")
+    parser.add_argument("--backend", help="what plays the battles (default: the run's)")
+    parser.add_argument("--backend-options", metavar="'NAME=VALUE, ...'", help="how it runs (default: the run's)")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Evaluate. Raises RunDirectoryError if there is nothing to evaluate, ValueError for wrong numbers."""
+    """Evaluate.
+
+    Raises RunDirectoryError if there is nothing to evaluate, ValueError for wrong flags, BackendFailedError.
+    """
     from cli.in_process import evaluate, read_trained  # noqa: PLC0415 - loads torch
 
     if not 1 <= options.evaluate_battles <= MAX_PHASE_BATTLES:
@@ -28,9 +33,16 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"seed: expected 0..2^63-1, found {options.seed}")
     trained = read_trained(Path(options.run).expanduser())
     settings = trained.settings
-    backend = create_backend(settings.backend, settings.map, settings.battles, trained.rules)
+    name, how = options.backend or settings.backend, options.backend_options
+    if how is None:
+        how = settings.backend_options if name == settings.backend else ""
+    backend = create_backend(name, settings.map, min(settings.battles, options.evaluate_battles), trained.rules, how)
+    backend.prepare()
+    console = Console()
+    if not backend.repeatable:
+        console.print(f"{name} cannot repeat battles: the next evaluation plays others with any seed", soft_wrap=True)
     result = evaluate(trained, backend, options.evaluate_battles, options.seed)
-    Console().print(
+    console.print(
         f"{result.won} of {result.battles} battles won: win rate {result.won / result.battles:.3f}, "
         f"return {result.return_mean:.2f}, length {result.length_mean:.1f} steps",
         highlight=False,

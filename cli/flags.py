@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cli.defaults import Value, default_config, kept_settings, parse_value, preset, preset_names, with_implied
 from cli.playable import check_playable
-from envproxy.backend import create_backend
+from envproxy.backend import Backend, create_backend
 from envproxy.rules import Rules
 from server.run_directory import already_there, check_free, check_unchanged, has_run, run_name
 from server.settings import Settings, SettingsError, check_settings
@@ -19,6 +19,7 @@ _SAID = {"centralised": "one network for all agents; --base names the algorithm,
 _NOTHING_IS = {
     "run": "made from settings and time",
     "rules": "SMAC's",
+    "backend-options": "none",
     "attest-key": "none",
 }  # what an empty default means
 
@@ -80,11 +81,15 @@ def choose(options: argparse.Namespace) -> Chosen:
         if has_run(path):  # before anything is started: the run may be going on
             raise already_there(path)
     check_free(path)
-    backend = create_backend(settings.backend, settings.map, 1, Rules.parse(settings.rules))
-    spec = backend.spec
-    backend.close()
+    spec = backend_of(settings, 1).spec  # nothing is started for it
     check_playable(settings, spec)
     return Chosen(settings, given, path, spec.n_agents)
+
+
+def backend_of(settings: Settings, battles: int) -> Backend:
+    """Return `battles` battles as a run's settings have them, none started. Raises ValueError for wrong settings."""
+    rules = Rules.parse(settings.rules)
+    return create_backend(settings.backend, settings.map, battles, rules, settings.backend_options)
 
 
 def named(options: argparse.Namespace) -> dict[str, Value]:

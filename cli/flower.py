@@ -132,7 +132,8 @@ class FlowerRun:
             *(sys.executable, "-P", "-m", "cli.main", "envproxy", "--listen", f"127.0.0.1:{port}"),
             *("--arena", str(config["arena"]), "--map", str(config["map"]), "--backend", str(config["backend"])),
             *("--battles", str(config["battles"]), "--seat-timeout", str(config["seat-timeout"])),
-            *("--rules", str(config["rules"]), "--tokens", str(self._flower / "tokens")),
+            *("--rules", str(config["rules"]), "--backend-options", str(config["backend-options"])),
+            *("--tokens", str(self._flower / "tokens")),
         ]
         if config["attest-key"]:
             command += ["--attest-key", str(config["attest-key"])]

@@ -55,15 +55,19 @@ class Team:
         arena: str,
         rules: Rules = SMAC_RULES,
         *,
+        options: str = "",
         centralised: bool = False,
         threads: int = 1,
     ) -> None:
         """`centralised`: one learner for all seats, which learns from one after the other; otherwise up to `threads`
         seats learn at the same time, and it makes no difference to what they learn.
 
-        Raises UnknownNameError if there is no such backend or map.
+        Raises UnknownNameError if there is no such backend or map, OptionsError if it does not know its `options`,
+        BackendFailedError if it cannot play on this machine.
         """
-        self._arena = Arena(create_backend(backend, map_name, battles, rules), pps_home() / MIXERS)
+        plays = create_backend(backend, map_name, battles, rules, options)
+        plays.prepare()
+        self._arena = Arena(plays, pps_home() / MIXERS)
         self._name, self._backend, self._rules = arena, backend, rules
         make_learner = SharedLearners() if centralised else Learner
         self._seats = [Seat(seat, pps_home(), make_learner) for seat in range(self._arena.spec.n_agents)]

@@ -15,6 +15,7 @@ from cli.doctor import command as doctor
 from cli.experiment import command as experiment
 from cli.parts import PartFailedError
 from client.device import DeviceError
+from envproxy.backend import BackendFailedError
 from operations import logs
 from operations.locks import InUseError
 from server.rounds import RoundsError
@@ -74,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _tell("interrupted; everything it started has ended")
         return INTERRUPTED
-    except (PartFailedError, RoundsError, SeatsError, DeviceError, NotKeptError) as error:
+    except (BackendFailedError, PartFailedError, RoundsError, SeatsError, DeviceError, NotKeptError) as error:
         _tell(str(error))
         return RUN_FAILED
     except (ValueError, OSError, InUseError, RunDirectoryError) as error:

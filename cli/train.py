@@ -28,7 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train. Raises SettingsError (and other ValueErrors) for wrong flags, RunDirectoryError, PartFailedError."""
+    """Train.
+
+    Raises SettingsError (and other ValueErrors) for wrong flags, RunDirectoryError, BackendFailedError, or
+    PartFailedError.
+    """
     logs.choose(options.log_format)
     chosen = flags.choose(options)
     settings = chosen.settings
@@ -37,6 +41,8 @@ def run(options: argparse.Namespace) -> int:
         raise SettingsError("runtime: a centralised run has nothing to federate; expected in-process, found flower")
     if runtime == "in-process":
         check_in_process(settings)
+    else:
+        flags.backend_of(settings, 1).prepare()  # the env proxy would say it in its log
     console = following.console("train", chosen.path.name)
     with following.told(chosen, console):
         if runtime == "flower":
@@ -65,6 +71,7 @@ def _train_in_process(chosen: Chosen, console: Console) -> None:
         settings.battles,
         settings.arena,
         Rules.parse(settings.rules),
+        options=settings.backend_options,
         centralised=settings.centralised,
         threads=settings.threads or cores(),
     )

@@ -3,13 +3,17 @@
 A backend is a module or package `envproxy.backends.<name>` with two functions:
 
     map_names() -> list[str]
-    create(map_name: str, battles: int, rules: Rules) -> Backend
+    create(map_name: str, battles: int, rules: Rules, options: str) -> Backend
+
+`create` starts nothing and asks the machine for nothing: sizes are read from it where no battle will be played.
+`options` is the setting `backend-options`, how the backend runs on this machine; "" where nothing differs.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import NamedTuple, Protocol
@@ -40,6 +44,7 @@ class StepResult(NamedTuple):
     terminated: NDArray[np.bool_]  # [E], won, lost or drawn: nothing follows
     truncated: NDArray[np.bool_]  # [E], cut by the map's step limit
     won: NDArray[np.bool_]  # [E]
+    void: NDArray[np.bool_]  # [E], truncated because the backend lost the battle: what this step did is unknown
 
 
 class Observation(NamedTuple):
@@ -61,24 +66,47 @@ class Backend(Protocol):
     def battles(self) -> int:
         """E, the number of battles."""
 
+    @property
+    def repeatable(self) -> bool:
+        """Whether a battle is a function of its seed and actions alone."""
+
+    @property
+    def restarts(self) -> int:
+        """How often what plays a battle was started again after a fault."""
+
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        """What the battles are played on, for a run's record; empty where our own version says it all."""
+
+    def prepare(self) -> None:
+        """Look for what the battles need on this machine, before anything listens or is begun.
+
+        Raises BackendFailedError, with what to do; so does a `reset` without it.
+        """
+
     def reset(self, mask: NDArray[np.bool_], seeds: NDArray[np.uint64]) -> None:
-        """Start a new battle where `mask` [E] is True. A battle is a function of its seed and actions alone.
+        """Start a new battle where `mask` [E] is True; if `repeatable`, the one of its seed.
 
         `seeds` is [E]; entries where the mask is False are ignored.
+        Raises BackendFailedError if a battle cannot be started.
         """
 
     def step(self, actions: NDArray[np.uint8]) -> StepResult:
         """Play one environment step with `actions` [E, N]; battles that are over stay as they are.
 
         Raises ValueError, naming battle and seat, if an action of a battle that is on is not available; then
-        nothing has been played.
+        nothing has been played. Raises BackendFailedError if the backend cannot play on.
         """
 
     def observe(self) -> Observation:
         """Return the present observations, availability and state. A battle never reset is all zeros."""
 
     def close(self) -> None:
-        """Free what the battles hold (processes, files). May be called twice."""
+        """Free what the battles hold (processes, files). May be called twice, and while another thread steps."""
+
+
+class BackendFailedError(Exception):
+    """Battles cannot be played; the message is for the user: what failed, its last words, and what to do."""
 
 
 class UnknownNameError(ValueError):
@@ -96,14 +124,17 @@ def map_names(backend: str) -> list[str]:
     return names
 
 
-def create_backend(backend: str, map_name: str, battles: int, rules: Rules = SMAC_RULES) -> Backend:
-    """Return `battles` battles of a map, none of them started. Raises UnknownNameError."""
+def create_backend(backend: str, map_name: str, battles: int, rules: Rules = SMAC_RULES, options: str = "") -> Backend:
+    """Return `battles` battles of a map, none of them started.
+
+    Raises UnknownNameError, and OptionsError (RulesError) for rules or options that the backend does not have.
+    """
     module = _module(backend)
     if map_name not in module.map_names():
         raise UnknownNameError(
             f"the backend {backend!r} has no map {map_name!r}; it has {', '.join(module.map_names())}"
         )
-    created: Backend = module.create(map_name, battles, rules)
+    created: Backend = module.create(map_name, battles, rules, options)
     return created
 
 

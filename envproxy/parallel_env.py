@@ -25,12 +25,20 @@ Infos: TypeAlias = dict[str, dict[str, Any]]
 
 
 def parallel_env(
-    map_name: str = "3m", *, backend: str = "skirmish", rules: Rules = SMAC_RULES, render_mode: str | None = None
+    map_name: str = "3m",
+    *,
+    backend: str = "skirmish",
+    rules: Rules = SMAC_RULES,
+    options: str = "",
+    render_mode: str | None = None,
 ) -> BattleEnv:
-    """Return one battle of a map, not started. Raises UnknownNameError, which lists what there is."""
+    """Return one battle of a map, not started; `options` say how the backend runs here.
+
+    Raises UnknownNameError, which lists what there is, OptionsError for rules or options that the backend lacks.
+    """
     if render_mode is not None:
         raise ValueError(f"render_mode must be None, not {render_mode!r}: nothing is drawn here")
-    return BattleEnv(create_backend(backend, map_name, 1, rules))
+    return BattleEnv(create_backend(backend, map_name, 1, rules, options))
 
 
 class BattleEnv(ParallelEnv[str, Seen, np.int64]):

@@ -5,25 +5,29 @@ A setting, a flag and an arena's description carry them as one text, `Rules.text
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import re
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias, get_args
+from typing import ClassVar, Final, Literal, TypeAlias, get_args
+
+from envproxy.options import Options, OptionsError
 
 Weapons: TypeAlias = Literal["liberty", "lotv"]
 
+DIFFICULTIES: Final = (*"123456789", "A")  # SMAC's keys, from VeryEasy to CheatInsane
 _MAX_STEP_MUL: Final = 1024  # game loops: a minute of game time
 _LARGEST: Final = 1e6  # of any amount; rewards are float32
 
 
-class RulesError(ValueError):
+class RulesError(OptionsError):
     """A text that names no rules; the message is one line: what was found and what was expected."""
 
 
 @dataclass(frozen=True)
-class Rules:
+class Rules(Options):
     """Raises RulesError for a number out of range. docs/smac-rules.md says what each option changes."""
+
+    NOUN: ClassVar[str] = "rules"
+    Error: ClassVar[type[OptionsError]] = RulesError
 
     step_mul: int = 8
     move_amount: float = 2.0
@@ -43,78 +47,32 @@ class Rules:
     reward_negative_scale: float = 0.5
     reward_scale: bool = True
     reward_scale_rate: float = 20.0
-    weapons: Weapons = "liberty"
+    weapons: Weapons = "liberty"  # of skirmish alone
+    difficulty: str = "7"  # of StarCraft II's computer player, like the next: of the backend smac alone
+    game_version: str = ""  # as "4.10"; "": the newest that is installed
 
     def __post_init__(self) -> None:
         # With a death and a win that cost nothing or more, the reward's divisor is above zero on every map.
         for name in ("reward_death_value", "reward_win", "reward_negative_scale"):
-            self._check(name, 0 <= getattr(self, name) <= _LARGEST, f"0..{_LARGEST:.0f}")
+            self.check(name, 0 <= getattr(self, name) <= _LARGEST, f"0..{_LARGEST:.0f}")
         for name in ("move_amount", "reward_scale_rate"):
-            self._check(name, 0 < getattr(self, name) <= _LARGEST, f"more than 0, at most {_LARGEST:.0f}")
-        self._check("reward_defeat", abs(self.reward_defeat) <= _LARGEST, f"-{_LARGEST:.0f}..{_LARGEST:.0f}")
-        self._check("step_mul", 1 <= self.step_mul <= _MAX_STEP_MUL, f"1..{_MAX_STEP_MUL}")
-        self._check("weapons", self.weapons in get_args(Weapons), " or ".join(get_args(Weapons)))
+            self.check(name, 0 < getattr(self, name) <= _LARGEST, f"more than 0, at most {_LARGEST:.0f}")
+        self.check("reward_defeat", abs(self.reward_defeat) <= _LARGEST, f"-{_LARGEST:.0f}..{_LARGEST:.0f}")
+        self.check("step_mul", 1 <= self.step_mul <= _MAX_STEP_MUL, f"1..{_MAX_STEP_MUL}")
+        self.check("weapons", self.weapons in get_args(Weapons), " or ".join(get_args(Weapons)))
+        self.check("difficulty", self.difficulty in DIFFICULTIES, "1..9 or A")
+        is_version = re.fullmatch(r"(\d+\.\d+(\.\d+)?)?", self.game_version) is not None
+        self.check("game_version", is_version, "a version as 4.10 or 4.10.0")
+        if self.game_version.count(".") == 1:  # as pysc2 takes it
+            object.__setattr__(self, "game_version", f"{self.game_version}.0")
         if self.obs_all_health:
             object.__setattr__(self, "obs_own_health", True)
-
-    @classmethod
-    def parse(cls, text: str) -> Rules:
-        """Read "obs-last-action=true, reward-scale-rate=10": what differs from SMAC's. Raises RulesError."""
-        fields = {field.name: field.default for field in dataclasses.fields(cls)}
-        given: dict[str, object] = {}
-        for item in re.sub(r"\s*=\s*", "=", text).replace(",", " ").split():
-            name, equals, value = item.partition("=")
-            field = name.replace("-", "_")
-            if not equals:
-                raise RulesError(f"rules: expected NAME=VALUE, found {item!r}")
-            if field not in fields:
-                raise RulesError(f"rules: there is no {name!r}; there are {', '.join(map(_kebab, fields))}")
-            if field in given:
-                raise RulesError(f"rules: {_kebab(field)} is given twice")
-            given[field] = _value(_kebab(field), value, fields[field])
-        return cls(**given)  # type: ignore[arg-type] # _value has made each the type of its default
-
-    def text(self) -> str:
-        """Return what differs from SMAC's defaults, in one form only: equal rules have equal texts."""
-        return ", ".join(
-            f"{_kebab(field.name)}={_written(getattr(self, field.name))}"
-            for field in dataclasses.fields(self)
-            if getattr(self, field.name) != field.default
-        )
-
-    __str__ = text
-
-    def _check(self, name: str, is_right: bool, expected: str) -> None:
-        if not is_right:
-            raise RulesError(f"rules: {_kebab(name)}: expected {expected}, found {_written(getattr(self, name))}")
 
 
 SMAC_RULES: Final = Rules()
 
 
-def _kebab(field: str) -> str:
-    return field.replace("_", "-")
-
-
-def _value(name: str, text: str, default: object) -> object:
-    """Return `text` as the type of the option's default. Raises RulesError."""
-    if isinstance(default, bool):
-        if text.lower() in ("true", "false"):
-            return text.lower() == "true"
-        raise RulesError(f"rules: {name}: expected true or false, found {text!r}")
-    if isinstance(default, str):
-        return text
-    try:
-        number = int(text) if isinstance(default, int) else float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        kind = "a whole number" if isinstance(default, int) else "a number"
-        raise RulesError(f"rules: {name}: expected {kind}, found {text!r}")
-    return number
-
-
-def _written(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+def refuse(rules: Rules, names: tuple[str, ...], why: str) -> None:
+    """Raise RulesError if one of the options `names` differs from SMAC's default: a backend cannot play under it."""
+    for name in names:
+        rules.check(name, getattr(rules, name) == getattr(SMAC_RULES, name), f"none, for {why}")

@@ -32,6 +32,8 @@ def test_the_defaults_are_those_of_smacs_constructor() -> None:
         "reward_scale": True,
         "reward_scale_rate": 20,
         "weapons": "liberty",
+        "difficulty": "7",
+        "game_version": "",
     }
     assert Rules() == SMAC_RULES
 
@@ -79,7 +81,7 @@ def test_all_health_makes_own_health_true_as_in_smac() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("obs-lost-action=true", "there is no 'obs-lost-action'; there are step-mul, move-amount, .*, weapons"),
+        ("obs-lost-action=true", "there is no 'obs-lost-action'; there are step-mul, move-amount, .*, game-version"),
         ("obs-timestep-number=true", "there is no 'obs-timestep-number'; there are .*"),
         ("obs-last-action", "expected NAME=VALUE, found 'obs-last-action'"),
         ("obs last action=true", "expected NAME=VALUE, found 'obs'"),
@@ -99,6 +101,9 @@ def test_all_health_makes_own_health_true_as_in_smac() -> None:
         ("reward-defeat=1e7", "reward-defeat: expected -1000000..1000000, found 10000000"),
         ("reward-scale-rate=0", "reward-scale-rate: expected more than 0, at most 1000000, found 0"),
         ("weapons=hots", "weapons: expected liberty or lotv, found hots"),
+        ("difficulty=10", "difficulty: expected 1..9 or A, found 10"),
+        ("game-version=four", "game-version: expected a version as 4.10 or 4.10.0, found four"),
+        ("weapons='liberty", 'expected every quote to be closed, found "weapons=\'liberty"'),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(text: str, said: str) -> None:
@@ -112,7 +117,8 @@ def _values_of(field: dataclasses.Field[object]) -> st.SearchStrategy[object]:
         return st.booleans()
     if isinstance(field.default, int):
         return st.integers(1, 1024)
-    return st.floats(1e-6, 1e6) if isinstance(field.default, float) else st.sampled_from(["liberty", "lotv"])
+    texts = {"weapons": ["liberty", "lotv"], "difficulty": ["7", "1", "A"], "game_version": ["", "4.10", "4.6.2"]}
+    return st.floats(1e-6, 1e6) if isinstance(field.default, float) else st.sampled_from(texts[field.name])
 
 
 @given(values=st.fixed_dictionaries({field.name: _values_of(field) for field in dataclasses.fields(Rules)}))

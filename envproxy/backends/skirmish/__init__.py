@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from envproxy.backends.skirmish.battles import Skirmish
-from envproxy.backends.skirmish.maps import map_names
 from envproxy.backends.skirmish.snapshot import Snapshot
-from envproxy.rules import SMAC_RULES, Rules
+from envproxy.maps import map_names
+from envproxy.options import OptionsError
+from envproxy.rules import SMAC_RULES, Rules, refuse
 
 __all__ = ["Skirmish", "Snapshot", "create", "map_names"]
 
 
-def create(map_name: str, battles: int, rules: Rules = SMAC_RULES) -> Skirmish:
-    """Return `battles` battles of a map of `map_names()`, none of them started."""
+def create(map_name: str, battles: int, rules: Rules = SMAC_RULES, options: str = "") -> Skirmish:
+    """Return `battles` battles of a map of `map_names()`, none of them started.
+
+    Raises RulesError for rules of StarCraft II's own, OptionsError if there are `options`: it has none.
+    """
+    refuse(rules, ("difficulty", "game_version"), "only the backend smac plays StarCraft II")
+    if options:
+        raise OptionsError(f"backend-options: expected none, for skirmish has none, found {options!r}")
     return Skirmish(map_name, battles, rules)

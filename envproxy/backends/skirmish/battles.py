@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,9 +12,8 @@ from envproxy.backends.skirmish import engine
 from envproxy.backends.skirmish.maps import MapFacts, map_facts
 from envproxy.backends.skirmish.physics import NEIGHBOURS
 from envproxy.backends.skirmish.records import PROGRESS, UNIT
-from envproxy.backends.skirmish.rules.observation import obs_size
-from envproxy.backends.skirmish.rules.state import state_size
 from envproxy.backends.skirmish.snapshot import Snapshot, check_fits
+from envproxy.maps import map_spec
 from envproxy.rules import Rules
 
 
@@ -28,14 +29,7 @@ class Skirmish:
             raise ValueError(f"there must be at least one battle, not {battles}")
         self._rules = rules
         self._facts = map_facts(map_name, rules)
-        self._spec = MapSpec(
-            name=map_name,
-            n_agents=self._facts.n_agents,
-            n_actions=self._facts.n_actions,
-            obs_size=obs_size(self._facts, rules),
-            state_size=state_size(self._facts, rules),
-            episode_limit=self._facts.episode_limit,
-        )
+        self._spec = map_spec(map_name, rules)
         self.units = np.zeros((battles, len(self._facts.roster)), UNIT)
         self.progress = np.zeros(battles, PROGRESS)
         self._near = np.empty((NEIGHBOURS * len(self._facts.roster), 2), np.int64)
@@ -55,6 +49,24 @@ class Skirmish:
         """E, the number of battles."""
         return len(self.progress)
 
+    @property
+    def repeatable(self) -> bool:
+        """A battle is a function of its seed and actions."""
+        return True
+
+    @property
+    def restarts(self) -> int:
+        """None: there is nothing to restart."""
+        return 0
+
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        """Empty: the battles are of this very version."""
+        return {}
+
+    def prepare(self) -> None:
+        """Do nothing: the simulator is here."""
+
     def reset(self, mask: NDArray[np.bool_], seeds: NDArray[np.uint64]) -> None:
         """Start a new battle where `mask` [E] is True, from its entry of `seeds` [E]."""
         _check("mask", mask, np.dtype(np.bool_), (self.battles,))
@@ -73,9 +85,12 @@ class Skirmish:
             raise ValueError(
                 f"battle {battle}, seat {seat}: action {actions[battle, seat]} is not available; nothing was played"
             )
-        result = StepResult(np.empty(self.battles, np.float32), *(np.empty(self.battles, np.bool_) for _ in range(3)))
-        engine.play_step(self.units, self.progress, self._facts, self._near, actions, *result)
-        return result
+        reward = np.empty(self.battles, np.float32)
+        terminated, truncated, won = (np.empty(self.battles, np.bool_) for _ in range(3))
+        engine.play_step(
+            self.units, self.progress, self._facts, self._near, actions, reward, terminated, truncated, won
+        )
+        return StepResult(reward, terminated, truncated, won, void=np.zeros(self.battles, np.bool_))
 
     def observe(self) -> Observation:
         """Return the present observations, availability and state."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -85,6 +86,25 @@ class Recorder:
     def battles(self) -> int:
         """E, the number of battles that are on at once."""
         return self.recorded.battles
+
+    @property
+    def repeatable(self) -> bool:
+        """As the recorded battles are."""
+        return self.recorded.repeatable
+
+    @property
+    def restarts(self) -> int:
+        """Of the recorded battles."""
+        return self.recorded.restarts
+
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        """Of the recorded battles."""
+        return self.recorded.provenance
+
+    def prepare(self) -> None:
+        """As the recorded battles do."""
+        self.recorded.prepare()
 
     def recordings(self) -> list[Recording]:
         """Return the battles that have ended, in the order in which they began."""

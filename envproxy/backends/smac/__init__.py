@@ -1,0 +1,18 @@
+"""smac, the real game: StarCraft II through SMAC (oxwhirl's) on pysc2, a process for every battle."""
+
+from __future__ import annotations
+
+from envproxy.backends.smac.battles import SmacBattles
+from envproxy.backends.smac.options import GameOptions
+from envproxy.maps import map_names
+from envproxy.rules import SMAC_RULES, Rules
+
+__all__ = ["SmacBattles", "create", "map_names"]
+
+
+def create(map_name: str, battles: int, rules: Rules = SMAC_RULES, options: str = "") -> SmacBattles:
+    """Return `battles` battles of a map of `map_names()`; no game is started. `options` as `GameOptions.text`.
+
+    Raises RulesError and OptionsError for what SMAC does not have.
+    """
+    return SmacBattles(map_name, battles, rules, GameOptions.parse(options))

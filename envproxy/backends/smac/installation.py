@@ -1,0 +1,81 @@
+"""What of StarCraft II and SMAC is installed: told in a line each before any game is started."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from envproxy.backend import BackendFailedError
+from envproxy.backends.smac.options import INTERPRETER, GameOptions
+from envproxy.backends.smac.probe import REQUIREMENTS
+
+_PROBE: Final = Path(__file__).with_name("probe.py")
+_PROBE_LIMIT: Final = 120.0  # seconds; the first import of an environment on a slow disk
+_NAMED: Final = f"name another in {INTERPRETER}, or as python=... in backend-options"
+
+
+@dataclass(frozen=True)
+class Found:
+    """One thing that a game needs: how it is, and what to do where it is not right."""
+
+    what: str
+    is_right: bool
+    says: str
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What was found, in the order in which it is needed, up to the first thing that is not right."""
+
+    found: tuple[Found, ...]
+    provenance: Mapping[str, str]
+
+    def require(self) -> None:
+        """Raise BackendFailedError, with what to do, unless games can be played."""
+        for each in self.found:
+            if not each.is_right:
+                raise BackendFailedError(f"{each.what}: {each.says}")
+
+
+def look(options: GameOptions, map_name: str, game_version: str) -> Installation:
+    """Ask the workers' interpreter what it has, and the machine for the game. It takes about a second."""
+    try:
+        asked = subprocess.run(
+            [options.interpreter, str(_PROBE)],
+            input=json.dumps({"map": map_name, "game_version": game_version}),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_PROBE_LIMIT,
+            check=False,
+        )
+    except OSError as error:
+        return _wrong(f"cannot run {options.interpreter}: {error.strerror}; {_NAMED}")
+    except subprocess.TimeoutExpired:
+        return _wrong(f"{options.interpreter} did not answer within {_PROBE_LIMIT:.0f} s; {_NAMED}")
+    try:
+        answer: dict[str, Any] = json.loads(asked.stdout)
+        return Installation(tuple(Found(*each) for each in answer["findings"]), answer["provenance"])
+    except (ValueError, KeyError, TypeError):
+        return _wrong(_why_no_answer(options.interpreter, asked))
+
+
+def _wrong(says: str) -> Installation:
+    return Installation((Found("python", False, says),), {})
+
+
+def _why_no_answer(interpreter: str, asked: subprocess.CompletedProcess[str]) -> str:
+    if "module 'enum' has no attribute" in asked.stderr or "enum34" in asked.stderr:
+        return (
+            f"{interpreter} does not start with enum34 on its path, which pysc2 asks for and Python has built in; "
+            "pip uninstall enum34"
+        )
+    last = (asked.stderr.strip().splitlines() or ["nothing"])[-1][:300]
+    return (
+        f"{interpreter} cannot say what it has (exit code {asked.returncode}; it said: {last}); expected Python 3.8 or "
+        f"newer with what is in {REQUIREMENTS}; {_NAMED}"
+    )
