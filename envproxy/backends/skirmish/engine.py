@@ -1,29 +1,21 @@
-"""The compiled entry points: start battles, check actions, play a step, observe; each over a batch [E]."""
+"""The compiled entry points: start battles, check actions, play a step, observe; each over a batch [E].
+
+`order_unit` and `play_loops` play battles by their units' orders, without SMAC's actions and steps.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from envproxy.backends.skirmish.combat import engage, land_strikes, tick_weapon
+from envproxy.backends.skirmish.combat import land_strikes, tick_weapon
 from envproxy.backends.skirmish.compiled import drop_stale, entry, part
 from envproxy.backends.skirmish.enemy import fight_on
 from envproxy.backends.skirmish.maps import MapFacts
-from envproxy.backends.skirmish.physics import separate, walk
-from envproxy.backends.skirmish.records import (
-    ATTACK,
-    HEAL,
-    MOVE,
-    NEVER_RESET,
-    NOBODY,
-    ON,
-    OVER,
-    STOP,
-    Progress,
-    Unit,
-    Units,
-)
-from envproxy.backends.skirmish.recovery import heal, recover
+from envproxy.backends.skirmish.orders import obey, take_order
+from envproxy.backends.skirmish.physics import separate
+from envproxy.backends.skirmish.records import NEVER_RESET, NOBODY, ON, OVER, Progress, Units
+from envproxy.backends.skirmish.recovery import recover
 from envproxy.backends.skirmish.rules.actions import give_order, is_available
 from envproxy.backends.skirmish.rules.ending import GOES_ON, TIMED_OUT, WON, ending
 from envproxy.backends.skirmish.rules.observation import write_observation
@@ -96,6 +88,28 @@ def play_step(
 
 
 @entry
+def order_unit(
+    units: NDArray[np.void], facts: MapFacts, u: int, order: int, target: int, goal_x: float, goal_y: float
+) -> bool:
+    """Give ally `u` of one battle, `units` UNIT [U], an order as `take_order` describes it; return what it returns."""
+    return bool(take_order(units[u], order, target, goal_x, goal_y, facts))
+
+
+@entry
+def play_loops(
+    units: NDArray[np.void], progress: NDArray[np.void], facts: MapFacts, near: NDArray[np.int64], count: int
+) -> None:
+    """Play `count` game loops of the battles [E] that are on, on the orders their units have, by no rule of SMAC's.
+
+    A step of `play_step` is its orders and then `step_mul` of these loops. `near` [P, 2] is room to work in.
+    """
+    for e in range(len(units)):
+        if progress[e].phase == ON:
+            for loop in range(count):
+                _play_loop(units[e], progress[e], near, facts, loop)
+
+
+@entry
 def observe_battles(
     units: NDArray[np.void],
     progress: NDArray[np.void],
@@ -134,28 +148,13 @@ def _play_loop(units: Units, progress: Progress, near: NDArray[np.int64], facts:
         if unit.health > 0.0:
             recover(unit, facts)
             if u < facts.n_agents:
-                _obey(unit, units, progress, facts)
+                obey(unit, units, progress, facts)
             else:
                 fight_on(u, units, progress, facts)
             if not unit.moved:
                 unit.pace = 0.0
     land_strikes(units, facts)
     separate(units, near, facts)
-
-
-@part
-def _obey(unit: Unit, units: Units, progress: Progress, facts: MapFacts) -> None:
-    """Act for one loop on an ally's order. Allies do nothing of their own accord."""
-    if unit.order == MOVE:
-        walk(unit, unit.goal_x, unit.goal_y, facts)
-    elif unit.order in (ATTACK, HEAL):
-        if units[unit.target].health <= 0.0:
-            unit.order = STOP
-            unit.swinging = False
-        elif unit.order == ATTACK:
-            engage(unit, units, progress, facts)
-        else:
-            heal(unit, unit.target, units, facts)
 
 
 drop_stale(play_step.stats.cache_path)

@@ -8,6 +8,7 @@ import numpy as np
 
 from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.maps import FIRST_TARGET, MapFacts
+from envproxy.backends.skirmish.orders import take_order
 from envproxy.backends.skirmish.physics import is_pathable
 from envproxy.backends.skirmish.records import ATTACK, HEAL, MOVE, NOBODY, STOP, Unit, Units
 
@@ -73,29 +74,20 @@ def can_heal(unit: Unit, ally: int, units: Units, facts: MapFacts) -> bool:
 
 @part
 def give_order(unit: Unit, action: int, facts: MapFacts) -> None:
-    """Replace a unit's order by that of an available action.
-
-    An attack that its weapon cannot carry out (a Marauder's on a Medivac) is one that the game rejects: the unit goes
-    on with the order it had.
-    """
+    """Replace a unit's order by that of an available action. See `take_order` for the attacks that change nothing."""
     unit.last_action = action
+    order = STOP
     target = NOBODY
+    goal_x = unit.x
+    goal_y = unit.y
     if action >= FIRST_TARGET and is_medivac(unit, facts):
-        unit.order = HEAL
+        order = HEAL
         target = action - FIRST_TARGET
     elif action >= FIRST_TARGET:
+        order = ATTACK
         target = facts.n_agents + action - FIRST_TARGET
-        if facts.damage[unit.kind, facts.roster[target].kind] == 0.0:
-            return
-        unit.order = ATTACK
     elif action >= NORTH:
-        unit.order = MOVE
-        unit.goal_x = unit.x + STEP_X[action - NORTH] * facts.rules[0].move_amount
-        unit.goal_y = unit.y + STEP_Y[action - NORTH] * facts.rules[0].move_amount
-    else:
-        unit.order = STOP
-    if target == NOBODY or target != unit.target:  # the same target again goes on with what was begun
-        unit.swinging = False
-        unit.backswing_in = 0.0
-        unit.detour_in = 0
-    unit.target = target
+        order = MOVE
+        goal_x += STEP_X[action - NORTH] * facts.rules[0].move_amount
+        goal_y += STEP_Y[action - NORTH] * facts.rules[0].move_amount
+    take_order(unit, order, target, goal_x, goal_y, facts)
