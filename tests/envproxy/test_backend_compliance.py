@@ -1,24 +1,64 @@
 """What every backend owes an arena, whatever plays its battles: the promises of `envproxy.backend.Backend`."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from envproxy.backend import Backend, Observation, UnknownNameError, backend_names, create_backend, map_names
+from tests.starcraft.host import ENVIRONMENT, SMAC, battle_host, needs_smac
 
-EVERY_MAP = [(backend, name) for backend in backend_names() for name in map_names(backend)]
+ON_SMAC = ("3m", "2s3z", "MMM", "bane_vs_bane")  # of the maps that it has; each test starts games
 SEED = 20240
 
 
-@pytest.fixture(params=EVERY_MAP, ids=[f"{backend}-{name}" for backend, name in EVERY_MAP])
-def arena_of(request: pytest.FixtureRequest) -> Callable[[int], Backend]:
-    """Return how to make E battles of one map of one backend."""
-    backend, name = request.param
+def _param(backend: str, name: str, packages: object = None) -> object:
+    marks = [needs_smac] if packages == SMAC and backend == "smac" else []
+    label = f"{backend}-{name}" + ("-standin" if packages == ENVIRONMENT else "")
+    return pytest.param((backend, name, packages), id=label, marks=marks)
+
+
+REPEATABLE = [_param(name, each) for name in backend_names() if name != "smac" for each in map_names(name)]
+ALL = [*REPEATABLE, _param("smac", "3m", ENVIRONMENT), *(_param("smac", name, SMAC) for name in ON_SMAC)]
+
+
+@pytest.fixture(params=ALL)
+def arena_of(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[int], Backend]]:
+    """Return how to make E battles of one map of one backend; they are closed in the end."""
+    backend, name, packages = request.param
+    made: list[Backend] = []
+
+    def make(battles: int) -> Backend:
+        made.append(create_backend(backend, name, battles))
+        return made[-1]
+
+    with contextlib.ExitStack() as stack:
+        if packages is not None:
+            stack.enter_context(battle_host(tmp_path, monkeypatch, packages=packages, maps=[name]))
+        try:
+            yield make
+        finally:
+            for each in made:
+                each.close()
+
+
+@pytest.fixture(params=REPEATABLE)
+def repeatable_arena_of(request: pytest.FixtureRequest) -> Callable[[int], Backend]:
+    """Return how to make E battles of one map of a backend whose battles are functions of their seeds and actions."""
+    backend, name, _ = request.param
     return lambda battles: create_backend(backend, name, battles)
+
+
+def test_a_backend_says_whether_it_is_repeatable() -> None:
+    said = {name: create_backend(name, "3m", 1).repeatable for name in backend_names()}
+    assert said == {"skirmish": True, "smac": False}
 
 
 def seeds_of(*seeds: int) -> NDArray[np.uint64]:
@@ -98,8 +138,10 @@ def test_reset_starts_only_the_battles_of_the_mask(arena_of: Callable[[int], Bac
     arena.reset(np.array([True, False]), seeds_of(SEED, 999))
     after = arena.observe()
     for first, played, now in zip(before, moved, after, strict=True):
-        np.testing.assert_array_equal(now[0], first[0])
+        if arena.repeatable:
+            np.testing.assert_array_equal(now[0], first[0])
         np.testing.assert_array_equal(now[1], played[1])
+    assert (after.state[0] != moved.state[0]).any()
 
 
 def test_observations_are_the_callers_to_keep(arena_of: Callable[[int], Backend]) -> None:
@@ -144,8 +186,8 @@ def test_values_stay_in_range_until_every_battle_has_ended(arena_of: Callable[[i
     assert not on.any()
 
 
-def test_a_battle_is_a_function_of_its_seed_and_actions(arena_of: Callable[[int], Backend]) -> None:
-    alone, among = arena_of(1), arena_of(3)
+def test_a_battle_is_a_function_of_its_seed_and_actions(repeatable_arena_of: Callable[[int], Backend]) -> None:
+    alone, among = repeatable_arena_of(1), repeatable_arena_of(3)
     start(alone)
     expected = play_out(alone)
     start(alone, seed=5)
@@ -158,8 +200,8 @@ def test_a_battle_is_a_function_of_its_seed_and_actions(arena_of: Callable[[int]
     assert_same(play_out(among), expected)
 
 
-def test_another_slot_is_the_same_battle(arena_of: Callable[[int], Backend]) -> None:
-    arena = arena_of(3)
+def test_another_slot_is_the_same_battle(repeatable_arena_of: Callable[[int], Backend]) -> None:
+    arena = repeatable_arena_of(3)
     arena.reset(everywhere(arena), seeds_of(SEED, SEED + 1, SEED))
     rng = np.random.default_rng(0)
     for _ in range(10):
@@ -171,9 +213,9 @@ def test_another_slot_is_the_same_battle(arena_of: Callable[[int], Backend]) -> 
         arena.step(actions)
 
 
-def test_slots_in_another_order_are_the_same_battles(arena_of: Callable[[int], Backend]) -> None:
+def test_slots_in_another_order_are_the_same_battles(repeatable_arena_of: Callable[[int], Backend]) -> None:
     order = np.array([2, 0, 3, 1])
-    one, other = arena_of(4), arena_of(4)
+    one, other = repeatable_arena_of(4), repeatable_arena_of(4)
     seeds = seeds_of(*range(SEED, SEED + 4))
     one.reset(everywhere(one), seeds)
     other.reset(everywhere(other), seeds[order])
@@ -186,9 +228,9 @@ def test_slots_in_another_order_are_the_same_battles(arena_of: Callable[[int], B
             np.testing.assert_array_equal(array[order], permuted)
 
 
-def test_arenas_in_any_number_of_threads_play_as_they_play_alone(arena_of: Callable[[int], Backend]) -> None:
+def test_arenas_in_any_number_of_threads_play_as_they_play_alone(repeatable_arena_of: Callable[[int], Backend]) -> None:
     def end_of(seed: int) -> list[bytes]:
-        arena, rng = arena_of(4), np.random.default_rng(seed)
+        arena, rng = repeatable_arena_of(4), np.random.default_rng(seed)
         start(arena, seed)
         for _ in range(25):
             result = arena.step(legal(arena.observe().available, rng))
