@@ -95,3 +95,11 @@ def test_a_forgotten_battle_begins_anew_under_the_same_id() -> None:
     _, (battle,) = recorder.see(tick(2, [9], [0.6], [1.0], [Ended.TERMINATED]))
     assert began.tolist() == [True]
     assert (battle.actions.tolist(), battle.length) == ([0], 1)
+
+
+def test_a_void_battle_is_forgotten() -> None:
+    recorder = Recorder(SPEC, 2)
+    recorder.see(tick(1, [1, 2], [0.1, 0.2], [0.0, 0.0], [0, 0]))
+    recorder.acted(acts(1, 1))
+    _, ended = recorder.see(tick(2, [1, 2], [0.3, 0.4], [0.0, 1.0], [Ended.TRUNCATED | Ended.VOID, Ended.TERMINATED]))
+    assert [battle.id for battle in ended] == [2]

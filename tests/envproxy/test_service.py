@@ -19,7 +19,7 @@ from client.seat_session import SeatSession, SeatSessionError
 from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc, service
 from envproxy.arena import Arena
-from envproxy.backend import create_backend
+from envproxy.backend import BackendFailedError, create_backend
 from envproxy.protocol import PhaseEnd, Seated, Standing, Tick
 from envproxy.rules import Rules
 from envproxy.service import MAX_SEAT_MESSAGE, serve
@@ -558,3 +558,17 @@ def test_a_restarted_proxy_of_another_map_is_noticed(proxies):
     with pytest.raises(SeatSessionError, match="sent a bad message: tick 1 does not have the sizes of arena 'main'"):
         own.play(legal_round(2))
     own.close()
+
+
+class Unable(Drill):
+    """A drill that cannot begin."""
+
+    def reset(self, mask, seeds):
+        raise BackendFailedError("StarCraft II did not start: no licence")
+
+
+def test_a_backend_that_cannot_play_is_no_reason_to_call_again(proxies):
+    proxy = proxies({"main": Arena(Unable(1, 2))})
+    clients = [proxy.client(seat).join(collect(battles=1)) for seat in (0, 1)]
+    for seat, client in enumerate(clients):
+        assert client.refusal() == (grpc.StatusCode.INTERNAL, f"seat {seat}: StarCraft II did not start: no licence")

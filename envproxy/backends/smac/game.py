@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -24,6 +25,7 @@ from envproxy.backends.smac.worker import ACT, FAILED, FRAME, HEADER, ORDERS, QU
 
 _WORKER: Final = Path(__file__).with_name("worker.py")
 _SEND_LIMIT: Final = 5.0  # seconds; a worker that does not read for so long is no longer one
+_LOGGED: Final = re.compile(r"\w+:absl:|[IWEF]\d{4} ")
 _SHOWN: Final = 300  # characters of last words
 
 
@@ -200,5 +202,6 @@ def _clear_up(told: Mapping[str, Any]) -> None:
 
 
 def _last_line(words: str) -> str:
-    lines = [line.strip() for line in words.splitlines() if line.strip()]
+    """Return the last line that is the game's; pysc2's own of the log tell less."""
+    lines = [line.strip() for line in words.splitlines() if line.strip() and not _LOGGED.match(line)]
     return lines[-1][:_SHOWN] if lines else ""
