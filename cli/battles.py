@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
+from envproxy.backend import Backend, Observation
 from envproxy.phases import battle_seed
 from envproxy.protocol import Phase, PhaseKind, Standing
 
-if TYPE_CHECKING:  # a run on another backend does without them
-    from envproxy.backends.skirmish.policies import Policy
-    from envproxy.backends.skirmish.recording import Recorder
+# Chooses an available action [E, N] for every seat.
+Choice: TypeAlias = Callable[[Observation, np.random.Generator], NDArray[np.uint8]]
 
 _NO_ROUND = 2**31 - 1  # a round that no run reaches: its battles are none that were trained on
 
@@ -21,12 +23,18 @@ def evaluation_phase(seed: int, battles: int) -> Phase:
     return Phase(seed, _NO_ROUND, PhaseKind.EVALUATE, battles, 0, Standing())
 
 
-def play_policy(policy: Policy, backend: Recorder, seed: int) -> None:
-    """Play one battle in each slot with a scripted policy: those that a run's agents would meet with this seed."""
+def play_battles(choose: Choice, backend: Backend, seed: int) -> None:
+    """Play one battle in each slot to its end: those that a run's agents would meet with this seed.
+
+    A battle that the backend loses is played again. Raises BackendFailedError if it cannot play.
+    """
     phase = evaluation_phase(seed, backend.battles)
     rng = np.random.default_rng(seed)
+    seeds = np.array([battle_seed(phase, number) for number in range(backend.battles)], np.uint64)
     on = np.ones(backend.battles, np.bool_)
-    backend.reset(on, np.array([battle_seed(phase, number) for number in range(backend.battles)], np.uint64))
+    backend.reset(on, seeds)
     while on.any():
-        result = backend.step(policy(backend.recorded, backend.observe(), rng))
-        on &= ~(result.terminated | result.truncated)
+        result = backend.step(choose(backend.observe(), rng))
+        on &= ~(result.terminated | result.truncated) | result.void
+        if result.void.any():
+            backend.reset(result.void, seeds)

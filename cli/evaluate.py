@@ -33,9 +33,7 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"seed: expected 0..2^63-1, found {options.seed}")
     trained = read_trained(Path(options.run).expanduser())
     settings = trained.settings
-    name, how = options.backend or settings.backend, options.backend_options
-    if how is None:
-        how = settings.backend_options if name == settings.backend else ""
+    name, how = trained.backend(options.backend, options.backend_options)
     backend = create_backend(name, settings.map, min(settings.battles, options.evaluate_battles), trained.rules, how)
     backend.prepare()
     console = Console()

@@ -2,52 +2,69 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from pathlib import Path
 
-from cli.battles import play_policy
+from cli.battles import Choice, play_battles
 from cli.viewer.film import Film
-from envproxy.backend import create_backend
+from envproxy.backend import create_recordable
 from envproxy.backends.skirmish import Skirmish
-from envproxy.backends.skirmish.maps import kind_names
-from envproxy.backends.skirmish.policies import POLICIES
-from envproxy.backends.skirmish.recording import Recorder
+from envproxy.backends.skirmish.maps import kind_names, map_facts
+from envproxy.backends.skirmish.policies import POLICIES, draw
+from envproxy.recording import Recorder
 from envproxy.rules import SMAC_RULES, Rules
 
-_BACKEND = "skirmish"  # the one whose battles can be recorded
+_USUAL = "skirmish"  # a film of another backend says so
 
 
-def film_policy(policy: str, map_name: str, battles: int, seed: int) -> Film:
-    """Raises KeyError if there is no such policy, UnknownNameError if there is no such map."""
-    recorder = _recorder(map_name, battles, SMAC_RULES)
-    play_policy(POLICIES[policy], recorder, seed)
-    return _film(map_name, policy, recorder)
+def film_policy(policy: str, map_name: str, battles: int, seed: int, backend: str = _USUAL, options: str = "") -> Film:
+    """Film battles that a scripted policy plays, all at once.
+
+    Raises KeyError if there is no such policy, ValueError for a wrong backend, map or options, and for a policy that
+    needs positions on another backend than skirmish; BackendFailedError.
+    """
+    played = create_recordable(backend, map_name, battles, options=options)
+    if policy == "random":
+        choose: Choice = draw
+    elif isinstance(played, Skirmish):
+        choose = functools.partial(POLICIES[policy], played)
+    else:
+        raise ValueError(f"backend: the policy {policy!r} plays on skirmish alone, only random plays on {backend}")
+    with contextlib.closing(Recorder(played)) as recorder:
+        recorder.prepare()
+        play_battles(choose, recorder, seed)
+    return _film(map_name, SMAC_RULES, policy, backend, recorder)
 
 
-def film_run(run: Path, map_name: str | None, battles: int, seed: int | None) -> Film:
-    """Film the battles that `cli.in_process.evaluate` plays. `seed`: None is the run's, as with `map_name`.
+def film_run(
+    run: Path,
+    map_name: str | None,
+    battles: int,
+    seed: int | None,
+    backend: str | None = None,
+    options: str | None = None,
+) -> Film:
+    """Film the battles that `cli.in_process.evaluate` plays. What is None is the run's.
 
-    Raises RunDirectoryError if `run` is not a run directory or has no checkpoint yet, ValueError if it cannot be
-    filmed or played another map than `map_name`.
+    Raises RunDirectoryError if `run` is not a run directory or has no checkpoint yet, ValueError if it cannot be played
+    on another map than its own, or for a wrong backend or options; BackendFailedError.
     """
     from cli.in_process import evaluate, read_trained  # noqa: PLC0415 - loads torch
 
     trained = read_trained(run)
     settings = trained.settings
-    if settings.backend != _BACKEND:
-        raise ValueError(f"{run} was trained on the backend {settings.backend!r}; only {_BACKEND!r} can be watched")
     if map_name not in (None, settings.map):
         raise ValueError(f"map: {run} was trained on {settings.map!r}, its agents cannot play {map_name!r}")
-    recorder = _recorder(settings.map, settings.battles, trained.rules)
-    evaluate(trained, recorder, battles, seed)
-    return _film(settings.map, f"run {run.name} after {trained.checkpoint.steps:,} steps", recorder)
+    name, how = trained.backend(backend, options)
+    played = create_recordable(name, settings.map, min(settings.battles, battles), trained.rules, how)
+    with contextlib.closing(Recorder(played)) as recorder:
+        recorder.prepare()
+        evaluate(trained, recorder, battles, seed)
+    players = f"run {run.name} after {trained.checkpoint.steps:,} steps"
+    return _film(settings.map, trained.rules, players, name, recorder)
 
 
-def _recorder(map_name: str, battles: int, rules: Rules) -> Recorder:
-    backend = create_backend(_BACKEND, map_name, battles, rules)
-    assert isinstance(backend, Skirmish)
-    return Recorder(backend)
-
-
-def _film(map_name: str, players: str, recorder: Recorder) -> Film:
-    facts = recorder.recorded.facts
-    return Film(map_name, players, facts, kind_names(map_name), recorder.recordings())
+def _film(map_name: str, rules: Rules, players: str, backend: str, recorder: Recorder) -> Film:
+    where = "" if backend == _USUAL else f", on {backend}"
+    return Film(map_name, players + where, map_facts(map_name, rules), kind_names(map_name), recorder.recordings())

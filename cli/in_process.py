@@ -191,6 +191,12 @@ class Trained(NamedTuple):
         """What the run's battles were played under."""
         return Rules.parse(self.settings.rules)
 
+    def backend(self, name: str | None, options: str | None) -> tuple[str, str]:
+        """Return a backend and its options. None is the run's; its options are for its own backend alone."""
+        own = self.settings.backend
+        name = name or own
+        return name, options if options is not None else self.settings.backend_options if name == own else ""
+
 
 def read_trained(run: Path) -> Trained:
     """Raises RunDirectoryError if `run` is not a run directory or has no checkpoint yet."""

@@ -25,12 +25,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--map", help="needed for a policy; a run has its own")
     parser.add_argument("--battles", type=int, default=3, metavar="N", help="(default: 3)")
     parser.add_argument("--seed", type=int, help="of the battles (default: the run's; 0 for a policy)")
+    parser.add_argument("--backend", help="what plays the battles (default: the run's; skirmish for a policy)")
+    parser.add_argument("--backend-options", metavar="'NAME=VALUE, ...'", help="how it runs (default: the run's)")
     parser.add_argument("--out", default="watch.html", metavar="FILE", help="the page (default: watch.html)")
     parser.add_argument("--gif", metavar="FILE", help="make an animated picture of the first battle, too")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Play, write, tell. Raises ValueError, RunDirectoryError or OSError for what a user can put right."""
+    """Play, write, tell.
+
+    Raises ValueError, RunDirectoryError or OSError for what a user can put right, BackendFailedError.
+    """
     if not 1 <= options.battles <= _MOST_BATTLES:
         raise ValueError(f"battles: expected 1..{_MOST_BATTLES}, found {options.battles}")
     if options.seed is not None and not 0 <= options.seed < 2**63:
@@ -67,11 +72,12 @@ def _film(options: argparse.Namespace) -> Film:
     if options.team in POLICIES:
         if options.map is None:
             raise ValueError(f"map: the policy {options.team!r} needs one: --map NAME (pps-qmix maps lists them)")
-        return film_policy(options.team, options.map, options.battles, options.seed or 0)
+        backend, how = options.backend or "skirmish", options.backend_options or ""
+        return film_policy(options.team, options.map, options.battles, options.seed or 0, backend, how)
     run = Path(options.team).expanduser()
     if not run.is_dir():
         raise ValueError(f"{options.team}: expected a policy ({', '.join(POLICIES)}) or a run directory")
-    return film_run(run, options.map, options.battles, options.seed)
+    return film_run(run, options.map, options.battles, options.seed, options.backend, options.backend_options)
 
 
 @contextlib.contextmanager

@@ -1,11 +1,12 @@
 """The contract between an arena and what plays its battles, and how a backend is found by name.
 
-A backend is a module or package `envproxy.backends.<name>` with two functions:
+A backend is a module or package `envproxy.backends.<name>` with three functions:
 
     map_names() -> list[str]
     create(map_name: str, battles: int, rules: Rules, options: str) -> Backend
+    create_recordable(map_name: str, battles: int, rules: Rules, options: str) -> Recordable
 
-`create` starts nothing and asks the machine for nothing: sizes are read from it where no battle will be played.
+They start nothing and ask the machine for nothing: sizes are read from a backend where no battle will be played.
 `options` is the setting `backend-options`, how the backend runs on this machine; "" where nothing differs.
 """
 
@@ -105,6 +106,13 @@ class Backend(Protocol):
         """Free what the battles hold (processes, files). May be called twice, and while another thread steps."""
 
 
+class Recordable(Backend, Protocol):
+    """A backend that shows the units of its battles, for `envproxy.recording`."""
+
+    def frame(self, battle: int) -> NDArray[np.void]:
+        """Return a copy of the units FRAME [U] of battle 0..E-1 as they are now, allies then enemies."""
+
+
 class BackendFailedError(Exception):
     """Battles cannot be played; the message is for the user: what failed, its last words, and what to do."""
 
@@ -129,13 +137,26 @@ def create_backend(backend: str, map_name: str, battles: int, rules: Rules = SMA
 
     Raises UnknownNameError, and OptionsError (RulesError) for rules or options that the backend does not have.
     """
+    created: Backend = _module_with(backend, map_name).create(map_name, battles, rules, options)
+    return created
+
+
+def create_recordable(
+    backend: str, map_name: str, battles: int, rules: Rules = SMAC_RULES, options: str = ""
+) -> Recordable:
+    """Return battles whose units can be shown, which may take more time. Raises as `create_backend` does."""
+    created: Recordable = _module_with(backend, map_name).create_recordable(map_name, battles, rules, options)
+    return created
+
+
+def _module_with(backend: str, map_name: str) -> ModuleType:
+    """Return the module of a backend that has a map. Raises UnknownNameError."""
     module = _module(backend)
     if map_name not in module.map_names():
         raise UnknownNameError(
             f"the backend {backend!r} has no map {map_name!r}; it has {', '.join(module.map_names())}"
         )
-    created: Backend = module.create(map_name, battles, rules, options)
-    return created
+    return module
 
 
 def _module(backend: str) -> ModuleType:

@@ -10,23 +10,24 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from envproxy.backend import MapSpec, Observation, StepResult
-from envproxy.backends.skirmish.battles import Skirmish
-from envproxy.backends.skirmish.records import NOBODY, ON
+from envproxy.backend import MapSpec, Observation, Recordable, StepResult
 
-# What is remembered of a unit: fields of UNIT, smaller.
+NOBODY: Final = -1  # no target, no victim, or one that the game does not show
+NO_ACTION: Final = -1  # a seat that has not acted since the reset
+
+# What is remembered of a unit. Other units are named by their row; distances are in map cells.
 FRAME: Final = np.dtype(
     [
         ("x", np.float32),
         ("y", np.float32),
-        ("health", np.float32),
+        ("health", np.float32),  # 0 = dead
         ("shield", np.float32),
         ("energy", np.float32),
-        ("last_action", np.int16),
-        ("target", np.int16),
-        ("victim", np.int16),
-        ("shots", np.int16),
-        ("healing", np.int16),
+        ("last_action", np.int16),  # of an ally's seat, or NO_ACTION
+        ("target", np.int16),  # the unit that it is to attack or heal, or NOBODY
+        ("victim", np.int16),  # the unit that it shot at last, or NOBODY
+        ("shots", np.int16),  # since the battle began
+        ("healing", np.int16),  # the unit that it heals, or NOBODY
     ]
 )
 
@@ -70,9 +71,9 @@ class _Reel:
 
 
 class Recorder:
-    """Skirmish battles that are remembered. For an arena it is a backend like the one that it records."""
+    """Battles that are remembered. For an arena it is a backend like the one that it records."""
 
-    def __init__(self, battles: Skirmish) -> None:
+    def __init__(self, battles: Recordable) -> None:
         self.recorded = battles
         self._reels: list[_Reel] = []  # in the order in which their battles began
         self._running: list[_Reel | None] = [None] * battles.battles
@@ -107,7 +108,7 @@ class Recorder:
         self.recorded.prepare()
 
     def recordings(self) -> list[Recording]:
-        """Return the battles that have ended, in the order in which they began."""
+        """Return the battles that were played to their end, in the order in which they began."""
         return [
             Recording(np.stack(reel.frames), np.array(reel.rewards, np.float32), reel.outcome)
             for reel in self._reels
@@ -117,22 +118,25 @@ class Recorder:
     def reset(self, mask: NDArray[np.bool_], seeds: NDArray[np.uint64]) -> None:
         """Start battles, and their recordings."""
         self.recorded.reset(mask, seeds)
-        for slot in np.flatnonzero(mask):
-            reel = _Reel([self._frame(slot)])
+        for slot in np.flatnonzero(mask).tolist():
+            reel = _Reel([self.recorded.frame(slot)])
             self._reels.append(reel)
             self._running[slot] = reel
 
     def step(self, actions: NDArray[np.uint8]) -> StepResult:
-        """Play one step and remember what it led to."""
-        was_on = self.recorded.progress["phase"] == ON
+        """Play one step and remember what it led to. A battle that the backend loses is forgotten."""
         result = self.recorded.step(actions)
-        for slot in np.flatnonzero(was_on):
-            reel = self._running[slot]
-            assert reel is not None
-            reel.frames.append(self._frame(slot))
+        for slot, reel in enumerate(self._running):
+            if reel is None:
+                continue
+            if result.void[slot]:
+                self._running[slot] = None
+                continue
+            reel.frames.append(self.recorded.frame(slot))
             reel.rewards.append(result.reward[slot])
             if result.terminated[slot] or result.truncated[slot]:
-                reel.outcome = self._outcome(slot, result)
+                reel.outcome = _outcome(reel.frames[-1], slot, result)
+                self._running[slot] = None
         return result
 
     def observe(self) -> Observation:
@@ -143,16 +147,11 @@ class Recorder:
         """Close the battles; the recordings stay."""
         self.recorded.close()
 
-    def _frame(self, slot: np.intp) -> NDArray[np.void]:
-        units = self.recorded.units[slot]
-        frame = np.empty(len(units), FRAME)
-        for name in FRAME.names or ():
-            frame[name] = units[name]
-        return frame
 
-    def _outcome(self, slot: np.intp, result: StepResult) -> Outcome:
-        if result.won[slot]:
-            return Outcome.WON
-        if result.truncated[slot]:
-            return Outcome.TIMED_OUT
-        return Outcome.LOST if (self.recorded.units["health"][slot] > 0.0).any() else Outcome.DRAWN
+def _outcome(last: NDArray[np.void], slot: int, result: StepResult) -> Outcome:
+    """Return how the battle of a slot ended whose last frame FRAME [U] is `last`."""
+    if result.won[slot]:
+        return Outcome.WON
+    if result.truncated[slot]:
+        return Outcome.TIMED_OUT
+    return Outcome.LOST if (last["health"] > 0.0).any() else Outcome.DRAWN

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from envproxy.backends.skirmish.maps import MapFacts
-from envproxy.backends.skirmish.recording import Recording
+from envproxy.recording import Recording
 
 _MARGIN = 2.0  # cells around the units, for what is drawn about them
 

@@ -13,8 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from cli.viewer.film import Film, verdict, window_of
 from cli.viewer.look import DARK, OTHER_SIGN, SIGNS, health_colour
-from envproxy.backends.skirmish.recording import Recording
-from envproxy.backends.skirmish.records import NOBODY
+from envproxy.recording import NOBODY, Recording
 
 FRAMES_PER_STEP: Final = 2
 _FRAME_TIME: Final = 100  # ms: 2.5 times as fast as the game's "Normal"

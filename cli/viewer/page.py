@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from cli.viewer.film import Film, window_of
 from cli.viewer.look import DARK, HEALTH, LIGHT, OTHER_SIGN, SIGNS
 from envproxy.backends.skirmish.maps import LOOPS_PER_SECOND
-from envproxy.backends.skirmish.recording import Recording
 from envproxy.backends.skirmish.rules.actions import SHOOT_RANGE
 from envproxy.backends.skirmish.rules.observation import SIGHT
 from envproxy.maps import FIRST_TARGET
+from envproxy.recording import NOBODY, Recording
 
 _SCRIPTS: Final = ("battle.js", "field.js", "panel.js", "player.js")
 _PER_CELL, _PER_POINT = 1024, 16  # what is rounded to: 1/1024 of a cell, 1/16 of a hit point
-_NOBODY: Final = 255  # or no action
+_CODED_NOBODY: Final = 255  # or no action
 
 
 def make_page(film: Film) -> str:
@@ -65,9 +65,15 @@ def _film(film: Film) -> dict[str, Any]:
         "sight": SIGHT,
         "shootRange": SHOOT_RANGE,
         "firstTarget": FIRST_TARGET,
+        "enemiesAim": any(_enemies_aim(film, recording) for recording in film.recordings),
         "secondsPerStep": int(facts.rules[0]["step_mul"]) / LOOPS_PER_SECOND,
         "battles": [_battle(film, recording) for recording in film.recordings],
     }
+
+
+def _enemies_aim(film: Film, recording: Recording) -> bool:
+    """Whether any enemy is shown with a target: StarCraft II does not tell theirs."""
+    return bool((recording.frames["target"][:, film.facts.n_agents :] != NOBODY).any())
 
 
 def _kind(name: str, kind: np.void) -> dict[str, Any]:
@@ -113,7 +119,7 @@ def _shorts(values: NDArray[np.float32], per_unit: int) -> dict[str, Any]:
 
 def _bytes(values: NDArray[np.int16]) -> dict[str, Any]:
     """[T + 1, U] as uint8, with -1 as 255."""
-    return {"per": 0, "data": _text(np.where(values < 0, _NOBODY, values).astype(np.uint8), empty=_NOBODY)}
+    return {"per": 0, "data": _text(np.where(values < 0, _CODED_NOBODY, values).astype(np.uint8), empty=_CODED_NOBODY)}
 
 
 def _text(values: NDArray[Any], empty: int) -> str:

@@ -114,7 +114,7 @@ class Panel {
       const [word, target] = battle.deed(u, t);
       facts["last action"] = target === null ? word : `${word} ${battle.name(target)}`;
       facts.sees = `${seen(true)} agents, ${seen(false)} enemies`;
-    } else {
+    } else if (battle.film.enemiesAim) {
       const target = battle.during("target", t, u);
       facts.target = target === NOBODY ? "none" : battle.name(target);
     }
@@ -140,7 +140,7 @@ function legend(film) {
     ...(present.some((kind) => kind.shield) ? [entry(stroke("shield"), "shield, outside it")] : []),
     ...(present.some((kind) => kind.energy) ? [entry(stroke("energy"), "energy, outside it")] : []),
     entry(stroke("ally-shot"), "shot of an agent"),
-    entry(stroke("enemy-shot"), "shot of an enemy"),
+    ...(film.enemiesAim ? [entry(stroke("enemy-shot"), "shot of an enemy")] : []),
     ...(present.some((kind) => kind.heals) ? [entry(stroke("heal"), "healing")] : []),
     ...(present.some((kind) => kind.burst) ? [entry(stroke("burst"), "burst")] : []),
     entry(make("span", { class: "wreck" }, "×"), "died here"),

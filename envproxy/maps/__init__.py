@@ -64,6 +64,11 @@ def smac_map(name: str) -> SmacMap:
     )
 
 
+def ally_units(name: str) -> list[str]:
+    """Return the name of each seat's unit: SMAC sorts allies by type, and the types ascend with their names."""
+    return sorted(spawn["unit"] for spawn in facts()["maps"][name]["allies"] for _ in range(spawn["count"]))
+
+
 def map_spec(name: str, rules: Rules) -> MapSpec:
     """Return the sizes of a map of `map_names()` that is played under `rules`."""
     sizes = smac_map(name)

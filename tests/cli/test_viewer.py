@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -12,6 +14,7 @@ from PIL import Image
 from cli.filming import film_policy
 from cli.viewer.film import Film
 from cli.viewer.page import make_page
+from envproxy.recording import NOBODY
 from tests.cli.browser import Page
 
 AGENTS = 5  # of 2s3z
@@ -153,6 +156,21 @@ def test_a_click_on_an_agent_shows_what_it_sees(page: Page, address: str, film: 
     assert page.state()["chosen"] == "3"
     click_unit(page, AGENTS)
     assert "Enemy 0, " in page.text("#chosen")
+
+
+def test_it_tells_of_enemies_targets_only_where_they_are_known(
+    page: Page, address: str, film: Film, tmp_path: Path
+) -> None:
+    (first, _) = film.recordings
+    frames = first.frames.copy()
+    frames["target"][:, AGENTS:] = frames["victim"][:, AGENTS:] = NOBODY  # StarCraft II tells neither
+    unknown = tmp_path / "watch.html"
+    unknown.write_text(make_page(replace(film, recordings=[replace(first, frames=frames)])), encoding="utf-8")
+    for where, known in ((address, True), (unknown.as_uri(), False)):
+        page.open(f"{where}#step=6")
+        click_unit(page, AGENTS)
+        assert ("target" in page.text("#chosen")) is known
+        assert ("shot of an enemy" in page.text("#legend")) is known
 
 
 def test_it_fits_every_screen_and_follows_its_colours(page: Page, address: str) -> None:

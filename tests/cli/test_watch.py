@@ -23,10 +23,13 @@ from cli.viewer.look import DARK, LIGHT, SIGNS
 from cli.viewer.page import make_page
 from envproxy.backends.skirmish import map_names
 from envproxy.backends.skirmish.maps import kind_names, map_facts
-from envproxy.backends.skirmish.recording import FRAME, Outcome, Recording
+from envproxy.recording import FRAME, Outcome, Recording
 from envproxy.rules import SMAC_RULES
+from server.checkpoints import Checkpoint, save_checkpoint
 from server.run_directory import RunDirectory
 from server.settings import check_settings
+from tests.starcraft.faults import Fault
+from tests.starcraft.host import battle_host
 
 pytestmark = pytest.mark.usefixtures("surroundings")
 
@@ -106,6 +109,7 @@ def test_the_page_holds_the_battles_and_nothing_from_elsewhere() -> None:
     assert len(data["battles"]) == 2
     assert ["".join(".#"[not cell] for cell in row) for row in film.facts.pathable] == data["pathable"]
     assert {kind["name"] for kind in data["kinds"]} == {"Stalker", "Zealot"}
+    assert data["enemiesAim"]
     for battle, recording in zip(data["battles"], film.recordings, strict=True):
         assert battle["outcome"] == recording.outcome
         assert sum(battle["rewards"]) == pytest.approx(float(recording.rewards.sum()), abs=0.05)
@@ -165,6 +169,12 @@ def test_every_kind_of_unit_has_a_sign_of_its_own() -> None:
         ("nearest --map 3m --out folder", r"cannot write folder: Is a directory"),
         ("nearest --map 3m --out /dev/null", r"cannot write /dev/null: what is there is no file"),
         ("nearest --map 3m --out x --gif x", r"gif: expected another file than the page's, found x"),
+        (
+            "nearest --map 3m --backend smac",
+            r"backend: the policy 'nearest' plays on skirmish alone, only random .* smac",
+        ),
+        ("random --map 3m --backend smack", r"there is no backend 'smack'; there are .*skirmish.*"),
+        ("random --map 3m --backend-options memory=1", r"backend-options: expected none, .* found 'memory=1'"),
         ("folder", r"folder is not a run directory: it has no readable run.json"),
         ("runs/begun", r"runs/begun has no checkpoint yet: its first round has not ended"),
     ],
@@ -188,18 +198,57 @@ def test_a_page_is_written_where_a_link_leads(watch: Callable[..., tuple[int, st
     assert Path("there/page.html").read_text().startswith("<!")
 
 
-def test_a_run_on_another_backend_cannot_be_watched(watch: Callable[..., tuple[int, str, str]]) -> None:
-    """Its checkpoint need not be readable for that to be said."""
-    settings = check_settings({**default_config(), "runs": "runs", "run": "real"})
-    run = RunDirectory.create(settings).path
-    document = json.loads((run / "run.json").read_text())
-    document["settings"]["backend"] = "smac"
-    (run / "run.json").write_text(json.dumps(document))
-    (run / "checkpoints" / "round-000001").mkdir()
-    (run / "checkpoints" / "round-000001" / "checkpoint.json").write_text('{"round": 1, "steps": 9, "seats": []}')
-    code, _, errors = watch("runs/real")
-    assert code == 2
-    assert errors == "pps-qmix: runs/real was trained on the backend 'smac'; only 'skirmish' can be watched\n"
+def run_on(backend: str, options: str = "") -> str:
+    """A run on 3m whose agents have learned nothing yet; return its path."""
+    settings = check_settings({**default_config(), "runs": "runs", "run": "new", "backend": backend})
+    run = RunDirectory.create(settings.model_copy(update={"backend_options": options}))
+    save_checkpoint(run.path, Checkpoint(1, 9, {seat: {} for seat in range(3)}))
+    return str(run.path)
+
+
+def test_a_run_is_watched_on_its_own_backend_or_on_another(
+    watch: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run = run_on("smac", "memory=9000")
+    with battle_host(tmp_path, monkeypatch, maps=["3m"]) as host:
+        code, output, errors = watch(run, "--battles", "2", "--gif", "real.gif")
+        assert (code, errors) == (0, "")
+        assert output.startswith("battle 1: ")
+        assert host.launched == 2, "a game for every battle, and none for battles that nobody watches"
+        assert watch(run, "--battles", "1", "--backend", "skirmish", "--out", "ours.html")[0] == 0
+        assert host.launched == 2
+    real, ours = (data_of(Path(page).read_text()) for page in ("watch.html", "ours.html"))
+    assert "<title>3m, run new after 9 steps, on smac</title>" in Path("watch.html").read_text()
+    assert "<title>3m, run new after 9 steps</title>" in Path("ours.html").read_text()
+    assert not real["enemiesAim"]
+    assert real["units"] == ours["units"]
+    assert len(real["battles"]) == 2
+    for battle in real["battles"]:
+        health, actions = column_of(battle, "health", 6), column_of(battle, "action", 6)
+        assert (health[0] == 45).all()
+        assert (actions[0] == 255).all()
+        assert (actions[1:, :3] < 9).all()
+        assert len(health) == battle["steps"] + 1
+
+
+def test_a_battle_whose_game_fails_is_played_again(
+    watch: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    crash = Fault("crash", launches=(0,), number=3)
+    with battle_host(tmp_path, monkeypatch, faults=[crash], maps=["3m"]) as host:
+        code, output, _ = watch("random", "--map", "3m", "--battles", "1", "--backend", "smac")
+        assert (code, host.launched) == (0, 2)
+    assert output.startswith("battle 1: ")
+    (battle,) = data_of(Path("watch.html").read_text())["battles"]
+    assert battle["steps"] > 3
+
+
+def test_without_a_game_it_says_what_to_do(watch: Callable[..., tuple[int, str, str]]) -> None:
+    run = run_on("skirmish")
+    code, output, errors = watch(run, "--backend", "smac", "--backend-options", "python=nowhere")
+    assert (code, output) == (1, "")
+    assert re.fullmatch(r"pps-qmix: .*cannot run nowhere: .*backend-options.*\n", errors)
+    assert not Path("watch.html").exists()
 
 
 def test_a_page_that_was_there_stays_when_nothing_is_played(watch: Callable[..., tuple[int, str, str]]) -> None:

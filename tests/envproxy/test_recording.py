@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from envproxy.backends.skirmish import create
+from envproxy.backend import StepResult
+from envproxy.backends.skirmish import Skirmish, create
 from envproxy.backends.skirmish.policies import nearest
-from envproxy.backends.skirmish.recording import FRAME, Outcome, Recorder
-from envproxy.backends.skirmish.records import NOBODY, ON
+from envproxy.backends.skirmish.records import ON
+from envproxy.recording import FRAME, NOBODY, Outcome, Recorder
+from envproxy.rules import SMAC_RULES
 
 RNG = np.random.default_rng(0)
 
@@ -18,10 +20,12 @@ def seeds(*numbers: int) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
 
 def play(recorder: Recorder, steps: int = 10**6) -> None:
     """Play on until no battle is on, or for some steps."""
+    battles = recorder.recorded
+    assert isinstance(battles, Skirmish)
     for _ in range(steps):
-        if not (recorder.recorded.progress["phase"] == ON).any():
+        if not (battles.progress["phase"] == ON).any():
             return
-        recorder.step(nearest(recorder.recorded, recorder.observe(), RNG))
+        recorder.step(nearest(battles, recorder.observe(), RNG))
 
 
 def test_every_step_is_remembered_as_it_was() -> None:
@@ -79,14 +83,42 @@ def test_battles_are_in_the_order_in_which_they_began() -> None:
     assert np.array_equal(first.frames[0], third.frames[0])  # the same seed
 
 
+class Losing(Skirmish):
+    """Loses the battle of slot 0 in the third step."""
+
+    taken = 0
+
+    def step(self, actions: np.ndarray[tuple[int, int], np.dtype[np.uint8]]) -> StepResult:
+        result = super().step(actions)
+        self.taken += 1
+        if self.taken == 3:
+            self.progress["phase"][0] = 0
+            result.truncated[0] = result.void[0] = True
+        return result
+
+
+def test_a_battle_that_the_backend_loses_is_forgotten() -> None:
+    recorder = Recorder(Losing("3m", 2, SMAC_RULES))
+    recorder.reset(np.ones(2, np.bool_), seeds(8, 9))
+    play(recorder)
+    (kept,) = recorder.recordings()
+    recorder.reset(np.array([True, False]), seeds(8, 0))
+    play(recorder)
+    first, second = recorder.recordings()
+    assert np.array_equal(first.frames, kept.frames)
+    assert not np.array_equal(second.frames[0], first.frames[0])
+    assert second.steps > 3
+
+
 def test_how_a_battle_ended() -> None:
     """Told from the last moment of a battle whose units are put there by the test."""
 
     def end(allies: list[float], enemies: list[float], steps: int = 0) -> Outcome:
-        recorder = Recorder(create("3m", 1))
+        battles = create("3m", 1)
+        recorder = Recorder(battles)
         recorder.reset(np.ones(1, np.bool_), seeds(1))
-        recorder.recorded.units["health"][0] = allies + enemies
-        recorder.recorded.progress["steps"] = steps
+        battles.units["health"][0] = allies + enemies
+        battles.progress["steps"] = steps
         recorder.step(np.where(np.array(allies) > 0.0, 1, 0).astype(np.uint8)[None])
         (recording,) = recorder.recordings()
         return recording.outcome

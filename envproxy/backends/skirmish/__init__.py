@@ -8,7 +8,7 @@ from envproxy.maps import map_names
 from envproxy.options import OptionsError
 from envproxy.rules import SMAC_RULES, Rules, refuse
 
-__all__ = ["Skirmish", "Snapshot", "create", "map_names"]
+__all__ = ["Skirmish", "Snapshot", "create", "create_recordable", "map_names"]
 
 
 def create(map_name: str, battles: int, rules: Rules = SMAC_RULES, options: str = "") -> Skirmish:
@@ -20,3 +20,6 @@ def create(map_name: str, battles: int, rules: Rules = SMAC_RULES, options: str 
     if options:
         raise OptionsError(f"backend-options: expected none, for skirmish has none, found {options!r}")
     return Skirmish(map_name, battles, rules)
+
+
+create_recordable = create  # the units are there to be shown

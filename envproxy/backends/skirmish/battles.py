@@ -14,6 +14,7 @@ from envproxy.backends.skirmish.physics import NEIGHBOURS
 from envproxy.backends.skirmish.records import PROGRESS, UNIT
 from envproxy.backends.skirmish.snapshot import Snapshot, check_fits
 from envproxy.maps import map_spec
+from envproxy.recording import FRAME
 from envproxy.rules import Rules
 
 
@@ -102,6 +103,15 @@ class Skirmish:
         )
         engine.observe_battles(self.units, self.progress, self._facts, *seen)
         return seen
+
+    def frame(self, battle: int) -> NDArray[np.void]:
+        """Return the units FRAME [U] of battle 0..E-1 as they are now, allies then enemies."""
+        self._check_slot(battle)
+        units = self.units[battle]
+        frame = np.empty(len(units), FRAME)
+        for name in FRAME.names or ():
+            frame[name] = units[name]
+        return frame
 
     def snapshot(self, battle: int) -> Snapshot:
         """Return a copy of battle 0..E-1 as it stands, which `restore` can put back any number of times."""

@@ -40,7 +40,7 @@ class _Targets(NamedTuple):
 
 def random(battles: Skirmish, seen: Observation, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Draw from the available actions, all alike."""
-    return _of_those_who_play(battles, (rng.random(seen.available.shape) * seen.available).argmax(-1))
+    return _of_those_who_play(battles, draw(seen, rng))
 
 
 def nearest(battles: Skirmish, seen: Observation, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -59,10 +59,16 @@ def focus(battles: Skirmish, seen: Observation, rng: np.random.Generator) -> NDA
     return _of_those_who_play(battles, np.where(options.any(-1), attack, _approach(targets, seen)))
 
 
+def draw(seen: Observation, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Draw from the available actions of any backend's battles, all alike; return [E, N], 0 where there is none."""
+    best: NDArray[np.int64] = (rng.random(seen.available.shape) * seen.available).argmax(-1)
+    return best.astype(np.uint8)
+
+
 POLICIES: Final[dict[str, Policy]] = {"random": random, "nearest": nearest, "focus": focus}
 
 
-def _of_those_who_play(battles: Skirmish, actions: NDArray[np.int64]) -> NDArray[np.uint8]:
+def _of_those_who_play(battles: Skirmish, actions: NDArray[np.integer]) -> NDArray[np.uint8]:
     """Keep the actions [E, N] of the living in the battles that are on."""
     plays = (battles.units["health"][:, : battles.spec.n_agents] > 0.0) & (battles.progress["phase"] == ON)[:, None]
     return np.where(plays, actions, NO_OP).astype(np.uint8)

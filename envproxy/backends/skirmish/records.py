@@ -10,6 +10,8 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from envproxy import recording
+
 Units: TypeAlias = NDArray[np.void]  # UNIT [U], one battle
 Unit: TypeAlias = Any  # one UNIT record: compiled code reads and writes its fields as attributes
 Progress: TypeAlias = Any  # one PROGRESS record
@@ -37,8 +39,8 @@ TO_A_SEGMENT: Final = 1  # to one point of it, drawn for each battle
 TO_THE_ALLIES: Final = 2
 NOWHERE: Final = 3
 
-NOBODY: Final = -1  # no target, no attacker
-NO_ACTION: Final = -1  # a seat that has not acted since the reset
+NOBODY: Final = recording.NOBODY  # no target, no attacker
+NO_ACTION: Final = recording.NO_ACTION
 
 # Fields that end in _in count game loops down to 0. Distances are in map cells.
 UNIT: Final = np.dtype(

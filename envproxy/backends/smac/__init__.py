@@ -7,7 +7,7 @@ from envproxy.backends.smac.options import GameOptions
 from envproxy.maps import map_names
 from envproxy.rules import SMAC_RULES, Rules
 
-__all__ = ["SmacBattles", "create", "map_names"]
+__all__ = ["SmacBattles", "create", "create_recordable", "map_names"]
 
 
 def create(map_name: str, battles: int, rules: Rules = SMAC_RULES, options: str = "") -> SmacBattles:
@@ -16,3 +16,8 @@ def create(map_name: str, battles: int, rules: Rules = SMAC_RULES, options: str 
     Raises RulesError and OptionsError for what SMAC does not have.
     """
     return SmacBattles(map_name, battles, rules, GameOptions.parse(options))
+
+
+def create_recordable(map_name: str, battles: int, rules: Rules = SMAC_RULES, options: str = "") -> SmacBattles:
+    """Return battles as `create` does, whose games show their units with every step. Raises as `create` does."""
+    return SmacBattles(map_name, battles, rules, GameOptions.parse(options), frames=True)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envproxy.backend import BackendFailedError, MapSpec, Observation, StepResult
+from envproxy.backends.smac.frames import begin, follow, healing_seats
 from envproxy.backends.smac.game import Game, GameLostError, View
 from envproxy.backends.smac.installation import Installation, look
 from envproxy.backends.smac.options import GameOptions
@@ -63,7 +64,8 @@ class SmacBattles:
         self._available = np.zeros((battles, spec.n_agents, spec.n_actions), np.bool_)
         self._state = np.zeros((battles, spec.state_size), np.float32)
         units = spec.n_agents + spec.n_actions - FIRST_TARGET if frames else 0
-        self._frames = np.zeros((battles, units, len(FRAME)), np.float32)
+        self._moments = [begin(np.zeros((units, len(FRAME)), np.float32))] * battles
+        self._heals = healing_seats(map_name)
         self._restarts = 0
         self._failed_starts = 0  # in a row
         self._no_start = ""  # why no game can be started; "" while it is tried
@@ -134,6 +136,8 @@ class SmacBattles:
                 result.reward[slot] = view.reward
                 result.terminated[slot], result.truncated[slot] = view.terminated, view.truncated
                 result.won[slot] = view.won
+                if self._records_frames:
+                    self._moments[slot] = follow(self._moments[slot], actions[slot], view.frames, self._heals)
                 self._on[slot] = not (view.terminated or view.truncated)
                 if not self._on[slot]:
                     self._lost[slot] = 0
@@ -144,9 +148,13 @@ class SmacBattles:
         """Return the present observations, availability and state."""
         return Observation(self._obs.copy(), self._available.copy(), self._state.copy())
 
-    def frame(self, battle: int) -> NDArray[np.float32]:
-        """Return the units [U, len(FRAME)] of battle 0..E-1, allies then enemies: what `worker.FRAME` names."""
-        return np.array(self._frames[battle])
+    def frame(self, battle: int) -> NDArray[np.void]:
+        """Return the units FRAME [U] of battle 0..E-1 as the game showed them last; none without `frames`."""
+        return self._moments[battle].frame.copy()
+
+    def pids(self) -> list[int]:
+        """Return the process ids of the games' keepers, each with its worker and its game below it."""
+        return [game.pid for game in self._games if game is not None]
 
     def close(self) -> None:
         """Let the games quit, and kill those that do not; kill them at once if another thread plays."""
@@ -229,7 +237,6 @@ class SmacBattles:
     def _show(self, slot: int, view: View) -> None:
         self._obs[slot], self._available[slot], self._state[slot] = view.obs, view.available, view.state
         self._loops[slot], self._memory[slot] = view.loops, view.memory
-        self._frames[slot] = view.frames
 
     def _lose(self, slot: int, error: GameLostError) -> None:
         """Kill a game that has failed. Its environment is never used again."""
@@ -261,8 +268,13 @@ class SmacBattles:
                 self._lose(slot, error)
             else:
                 asked.append(slot)
-        for slot, _ in self._hear(asked, self._options.step_timeout):
-            self._on[slot] = self._untouched[slot] = True
+        for slot, view in self._hear(asked, self._options.step_timeout):
+            self._begin(slot, view)
+
+    def _begin(self, slot: int, view: View) -> None:
+        """Let the battle of a slot be on that its game has just begun."""
+        self._moments[slot] = begin(view.frames)
+        self._on[slot] = self._untouched[slot] = True
 
     def _why_replace(self, slot: int) -> str:
         """Say why a game cannot play another battle; "" if it can."""
@@ -314,7 +326,7 @@ class SmacBattles:
                     continue
                 self._failed_starts = 0
                 self._show(slot, view)
-                self._on[slot] = self._untouched[slot] = True
+                self._begin(slot, view)
                 log.info("%s, slot %d: a game started in %.1f s", self._spec.name, slot, time.monotonic() - began)
                 return
 

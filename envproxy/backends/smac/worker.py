@@ -38,7 +38,7 @@ ORDERS, RESET, ACT, QUIT, VIEW, FAILED = b"O", b"R", b"A", b"Q", b"V", b"F"
 # reward, terminated, truncated, won, game loops since the game was made, bytes of memory of player and game. Behind it:
 # obs float32 [N, o], availability uint8 [N, a], state float32 [s], and where frames are ordered float32 [U, 6].
 HEADER = struct.Struct("<d???IQ")
-FRAME = ("x", "y", "health", "shield", "energy", "cooldown")  # of each unit, allies then enemies; zeros when it is dead
+FRAME = ("x", "y", "health", "shield", "energy", "cooldown")  # of each unit, allies then enemies
 
 _FRAMING = struct.Struct("<cI")
 _LONGEST = 64 * 1024 * 1024  # bytes of a body
@@ -291,7 +291,7 @@ class _Battle:
 
 
 def _frame(unit: Any) -> tuple[float, ...]:
-    if unit.health <= 0:
+    if unit.health <= 0:  # SMAC keeps what a dead unit was shown with last
         return (unit.pos.x, unit.pos.y, 0.0, 0.0, 0.0, 0.0)
     return (unit.pos.x, unit.pos.y, unit.health, unit.shield, unit.energy, unit.weapon_cooldown)
 
