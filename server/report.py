@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -65,9 +65,23 @@ def write_report(path: Path, run: Mapping[str, Any], rows: Sequence[Mapping[str,
         figures=_grid(figures_of(rows)),
         seats=_grid(seats_of(rows)),
         seconds=_table((name, f"{value:.2f}") for name, value in mean_seconds(rows).items()),
-        settings=_table([*run["settings"].items(), *run["versions"].items(), ("commit", run["commit"])]),
+        settings=_table(
+            [
+                *run["settings"].items(),
+                *run["versions"].items(),
+                *run.get("provenance", {}).items(),
+                ("commit", run["commit"]),
+            ]
+        ),
     )
     replace_file(path, page.encode())
+
+
+def _made_of(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What the run was played with: versions, what its battles were played on, the commit."""
+    yield from run["versions"].items()
+    yield from run.get("provenance", {}).items()
+    yield "commit", run["commit"]
 
 
 def result_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:

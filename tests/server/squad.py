@@ -145,9 +145,11 @@ _REPORT: dict[str, Any] = {
 }
 
 
-def _reply(question: Message, tensors: Tensors, numbers: dict[str, Any]) -> Message:
+def _reply(question: Message, tensors: Tensors, values: dict[str, Any]) -> Message:
     arrays = ArrayRecord({name: Array(tensor) for name, tensor in tensors.items()})
-    content = {"arrays": arrays, "metrics": MetricRecord(numbers), "config": ConfigRecord({"map": "3m"})}
+    texts = {name: value for name, value in values.items() if isinstance(value, str)}
+    numbers = {name: value for name, value in values.items() if name not in texts}
+    content = {"arrays": arrays, "metrics": MetricRecord(numbers), "config": ConfigRecord({"map": "3m", **texts})}
     return Message(RecordDict(content), reply_to=question)
 
 

@@ -233,3 +233,15 @@ def test_a_lock_makes_no_run(tmp_path: Path) -> None:
         pass
     check_free(tmp_path / "absent")
     assert not (tmp_path / "absent").exists()
+
+
+def test_what_the_battles_are_played_on_is_written_down(made: RunDirectory, caplog: pytest.LogCaptureFixture) -> None:
+    made.note_provenance({})
+    assert "provenance" not in read_run(made.path)
+    made.note_provenance({"game": "StarCraft II 4.10.0", "smac": "d6aab33"})
+    made.note_provenance({})  # of a team that does not say
+    assert read_run(made.path)["provenance"] == {"game": "StarCraft II 4.10.0", "smac": "d6aab33"}
+    assert not caplog.text
+    made.note_provenance({"game": "StarCraft II 4.6.2", "smac": "d6aab33"})
+    assert read_run(made.path)["provenance"]["game"] == "StarCraft II 4.6.2"
+    assert "4.10.0" in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import logging
 from typing import Any
 
@@ -303,3 +304,21 @@ def test_flowers_wrapping_is_taken_off_an_error() -> None:
         ("something else", "something else"),
     ):
         assert error_text(Message(Error(0, reason), reply_to=question)) == text
+
+
+def test_what_the_battles_are_played_on_is_what_most_say() -> None:
+    _, squad, seats = team(0, 1, 2)
+    game, other = ({"provenance": json.dumps({"game": version})} for version in ("4.10", "5.0"))
+    for node, claim in ((1, other), (2, game), (3, game)):
+        squad.devices[node].claims = claim
+    assert seats.provenance == {}
+    seats.wait_for_all(10.0)
+    assert seats.provenance == {"game": "4.10"}
+
+
+@pytest.mark.parametrize("claim", ["", "no JSON", "[]", '{"game": 4}', '"text"', json.dumps({"game": "x" * 3000}), 7])
+def test_what_is_no_provenance_is_left_out_and_costs_no_seat(claim: object) -> None:
+    _, squad, seats = team(0, 1, 2)
+    squad.devices[1].claims = {"provenance": claim}
+    seats.wait_for_all(10.0)
+    assert seats.provenance == {}

@@ -55,9 +55,12 @@ class Game:
     def __init__(self, interpreter: str, orders: Mapping[str, Any], spec: MapSpec) -> None:
         """Start the worker, which starts the game at the first `reset`. Raises GameLostError."""
         self._spec = spec
-        self._channel, far_channel = socket.socketpair()
-        self._lifeline, far_lifeline = socket.socketpair()
-        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - of the keeper; closed in `end`
+        try:
+            self._channel, far_channel = socket.socketpair()
+            self._lifeline, far_lifeline = socket.socketpair()
+            self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - of the keeper; closed in `end`
+        except OSError as error:  # too many open files, or no room for a temporary one
+            raise GameLostError(f"cannot start a worker: {error.strerror}") from None
         descriptors = (far_channel.fileno(), far_lifeline.fileno())
         try:
             self._keeper = subprocess.Popen(
