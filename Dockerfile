@@ -1,6 +1,7 @@
 # One image for all services of compose.yaml, which builds it. By itself: docker build -t pps-qmix .
 # And nginx, for compose.secure.yaml: docker build --target nginx -t pps-qmix-nginx .
-# With wheels of your own beside those of the index: --build-context wheels=DIR
+# And with SMAC, for compose.starcraft.yaml: docker build --target starcraft -t pps-qmix-starcraft .
+# With wheels of your own beside those of the index: --build-context wheels=DIR. One of SMAC takes the place of its repository.
 ARG BASE=python:3.11-slim
 
 FROM scratch AS wheels
@@ -42,7 +43,7 @@ COPY deploy/nginx.conf deploy/nginx-fleet.conf /etc/pps-qmix/
 USER pps-qmix
 CMD ["nginx", "-e", "stderr", "-c", "/etc/pps-qmix/nginx.conf"]
 
-FROM user
+FROM user AS pps-qmix
 COPY --from=dependencies /opt/pps-qmix /opt/pps-qmix
 ENV PATH=/opt/pps-qmix/bin:$PATH NUMBA_CACHE_DIR=/var/cache/numba FLWR_TELEMETRY_ENABLED=0 PYTHONUNBUFFERED=1
 RUN --mount=type=bind,from=package,source=/package,target=/package \
@@ -57,3 +58,23 @@ RUN python -c 'import numpy as np; from envproxy.backend import create_backend; 
 COPY deploy/as-owner /usr/local/bin/
 USER pps-qmix
 WORKDIR /home/pps-qmix
+
+FROM ${BASE} AS starcraft-packages
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+RUN python -m venv --without-pip /opt/starcraft
+COPY deploy/starcraft/requirements.txt .
+# The import fails the build if the wheel is AutoML's smac, or the list lacks something.
+RUN --mount=type=bind,from=wheels,target=/wheels --mount=type=cache,target=/root/.cache/pip \
+    wheel="$(find /wheels -iname 'smac-*.whl' | head -n 1)" \
+    && if [ -n "$wheel" ]; then sed -i "s|^smac @ .*|$wheel|" requirements.txt; \
+        elif ! command -v git; then apt-get update && apt-get install -y --no-install-recommends git; fi \
+    && pip --python /opt/starcraft/bin/python install --no-deps --find-links /wheels -r requirements.txt \
+    && /opt/starcraft/bin/python -c 'import smac.env.starcraft2.starcraft2'
+
+# Nothing of StarCraft II is in it: its folder is mounted.
+FROM pps-qmix AS starcraft
+COPY --from=starcraft-packages /opt/starcraft /opt/starcraft
+ENV PPS_SMAC_PYTHON=/opt/starcraft/bin/python SC2PATH=/StarCraftII
+
+# What is built when no target is named.
+FROM pps-qmix

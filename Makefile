@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-containers image nginx-image setup lint clean protos benchmark
+.PHONY: demo test test-containers image nginx-image starcraft-image setup lint clean protos benchmark
 
 demo: $(STAMP)
 	$(BIN)/pps-qmix train --map 3m --strategy a-pps --base vdn --preset quick
@@ -23,6 +23,9 @@ image:
 nginx-image:
 	docker build $(BUILD_FLAGS) --target nginx --tag pps-qmix-nginx .
 
+starcraft-image:
+	docker build $(BUILD_FLAGS) --target starcraft --tag pps-qmix-starcraft .
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -36,6 +39,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not installed; name another with PYTHON=..." >&2; exit 1; }
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps pysc2==4.0.0
 	@touch $@
 
 protos: $(STAMP)

@@ -16,11 +16,12 @@ from rich.text import Text
 from cli.addresses import check_address
 from cli.certs.folders import CA
 from cli.defaults import default_config
-from cli.doctor import credentials, machine, network, packages
+from cli.doctor import credentials, machine, network, packages, starcraft
 from cli.doctor.finding import Finding, Level
 from client.app import DEFAULT_ENVPROXY
 from client.device import pps_home
-from envproxy.backend import create_backend, map_names
+from envproxy.backend import create_backend
+from envproxy.rules import Rules
 from envproxy.transport import Transport
 
 _DEFAULT_SUPERLINK = "127.0.0.1:8000"  # Flower's
@@ -38,7 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--buffer-size", type=int, default=defaults["buffer-size"], help="battles of a device (default: %(default)s)"
     )
     parser.add_argument("--runs", type=Path, default=Path(str(defaults["runs"])), help="(default: %(default)s)")
-    parser.add_argument("--starcraft", action="store_true", help="look for StarCraft II and SMAC, too")
+    parser.add_argument(
+        "--starcraft", action="store_true", help="look for StarCraft II and SMAC, too, and start a game on --map"
+    )
+    parser.add_argument("--rules", default="", metavar="'NAME=VALUE, ...'", help="that this game is started under")
+    parser.add_argument("--backend-options", default="", metavar="'NAME=VALUE, ...'", help="how it runs here")
     parser.add_argument("--json", action="store_true", help="say it as one JSON object")
 
 
@@ -49,6 +54,8 @@ def run(options: argparse.Namespace) -> int:
             check_address(name, getattr(options, name))
     if options.buffer_size < 1:
         raise ValueError(f"buffer-size: expected at least 1 battle, found {options.buffer_size}")
+    if options.starcraft:  # refuse wrong ones before anything is printed
+        create_backend(starcraft.BACKEND, options.map, 1, Rules.parse(options.rules), options.backend_options)
     console = Console(highlight=False, soft_wrap=True)
     found = []
     for finding in examine(options):
@@ -66,7 +73,8 @@ def run(options: argparse.Namespace) -> int:
 def examine(options: argparse.Namespace) -> Iterator[Finding]:
     """Make all checks that the options ask for."""
     yield from packages.check_packages()
-    yield from packages.check_smac(options.starcraft)
+    if not options.starcraft:
+        yield from starcraft.check_own_smac()
     cache = machine.check_numba_cache()
     yield cache
     home, runs = pps_home(), options.runs.expanduser().absolute()
@@ -94,5 +102,4 @@ def examine(options: argparse.Namespace) -> Iterator[Finding]:
     else:
         yield network.check_envproxy(options.envproxy, options.arena, transport)
     if options.starcraft:
-        yield packages.check_pysc2()
-        yield from machine.check_starcraft(map_names(str(default_config()["backend"])))
+        yield from starcraft.check_starcraft(options.map, Rules.parse(options.rules), options.backend_options)

@@ -1,13 +1,11 @@
-"""This machine: room on its disks, folders that can be written, open files, compiled simulator, StarCraft II."""
+"""This machine: room on its disks, folders that can be written, open files, compiled simulator."""
 
 from __future__ import annotations
 
-import os
 import resource
 import shutil
-import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from cli.doctor.finding import Finding, failed, ok, warning
@@ -19,7 +17,6 @@ _FILES_NEEDED, _FILES_WANTED = 256, 1024
 _CHECKPOINTS = 4  # three are kept, another one is being written
 _COPIES = 8  # of a network in a device directory: target and Adam's two beside it, and all again while they are written
 _FLOAT = 4  # bytes
-_SC2_MAPS = Path("Maps") / "SMAC_Maps"
 
 
 def check_room(home: Path, runs: Path, spec: MapSpec, buffer_size: int, hidden: int) -> Iterator[Finding]:
@@ -85,28 +82,6 @@ def check_numba_cache() -> Finding:
     if any(cache.glob("*.nbi")):
         return ok("numba cache", f"{cache}: the simulator is compiled")
     return ok("numba cache", f"{cache}: the first battle compiles the simulator, which takes a minute or two")
-
-
-def check_starcraft(maps: Sequence[str]) -> Iterator[Finding]:
-    """StarCraft II where pysc2 looks for it, its program, and SMAC's maps."""
-    folder = Path(os.environ.get("SC2PATH") or Path.home() / "StarCraftII").expanduser()
-    if not folder.is_dir():
-        yield failed("StarCraft II", f"{folder} is not there; install it (Linux: 4.10) and name its folder in SC2PATH")
-        return
-    programs = sorted(path for path in (folder / "Versions").glob("Base*/SC2*") if path.is_file())
-    if sys.platform == "linux":
-        programs = [path for path in programs if os.access(path, os.X_OK)]
-    if programs:
-        yield ok("StarCraft II", f"{programs[-1].relative_to(folder)} in {folder}")
-    else:
-        yield failed("StarCraft II", f"{folder} has no program Versions/Base*/SC2_x64; unpack StarCraft II there")
-    missing = [name for name in maps if not (folder / _SC2_MAPS / f"{name}.SC2Map").is_file()]
-    if missing:
-        yield failed(
-            "SMAC's maps", f"{folder / _SC2_MAPS} lacks {', '.join(missing)}; copy SMAC_Maps of SMAC's release there"
-        )
-    else:
-        yield ok("SMAC's maps", f"all {len(maps)} in {folder / _SC2_MAPS}")
 
 
 def nearest(folder: Path) -> Path:

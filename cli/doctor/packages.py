@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import platform
 import tomllib
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from cli.defaults import app_directory
-from cli.doctor.finding import Finding, failed, ok, warning
+from cli.doctor.finding import Finding, failed, ok
 
 _SHOWN = ("pps-qmix", "flwr", "torch", "numba", "numpy", "grpcio")
-SMAC_SOURCE = "git+https://github.com/oxwhirl/smac.git"
 
 
 def check_packages() -> Iterator[Finding]:
@@ -59,44 +56,8 @@ def check_torch() -> Finding:
     return ok("torch", f"{torch.__version__}, CPU (device = cuda finds none)")
 
 
-def check_smac(wanted: bool) -> Iterator[Finding]:
-    """Recognise the package that PyPI calls smac: AutoML's, which optimises hyperparameters. Nothing if none is needed.
-
-    SMAC is oxwhirl's, and only in its repository.
-    """
-    found = _folder("smac")
-    if found is None:
-        if wanted:
-            yield failed("smac", f"not installed; pip install '{SMAC_SOURCE}' (smac on PyPI is another program)")
-    elif (found / "env" / "starcraft2").is_dir():
-        yield ok("smac", f"{_installed('smac') or 'of unknown version'} in {found}")
-    else:
-        say = failed if wanted else warning
-        yield say(
-            "smac",
-            f"{found} is AutoML's SMAC {_installed('smac') or ''}, not the StarCraft Multi-Agent Challenge; "
-            f"pip uninstall smac, then pip install '{SMAC_SOURCE}'",
-        )
-
-
-def check_pysc2() -> Finding:
-    """It speaks to StarCraft II."""
-    found = _folder("pysc2")
-    if found is None:
-        return failed("pysc2", "not installed; it comes with smac")
-    return ok("pysc2", f"{_installed('pysc2') or 'of unknown version'} in {found}")
-
-
 def _installed(name: str) -> str | None:
     try:
         return version(name)
     except PackageNotFoundError:
         return None
-
-
-def _folder(package: str) -> Path | None:
-    """Where a package is, without importing it."""
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    return Path(next(iter(spec.submodule_search_locations)))

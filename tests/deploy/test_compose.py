@@ -1,4 +1,4 @@
-"""compose.yaml, compose.secure.yaml and what they include, as text; tests/containers runs them."""
+"""The compose files and what they include, as text; tests/containers runs compose.yaml and compose.secure.yaml."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import pytest
 import yaml
 
 from envproxy.backend import create_backend, map_names
+from envproxy.backends.smac.probe import REQUIREMENTS
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 AGENTS = yaml.safe_load((ROOT / "deploy" / "agents.yaml").read_text())
 SECURE = yaml.safe_load((ROOT / "compose.secure.yaml").read_text())
 SECURE_AGENTS = yaml.safe_load((ROOT / "deploy" / "secure-agents.yaml").read_text())
+STARCRAFT = yaml.safe_load((ROOT / "compose.starcraft.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = {**COMPOSE["services"], **AGENTS["services"]}
 OVERRIDDEN = {name: service for name, service in SECURE["services"].items() if name in SERVICES}
 ADDED: dict[str, dict[str, Any]] = {
@@ -104,6 +106,34 @@ def test_a_container_sees_its_own_part_of_the_credentials() -> None:
         assert agent["scale"] == f"${{SEAT_{i}:-0}}"
 
 
+def test_on_starcraft_the_env_proxy_alone_is_another_image_and_sees_the_game_alone() -> None:
+    assert list(STARCRAFT["services"]) == ["envproxy"]
+    envproxy = STARCRAFT["services"]["envproxy"]
+    assert envproxy.keys() == {"image", "pull_policy", "build", "volumes", "stop_grace_period"}
+    assert (envproxy["image"], envproxy["build"]["target"]) == ("pps-qmix-starcraft", "starcraft")
+    (game,) = envproxy["volumes"]
+    assert game["source"].startswith("${SC2_DIR:?")
+    assert (game["target"], game["read_only"], game["bind"]) == ("/StarCraftII", True, {"create_host_path": False})
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert f"SC2PATH={game['target']}\n" in dockerfile
+
+
+@pytest.mark.parametrize("document", [COMPOSE, SECURE])
+def test_sc2_dir_names_the_backend_to_env_proxy_and_run(document: dict[str, Any]) -> None:
+    for name in ("envproxy", "experiment"):
+        assert "${SC2_DIR:+--backend smac}" in document["services"][name]["command"]
+    assert "--backend-options '${BACKEND_OPTIONS:-}'" in document["services"]["envproxy"]["command"]
+
+
+def test_the_list_for_workers_is_pinned_and_what_the_backend_points_at() -> None:
+    lines = [line for line in (ROOT / REQUIREMENTS).read_text().splitlines() if not line.startswith("#")]
+    smac, *others = lines
+    assert re.fullmatch(r"smac @ git\+https://github\.com/oxwhirl/smac\.git@[0-9a-f]{40}", smac)
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9.]+", line) for line in others)
+    assert {"enum34", "s2clientprotocol"}.isdisjoint(line.partition("==")[0] for line in others)
+    assert f"COPY {REQUIREMENTS} ." in (ROOT / "Dockerfile").read_text()
+
+
 def test_nothing_runs_as_root_but_what_becomes_the_owner_of_the_results() -> None:
     writers = ["superexec", "experiment"]
     assert [name for name, service in SERVICES.items() if "user" in service] == writers
@@ -127,7 +157,7 @@ def test_the_image_has_what_it_is_built_from_and_no_other_file() -> None:
     assert ignored[0] == "*"
     wanted = {line.removeprefix("!") for line in ignored if line.startswith("!")}
     packages = {"learning", "strategies", "envproxy", "client", "server", "operations", "cli"}
-    deployed = {f"deploy/{name}" for name in ("as-owner", "nginx.conf", "nginx-fleet.conf")}
+    deployed = {REQUIREMENTS, *(f"deploy/{name}" for name in ("as-owner", "nginx.conf", "nginx-fleet.conf"))}
     assert wanted == packages | deployed | {"pyproject.toml", "constraints.txt", "README.md", "LICENSE"}
 
 
@@ -137,3 +167,4 @@ def test_the_dockerfile_needs_no_image_but_the_base() -> None:
     assert not any(line.startswith("# syntax=") for line in lines)
     stages = {line.split(" AS ")[1] for line in lines if line.startswith("FROM ") and " AS " in line}
     assert {line.split()[1] for line in lines if line.startswith("FROM ")} <= {"scratch", "${BASE}", *stages}
+    assert [line for line in lines if line.startswith("FROM ")][-1] == "FROM pps-qmix"  # without SMAC, unless asked for

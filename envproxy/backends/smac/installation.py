@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,10 @@ from envproxy.backends.smac.probe import REQUIREMENTS
 
 _PROBE: Final = Path(__file__).with_name("probe.py")
 _PROBE_LIMIT: Final = 120.0  # seconds; the first import of an environment on a slow disk
-_NAMED: Final = f"name another in {INTERPRETER}, or as python=... in backend-options"
+_EXPECTED: Final = (
+    f"expected Python 3.8 or newer with what is in {REQUIREMENTS}; name it in {INTERPRETER}, or as python=... in "
+    "backend-options"
+)
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,12 @@ class Found:
     what: str
     is_right: bool
     says: str
+    is_needed: bool = True  # else games can be played without it
 
 
 @dataclass(frozen=True)
 class Installation:
-    """What was found, in the order in which it is needed, up to the first thing that is not right."""
+    """What was found, in the order in which it is needed, up to the first thing that is needed and not right."""
 
     found: tuple[Found, ...]
     provenance: Mapping[str, str]
@@ -37,16 +41,19 @@ class Installation:
     def require(self) -> None:
         """Raise BackendFailedError, with what to do, unless games can be played."""
         for each in self.found:
-            if not each.is_right:
+            if each.is_needed and not each.is_right:
                 raise BackendFailedError(f"{each.what}: {each.says}")
 
 
-def look(options: GameOptions, map_name: str, game_version: str) -> Installation:
-    """Ask the workers' interpreter what it has, and the machine for the game. It takes about a second."""
+def look(options: GameOptions, map_name: str, game_version: str, other_maps: Sequence[str] = ()) -> Installation:
+    """Ask the workers' interpreter what it has, and the machine for the game. It takes about a second.
+
+    `other_maps` are looked for, too, and not needed.
+    """
     try:
         asked = subprocess.run(
             [options.interpreter, str(_PROBE)],
-            input=json.dumps({"map": map_name, "game_version": game_version}),
+            input=json.dumps({"map": map_name, "game_version": game_version, "other_maps": list(other_maps)}),
             capture_output=True,
             text=True,
             errors="replace",
@@ -54,28 +61,26 @@ def look(options: GameOptions, map_name: str, game_version: str) -> Installation
             check=False,
         )
     except OSError as error:
-        return _wrong(f"cannot run {options.interpreter}: {error.strerror}; {_NAMED}")
+        why = "it is a folder" if Path(options.interpreter).is_dir() else error.strerror
+        return _wrong(f"cannot run {options.interpreter}: {why}; {_EXPECTED}")
     except subprocess.TimeoutExpired:
-        return _wrong(f"{options.interpreter} did not answer within {_PROBE_LIMIT:.0f} s; {_NAMED}")
+        return _wrong(f"{options.interpreter} did not answer within {_PROBE_LIMIT:.0f} s; {_EXPECTED}")
     try:
         answer: dict[str, Any] = json.loads(asked.stdout)
-        return Installation(tuple(Found(*each) for each in answer["findings"]), answer["provenance"])
+        return Installation(tuple(Found(**each) for each in answer["found"]), answer["provenance"])
     except (ValueError, KeyError, TypeError):
         return _wrong(_why_no_answer(options.interpreter, asked))
 
 
 def _wrong(says: str) -> Installation:
-    return Installation((Found("python", False, says),), {})
+    return Installation((Found("worker's python", False, says),), {})
 
 
 def _why_no_answer(interpreter: str, asked: subprocess.CompletedProcess[str]) -> str:
-    if "module 'enum' has no attribute" in asked.stderr or "enum34" in asked.stderr:
+    if "module 'enum' has no attribute" in asked.stderr:
         return (
-            f"{interpreter} does not start with enum34 on its path, which pysc2 asks for and Python has built in; "
-            "pip uninstall enum34"
+            f"{interpreter} has enum34 on its path, which hides Python's own enum; pip uninstall enum34, or take its "
+            "folder off PYTHONPATH: pysc2 asks for it and does not need it"
         )
     last = (asked.stderr.strip().splitlines() or ["nothing"])[-1][:300]
-    return (
-        f"{interpreter} cannot say what it has (exit code {asked.returncode}; it said: {last}); expected Python 3.8 or "
-        f"newer with what is in {REQUIREMENTS}; {_NAMED}"
-    )
+    return f"{interpreter} does not say what it has (exit code {asked.returncode}; last words: {last}); {_EXPECTED}"

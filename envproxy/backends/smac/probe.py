@@ -1,6 +1,6 @@
 """Says what a worker needs and what of it an interpreter and a machine have: a program of its own, like `worker`.
 
-    python probe.py < {"map": "3m", "game_version": ""}     prints `examine`'s answer as JSON
+    python probe.py < {"map": "3m", "game_version": "", "other_maps": []}     prints `examine`'s answer as JSON
 
 It needs the standard library and Python 3.8 or later. It starts no game.
 """
@@ -12,73 +12,93 @@ import hashlib
 import importlib.util
 import json
 import os
+import platform
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import metadata
-from typing import Any
+from typing import Any, NoReturn
 
-SMAC_SOURCE = "git+https://github.com/oxwhirl/smac.git"  # what PyPI calls smac is another program
-PYSC2 = "'pysc2==4.0.0' --no-deps"
-PROTOCOL = "'pys2clientprotocol==1.0.2'"
 REQUIREMENTS = "deploy/starcraft/requirements.txt"
+_INSTALL = f"pip install --no-deps -r {REQUIREMENTS}"
+_UNPACK = "unpack StarCraft II (for Linux, 4.10) and name its folder in SC2PATH"
+_MAPS = "copy the folder smac/env/starcraft2/maps/SMAC_Maps of SMAC's repository to that place"
 
 
 class _WrongError(Exception):
     """A check has failed; the message says what was found and what to do."""
 
 
-def examine(map_name: str, game_version: str) -> dict[str, Any]:
-    """Return {"findings": [[what, is right, a line], ...], "provenance": {what: text}}, up to the first wrong one.
+def examine(map_name: str, game_version: str, other_maps: Sequence[str]) -> dict[str, Any]:
+    """Return {"found": [{what, is_right, says, is_needed}, ...], "provenance": {what: text}}.
 
-    `game_version` is as "4.10.0"; "" is the newest that is installed.
+    It ends with the first thing that is needed and not right. `game_version` is as "4.10.0"; "" is the newest that is
+    installed. `other_maps` are not needed.
     """
-    findings: list[list[Any]] = []
+    found: list[dict[str, Any]] = []
     provenance: dict[str, str] = {}
-    steps: dict[str, Callable[[], str]] = {
-        "smac": lambda: _check_smac(provenance),
-        "protocol": lambda: _check_protocol(provenance),
-        "pysc2": lambda: _check_pysc2(provenance),
-        "StarCraft II": lambda: _check_game(game_version, provenance),
-        "SMAC's maps": lambda: _check_map(map_name, provenance),
-    }
-    for what, step in steps.items():
+    checks: list[tuple[str, bool, Callable[[], str]]] = [
+        ("worker's python", True, lambda: f"{platform.python_version()}, {sys.executable}"),
+        ("smac", True, lambda: _check_smac(provenance)),
+        ("protocol", True, lambda: _check_protocol(provenance)),
+        ("pysc2", True, lambda: _check_pysc2(provenance)),
+        ("StarCraft II", True, lambda: _check_game(game_version, provenance)),
+        (f"map {map_name}", True, lambda: _check_map(map_name, provenance)),
+    ]
+    if others := [name for name in other_maps if name != map_name]:
+        checks.append(("other maps", False, lambda: _check_other_maps(others)))
+    for what, is_needed, check in checks:
+        is_right = True
         try:
-            findings.append([what, True, step()])
+            says = check()
         except _WrongError as wrong:
-            findings.append([what, False, str(wrong)])
+            is_right, says = False, str(wrong)
+        found.append({"what": what, "is_right": is_right, "says": says, "is_needed": is_needed})
+        if is_needed and not is_right:
             break
-    return {"findings": findings, "provenance": provenance}
+    return {"found": found, "provenance": provenance}
+
+
+# --- packages ---------------------------------------------------------------------------------------------------------
+
+
+def other_smac() -> str:
+    """Return a line on the package smac of this interpreter if it is not SMAC; "" if it is, or if there is none."""
+    folder = _package_folder("smac")
+    if folder is None or os.path.isfile(_smac_source(folder)):
+        return ""
+    whose = "AutoML's SMAC" if os.path.isdir(os.path.join(folder, "facade")) else "another program"
+    return (
+        f"{folder} is {' '.join([whose, _version('smac')]).strip()}, which has the same name, and not the StarCraft "
+        f"Multi-Agent Challenge; pip uninstall smac there, then {_INSTALL}"
+    )
 
 
 def _check_smac(provenance: dict[str, str]) -> str:
     folder = _package_folder("smac")
     if folder is None:
         raise _WrongError(
-            f"{sys.executable} has no SMAC; make an environment with pip install --no-deps -r {REQUIREMENTS} and name "
-            "its python in PPS_SMAC_PYTHON (the package smac on PyPI is another program)"
+            f"{sys.executable} has no SMAC; make an environment with {_INSTALL} and name its python in PPS_SMAC_PYTHON "
+            "(the package smac of the package index is another program)"
         )
-    source = os.path.join(folder, "env", "starcraft2", "starcraft2.py")
-    if not os.path.isfile(source):
-        raise _WrongError(
-            f"{folder} is AutoML's SMAC {_version('smac')}, not the StarCraft Multi-Agent Challenge; "
-            f"pip uninstall smac, then pip install --no-deps '{SMAC_SOURCE}'"
-        )
-    provenance["smac"] = _smac_commit(folder) or f"sha256 of starcraft2.py: {_sha256(source)}"
-    return f"{provenance['smac'][:12]} in {folder}"
+    if says := other_smac():
+        raise _WrongError(says)
+    commit = _smac_commit(folder)
+    provenance["smac"] = commit or f"sha256 of starcraft2.py: {_sha256(_smac_source(folder))}"
+    return f"{f'commit {commit[:12]}' if commit else 'of unknown commit'}, in {folder}"
 
 
 def _check_protocol(provenance: dict[str, str]) -> str:
-    protobuf = _import("google.protobuf", "pip install protobuf")
+    protobuf = _import("google.protobuf")
     for part in ("common", "raw", "debug", "sc2api"):
         try:
             __import__(f"s2clientprotocol.{part}_pb2")
         except ModuleNotFoundError as error:
-            raise _WrongError(f"{sys.executable}: {error}; pip install {PROTOCOL}") from None
+            _lacks(error)
         except Exception as error:  # what generated code raises under a protobuf that it was not made for
             raise _WrongError(
-                f"s2clientprotocol does not load under protobuf {protobuf.__version__} ({_short(error)}); "
-                f"pip uninstall s2clientprotocol, then pip install {PROTOCOL}; or pip install 'protobuf<3.21'"
+                f"s2clientprotocol {_version('s2clientprotocol')} does not load under protobuf {protobuf.__version__} "
+                f"({_short(error)}); pip uninstall s2clientprotocol pys2clientprotocol, then {_INSTALL}"
             ) from None
     name = "pys2clientprotocol" if _version("pys2clientprotocol") else "s2clientprotocol"
     provenance["protocol"] = f"{name} {_version(name)}, protobuf {protobuf.__version__}"
@@ -86,103 +106,35 @@ def _check_protocol(provenance: dict[str, str]) -> str:
 
 
 def _check_pysc2(provenance: dict[str, str]) -> str:
-    for module in ("pysc2", "pysc2.maps", "pysc2.run_configs", "pysc2.lib.protocol"):
-        _import(module, f"pip install {PYSC2}")
-    _import("smac.env.starcraft2.starcraft2", f"pip install --no-deps -r {REQUIREMENTS}")
+    for module in ("pysc2", "pysc2.maps", "pysc2.run_configs", "pysc2.lib.protocol", "smac.env.starcraft2.starcraft2"):
+        _import(module)
     provenance["pysc2"] = _version("pysc2") or "of unknown version"
     return provenance["pysc2"]
 
 
-def _check_game(game_version: str, provenance: dict[str, str]) -> str:
-    lib = sys.modules["pysc2.run_configs"].lib
-
-    folder = os.path.expanduser(os.environ.get("SC2PATH", "~/StarCraftII"))
-    remedy = "install StarCraft II (Linux: 4.10) and name its folder in SC2PATH"
-    if not os.path.isdir(folder):
-        raise _WrongError(f"{folder} is not there; {remedy}")
-    try:
-        found = os.listdir(os.path.join(folder, "Versions"))
-    except OSError:
-        raise _WrongError(f"{folder} has no folder Versions; {remedy}") from None
-    builds = sorted(int(name[4:]) for name in found if re.match(r"Base\d+$", name))
-    if not builds:
-        raise _WrongError(f"{os.path.join(folder, 'Versions')} has no Base*; {remedy}")
-    installed = sorted({v.game_version for v in lib.VERSIONS.values() if v.build_version in builds}, key=_by_number)
-    build, name = builds[-1], ""
-    if game_version:
-        wanted = lib.VERSIONS.get(game_version)
-        if wanted is None or wanted.build_version not in builds:
-            why = "pysc2 does not know it" if wanted is None else f"Base{wanted.build_version:05d} is not there"
-            raise _WrongError(
-                f"game-version {game_version}: {why}; installed are {', '.join(installed) or 'none that it knows'}; "
-                f"without game-version the newest in {folder} is played"
-            )
-        build, name = wanted.build_version, game_version
-    program = os.path.join(folder, "Versions", f"Base{build:05d}", "SC2_x64")
-    if not os.path.isfile(program):
-        raise _WrongError(f"{program} is not there; {remedy}")
-    if not os.access(program, os.X_OK):
-        raise _WrongError(f"{program} may not be run; chmod +x it")
-    _check_glibc(program)
-    names = [name] if name else [v for v in installed if lib.VERSIONS[v].build_version == build]
-    provenance["game"] = f"StarCraft II {names[-1] if names else 'of unknown version'} (Base{build:05d})"
-    return f"{provenance['game']} in {folder}"
-
-
-def _check_glibc(program: str) -> None:
-    """Compare the newest GLIBC symbol that the program asks for with this machine's."""
-    with open(program, "rb") as file:
-        asked = {tuple(map(int, found)) for found in re.findall(rb"GLIBC_(\d+)\.(\d+)", file.read())}
-    if not asked:
-        return
-    needed = max(asked)
-    try:
-        here = os.confstr("CS_GNU_LIBC_VERSION") or ""
-    except (ValueError, OSError):
-        here = ""
-    found = re.match(r"glibc (\d+)\.(\d+)", here)
-    if found is None or (int(found.group(1)), int(found.group(2))) < needed:
-        raise _WrongError(
-            f"{program} needs GLIBC {needed[0]}.{needed[1]}, this machine has {here or 'another C library'}; "
-            "use a newer Linux, or an older version of the game"
-        )
-
-
-def _check_map(map_name: str, provenance: dict[str, str]) -> str:
-    folder = os.path.join(os.path.expanduser(os.environ.get("SC2PATH", "~/StarCraftII")), "Maps", "SMAC_Maps")
-    remedy = "copy the folder smac/env/starcraft2/maps/SMAC_Maps of SMAC's repository to that place"
-    if not os.path.isdir(folder):
-        raise _WrongError(f"{folder} is not there; {remedy}")
-    path = os.path.join(folder, f"{map_name}.SC2Map")
-    if not os.path.isfile(path):
-        raise _WrongError(f"{path} is not there; {remedy}")
-    registry = sys.modules["smac.env.starcraft2.maps.smac_maps"].get_smac_map_registry()
-    if map_name not in registry:
-        raise _WrongError(f"this SMAC has no map {map_name}; it has {', '.join(sorted(registry))}")
-    provenance["map-sha256"] = _sha256(path)
-    return f"{map_name} in {folder}"
-
-
-def _import(module: str, remedy: str) -> Any:
+def _import(module: str) -> Any:
     """Return a module. Raises _WrongError."""
     try:
         __import__(module)
     except ModuleNotFoundError as error:
-        if str(error.name).partition(".")[0] != module.partition(".")[0]:
-            remedy = f"pip install --no-deps -r {REQUIREMENTS}"
-        raise _WrongError(f"{sys.executable}: {error}; {remedy}") from None
+        _lacks(error)
     except Exception as error:  # code for another Python, say
-        raise _WrongError(f"{module} does not load under {sys.executable} ({_short(error)}); {remedy}") from None
+        raise _WrongError(f"{module} does not load under {sys.executable} ({_short(error)}); {_INSTALL}") from None
     return sys.modules[module]
 
 
+def _lacks(error: ModuleNotFoundError) -> NoReturn:
+    raise _WrongError(f"{sys.executable} has no package {error.name}; {_INSTALL}") from None
+
+
 def _short(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    said = str(error).strip() or "nothing said"
+    return f"{type(error).__name__}: {said.splitlines()[0][:200]}"
 
 
 def _package_folder(package: str) -> str | None:
     spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
+    if spec is None or spec.origin is None or not spec.submodule_search_locations:  # without origin: any folder
         return None
     return str(next(iter(spec.submodule_search_locations)))
 
@@ -194,12 +146,16 @@ def _version(distribution: str) -> str:
         return ""
 
 
+def _smac_source(folder: str) -> str:
+    return os.path.join(folder, "env", "starcraft2", "starcraft2.py")
+
+
 def _smac_commit(folder: str) -> str | None:
     """The commit that pip installed, or that of the checkout around the package."""
     try:
         direct = metadata.distribution("smac").read_text("direct_url.json")
         return str(json.loads(direct or "")["vcs_info"]["commit_id"])
-    except (metadata.PackageNotFoundError, ValueError, KeyError):
+    except (metadata.PackageNotFoundError, ValueError, KeyError):  # not from git, but from a folder or a wheel
         pass
     git = os.path.join(os.path.dirname(folder), ".git")
     with contextlib.suppress(OSError):
@@ -212,9 +168,119 @@ def _smac_commit(folder: str) -> str | None:
     return None
 
 
+# --- the game ---------------------------------------------------------------------------------------------------------
+
+
+def _check_game(game_version: str, provenance: dict[str, str]) -> str:
+    known = sys.modules["pysc2.run_configs"].lib.VERSIONS
+    folder = _game_folder()
+    if not folder:
+        raise _WrongError(f"SC2PATH is empty; {_UNPACK}")
+    if "Versions" not in _names(folder, _UNPACK if "SC2PATH" in os.environ else f"SC2PATH is not set; {_UNPACK}"):
+        raise _WrongError(f"{folder} has no folder Versions, so it is not StarCraft II's; {_UNPACK}")
+    versions = os.path.join(folder, "Versions")
+    builds = sorted(int(name[4:]) for name in _names(versions, _UNPACK) if re.match(r"Base\d+$", name))
+    if not builds:
+        raise _WrongError(f"{versions} has no folder Base*, expected one for each version; {_UNPACK}")
+    installed = sorted({v.game_version for v in known.values() if v.build_version in builds}, key=_by_number)
+    build, name = builds[-1], ""
+    if game_version:
+        wanted = known.get(game_version)
+        if wanted is None or wanted.build_version not in builds:
+            why = "pysc2 does not know it" if wanted is None else f"Base{wanted.build_version:05d} is not in {versions}"
+            raise _WrongError(
+                f"game-version {game_version}: {why}; expected {' or '.join(installed) or 'one that pysc2 knows'}, or "
+                "no game-version for the newest that is installed"
+            )
+        build, name = wanted.build_version, game_version
+    _check_program(os.path.join(versions, f"Base{build:05d}", "SC2_x64"))
+    names = [name] if name else [v for v in installed if known[v].build_version == build]
+    provenance["game"] = f"StarCraft II {names[-1] if names else 'of unknown version'} (Base{build:05d})"
+    return f"{provenance['game']} in {folder}"
+
+
+def _game_folder() -> str:
+    return os.path.expanduser(os.environ.get("SC2PATH", "~/StarCraftII"))  # as pysc2 does
+
+
+def _check_program(program: str) -> None:
+    folder, name = os.path.split(program)
+    if name not in _names(folder, _UNPACK):
+        raise _WrongError(f"{program} is not there; {_UNPACK}")
+    if not os.access(program, os.X_OK):
+        raise _WrongError(f"{program} may not be run by user {os.getuid()}; chmod a+rx it, on a disk without noexec")
+    asked = {tuple(map(int, found)) for found in re.findall(rb"GLIBC_(\d+)\.(\d+)", _read(program))}
+    if not asked:
+        return
+    needed = max(asked)
+    try:
+        here = os.confstr("CS_GNU_LIBC_VERSION") or ""
+    except (ValueError, OSError):
+        here = ""
+    has = re.match(r"glibc (\d+)\.(\d+)", here)
+    if has is None or (int(has.group(1)), int(has.group(2))) < needed:
+        raise _WrongError(
+            f"{program} needs GLIBC {needed[0]}.{needed[1]}, this machine has {here or 'another C library'}; "
+            "use a newer Linux, or an older version of the game"
+        )
+
+
+def _maps_folder() -> str:
+    return os.path.join(_game_folder(), "Maps", "SMAC_Maps")
+
+
+def _check_map(map_name: str, provenance: dict[str, str]) -> str:
+    folder = _maps_folder()
+    if f"{map_name}.SC2Map" not in _names(folder, _MAPS):
+        raise _WrongError(f"{folder} has no {map_name}.SC2Map; {_MAPS}")
+    registry = sys.modules["smac.env.starcraft2.maps.smac_maps"].get_smac_map_registry()
+    if map_name not in registry:
+        raise _WrongError(f"this SMAC has no map {map_name}, but {', '.join(sorted(registry))}; {_INSTALL}")
+    provenance["map-sha256"] = _sha256(os.path.join(folder, f"{map_name}.SC2Map"))
+    return f"{map_name} in {folder}"
+
+
+def _check_other_maps(others: Sequence[str]) -> str:
+    folder = _maps_folder()
+    names = _names(folder, _MAPS)
+    missing = [name for name in others if f"{name}.SC2Map" not in names]
+    if missing:
+        raise _WrongError(f"{folder} lacks {len(missing)} of {len(others)}: {', '.join(missing)}; {_MAPS}")
+    return f"all {len(others)} in {folder}"
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def _names(folder: str, remedy: str) -> list[str]:
+    """Return the names in a folder. Raises _WrongError, with the remedy if it is not there."""
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        raise _WrongError(f"{folder} is not there; {remedy}") from None
+    except NotADirectoryError:
+        raise _WrongError(f"{folder} is not a folder; {remedy}") from None
+    except OSError as error:
+        raise _unreadable(folder, error) from None
+
+
+def _read(path: str) -> bytes:
+    """Return a file's content. Raises _WrongError."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: str, error: OSError) -> _WrongError:
+    return _WrongError(
+        f"user {os.getuid()} cannot read {path} ({error.strerror}); chmod -R a+rX it, and a+x the folders above it"
+    )
+
+
 def _sha256(path: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.sha256(file.read()).hexdigest()
+    return hashlib.sha256(_read(path)).hexdigest()
 
 
 def _by_number(version: str) -> tuple[int, ...]:
@@ -225,7 +291,7 @@ def main() -> None:
     """Examine what stdin names."""
     wanted = json.load(sys.stdin)
     said, sys.stdout = sys.stdout, sys.stderr  # what packages print when they are imported is no answer
-    json.dump(examine(wanted["map"], wanted["game_version"]), said)
+    json.dump(examine(wanted["map"], wanted["game_version"], wanted["other_maps"]), said)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import resource
 import shutil
 import socket
@@ -18,13 +19,14 @@ import pytest
 import torch
 
 from cli.certs.folders import Folders, Wanted
-from cli.doctor import machine, network, packages
+from cli.doctor import machine, network, packages, starcraft
 from cli.doctor.credentials import check_credentials
 from cli.doctor.finding import Finding, Level
 from cli.main import main
 from cli.parts import free_ports
 from envproxy.arena import Arena
 from envproxy.backend import MapSpec
+from envproxy.rules import Rules
 from envproxy.transport import Transport
 from learning.buffer import BattleBuffer, buffer_bytes
 from learning.network import AgentNetwork
@@ -32,6 +34,8 @@ from learning.settings import SeatSpec
 from tests.cli.conftest import surroundings
 from tests.envproxy.conftest import Proxy
 from tests.envproxy.drill import Drill
+from tests.starcraft.faults import Fault
+from tests.starcraft.host import battle_host
 
 __all__ = ["surroundings"]
 
@@ -86,7 +90,16 @@ def test_a_line_for_each_check_and_the_same_as_json(
 def test_wrong_flags_are_one_line(capsys: pytest.CaptureFixture[str], surroundings: None) -> None:
     assert main(["doctor", "--superlink", "x"]) == 2
     assert main(["doctor", "--buffer-size", "0"]) == 2
-    assert capsys.readouterr().err.splitlines() == [
+    assert main(["doctor", "--starcraft", "--map", "4m"]) == 2
+    assert main(["doctor", "--starcraft", "--backend-options", "memory=0"]) == 2
+    assert main(["doctor", "--starcraft", "--rules", "weapons=lotv"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    superlink, buffer_size, map_name, backend_options, rules = said.err.splitlines()
+    assert map_name.startswith("pps-qmix: the backend 'smac' has no map '4m'; it has 3m, ")
+    assert backend_options == "pps-qmix: backend-options: memory: expected at least 1 (MiB), found 0"
+    assert rules.startswith("pps-qmix: rules: weapons: expected none, for StarCraft II plays with its own")
+    assert [superlink, buffer_size] == [
         "pps-qmix: superlink: expected HOST:PORT, found 'x'",
         "pps-qmix: buffer-size: expected at least 1 battle, found 0",
     ]
@@ -106,19 +119,16 @@ def test_versions_are_compared_with_the_pins() -> None:
     assert packages.check_python(">=4").level is FAILED
 
 
-def test_automls_smac_is_no_smac(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_automls_smac_in_our_own_environment_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
-    assert list(packages.check_smac(False)) == []
-    (missing,) = packages.check_smac(True)
-    assert (missing.level, "not installed" in missing.says) == (FAILED, True)
+    assert list(starcraft.check_own_smac()) == []
     (tmp_path / "smac" / "facade").mkdir(parents=True)
     (tmp_path / "smac" / "__init__.py").touch()
-    for wanted, level in ((False, WARNING), (True, FAILED)):
-        (other,) = packages.check_smac(wanted)
-        assert (other.level, "is AutoML's SMAC" in other.says) == (level, True)
+    (other,) = starcraft.check_own_smac()
+    assert (other.level, "is AutoML's SMAC" in other.says) == (WARNING, True)
     (tmp_path / "smac" / "env" / "starcraft2").mkdir(parents=True)
-    (right,) = packages.check_smac(True)
-    assert right.level is OK
+    (tmp_path / "smac" / "env" / "starcraft2" / "starcraft2.py").touch()
+    assert list(starcraft.check_own_smac()) == []
 
 
 # --- the machine ----------------------------------------------------------------------------------------------
@@ -166,19 +176,42 @@ def test_few_open_files_are_told(monkeypatch: pytest.MonkeyPatch, limit: int, le
     assert machine.check_open_files().level is level
 
 
-def test_starcraft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SC2PATH", str(tmp_path / "sc2"))
-    (absent,) = machine.check_starcraft(["3m", "8m"])
-    assert absent.level is FAILED
-    (tmp_path / "sc2" / "Maps" / "SMAC_Maps").mkdir(parents=True)
-    (tmp_path / "sc2" / "Maps" / "SMAC_Maps" / "3m.SC2Map").touch()
-    program, maps = machine.check_starcraft(["3m", "8m"])
-    assert (program.level, maps.level) == (FAILED, FAILED)
-    assert "lacks 8m;" in maps.says
-    (tmp_path / "sc2" / "Versions" / "Base75689").mkdir(parents=True)
-    (tmp_path / "sc2" / "Versions" / "Base75689" / "SC2_x64").touch(mode=0o755)
-    program, maps = machine.check_starcraft(["3m"])
-    assert (program.level, maps.level) == (OK, OK)
+# --- StarCraft II ---------------------------------------------------------------------------------------------
+
+
+def starcraft_findings(options: str = "", rules: str = "") -> dict[str, Finding]:
+    found = starcraft.check_starcraft("3m", Rules.parse(rules), options)
+    return {finding.check: finding for finding in found}
+
+
+def test_a_game_is_started_and_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with battle_host(tmp_path, monkeypatch, maps=["3m", "8m"]) as host:
+        found = starcraft_findings()
+        assert host.launched == 1
+    levels = {check: finding.level for check, finding in found.items()}
+    assert levels.pop("other maps") is WARNING
+    assert set(levels.values()) == {OK}
+    assert "lacks 21 of 22: " in found["other maps"].says
+    *_, start = found.values()
+    assert re.fullmatch(r"3m: \d+\.\d s until its first observation", start.says)
+
+
+def test_a_game_that_does_not_start_is_told_with_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with battle_host(tmp_path, monkeypatch, maps=["3m"], faults=[Fault("exit-at-start", words="no libGL")]):
+        *_, start = starcraft_findings().values()
+    assert (start.check, start.level) == ("start of a game", FAILED)
+    assert start.says.startswith("StarCraft II did not start, 3 times in a row: ")
+    assert "\n" not in start.says
+
+
+def test_nothing_is_started_where_something_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with battle_host(tmp_path, monkeypatch, maps=["3m"]) as host:
+        *_, last = starcraft_findings(rules="game-version=4.99").values()
+        assert (last.check, last.level) == ("StarCraft II", FAILED)
+        assert "game-version 4.99.0: pysc2 does not know it" in last.says
+        *_, last = starcraft_findings(options="python=/no/such/python").values()
+        assert last.says.startswith("cannot run /no/such/python: ")
+        assert host.launched == 0
 
 
 # --- credentials ----------------------------------------------------------------------------------------------
