@@ -105,6 +105,17 @@ class Beginning:
     def act(self, seat: int, tick: Tick) -> None:
         self.hosted.tell(lambda arena: arena.act(seat, tick.tick, eager(tick)))
 
+    def answer_first_ticks(self) -> list[Tick]:
+        """Let both seats hear that the phase is on and its first tick, and answer that."""
+        ticks = []
+        for seat in (0, 1):
+            assert self.hear(seat) == Seated(self.phase)
+            tick = self.hear(seat)
+            assert isinstance(tick, Tick)
+            self.act(seat, tick)
+            ticks.append(tick)
+        return ticks
+
     def let_begin(self) -> None:
         self.backend.may_begin.set()
         self.thread.join(60.0)
@@ -132,11 +143,7 @@ def test_an_arena_answers_while_its_backend_begins_a_battle(beginning: Beginning
 def test_seats_play_on_when_the_battle_has_begun(beginning: Beginning):
     beginning.let_begin()
     beginning.backend.may_step.set()
-    for seat in (0, 1):
-        assert beginning.hear(seat) == Seated(beginning.phase)
-        tick = beginning.hear(seat)
-        assert isinstance(tick, Tick)
-        beginning.act(seat, tick)
+    beginning.answer_first_ticks()
     assert isinstance(beginning.hear(0), Tick)
 
 
@@ -157,11 +164,7 @@ def test_a_phase_that_all_leave_while_its_battle_begins_is_not_played(beginning:
     beginning.backend.may_step.set()
     for seat in (0, 1):
         beginning.hosted.propose(seat, beginning.phase)
-    for seat in (0, 1):
-        assert beginning.hear(seat) == Seated(beginning.phase)
-        tick = beginning.hear(seat)
-        assert isinstance(tick, Tick)
-        beginning.act(seat, tick)
+    beginning.answer_first_ticks()
     assert isinstance(beginning.hear(0), Tick)
 
 
@@ -171,12 +174,7 @@ def test_a_seat_that_comes_while_a_battle_begins_plays_it_from_its_beginning(beg
     beginning.hosted.propose(0, beginning.phase)
     beginning.let_begin()
     beginning.backend.may_step.set()
-    for seat in (0, 1):
-        assert beginning.hear(seat) == Seated(beginning.phase)
-        tick = beginning.hear(seat)
-        assert isinstance(tick, Tick)
-        assert tick.battles.all()
-        beginning.act(seat, tick)
+    assert all(tick.battles.all() for tick in beginning.answer_first_ticks())
     for seat in (0, 1):
         last = beginning.hear(seat)
         assert isinstance(last, Tick)

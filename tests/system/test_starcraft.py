@@ -115,8 +115,11 @@ class Proxy:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("fault", [None, Fault("never-listens")], ids=["playing", "starting"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    ("fault", "number"),
+    [(None, signal.SIGTERM), (None, signal.SIGKILL), (Fault("never-listens"), signal.SIGINT)],
+    ids=["playing-SIGTERM", "playing-SIGKILL", "starting-SIGINT"],
+)
 def test_an_env_proxy_takes_its_games_along(
     fault: Fault | None, number: signal.Signals, host: MakeHost, home: Path, tmp_path: Path
 ) -> None:
@@ -185,12 +188,9 @@ def test_an_interrupt_does_not_wait_for_a_start(host: MakeHost, home: Path, trai
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("runtime", ["in-process", "flower"])
-def test_a_game_that_does_not_start_ends_the_run_with_its_last_words(
-    runtime: str, host: MakeHost, home: Path, train: Train
-) -> None:
+def test_a_game_that_does_not_start_ends_the_run_with_its_last_words(host: MakeHost, home: Path, train: Train) -> None:
     host(Fault("exit-at-start", words="licence not accepted"))
-    process = train("none", "--runtime", runtime, "--backend", "smac", "--retries", "0", battles=2, total_steps=300)
+    process = train("none", "--runtime", "in-process", "--backend", "smac", battles=2, total_steps=300)
     output, _ = process.communicate()
     assert process.returncode == 1, output
     said = " ".join(output.split())
@@ -212,19 +212,16 @@ def test_a_game_that_crashes_now_and_then_costs_battles_and_no_run(
     assert row["steps"] >= 600
 
 
-@pytest.mark.parametrize("name", ["train", "envproxy", "evaluate"])
+@pytest.mark.parametrize("name", ["train", "envproxy"])
 def test_what_is_missing_is_told_in_a_line_before_anything_is_begun(
-    name: str, host: MakeHost, home: Path, train: Train, tmp_path: Path
+    name: str, host: MakeHost, home: Path, tmp_path: Path
 ) -> None:
     machine = host()
-    if name == "evaluate":
-        train("sim", "--runtime", "in-process", battles=2, total_steps=100).communicate()
     shutil.rmtree(machine.installation / "Maps")
     (port,) = free_ports(1)
     arguments = {
         "train": ["train", "--runs", str(tmp_path / "runs"), "--run", "r", "--map", "3m"],
         "envproxy": ["envproxy", "--listen", f"127.0.0.1:{port}", "--tokens", str(tmp_path / "tokens")],
-        "evaluate": ["evaluate", str(tmp_path / "sim")],
     }[name]
     done = command(*arguments, "--backend", "smac")
     assert done.returncode == 1
