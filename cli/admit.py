@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cli import superlink
 from cli.parts import PartFailedError
+from operations.paths import shown, user_path
 
 _KNOWN = "[code: 23]"  # flwr.supercore.error.ApiErrorCode.PUBLIC_KEY_ALREADY_IN_USE, which takes a second to import
 _TRIES = 3  # calls for a key, of a minute at most each
@@ -18,7 +19,7 @@ _TRIES = 3  # calls for a key, of a minute at most each
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     superlink.add_arguments(parser)
-    parser.add_argument("keys", nargs="+", type=Path, metavar="KEY", help="coordinator/supernodes/seat-*.pub")
+    parser.add_argument("keys", nargs="+", type=user_path, metavar="KEY", help="coordinator/supernodes/seat-*.pub")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -30,13 +31,15 @@ def run(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="pps-qmix-") as home:
         environment = {**os.environ, **link.environment(Path(home))}
         for key in options.keys:
-            print(f"{key.name}: {_admit(key, link.address, environment)}", flush=True)
+            print(f"{shown(key.name)}: {_admit(key, link.address, environment)}", flush=True)
     return 0
 
 
 def _admit(key: Path, address: str, environment: Mapping[str, str]) -> str:
     for _ in range(_TRIES):
-        said = superlink.ask(environment, "supernode", "register", str(key), superlink.PROFILE, "--format", "json")
+        said = superlink.ask(
+            environment, "supernode", "register", str(key.absolute()), superlink.PROFILE, "--format", "json"
+        )
         try:
             document = json.loads(said)
         except ValueError:

@@ -26,6 +26,7 @@ from envproxy.tokens import read_token, token_path
 from envproxy.transport import Transport, TransportError, UnreachableError, check_connection, is_loopback
 from operations import logs
 from operations.locks import InUseError, locked
+from operations.paths import user_path
 
 log = logging.getLogger("agent")
 
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--superlink", required=True, metavar="HOST:PORT", help="where devices reach the SuperLink")
     parser.add_argument("--envproxy", default=DEFAULT_ENVPROXY, metavar="HOST:PORT", help="(default: %(default)s)")
     parser.add_argument(
-        "--credentials", type=Path, metavar="DIR", help="this device's folder, device-SEAT, of pps-qmix certs"
+        "--credentials", type=user_path, metavar="DIR", help="this device's folder, device-SEAT, of pps-qmix certs"
     )
     parser.add_argument(
         "--insecure",
@@ -126,7 +127,7 @@ def keep_running(node: Part) -> None:
 @contextmanager
 def _seat(options: argparse.Namespace) -> Iterator[tuple[int, Path, Credentials]]:
     """Hold the seat that is wanted. Raises InUseError if another process has it, ValueError or OSError."""
-    folder: Path | None = options.credentials and options.credentials.expanduser().absolute()
+    folder: Path | None = options.credentials and options.credentials.absolute()
     if options.seat != FREE:
         seat = int(options.seat)
         found = _credentials(folder, seat, options.insecure)
@@ -134,7 +135,8 @@ def _seat(options: argparse.Namespace) -> Iterator[tuple[int, Path, Credentials]
             yield seat, home, found
         return
     where = folder or pps_home() / "tokens" / str(default_config()["arena"])
-    seats = sorted(int(path.stem.removeprefix("seat-")) for path in where.glob("seat-*.token"))
+    numbers = [path.stem.removeprefix("seat-") for path in where.glob("seat-*.token")]
+    seats = sorted(int(number) for number in numbers if number.isdecimal())
     for seat in seats:
         with ExitStack() as held:
             try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from client.device import DeviceDirectory
+from client.device import DeviceDirectory, is_run_name
 from client.tally import Tally
 
 
@@ -51,8 +51,8 @@ class AgentMetrics(Collector):
 
     def _newest(self) -> tuple[DeviceDirectory, Tally] | None:
         found = []
-        for path in self._home.glob(f"[A-Za-z0-9]*/seat-{self._seat}/tally.json"):
-            tally = Tally.load(path)
+        for path in self._home.glob(f"*/seat-{self._seat}/tally.json"):
+            tally = Tally.load(path) if is_run_name(path.parent.parent.name) else None
             if tally is not None:
                 found.append((tally.ended, path.parent.parent.name, tally))
         if not found:

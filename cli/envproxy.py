@@ -7,7 +7,6 @@ import logging
 import re
 import signal
 import threading
-from pathlib import Path
 
 from cli import metrics
 from cli.addresses import check_address
@@ -25,6 +24,7 @@ from envproxy.service import serve
 from envproxy.tokens import keep_tokens
 from envproxy.transport import is_loopback, server_credentials
 from operations import logs
+from operations.paths import user_path
 from server.settings import LONGEST_WAIT
 
 log = logging.getLogger("envproxy")
@@ -59,17 +59,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="options that differ from SMAC's, of every arena: docs/smac-rules.md (default: none)",
     )
     parser.add_argument("--listen", default=DEFAULT_ENVPROXY, metavar="HOST:PORT", help="(default: %(default)s)")
-    parser.add_argument("--certificate", type=Path, metavar="FILE", help="serve TLS with it (pps-qmix certs makes one)")
-    parser.add_argument("--private-key", type=Path, metavar="FILE", help="the certificate's private key")
+    parser.add_argument(
+        "--certificate", type=user_path, metavar="FILE", help="serve TLS with it (pps-qmix certs makes one)"
+    )
+    parser.add_argument("--private-key", type=user_path, metavar="FILE", help="the certificate's private key")
     parser.add_argument(
         "--insecure", action="store_true", help="let other machines connect in plaintext, and send their tokens so"
     )
     parser.add_argument(
-        "--tokens", type=Path, help="folder of the seats' tokens, made if absent (default: $PPS_HOME/tokens)"
+        "--tokens", type=user_path, help="folder of the seats' tokens, made if absent (default: $PPS_HOME/tokens)"
     )
     parser.add_argument(
         "--attest-key",
-        type=Path,
+        type=user_path,
         metavar="FILE",
         help="sign what agents earn with the key in this file, made if absent, for runs with the setting attest-key",
     )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-
-from rich.console import Console
 
 from cli.defaults import default_config
+from cli.plain_console import PlainConsole
 from envproxy.backend import create_backend
 from envproxy.phases import MAX_PHASE_BATTLES
+from operations.paths import user_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,19 +30,19 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"evaluate-battles: expected 1..{MAX_PHASE_BATTLES}, found {options.evaluate_battles}")
     if options.seed is not None and not 0 <= options.seed < 2**63:
         raise ValueError(f"seed: expected 0..2^63-1, found {options.seed}")
-    trained = read_trained(Path(options.run).expanduser())
+    if not options.run:
+        raise ValueError("run: expected a run directory, found nothing")
+    trained = read_trained(user_path(options.run))
     settings = trained.settings
     name, how = trained.backend(options.backend, options.backend_options)
     backend = create_backend(name, settings.map, min(settings.battles, options.evaluate_battles), trained.rules, how)
     backend.prepare()
-    console = Console()
+    console = PlainConsole()
     if not backend.repeatable:
-        console.print(f"{name} cannot repeat battles: the next evaluation plays others with any seed", soft_wrap=True)
+        console.say(f"{name} cannot repeat battles: the next evaluation plays others with any seed")
     result = evaluate(trained, backend, options.evaluate_battles, options.seed)
-    console.print(
+    console.say(
         f"{result.won} of {result.battles} battles won: win rate {result.won / result.battles:.3f}, "
-        f"return {result.return_mean:.2f}, length {result.length_mean:.1f} steps",
-        highlight=False,
-        soft_wrap=True,
+        f"return {result.return_mean:.2f}, length {result.length_mean:.1f} steps"
     )
     return 0

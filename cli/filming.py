@@ -14,6 +14,7 @@ from envproxy.backends.skirmish.maps import kind_names, map_facts
 from envproxy.backends.skirmish.policies import POLICIES, draw
 from envproxy.recording import Recorder
 from envproxy.rules import SMAC_RULES, Rules
+from operations.paths import shown
 
 _USUAL = "skirmish"  # a film of another backend says so
 
@@ -61,7 +62,7 @@ def film_run(
     with contextlib.closing(Recorder(played)) as recorder:
         recorder.prepare()
         evaluate(trained, recorder, battles, seed)
-    players = f"run {run.name} after {trained.checkpoint.steps:,} steps"
+    players = f"run {shown(trained.run.name)} after {trained.checkpoint.steps:,} steps"
     return _film(settings.map, trained.rules, players, name, recorder)
 
 

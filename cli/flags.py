@@ -8,8 +8,10 @@ from pathlib import Path
 
 from cli.defaults import Value, default_config, kept_settings, parse_value, preset, preset_names, with_implied
 from cli.playable import check_playable
+from client.device import is_run_name
 from envproxy.backend import Backend, create_backend
 from envproxy.rules import Rules
+from operations.paths import real_path, user_path
 from server.run_directory import already_there, check_free, check_unchanged, has_run, run_name
 from server.settings import Settings, SettingsError, check_settings
 
@@ -67,13 +69,18 @@ def choose(options: argparse.Namespace) -> Chosen:
         path = _run_path(options.resume, Path(str(given.get("runs", defaults["runs"]))))
         _check_same_place(given, path)
         kept = kept_settings(path)
+        if not is_run_name(path.name):
+            raise SettingsError(
+                f"resume: a run has the name of its folder: expected up to 100 letters, digits and ._-, found "
+                f"{path.name!r}; rename {path}"
+            )
         check_unchanged(kept, given)
         given |= {"runs": str(path.parent), "run": path.name, "resume": True}
         settings = check_settings({**kept, **given})
     else:
-        given["runs"] = str(Path(str(given.get("runs", defaults["runs"]))).expanduser().absolute())
+        given["runs"] = str(user_path(str(given.get("runs", defaults["runs"]))).absolute())
         if given.get("attest-key"):
-            given["attest-key"] = str(Path(str(given["attest-key"])).expanduser().absolute())
+            given["attest-key"] = str(user_path(str(given["attest-key"])).absolute())
         settings = check_settings({**defaults, **given})
         given["run"] = settings.run or run_name(settings)
         settings = settings.model_copy(update={"run": given["run"]})
@@ -114,12 +121,12 @@ def _check_same_place(given: dict[str, Value], path: Path) -> None:
     run, runs = str(given.get("run", "")), str(given.get("runs", ""))
     if run not in ("", path.name):
         raise SettingsError(f"run: --resume goes on with {path}; leave --run {run} away")
-    if runs and Path(runs).expanduser().resolve() != path.parent.resolve():
+    if runs and real_path(user_path(runs)) != real_path(path.parent):
         raise SettingsError(f"runs: --resume goes on with {path}; leave --runs {runs} away")
 
 
 def _run_path(resume: str, runs: Path) -> Path:
     if not resume:
         raise SettingsError("resume: expected the folder or the name of a run, found nothing")
-    found = Path(resume).expanduser()
-    return (found if has_run(found) else runs.expanduser() / resume).absolute()
+    found = user_path(resume)
+    return real_path(found if has_run(found) else user_path(runs) / resume)

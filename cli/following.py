@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
-
 from cli.defaults import Value
 from cli.flags import Chosen
+from cli.plain_console import PlainConsole
 from cli.progress import ProgressDisplay
 from cli.supervisor import RETRIES, supervise
 from operations import logs
+from operations.paths import shown
 from server.checkpoints import newest_checkpoint_steps
 from server.report import result_of
 from server.run_directory import has_run, read_rows
@@ -36,7 +36,7 @@ def follow(
     play: Callable[[dict[str, Value], Callable[[str], None]], None],
     where: Callable[[], tuple[int, int] | None],
     retries: int,
-    console: Console,
+    console: PlainConsole,
 ) -> None:
     """Call `play` with the settings to submit until the run is at its end. Raises PartFailedError if it cannot be."""
 
@@ -50,28 +50,27 @@ def follow(
         supervise(go_on, steps, retries, display.tell)
 
 
-def console(command: str, run: str) -> Console:
+def console(command: str, run: str) -> PlainConsole:
     """Where a command says what it does: standard output, or its log."""
     if not logs.is_json():
-        return Console()
+        return PlainConsole()
     logs.set_up(command, run=run)
-    return Console(file=logs.LoggedLines(logging.getLogger(command)), width=10_000)
+    return PlainConsole(file=logs.LoggedLines(logging.getLogger(command)), width=10_000)
 
 
 @contextmanager
-def told(chosen: Chosen, console: Console) -> Iterator[None]:
+def told(chosen: Chosen, console: PlainConsole) -> Iterator[None]:
     """Say what is played, and in the end what came of it."""
     settings = chosen.settings
-    console.print(
-        f"{settings.map}: {chosen.n_agents} agents, {settings.method}, {settings.base}; run {chosen.path}",
-        soft_wrap=True,
+    console.say(
+        f"{settings.map}: {chosen.n_agents} agents, {settings.method}, {settings.base}; run {shown(chosen.path)}"
     )
     began = time.monotonic()
     yield
     for name, value in result_of(read_rows(chosen.path)).items():
-        console.print(f"{name}: {value}", highlight=False)
-    console.print(f"time: {time.monotonic() - began:.0f} s", highlight=False)
-    console.print(f"learning curve: {chosen.path / 'curve.png'}", highlight=False, soft_wrap=True)
+        console.say(f"{name}: {value}")
+    console.say(f"time: {time.monotonic() - began:.0f} s")
+    console.say(f"learning curve: {shown(chosen.path / 'curve.png')}")
 
 
 def _count(text: str) -> int:

@@ -35,6 +35,7 @@ from envproxy.rules import SMAC_RULES, Rules
 from learning.learner import Learner
 from learning.settings import LearningSettings
 from learning.shared import SharedLearners
+from operations.paths import real_path
 from server.app import train
 from server.checkpoints import Checkpoint, newest_checkpoint
 from server.in_process import InProcessGrid
@@ -145,6 +146,8 @@ def play_in_lockstep(arena: Arena, rounds: Sequence[Round], pool: Executor | Non
     for seat, round_ in enumerate(rounds):
         hear(seat, advance(round_, None))
     while len(reports) < len(rounds):
+        if not arena.ready:  # a seat has left the round before its end
+            arena.hold_silent()
         arena.advance()
         while events := {
             seat: event
@@ -199,12 +202,15 @@ class Trained(NamedTuple):
 
 
 def read_trained(run: Path) -> Trained:
-    """Raises RunDirectoryError if `run` is not a run directory or has no checkpoint yet."""
+    """Read a run directory, under whatever name it is kept.
+
+    Raises RunDirectoryError if `run` is not a run directory or has no checkpoint yet.
+    """
     settings = check_settings(kept_settings(run))
     checkpoint = newest_checkpoint(run)
     if checkpoint is None:
         raise RunDirectoryError(f"{run} has no checkpoint yet: its first round has not ended")
-    return Trained(run, settings, checkpoint)
+    return Trained(real_path(run), settings, checkpoint)
 
 
 def evaluate(trained: Trained, backend: Backend, battles: int, seed: int | None) -> Evaluation:
@@ -216,7 +222,7 @@ def evaluate(trained: Trained, backend: Backend, battles: int, seed: int | None)
     with contextlib.closing(arena), tempfile.TemporaryDirectory() as home:
         players = []
         for seat, tensors in sorted(trained.checkpoint.agents.items()):
-            directory = DeviceDirectory(Path(home), trained.run.name, seat)
+            directory = DeviceDirectory(Path(home), "evaluated", seat)
             directory.make()
             sizes = seat_spec(spec, seat)
             learning = LearningSettings.from_config({**settings.config(), "device": "cpu"})  # the same battles anywhere

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from rich.console import Console
 from rich.table import Table
 
+from cli.plain_console import PlainConsole
 from envproxy.backend import backend_names, create_backend, map_names
 from strategies.registry import describe, strategy_names
 
@@ -16,7 +16,7 @@ def show_strategies(_: argparse.Namespace) -> int:
     table = Table("strategy", "what it does", box=None)
     for name in strategy_names():
         table.add_row(name, describe(name))
-    Console().print(table)
+    PlainConsole().print(table)
     return 0
 
 
@@ -30,5 +30,5 @@ def show_maps(_: argparse.Namespace) -> int:
             created.close()
             sizes = (spec.n_agents, spec.n_actions, spec.obs_size, spec.state_size, spec.episode_limit)
             table.add_row(name, backend, *map(str, sizes))
-    Console().print(table)
+    PlainConsole().print(table)
     return 0

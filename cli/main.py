@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import signal
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from client.device import DeviceError
 from envproxy.backend import BackendFailedError
 from operations import logs
 from operations.locks import InUseError
+from operations.paths import shown
 from server.rounds import RoundsError
 from server.run_directory import NotKeptError, RunDirectoryError
 from server.seats import SeatsError
@@ -29,7 +31,7 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(USAGE_ERROR, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        self.exit(USAGE_ERROR, f"{self.prog}: {shown(message)} (see {self.prog} --help)\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -66,6 +68,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0, 1 if a run failed, 2 for wrong arguments, 130 if interrupted."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # as standard error is: what it has no sign for is shown as its escape
+        sys.stdout.reconfigure(errors="backslashreplace")
     options = build_parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # else nohup has it ignored

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from operations.tied import tied
 
 _END_LIMIT = 8.0  # seconds that a process has to end by itself
 _LAST_LINES = 15
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")  # Flower's log has some in files, too
 
 TELEMETRY_OFF = {"FLWR_TELEMETRY_ENABLED": "0"}  # in the environment of every Flower process
 
@@ -86,7 +88,7 @@ class Part:
         """Return the end of the log, and where the rest is."""
         if self.log is None:
             return "Its last words are above."
-        lines = self.said().splitlines()
+        lines = _COLOUR.sub("", self.said()).splitlines()
         said = "\n  ".join(line for line in lines[-_LAST_LINES:] if line.strip())
         return f"Its last words are in {self.log}:\n  {said or '(none)'}"
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
+from cli.plain_console import PlainConsole
 from server.checkpoints import newest_checkpoint_steps
 from server.new_rows import NewRows
 
@@ -28,8 +28,9 @@ class ProgressDisplay:
     """
 
     def __init__(
-        self, directory: Path, total_steps: int, where: Callable[[], tuple[int, int] | None], console: Console
+        self, directory: Path, total_steps: int, where: Callable[[], tuple[int, int] | None], console: PlainConsole
     ) -> None:
+        self._console = console
         self._total = total_steps
         self._where = where
         self._progress = Progress(
@@ -67,7 +68,7 @@ class ProgressDisplay:
 
     def tell(self, line: str) -> None:
         """Show a line above the progress."""
-        self._progress.console.print(line, highlight=False, soft_wrap=True)
+        self._console.say(line)
 
     def _follow(self) -> None:
         while not self._stop.wait(_LOOK_EVERY):

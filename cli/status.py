@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from cli.defaults import default_config
-from client.device import DeviceDirectory, DeviceError, pps_home
+from cli.plain_console import PlainConsole
+from client.device import DeviceDirectory, DeviceError, is_run_name, pps_home
+from operations.paths import real_path, shown, user_path
 from server.checkpoints import whole_checkpoints
 from server.run_directory import RunDirectoryError, document_path, is_held, metrics_path, read_rows, read_run
 
-_DEVICES = "[A-Za-z0-9]*/seat-[0-9]*"  # in $PPS_HOME; names with a dot are no runs
+_DEVICES = "*/seat-[0-9]*"  # in $PPS_HOME
 
 BROKEN, RUNNING, FINISHED, STOPPED = "broken", "running", "finished", "stopped"
 
@@ -65,13 +65,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "run", nargs="?", metavar="RUN", help="a run: its folder, or its name in --runs (default: the newest there)"
     )
-    parser.add_argument("--runs", type=Path, default=Path(str(runs)), help="folder of the runs (default: %(default)s)")
+    parser.add_argument(
+        "--runs", type=user_path, default=Path(str(runs)), help="folder of the runs (default: %(default)s)"
+    )
     parser.add_argument("--json", action="store_true", help="say it as one JSON object")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the status; return 1 if the run directory is broken. Raises RunDirectoryError if there is no such run."""
-    path = _wanted(options.run, options.runs.expanduser())
+    path = _wanted(options.run, options.runs)
     found = None if path is None else run_status(path)
     wanted = None if options.run is None or path is None else path.name
     devices = [device for device in device_statuses(pps_home()) if wanted in (None, device.run)]
@@ -82,10 +84,10 @@ def run(options: argparse.Namespace) -> int:
         }
         print(json.dumps(said))
     else:
-        console = Console(highlight=False, markup=False, soft_wrap=True)
+        console = PlainConsole()
         lines = [f"no run in {options.runs}"] if found is None else _run_lines(found)
         for line in [*lines, *_device_lines(devices, pps_home())]:
-            console.print(line)
+            console.say(shown(line))
     return 1 if found is not None and found.state == BROKEN else 0
 
 
@@ -126,7 +128,11 @@ def run_status(path: Path) -> RunStatus:
 
 def device_statuses(home: Path) -> Iterator[DeviceStatus]:
     """Read all device directories in $PPS_HOME, by run and seat."""
-    found = [path for path in home.glob(_DEVICES) if path.is_dir() and path.name[5:].isdecimal()]
+    found = [
+        path
+        for path in home.glob(_DEVICES)
+        if is_run_name(path.parent.name) and path.name[5:].isdecimal() and path.is_dir()
+    ]
     for path in sorted(found, key=lambda path: (path.parent.name, int(path.name[5:]))):
         yield _device_status(home, path.parent.name, int(path.name[5:]))
 
@@ -158,12 +164,12 @@ def _device_status(home: Path, run: str, seat: int) -> DeviceStatus:
 def _wanted(name: str | None, runs: Path) -> Path | None:
     """Return the run directory that is meant, None if there is none at all. Raises RunDirectoryError."""
     if name is not None:
-        for path in (Path(name).expanduser(), runs / name):
+        for path in (user_path(name), runs / name) if name else ():
             if path.is_dir():
-                return path.absolute()
+                return real_path(path)
         raise RunDirectoryError(f"there is no run {name!r}, as a folder or in {runs}")
     found = [path.parent for path in runs.glob(str(document_path(Path("*"))))]
-    return max(found, key=_changed).absolute() if found else None
+    return real_path(max(found, key=_changed)) if found else None
 
 
 def _changed(path: Path) -> float:

@@ -14,6 +14,7 @@ import tomli_w
 from cli.addresses import check_address
 from cli.parts import TELEMETRY_OFF
 from envproxy.transport import is_loopback
+from operations.paths import user_path
 
 _FLWR = str(Path(sys.executable).parent / "flwr")
 _CALL_LIMIT = 60.0  # seconds for one call of `flwr`
@@ -40,7 +41,10 @@ class SuperLink:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--superlink", required=True, metavar="HOST:PORT", help="where its Control API listens")
     parser.add_argument(
-        "--root-certificates", type=Path, metavar="FILE", help="CA certificate that the SuperLink's is verified with"
+        "--root-certificates",
+        type=user_path,
+        metavar="FILE",
+        help="CA certificate that the SuperLink's is verified with",
     )
     parser.add_argument(
         "--insecure", action="store_true", help="speak plaintext to a SuperLink that is not on the loopback"

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from cli.parts import TELEMETRY_OFF
 from client.launch import SeatAddress
+from operations.paths import is_utf8
 
-_FORBIDDEN = frozenset("\"'\\\n")  # of a path in a node config, which is a line of TOML strings
+_ESCAPED = {ord(sign): f"\\u{ord(sign):04x}" for sign in ('"', "\\", *map(chr, range(32)), "\x7f")}
 
 
 def supernode_environment(home: Path) -> dict[str, str]:
@@ -47,13 +48,18 @@ def supernode_command(
 
 
 def _node_config(address: SeatAddress) -> str:
-    words = [f"seat={address.seat}", f'envproxy="{address.envproxy}"']
+    words = [f"seat={address.seat}", f"envproxy={_node_config_text(address.envproxy)}"]
     files = {"token": address.token, "root-certificates": address.transport.root_certificates}
     for name, path in files.items():
         if path is not None:
-            if _FORBIDDEN & set(str(path)):
-                raise ValueError(f"{name}: a path in a node config has no quotes and no backslashes, found {path}")
-            words.append(f'{name}="{path}"')
+            if not is_utf8(path):
+                raise ValueError(f"{name}: expected a path in UTF-8, found {str(path)!r}")
+            words.append(f"{name}={_node_config_text(str(path))}")
     if address.transport.insecure:
         words.append("insecure=true")
     return " ".join(words)
+
+
+def _node_config_text(text: str) -> str:
+    """Return a TOML string without a quotation mark in it: Flower looks for the next one before it reads TOML."""
+    return f'"{text.translate(_ESCAPED)}"'

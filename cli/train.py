@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import logging
 
-from rich.console import Console
-
 from cli import flags, following
 from cli.cores import cores
 from cli.flags import Chosen
 from cli.flower import FlowerRun
+from cli.plain_console import PlainConsole
 from cli.playable import check_in_process
 from cli.progress import ProgressDisplay
+from client.device import DeviceDirectory, pps_home
 from envproxy.rules import Rules
 from operations import logs
 from server.settings import SettingsError
@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train.
 
-    Raises SettingsError (and other ValueErrors) for wrong flags, RunDirectoryError, BackendFailedError, or
-    PartFailedError.
+    Raises SettingsError (and other ValueErrors) for wrong flags, RunDirectoryError, DeviceError, BackendFailedError,
+    or PartFailedError.
     """
     logs.choose(options.log_format)
     chosen = flags.choose(options)
@@ -43,6 +43,7 @@ def run(options: argparse.Namespace) -> int:
         check_in_process(settings)
     else:
         flags.backend_of(settings, 1).prepare()  # the env proxy would say it in its log
+        _make_device_directories(chosen)  # and each device for itself
     console = following.console("train", chosen.path.name)
     with following.told(chosen, console):
         if runtime == "flower":
@@ -52,14 +53,22 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _train_over_flower(chosen: Chosen, retries: int, console: Console) -> None:
+def _make_device_directories(chosen: Chosen) -> None:
+    """Raises DeviceError if one cannot be made, or no agent process can listen in it."""
+    for seat in range(chosen.n_agents):
+        directory = DeviceDirectory(pps_home(), chosen.path.name, seat)
+        directory.check_socket()
+        directory.make()
+
+
+def _train_over_flower(chosen: Chosen, retries: int, console: PlainConsole) -> None:
     with FlowerRun(chosen.settings.config(), chosen.path, chosen.n_agents) as flower:
         with console.status("starting the env proxy, the SuperLink and the SuperNodes"):
             flower.start()
         following.follow(chosen, flower.play, flower.where, retries, console)
 
 
-def _train_in_process(chosen: Chosen, console: Console) -> None:
+def _train_in_process(chosen: Chosen, console: PlainConsole) -> None:
     from cli.in_process import Team, run_in_process  # noqa: PLC0415 - no torch where Flower's processes do the work
 
     logging.getLogger("server").addHandler(logging.NullHandler())  # the display tells what the log would

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
+from cli.plain_console import PlainConsole
 from operations.files import replacing
+from operations.paths import real_path, shown, user_path
 
 if TYPE_CHECKING:
     from cli.viewer.film import Film
@@ -40,9 +40,9 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"battles: expected 1..{_MOST_BATTLES}, found {options.battles}")
     if options.seed is not None and not 0 <= options.seed < 2**63:
         raise ValueError(f"seed: expected 0..2^63-1, found {options.seed}")
-    page = Path(options.out).expanduser()
-    picture = Path(options.gif).expanduser() if options.gif is not None else None
-    if picture is not None and picture.absolute() == page.absolute():
+    page = user_path(options.out)
+    picture = user_path(options.gif) if options.gif is not None else None
+    if picture is not None and real_path(picture) == real_path(page):
         raise ValueError(f"gif: expected another file than the page's, found {picture}")
 
     from cli.viewer.film import verdict  # noqa: PLC0415 - these load the simulator
@@ -56,12 +56,12 @@ def run(options: argparse.Namespace) -> int:
         if write_picture is not None:
             write_picture(make_gif(film, film.recordings[0]))
         write_page(make_page(film).encode())
-    console = Console(highlight=False, soft_wrap=True)
+    console = PlainConsole()
     for number, recording in enumerate(film.recordings, 1):
-        console.print(f"battle {number}: {verdict(recording, film.facts.n_agents)}", markup=False)
-    console.print(f"page: {page}", markup=False)
+        console.say(f"battle {number}: {verdict(recording, film.facts.n_agents)}")
+    console.say(f"page: {shown(page)}")
     if picture is not None:
-        console.print(f"animated picture of battle 1: {picture}", markup=False)
+        console.say(f"animated picture of battle 1: {shown(picture)}")
     return 0
 
 
@@ -74,7 +74,9 @@ def _film(options: argparse.Namespace) -> Film:
             raise ValueError(f"map: the policy {options.team!r} needs one: --map NAME (pps-qmix maps lists them)")
         backend, how = options.backend or "skirmish", options.backend_options or ""
         return film_policy(options.team, options.map, options.battles, options.seed or 0, backend, how)
-    run = Path(options.team).expanduser()
+    if not options.team:
+        raise ValueError(f"run: expected a policy ({', '.join(POLICIES)}) or a run directory, found nothing")
+    run = user_path(options.team)
     if not run.is_dir():
         raise ValueError(f"{options.team}: expected a policy ({', '.join(POLICIES)}) or a run directory")
     return film_run(run, options.map, options.battles, options.seed, options.backend, options.backend_options)
@@ -87,7 +89,10 @@ def _writer(path: Path) -> Iterator[Callable[[bytes], None]]:
         with _naming(path):
             if path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            file = beside.enter_context(replacing(path.resolve()))  # where a link leads: it is to stay one
+            place = real_path(path)  # where a link leads: it is to stay one
+            if place.is_symlink():  # in a circle
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+            file = beside.enter_context(replacing(place))
 
         def write(content: bytes) -> None:
             with _naming(path):

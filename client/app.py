@@ -11,8 +11,6 @@ Node config (`flower-supernode --node-config '...'`):
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
@@ -22,6 +20,7 @@ from client.launch import SeatAddress, ask
 from client.messages import DESCRIBE, TRAIN, WEIGHTS
 from envproxy.tokens import token_path
 from envproxy.transport import Transport, TransportError
+from operations.paths import user_path
 
 DEFAULT_ENVPROXY = "127.0.0.1:50551"
 
@@ -74,7 +73,7 @@ def seat_address(node_config: dict[str, bool | float | int | str], arena: str) -
             "the address where `pps-qmix envproxy` listens"
         )
     token = node_config.get("token") or token_path(pps_home() / "tokens", arena, seat)
-    return SeatAddress(seat, envproxy, Path(str(token)).absolute(), _transport(node_config))
+    return SeatAddress(seat, envproxy, user_path(str(token)).absolute(), _transport(node_config))
 
 
 def _transport(node_config: dict[str, bool | float | int | str]) -> Transport:
@@ -82,6 +81,6 @@ def _transport(node_config: dict[str, bool | float | int | str]) -> Transport:
     if not isinstance(insecure, bool):
         raise NodeConfigError(f"insecure is {insecure!r} in the node config; write insecure=true, or leave it away")
     try:
-        return Transport(None if root_certificates is None else Path(str(root_certificates)).absolute(), insecure)
+        return Transport(None if root_certificates is None else user_path(str(root_certificates)).absolute(), insecure)
     except TransportError as error:
         raise NodeConfigError(f"node config: {error}") from None

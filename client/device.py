@@ -26,10 +26,11 @@ from safetensors.numpy import load_file, save
 
 from operations.files import replace_file
 from operations.locks import lock
+from operations.paths import user_path
+from operations.sockets import LONGEST_PATH, can_listen, reached
 
 FORMAT = 1
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # as the settings have it
-_MAX_SOCKET_PATH = 104  # bytes; what the shortest of the common systems allows
 
 
 class DeviceError(Exception):
@@ -38,7 +39,12 @@ class DeviceError(Exception):
 
 def pps_home() -> Path:
     """Return $PPS_HOME, or ~/.pps-qmix."""
-    return Path(os.environ.get("PPS_HOME") or Path.home() / ".pps-qmix").expanduser().absolute()
+    return user_path(os.environ.get("PPS_HOME") or Path.home() / ".pps-qmix").absolute()
+
+
+def is_run_name(name: str) -> bool:
+    """Say whether a run may be called so: of what is in $PPS_HOME, the others are no run's."""
+    return _RUN_NAME.fullmatch(name) is not None
 
 
 class DeviceDirectory:
@@ -46,8 +52,9 @@ class DeviceDirectory:
 
     def __init__(self, home: Path, run: str, seat: int) -> None:
         """Raises DeviceError if `run`, which a server says, would lead elsewhere."""
-        if not _RUN_NAME.fullmatch(run):
+        if not is_run_name(run):
             raise DeviceError(f"a run is called {run[:100]!r}; expected up to 100 letters, digits and ._-")
+        self.home = home
         self.path = home / run / f"seat-{seat}"
         self.buffer = self.path / "buffer"
         self.socket = self.path / "agent.sock"
@@ -63,21 +70,20 @@ class DeviceDirectory:
             raise DeviceError(f"cannot make the device directory {self.path}: {error.strerror}") from None
 
     def check_socket(self) -> None:
-        """Raise DeviceError if the directory's path is too long for a socket in it."""
-        if len(os.fsencode(self.socket)) > _MAX_SOCKET_PATH:
+        """Raise DeviceError if no socket can be in the directory. On Linux one always can."""
+        if not can_listen(self.socket):
             raise DeviceError(
-                f"the path {self.socket} is longer than the {_MAX_SOCKET_PATH} bytes a socket may have; "
-                "set PPS_HOME to a shorter one"
+                f"the path {self.socket} is longer than the {LONGEST_PATH} bytes a socket may have on this system, or "
+                "has a comma; set PPS_HOME to another one"
             )
 
     def answers(self) -> bool:
         """Say whether the agent process listens, without the lock: who asks for that may keep it from a process."""
         try:
-            self.check_socket()
-            with socket.socket(socket.AF_UNIX) as connection:
+            with reached(self.socket) as path, socket.socket(socket.AF_UNIX) as connection:
                 connection.settimeout(1.0)
-                connection.connect(str(self.socket))
-        except (OSError, DeviceError):
+                connection.connect(os.fsencode(path))
+        except OSError:
             return False
         return True
 

@@ -16,6 +16,7 @@ from client import agent_pb2_grpc
 from client.device import DeviceDirectory
 from client.messages import SOCKET_OPTIONS, Reply, Request, reply_from, request_to
 from envproxy.transport import Transport
+from operations.sockets import grpc_target, reached
 
 _START_LIMIT = 90.0  # seconds; importing torch on a small, busy device takes a while
 _ATTEMPTS = 4  # an agent process that dies during a question is started again
@@ -45,7 +46,10 @@ def ask(directory: DeviceDirectory, run: str, address: SeatAddress, request: Req
     directory.make()
     for attempt in range(1, _ATTEMPTS + 1):
         _ensure_running(directory, run, address)
-        with grpc.insecure_channel(f"unix:{directory.socket}", options=SOCKET_OPTIONS) as channel:
+        with (
+            reached(directory.socket) as socket,
+            grpc.insecure_channel(grpc_target(socket), options=SOCKET_OPTIONS) as channel,
+        ):
             stub = agent_pb2_grpc.AgentServiceStub(channel)  # type: ignore[no-untyped-call]
             try:
                 return reply_from(stub.Handle(request_to(request)))
@@ -75,7 +79,8 @@ def _ensure_running(directory: DeviceDirectory, run: str, address: SeatAddress) 
             stdout=log,
             stderr=log,
             cwd=directory.path,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "GRPC_VERBOSITY": "NONE"},
+            # PPS_HOME: ours may be relative to another folder than the process works in
+            env={**os.environ, "PPS_HOME": str(directory.home), "OMP_NUM_THREADS": "1", "GRPC_VERBOSITY": "NONE"},
             start_new_session=True,  # it outlives this ClientApp
         )
     _wait_for_socket(directory, process)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
@@ -18,11 +19,14 @@ from numpy.typing import NDArray
 from client.agent import Agent
 from client.plan import RoundOrder, first_standing, next_phase
 from envproxy.protocol import (
+    MAX_UTILITY,
     ArenaEvent,
     MixAbandoned,
     MixAnswer,
     MixEvent,
+    MixNorm,
     MixScale,
+    MixUtilities,
     Phase,
     PhaseEnd,
     PhaseKind,
@@ -34,6 +38,10 @@ from learning.metrics import TrainMetrics
 
 class StrangePhaseError(Exception):
     """The arena plays what the server has not ordered; the message says what."""
+
+
+class _DivergedError(Exception):
+    """What this seat has to say to a joint training step is not finite: no training can follow."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +101,18 @@ def advance(round_: Round, event: ArenaEvent | Lost | None) -> Answer | RoundRep
 
 
 def play_round(agent: Agent, order: RoundOrder) -> Round:
-    """Play a round to its end: collect, learn as battles end, evaluate when it is due. Raises StrangePhaseError."""
+    """Play a round to its end: collect, learn as battles end, evaluate when it is due. Raises StrangePhaseError.
+
+    A seat whose part of joint mixing is not finite leaves the round there: the figures of its report say so.
+    """
     agent.learner.set_learning_rate(order.learning_rate)
     report = RoundReport(first_standing(order))
     ordered = functools.partial(next_phase, order)
-    while (phase := ordered(report.standing)) is not None:
-        yield from _play_phase(agent, order.steps_before, phase, ordered, report)
+    try:
+        while (phase := ordered(report.standing)) is not None:
+            yield from _play_phase(agent, order.steps_before, phase, ordered, report)
+    except _DivergedError:
+        report.trained.append(TrainMetrics(math.nan, math.nan, math.nan, math.nan))
     return report
 
 
@@ -181,14 +195,21 @@ def _learn(agent: Agent, report: RoundReport) -> float:
 
 
 def _mix(agent: Agent, event: MixEvent, report: RoundReport) -> Answer:
-    """Do this seat's part of a training step that all seats take together."""
+    """Do this seat's part of a training step that all seats take together. Raises _DivergedError."""
     if isinstance(event, MixAbandoned):
         return None
     if isinstance(event, MixScale):
         report.trained.append(agent.mixed(event))
         report.training_steps += 1
         return None
-    return agent.mix(event)
+    answer = agent.mix(event)
+    if isinstance(answer, MixNorm) and not math.isfinite(answer.squared):
+        raise _DivergedError
+    if isinstance(answer, MixUtilities):
+        for utilities in (answer.chosen, answer.following):
+            if not (np.abs(utilities) < MAX_UTILITY).all():  # the env proxy would refuse them
+                raise _DivergedError
+    return answer
 
 
 def _close_phase(steps_before: int, phase: Phase, end: PhaseEnd, report: RoundReport) -> None:

@@ -41,10 +41,12 @@ from envproxy import wire
 from envproxy.tokens import read_token
 from envproxy.transport import Transport, TransportError
 from operations import logs
+from operations.sockets import grpc_target, reached
 
 log = logging.getLogger("agent")
 
 _LOOPBACK = Transport()
+_STOP_LIMIT = 3.0  # seconds
 IDLE_LIMIT = 900.0  # seconds without a question after which the process ends; the next question starts another
 
 
@@ -181,21 +183,28 @@ def main(arguments: list[str] | None = None) -> int:
     transport = Transport(options.root_certificates, options.insecure)
     service = AgentService(options.seat, options.envproxy, options.token, transport)
     directory.socket.unlink(missing_ok=True)
-    server = serve(service, directory.socket)
-    log.info("listening on %s", directory.socket)
+    with reached(directory.socket) as socket:
+        server = serve(service, socket)
+        log.info("listening on %s", directory.socket)
+        _stay(service, watched)
+        stopped = server.stop(grace=None)
+        service.stop()  # or the round that is on would be played to its end
+        stopped.wait(_STOP_LIMIT)  # the socket is removed
+    return 0
+
+
+def _stay(service: AgentService, watched: psutil.Process | None) -> None:
+    """Return when this process is told to end, the one it watches is gone, or nobody has asked for a long time."""
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     while not ended.wait(0.5):
         if watched is not None and not _alive(watched):
-            log.info("the SuperNode (pid %d) is gone", options.watch)
-            break
+            log.info("the SuperNode (pid %d) is gone", watched.pid)
+            return
         if not service.busy and time.monotonic() - service.asked_at > IDLE_LIMIT:
             log.info("nobody has asked anything for %.0f s", IDLE_LIMIT)
-            break
-    server.stop(grace=None)
-    service.stop()  # or the round that is on would be played to its end
-    return 0
+            return
 
 
 def serve(service: AgentService, socket: Path) -> grpc.Server:
@@ -205,7 +214,7 @@ def serve(service: AgentService, socket: Path) -> grpc.Server:
     handle = grpc.unary_unary_rpc_method_handler(service.Handle, wire.parser(pb.Request), pb.Answer.SerializeToString)
     name = pb.DESCRIPTOR.services_by_name["AgentService"].full_name
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, {"Handle": handle}),))
-    server.add_insecure_port(f"unix:{socket}")
+    server.add_insecure_port(grpc_target(socket))
     server.start()
     return server
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import math
 import shlex
 from collections.abc import Callable
 from importlib.metadata import version
@@ -118,15 +119,29 @@ class Seat:
         return play_round(agent, RoundOrder.from_config(request.config))
 
     def finish(self, request: Request, report: RoundReport) -> Reply:
-        """Keep the agent's state and report the round. Raises DeviceError if it cannot be kept."""
+        """Keep the agent's state and report the round. Raises DeviceError if it cannot be kept.
+
+        An agent whose training has diverged is not kept: what was kept before can still learn, at a smaller rate.
+        """
         agent = self._known()
-        agent.keep(int(request.config["round"]))
-        return Reply(_values(agent, report), agent.learner.tensors())
+        reply = Reply(_values(agent, report), agent.learner.tensors())
+        if is_finite(reply):
+            agent.keep(int(request.config["round"]))
+        elif self._make_learner is Learner:  # seats that share one learner have nothing of their own to go back to
+            assert self._make_agent is not None
+            self._agent = self._make_agent()
+        return reply
 
     def _known(self) -> Agent:
         if self._agent is None:
             raise SeatRefusedError(f"seat {self._seat} has not met this run: the server asks `describe` first")
         return self._agent
+
+
+def is_finite(reply: Reply) -> bool:
+    """Say whether all weights and all figures of learning are finite."""
+    figures = (reply.values.get(name, 0.0) for name in ("loss", "q-mean", "td-error", "grad-norm"))
+    return all(map(math.isfinite, figures)) and all(np.isfinite(tensor).all() for tensor in reply.tensors.values())
 
 
 def check_same(config: dict[str, Any], arena: pb.ArenaDescription, seat: int) -> None:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+_SHOWN_OF_NAME = 50  # characters: a name may be as long as the system has any, and this one is longer
 _CANNOT_SYNC = {errno.EACCES, errno.EINVAL, errno.ENOTSUP}  # nobody may list the folder; its file system syncs none
 
 
@@ -80,7 +81,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _beside(path: Path, mode: int) -> Iterator[tuple[Path, BinaryIO]]:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f".{path.name[:_SHOWN_OF_NAME]}.{secrets.token_hex(4)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:

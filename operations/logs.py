@@ -15,6 +15,8 @@ import sys
 from datetime import UTC, datetime
 from typing import TextIO
 
+from operations.paths import shown_lines
+
 VARIABLE = "PPS_LOG_FORMAT"
 TEXT, JSON = "text", "json"
 FIELDS = ("seat", "arena", "run", "round")  # what a line may be about; given as `extra`, or for a whole process
@@ -56,7 +58,7 @@ def set_up(*loggers: str, **fields: Field) -> None:
 def last_word(name: str, message: str) -> str:
     """Return the line with which a command says why it ends."""
     if not is_json():
-        return f"{name}: {message}"
+        return f"{name}: {shown_lines(message)}"
     return _JsonLines({}).format(logging.LogRecord(name, logging.ERROR, "", 0, message, None, None))
 
 

@@ -16,6 +16,7 @@ import json
 import logging
 import os
 import platform
+import re
 import secrets
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,7 @@ from typing import Any
 
 from operations.files import replace_file
 from operations.locks import InUseError, is_locked, locked
+from operations.paths import user_path
 from server.settings import Settings, SettingsError, Value, check_settings
 
 log = logging.getLogger("server")
@@ -38,6 +40,7 @@ _MAY_CHANGE = {  # on resume
 }
 
 
+_NOT_OF_NAMES, _LONGEST_NAME = re.compile(r"[^A-Za-z0-9._-]+"), 100  # as the settings have it
 _IN_EVERY_ROW = {"kind", "round", "steps"}
 
 
@@ -63,7 +66,7 @@ class RunDirectory:
         """Make the directory of a new run. Raises RunDirectoryError if it holds a run already or cannot be made."""
         name = settings.run or run_name(settings)
         settings = settings.model_copy(update={"run": name})
-        directory = cls(Path(settings.runs).expanduser().absolute() / name, secrets.token_hex(8), settings)
+        directory = cls(user_path(settings.runs).absolute() / name, secrets.token_hex(8), settings)
         if has_run(directory.path):
             raise already_there(directory.path)
         try:
@@ -80,7 +83,7 @@ class RunDirectory:
         Raises RunDirectoryError if there is no such run or it cannot be written, SettingsError if a given setting
         must not change.
         """
-        path = Path(settings.runs).expanduser().absolute() / settings.run
+        path = user_path(settings.runs).absolute() / settings.run
         document = read_run(path)
         kept: dict[str, Value] = {**settings.config(), **document["settings"]}  # some may be newer than the run
         check_unchanged(kept, given)
@@ -144,7 +147,7 @@ def open_run(settings: Settings, given: Mapping[str, Value]) -> Iterator[RunDire
     Raises as `RunDirectory.create` and `RunDirectory.resume` do, and InUseError if another process does not leave it.
     """
     settings = settings.model_copy(update={"run": settings.run or run_name(settings)})
-    path = Path(settings.runs).expanduser().absolute() / settings.run
+    path = user_path(settings.runs).absolute() / settings.run
     if settings.resume:
         read_run(path)  # or the lock would make a folder of what is no run
     with _only_writer(path):
@@ -163,9 +166,10 @@ def is_held(path: Path) -> bool:
 
 
 def run_name(settings: Settings) -> str:
-    """Return a name for a run: what it is and when it began."""
-    began = datetime.now().strftime("%Y%m%d-%H%M%S")
-    return f"{settings.map}-{settings.method}-{settings.base}-s{settings.seed}-{began}"
+    """Return a name for a run: what it is and when it began, as far as a name may have that."""
+    began = datetime.now().strftime("-%Y%m%d-%H%M%S")
+    what = f"{settings.map}-{settings.method}-{settings.base}-s{settings.seed}"
+    return _NOT_OF_NAMES.sub("-", what).lstrip("._-")[: _LONGEST_NAME - len(began)] + began
 
 
 def already_there(path: Path) -> RunDirectoryError:

@@ -11,6 +11,7 @@ from pathlib import Path
 from cli.certs.folders import Folders, Wanted
 from cli.defaults import default_config
 from cli.envproxy import ARENA_NAME
+from operations.paths import shown, user_path
 
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9-]{1,63})*")
 
@@ -46,16 +47,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _folder(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("expected a folder, found nothing")
-    return Path(text)
+    return user_path(text)
 
 
 def run(options: argparse.Namespace) -> int:
     """Make what is missing. Raises ValueError for wrong flags or files that do not go together, OSError."""
     wanted = _check(options)
-    made = list(Folders(options.directory.expanduser()).fill(wanted, datetime.datetime.now(datetime.UTC)))
+    made = list(Folders(options.directory).fill(wanted, datetime.datetime.now(datetime.UTC)))
     for line in made:
-        print(f"made {line}")
-    print(f"{options.directory}: {'' if made else 'nothing to do, '}{wanted.seats} seats of arena {wanted.arena}")
+        print(f"made {shown(line)}")
+    print(
+        f"{shown(options.directory)}: {'' if made else 'nothing to do, '}{wanted.seats} seats of arena {wanted.arena}"
+    )
     return 0
 
 

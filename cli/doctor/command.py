@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from rich.console import Console
 from rich.text import Text
 
 from cli.addresses import check_address
@@ -18,11 +17,13 @@ from cli.certs.folders import CA
 from cli.defaults import default_config
 from cli.doctor import credentials, machine, network, packages, starcraft
 from cli.doctor.finding import Finding, Level
+from cli.plain_console import PlainConsole
 from client.app import DEFAULT_ENVPROXY
 from client.device import pps_home
 from envproxy.backend import create_backend
 from envproxy.rules import Rules
 from envproxy.transport import Transport
+from operations.paths import shown, user_path
 
 _DEFAULT_SUPERLINK = "127.0.0.1:8000"  # Flower's
 _COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.FAILED: "red"}
@@ -30,7 +31,7 @@ _COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.FAILED: "red"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     defaults = default_config()
-    parser.add_argument("--credentials", type=Path, metavar="DIR", help="this machine's folder of pps-qmix certs")
+    parser.add_argument("--credentials", type=user_path, metavar="DIR", help="this machine's folder of pps-qmix certs")
     parser.add_argument("--superlink", metavar="HOST:PORT", help="the SuperLink that devices here call")
     parser.add_argument("--envproxy", metavar="HOST:PORT", help="the env proxy that devices here call")
     parser.add_argument("--arena", default=str(defaults["arena"]), help="of that env proxy (default: %(default)s)")
@@ -38,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--buffer-size", type=int, default=defaults["buffer-size"], help="battles of a device (default: %(default)s)"
     )
-    parser.add_argument("--runs", type=Path, default=Path(str(defaults["runs"])), help="(default: %(default)s)")
+    parser.add_argument("--runs", type=user_path, default=Path(str(defaults["runs"])), help="(default: %(default)s)")
     parser.add_argument(
         "--starcraft", action="store_true", help="look for StarCraft II and SMAC, too, and start a game on --map"
     )
@@ -56,13 +57,14 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"buffer-size: expected at least 1 battle, found {options.buffer_size}")
     if options.starcraft:  # refuse wrong ones before anything is printed
         create_backend(starcraft.BACKEND, options.map, 1, Rules.parse(options.rules), options.backend_options)
-    console = Console(highlight=False, soft_wrap=True)
+    console = PlainConsole()
     found = []
     for finding in examine(options):
         found.append(finding)
         if not options.json:
             console.print(
-                Text(f"{finding.level:8}", _COLOURS[finding.level]) + Text(f"{finding.check}: {finding.says}")
+                Text(f"{finding.level:8}", _COLOURS[finding.level]) + Text(f"{finding.check}: {shown(finding.says)}"),
+                soft_wrap=True,
             )
     healthy = all(finding.level is not Level.FAILED for finding in found)
     if options.json:
@@ -77,9 +79,9 @@ def examine(options: argparse.Namespace) -> Iterator[Finding]:
         yield from starcraft.check_own_smac()
     cache = machine.check_numba_cache()
     yield cache
-    home, runs = pps_home(), options.runs.expanduser().absolute()
+    home, runs = pps_home(), options.runs.absolute()
     yield machine.check_folder("PPS_HOME", home, "name another folder in PPS_HOME")
-    flower = Path(os.environ.get("FLWR_HOME") or Path.home() / ".flwr").expanduser().absolute()
+    flower = user_path(os.environ.get("FLWR_HOME") or Path.home() / ".flwr").absolute()
     yield machine.check_folder("FLWR_HOME", flower, "name another folder in FLWR_HOME")
     if cache.level is not Level.FAILED:  # else there is no simulator to ask for the map's sizes
         backend = create_backend(str(default_config()["backend"]), options.map, 1)
@@ -89,7 +91,7 @@ def examine(options: argparse.Namespace) -> Iterator[Finding]:
     yield machine.check_open_files()
     transport = Transport(insecure=True)
     if options.credentials is not None:
-        folder = options.credentials.expanduser().absolute()
+        folder = options.credentials.absolute()
         yield from credentials.check_credentials(folder, datetime.datetime.now(datetime.UTC))
         if (folder / CA).is_file():
             transport = Transport(folder / CA)

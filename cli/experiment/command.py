@@ -8,9 +8,7 @@ from contextlib import closing, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Column, Table
-from rich.text import Text
 
 from cli.cores import cores
 from cli.experiment import estimate
@@ -20,7 +18,9 @@ from cli.experiment.progress import ExperimentDisplay, show_failed
 from cli.experiment.results import Result, measured_per_step, result, write_csv
 from cli.experiment.schedule import Entry, State, left, schedule
 from cli.experiment.spec import Experiment, SpecError, parse_experiment
+from cli.plain_console import PlainConsole
 from envproxy.backend import create_backend
+from operations.paths import shown, user_path
 from server.run_directory import read_rows
 
 _RUN_FAILED = 1
@@ -41,9 +41,9 @@ def run(options: argparse.Namespace) -> int:
     """Play the runs; 1 if any failed. Raises SpecError and other ValueErrors, InUseError, RunDirectoryError."""
     if options.jobs < 1:
         raise ValueError(f"jobs: expected at least 1, found {options.jobs}")
-    experiment, text = _read(Path(options.file).expanduser())
-    folder = Folder(Path(options.out or Path("results") / experiment.name).expanduser().absolute())
-    console = Console()
+    experiment, text = _read(user_path(options.file))
+    folder = Folder(user_path(options.out or Path("results") / experiment.name).absolute())
+    console = PlainConsole()
     if options.dry_run:
         _show_plan(schedule(experiment.runs, folder), folder, options.jobs, console)
         return 0
@@ -56,10 +56,10 @@ def run(options: argparse.Namespace) -> int:
         entries = schedule(experiment.runs, folder)
         (folder.path / "experiment.toml").write_text(text, encoding="utf-8")
         failed = _play(entries, experiment, folder, lock, options.jobs, console)
-    console.print(f"results: {folder.path / 'results.md'}", highlight=False, soft_wrap=True)
+    console.say(f"results: {shown(folder.path / 'results.md')}")
     if failed:
         show_failed(failed, folder, console)
-        console.print("the same command goes on with them", highlight=False)
+        console.say("the same command goes on with them")
         return _RUN_FAILED
     return 0
 
@@ -77,17 +77,15 @@ def _read(path: Path) -> tuple[Experiment, str]:
 
 
 def _play(
-    entries: Sequence[Entry], experiment: Experiment, folder: Folder, lock: int, jobs: int, console: Console
+    entries: Sequence[Entry], experiment: Experiment, folder: Folder, lock: int, jobs: int, console: PlainConsole
 ) -> list[Ended]:
     """Play what is left; return the runs that failed. Results are written after each run that ends, and in the end."""
     todo = left(entries)
     finished = [entry for entry in entries if entry.state is State.FINISHED]
     for entry in finished:
         folder.forget_devices(entry.run.name)
-    console.print(
-        f"{experiment.name}: {len(entries)} runs, {len(finished)} finished, {jobs} at once; in {folder.path}",
-        highlight=False,
-        soft_wrap=True,
+    console.say(
+        f"{experiment.name}: {len(entries)} runs, {len(finished)} finished, {jobs} at once; in {shown(folder.path)}"
     )
     failed: list[Ended] = []
     try:
@@ -127,7 +125,7 @@ def _results(entries: Sequence[Entry], folder: Folder) -> list[Result]:
     return [result(entry, read_rows(folder.run(entry.run.name))) for entry in entries]
 
 
-def _show_plan(entries: Sequence[Entry], folder: Folder, jobs: int, console: Console) -> None:
+def _show_plan(entries: Sequence[Entry], folder: Folder, jobs: int, console: PlainConsole) -> None:
     """List the runs, and about how long each takes and all of them."""
     agents = {each.run.map: _agents(each) for each in {entry.run.map: entry for entry in entries}.values()}
     measured = measured_per_step(_results(entries, folder))
@@ -139,16 +137,14 @@ def _show_plan(entries: Sequence[Entry], folder: Folder, jobs: int, console: Con
         if entry.state is not State.FINISHED:
             to_play.append(seconds)
         about = estimate.shown(seconds) if seconds else ""
-        table.add_row(run.name, Text(run.method.name), entry.state.value, f"{entry.steps_left:,}", about)
+        table.add_row(run.name, run.method.name, entry.state.value, f"{entry.steps_left:,}", about)
     console.print(table)
     if not to_play:
-        console.print(f"all {len(entries)} runs are finished", highlight=False)
+        console.say(f"all {len(entries)} runs are finished")
         return
-    console.print(
+    console.say(
         f"{len(to_play)} of {len(entries)} runs to play, {jobs} at once: about "
-        f"{estimate.shown(estimate.seconds_of_all(to_play, jobs))} if each has a core to itself",
-        highlight=False,
-        soft_wrap=True,
+        f"{estimate.shown(estimate.seconds_of_all(to_play, jobs))} if each has a core to itself"
     )
 
 

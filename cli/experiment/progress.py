@@ -6,15 +6,14 @@ import time
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
-from rich.text import Text
 
 from cli.experiment.folder import Folder
 from cli.experiment.processes import Ended, Started
 from cli.experiment.schedule import Entry, State
 from cli.experiment.spec import PlannedRun
+from cli.plain_console import PlainConsole
 from server.report import result_of
 from server.run_directory import read_rows
 
@@ -24,16 +23,16 @@ _LOOK_EVERY = 2.0  # seconds between two looks into the run directories
 class ExperimentDisplay:
     """Is told of runs that start and end, and looks at those between."""
 
-    def __init__(self, folder: Folder, runs: int, finished: int, console: Console) -> None:
+    def __init__(self, folder: Folder, runs: int, finished: int, console: PlainConsole) -> None:
         self._folder = folder
         self._runs = runs
         self._ended = finished  # of all runs, also those of earlier commands
         self._console = console
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.completed:,.0f}/{task.total:,.0f} {task.fields[unit]}"),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             TimeElapsedColumn(),
             console=console,
             disable=not console.is_terminal,
@@ -89,13 +88,13 @@ class ExperimentDisplay:
             self._say(f"{count} {name} failed: {event.reason}")
 
     def _say(self, line: str) -> None:
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self._console.say(line)
 
 
-def show_failed(failed: list[Ended], folder: Folder, console: Console) -> None:
+def show_failed(failed: list[Ended], folder: Folder, console: PlainConsole) -> None:
     """Show a table of the runs that failed, and where to read more."""
     table = Table(Column("run that failed", no_wrap=True), "why", "log", box=None)
     for each in failed:
         log = folder.log(each.run.name).relative_to(folder.path)
-        table.add_row(each.run.name, Text(each.reason or ""), str(log))
+        table.add_row(each.run.name, each.reason or "", str(log))
     console.print(table)

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from flwr.common.config import parse_config_args
+from hypothesis import given
+from hypothesis import strategies as st
 
 import cli.agent
 from cli.agent import RESTARTS, keep_running
@@ -19,6 +22,7 @@ from client.app import seat_address
 from client.launch import SeatAddress
 from envproxy.tokens import keep_tokens
 from envproxy.transport import Transport
+from tests.nasty import names
 
 
 @pytest.fixture(autouse=True)
@@ -93,8 +97,15 @@ def test_what_the_supernode_is_told_the_clientapp_understands(credentials: Path)
     plain = supernode_command(SeatAddress(0, "b:1", Path("t"), Transport(insecure=True)), "link:1", 9100, home)
     assert plain[begin + 1 : begin + 4] == ["--insecure", "--superlink", "link:1"]
     assert plain[-1] == 'seat=0 envproxy="b:1" token="t" insecure=true'
-    with pytest.raises(ValueError, match="token: a path in a node config has no quotes"):
-        supernode_command(SeatAddress(0, "b:1", Path('t"')), "link:1", 9100, home)
+    with pytest.raises(ValueError, match=r"token: expected a path in UTF-8, found '/t\\udcff'"):
+        supernode_command(SeatAddress(0, "b:1", Path("/t\udcff")), "link:1", 9100, home)
+
+
+@given(token=names(), folder=names(), where=st.sampled_from(["b:1", "b.toml:1", '"b c=":1']))
+def test_flower_and_the_clientapp_read_any_path_in_a_node_config(token: str, folder: str, where: str) -> None:
+    address = SeatAddress(2, where, Path("/", folder, token), Transport(Path("/", token, folder)))
+    node_config = supernode_command(address, "link:1", 9100, Path("/device"))[-1]
+    assert seat_address(parse_config_args([node_config]), "main") == address
 
 
 def test_a_supernode_that_does_not_stay_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

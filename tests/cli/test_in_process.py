@@ -345,3 +345,26 @@ def test_no_round_is_kept_without_its_rows(tmp_path: Path, monkeypatch: pytest.M
     rounds = [row["round"] for row in read_rows(run) if row["kind"] == "round"]
     assert rounds == list(range(1, len(rounds) + 1))
     assert len(rounds) > 2
+
+
+@pytest.mark.parametrize(
+    ("base", "mixing", "strategy"), [("qmix", "solo", "rs-pps"), ("vdn", "joint", "rs-pps"), ("qmix", "joint", "none")]
+)
+def test_a_learning_rate_that_is_too_large_is_named_once(
+    base: str, mixing: str, strategy: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = {**TINY, "aggregation-every": 20, "train-per-battle": 1.0, "total-steps": 3000, "learning-rate": 1e9}
+    flags = [f"--{name}={value}" for name, value in tiny.items()]
+    chosen = [f"--base={base}", f"--mixing={mixing}", f"--strategy={strategy}"]
+    where = ["--run", "wild", "--runs", str(tmp_path / "runs")]
+    assert main(["train", "--runtime", "in-process", *flags, *chosen, *where]) == 1
+    said = capsys.readouterr()
+    expected = (
+        r"pps-qmix: training has diverged in round \d; "
+        r"the likely cause is the learning-rate of 1e\+09: choose a smaller one \(seats? .*\)\n"
+    )
+    assert re.fullmatch(expected, said.err)
+    assert "diverged" not in said.out
+    for seat in range(3):
+        kept = tmp_path / "home" / "wild" / f"seat-{seat}" / "agent.json"
+        assert not kept.exists(), "of the round that diverged nothing is kept"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
@@ -10,7 +11,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from cli.in_process import play_in_lockstep
 from client.play import Round, RoundReport, advance, play_round
@@ -90,3 +93,17 @@ def test_an_interrupt_does_not_wait_for_what_is_learnt(tmp_path: Path, pool: Exe
         signal.signal(signal.SIGINT, handler)
     pool.shutdown()
     assert waited == [True]
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_the_others_play_on_without_a_seat_whose_utilities_are_not_finite(
+    tmp_path: Path, pool: Executor, pooled: bool
+) -> None:
+    arena = Arena(Parade(E, N))
+    team = agents(tmp_path, arena, "vdn")
+    with torch.no_grad():
+        team[1].learner.network.fc2.bias.fill_(float("nan"))
+    reports = play_in_lockstep(arena, [play_round(agent, order("vdn")) for agent in team], pool if pooled else None)
+    assert [report.training_steps > 0 for report in reports] == [True, False, True]
+    assert [all(math.isfinite(each.loss) for each in report.trained) for report in reports] == [True, False, True]
+    assert all(np.isfinite(t).all() for agent in (team[0], team[2]) for t in agent.learner.tensors().values())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import os
 import re
 import signal
@@ -28,9 +30,11 @@ from cli.flags import named
 from cli.main import build_parser, main
 from client.device import DeviceError
 from envproxy.backend import map_names
+from operations.paths import shown
 from server.rounds import RoundsError
 from server.run_directory import NotKeptError, RunDirectory
 from server.settings import Settings, check_settings
+from tests.nasty import NOT_UTF8, names
 
 
 @pytest.fixture(autouse=True)
@@ -233,6 +237,73 @@ def test_a_resumed_run_cannot_change_what_it_is(command: Callable[..., tuple[int
     assert errors == "pps-qmix: centralised: the run began with False, a resumed run cannot change it\n"
 
 
+def test_a_resumed_run_is_that_of_its_folder_however_it_is_named(
+    command: Callable[..., tuple[int, str, str]], run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to(run)
+    monkeypatch.chdir(run / "checkpoints")
+    for where in ("..", "../../begun/", "../.", str(tmp_path / "link")):
+        _, _, errors = command("train", "--resume", where, "--run", "other")
+        assert errors == f"pps-qmix: run: --resume goes on with {run}; leave --run other away\n"
+        _, _, errors = command("train", "--resume", where, "--run", "begun", "--gamma", "0.5")
+        assert errors == "pps-qmix: gamma: the run began with 0.99, a resumed run cannot change it\n"
+
+
+@pytest.mark.parametrize("name", ["old [run] copy", "x" * 101, "_x", "é"])
+def test_a_folder_that_no_run_can_be_called_by_is_to_be_renamed(
+    command: Callable[..., tuple[int, str, str]], run: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    copy = run.rename(run.with_name(name))
+    monkeypatch.chdir(copy)
+    code, _, errors = command("train", "--resume", ".", "--total-steps", "9")
+    assert code == 2
+    said = f"resume: a run has the name of its folder: expected up to 100 letters, digits and ._-, found {name!r}"
+    assert errors == f"pps-qmix: {said}; rename {copy}\n"
+
+
+def test_a_home_that_no_device_can_use_is_told_before_anything_is_started(
+    command: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    homes = {
+        "file": "Not a directory",
+        "x" * 256: "File name too long",
+        "/".join(["x" * 200] * 25): "File name too long",
+    }
+    for home, why in homes.items():
+        monkeypatch.setenv("PPS_HOME", home)
+        code, output, errors = command("train", "--run", "mine")
+        assert (code, output) == (1, "")
+        assert errors == (f"pps-qmix: cannot make the device directory {tmp_path / home / 'mine' / 'seat-0'}: {why}\n")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_path_that_is_no_text_is_refused_in_one_line(command: Callable[..., tuple[int, str, str]]) -> None:
+    """Settings are sent and kept as text."""
+    code, _, errors = command("train", "--runs", os.fsdecode(b"\xff"))
+    assert code == 2
+    assert errors.startswith("pps-qmix: runs: ")
+    assert errors.count("\n") == 1
+
+
+@given(text=names(NOT_UTF8))
+def test_a_wrong_word_is_told_in_one_line(text: str) -> None:
+    said = io.StringIO()
+    with pytest.raises(SystemExit) as end, contextlib.redirect_stderr(said):
+        main(["maps", "word", text])
+    assert end.value.code == 2
+    assert len(said.getvalue().splitlines()) == 1
+    assert said.getvalue().startswith("pps-qmix")
+    assert shown(text) in said.getvalue() or text.startswith("-")
+
+
+def test_what_standard_output_has_no_sign_for_is_shown_as_its_escape(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(Path(cli.main.__file__).parents[1])}
+    command = [sys.executable, "-m", "cli.main", "status", "--runs", "é😀"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path, env=environment)
+    assert found.stdout.startswith("no run in \\xe9\\U0001f600\n")
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
@@ -410,7 +481,9 @@ def test_what_left_its_group_is_ended_and_nobody_elses(tmp_path: Path) -> None:
 
 
 def test_a_part_that_ends_is_told_with_its_last_words(tmp_path: Path) -> None:
-    part = cli.parts.Part("the thing", ["sh", "-c", "echo one; echo; echo two >&2; exit 3"], tmp_path / "thing.log")
+    part = cli.parts.Part(
+        "the thing", ["sh", "-c", "printf 'one\\n\\n\\033[91mtwo\\033[0m\\n' >&2; exit 3"], tmp_path / "thing.log"
+    )
     with pytest.raises(cli.parts.PartFailedError) as failed:
         cli.parts.wait_until_listening(part, *cli.parts.free_ports(1), limit=60.0)
     said = str(failed.value)

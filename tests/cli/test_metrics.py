@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import shutil
 import socket
 import ssl
 import urllib.error
@@ -72,6 +73,8 @@ def test_a_device_says_what_its_newest_run_has_done(tmp_path: Path) -> None:
     assert found["agent_loss seat=1"] == 0.25
     assert found["agent_seconds_total activity=learning seat=1"] == 6
     assert "older" not in shown(AgentMetrics(tmp_path, 1))
+    shutil.copytree(tmp_path / "newer", tmp_path / "copy of newer")  # is no run
+    assert "copy of" not in shown(AgentMetrics(tmp_path, 1))
     assert samples(shown(AgentMetrics(tmp_path, 0))) == {}
 
 

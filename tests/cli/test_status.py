@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from cli.defaults import default_config
 from cli.main import main
 from cli.status import device_statuses, run_status
 from client.device import DeviceDirectory
+from operations.paths import shown
 from server.checkpoints import Checkpoint, save_checkpoint
 from server.run_directory import RunDirectory, open_run
 from server.settings import check_settings
@@ -114,6 +116,30 @@ def test_a_run_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str], tmp
     assert status(capsys) == {"run": None, "devices": []}
 
 
+def test_a_run_is_told_by_its_own_name_however_it_is_named(
+    capsys: pytest.CaptureFixture[str], directory: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_checkpoint(directory.path, Checkpoint(2, 60, {0: {"w": np.zeros(1, np.float32)}}))
+    DeviceDirectory(tmp_path / "home", "mine", 0).make()
+    (tmp_path / "link").symlink_to(directory.path)
+    monkeypatch.chdir(directory.path)
+    for written in (".", "./", "checkpoints/..", "../mine", f"{tmp_path}/link/"):
+        found = status(capsys, written)
+        assert (found["run"]["run"], found["run"]["path"]) == ("mine", str(directory.path)), written
+        assert [device["run"] for device in found["devices"]] == ["mine"]
+    assert main(["status", ""]) == 2
+    assert capsys.readouterr().err == "pps-qmix: there is no run '', as a folder or in runs\n"
+
+
+@pytest.mark.parametrize("name", ["copy of [old] :cat: a", "[b]", "-x", "two\nlines", os.fsdecode(b"\xff"), "é😀"])
+def test_a_folder_of_any_name_is_shown_in_one_line(
+    capsys: pytest.CaptureFixture[str], directory: RunDirectory, name: str
+) -> None:
+    directory.path.rename(directory.path.with_name(name))
+    assert main(["status", f"runs/{name}"]) == 0
+    assert capsys.readouterr().out.startswith(f"run {shown(name)}: stopped\n  3m, ")
+
+
 def test_devices(capsys: pytest.CaptureFixture[str], tmp_path: Path, directory: RunDirectory) -> None:
     home = tmp_path / "home"
     for run, seat in (("mine", 0), ("mine", 1), ("other", 10), ("other", 2)):
@@ -133,6 +159,7 @@ def test_devices(capsys: pytest.CaptureFixture[str], tmp_path: Path, directory: 
         ("other", 2, None, None),
         ("other", 10, None, None),
     ]
+    (home / "no run" / "seat-0").mkdir(parents=True)
     assert [device["seat"] for device in status(capsys, "mine")["devices"]] == [0, 1]
     assert len(status(capsys)["devices"]) == 4
     shutil.rmtree(directory.path)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import re
 from collections.abc import Callable
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from envproxy.backends.skirmish import map_names
 from envproxy.backends.skirmish.maps import kind_names, map_facts
 from envproxy.recording import FRAME, Outcome, Recording
 from envproxy.rules import SMAC_RULES
+from operations.paths import shown
 from server.checkpoints import Checkpoint, save_checkpoint
 from server.run_directory import RunDirectory
 from server.settings import check_settings
@@ -229,6 +232,54 @@ def test_a_run_is_watched_on_its_own_backend_or_on_another(
         assert (actions[0] == 255).all()
         assert (actions[1:, :3] < 9).all()
         assert len(health) == battle["steps"] + 1
+
+
+NAMES = ["old [run] :cat: copy", "[b]", "-x", "a\tb\n", os.fsdecode(b"\xff"), "é😀", "x" * 255, "#?%20"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_is_watched_and_evaluated_in_a_folder_of_any_name(
+    watch: Callable[..., tuple[int, str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+) -> None:
+    run = Path(run_on("skirmish"))
+    folder = run.rename(run.with_name(name))
+    monkeypatch.chdir(folder)
+    title = f"<title>3m, run {escape(shown(name))} after 9 steps</title>"
+    for written, out in ((".", "watch.html"), (f"../{name}/", name[:250] + ".html"), ("checkpoints/..", "link")):
+        code, output, errors = watch(written, "--battles", "1", "--out", f"./{out}")
+        assert (code, errors) == (0, "")
+        assert output.splitlines()[-1] == f"page: {shown(out)}"
+        assert title in Path(out).read_text()
+        assert main(["evaluate", written, "--evaluate-battles", "1"]) == 0
+        assert "of 1 battles won" in capsys.readouterr().out
+
+
+def test_a_picture_is_not_the_page_by_another_name(watch: Callable[..., tuple[int, str, str]]) -> None:
+    Path("folder").mkdir()
+    Path("link").symlink_to("watch.html")
+    for picture in ("folder/../watch.html", "link", "./watch.html"):
+        code, _, errors = watch("nearest", "--map", "3m", "--gif", picture)
+        assert (code, errors) == (2, f"pps-qmix: gif: expected another file than the page's, found {Path(picture)}\n")
+
+
+def test_links_that_lead_in_a_circle_and_homes_that_are_none(watch: Callable[..., tuple[int, str, str]]) -> None:
+    Path("loop").symlink_to("loop")
+    code, _, errors = watch("nearest", "--map", "3m", "--out", "loop")
+    assert (code, errors) == (2, "pps-qmix: cannot write loop: Too many levels of symbolic links\n")
+    assert Path("loop").is_symlink()
+    for none, said in (
+        ("loop", "loop: {}"),
+        ("~no such user/x", "~no such user/x: {}"),
+        ("", "run: {}, found nothing"),
+    ):
+        code, _, errors = watch(none)
+        expected = "expected a policy (random, nearest, focus) or a run directory"
+        assert (code, errors) == (2, f"pps-qmix: {said.format(expected)}\n")
+    assert watch("nearest", "--map", "3m", "--battles", "1", "--out", "~no such user")[0] == 0
+    assert Path("~no such user").read_text().startswith("<!")
 
 
 def test_a_battle_whose_game_fails_is_played_again(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
 from safetensors.numpy import load, save
 
 import client.device as module
-from client.device import DeviceDirectory, DeviceError, pps_home
+import operations.sockets
+from client.device import DeviceDirectory, DeviceError, is_run_name, pps_home
+from operations.sockets import reached
+from tests.nasty import NOT_UTF8, names
 
 STATE = {"run": "r", "round": 3, "explore": {"state": 2**127 + 1}, "rewards": [0.1, 1 / 3]}
 TENSORS = {
@@ -51,6 +56,10 @@ def test_home_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp
     assert pps_home() == tmp_path / "here"
     monkeypatch.setenv("PPS_HOME", "")
     assert pps_home() == Path.home() / ".pps-qmix"
+    monkeypatch.setenv("PPS_HOME", "~/there/")
+    assert pps_home() == Path.home() / "there"
+    monkeypatch.setenv("PPS_HOME", "~no such user")
+    assert pps_home() == tmp_path / "~no such user"
 
 
 def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
@@ -59,12 +68,33 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
         DeviceDirectory(tmp_path / "file", "run", 0).make()
 
 
-def test_a_path_too_long_for_a_socket_says_what_to_set(tmp_path: Path) -> None:
+def test_no_path_is_too_long_for_a_socket(tmp_path: Path) -> None:
+    device = DeviceDirectory(tmp_path / ("ü" * 50) / "a,b", "r" * 100, 0)
+    device.check_socket()
+    assert not device.answers()  # it is not there
+    device.make()
+    with reached(device.socket) as path, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(os.fsencode(path))
+        assert not device.answers()
+        listener.listen()
+        assert device.answers()
+
+
+def test_where_one_is_it_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(operations.sockets, "_DESCRIPTORS", tmp_path / "none")  # as on another system
     DeviceDirectory(Path("/tmp"), "r" * 60, 0).check_socket()
-    with pytest.raises(DeviceError, match="set PPS_HOME to a shorter one"):
-        DeviceDirectory(Path("/tmp"), "r" * 100, 0).check_socket()
-    with pytest.raises(DeviceError, match="longer than the 104 bytes"):
-        DeviceDirectory(Path("/tmp") / ("ü" * 50), "run", 0).check_socket()
+    for long in (DeviceDirectory(Path("/tmp"), "r" * 100, 0), DeviceDirectory(Path("/tmp") / ("ü" * 50), "run", 0)):
+        with pytest.raises(DeviceError, match=r"longer than the 104 bytes .*; set PPS_HOME to another one"):
+            long.check_socket()
+
+
+@given(name=names(NOT_UTF8))
+def test_a_run_is_a_folder_in_home_or_none(name: str) -> None:
+    if is_run_name(name):
+        assert DeviceDirectory(Path("/home"), name, 0).path == Path("/home", name, "seat-0")
+    else:
+        with pytest.raises(DeviceError, match="expected up to 100 letters, digits and"):
+            DeviceDirectory(Path("/home"), name, 0)
 
 
 # --- keeping --------------------------------------------------------------------------------------------------

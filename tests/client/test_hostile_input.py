@@ -18,6 +18,7 @@ from safetensors.numpy import save
 from client import agent_pb2 as pb
 from client.device import DeviceDirectory, DeviceError
 from client.resident import AgentService, serve
+from operations.sockets import grpc_target
 
 HANDLE = "/pps_qmix.agent.v1.AgentService/Handle"
 PATIENCE = 30.0
@@ -55,7 +56,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_questions_whole_and_damaged(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with grpc.insecure_channel(f"unix:{path}") as channel:
+    with grpc.insecure_channel(grpc_target(path)) as channel:
         ask = channel.unary_unary(HANDLE)
 
         def refusal(content: bytes) -> tuple[grpc.StatusCode, str]:

@@ -20,8 +20,9 @@ import pytest
 import client.launch
 import client.resident
 import client.seat_session
+import operations.sockets
 from cli.defaults import default_config
-from client.device import DeviceDirectory, DeviceError
+from client.device import DeviceDirectory, DeviceError, pps_home
 from client.launch import AgentError, SeatAddress, ask
 from client.messages import DESCRIBE, TRAIN, WEIGHTS, Reply, Request, request_to
 from client.resident import AgentService
@@ -232,11 +233,36 @@ def test_a_token_is_not_sent_to_another_machine_in_plaintext(home: Path, address
         service.Handle(request_to(question()), Context())  # type: ignore[arg-type]
 
 
-def test_a_path_too_long_is_told_before_anything_is_started(home: Path, address: SeatAddress) -> None:
+def test_a_path_too_long_is_told_before_anything_is_started(
+    home: Path, address: SeatAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations.sockets, "_DESCRIPTORS", home / "none")  # as on a system that is no Linux
     long = DeviceDirectory(home / ("x" * 90), RUN, 1)
-    with pytest.raises(DeviceError, match="set PPS_HOME to a shorter one"):
+    with pytest.raises(DeviceError, match="set PPS_HOME to another one"):
         ask(long, RUN, address, question())
     assert not long.path.exists()
+
+
+@pytest.mark.parametrize("folder", ["a #?%b, [c] \"'\\ é😀\t\n", "long" * 40, "-x%20~"])
+def test_an_agent_process_works_under_any_path(
+    home: Path, address: SeatAddress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    run = "r" * 100
+    token = home / folder / "my token"
+    token.parent.mkdir(parents=True)
+    token.write_bytes(address.token.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PPS_HOME", f"{home.name}/{folder}/")  # relative: the agent process works in another folder
+    directory = DeviceDirectory(pps_home(), run, 1)
+    described = ask(directory, run, SeatAddress(1, address.envproxy, token), question(run=run))
+    assert described.values["seat"] == 1
+    assert directory.path == home / folder / run / "seat-1"
+    assert directory.answers()
+    assert ask(directory, run, address, question(run=run)) == described
+    (process,) = processes(home)
+    process.terminate()
+    process.wait()
+    assert not directory.socket.exists()
 
 
 def test_only_a_supernode_is_watched() -> None:

@@ -32,6 +32,14 @@ def full(_: int) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+def test_a_name_may_be_as_long_as_the_system_has_any(tmp_path: Path) -> None:
+    for name in ("x" * 255, "😀" * 63, "-", "#?%[b]\n", os.fsdecode(b"\xff" * 255)):
+        replace_file(tmp_path / name, b"content")
+        assert names(tmp_path) == [name]
+        assert (tmp_path / name).read_bytes() == b"content"
+        (tmp_path / name).unlink()
+
+
 # --- files ----------------------------------------------------------------------------------------------------
 
 

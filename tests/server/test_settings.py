@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 
@@ -125,6 +126,15 @@ def test_a_run_is_named_after_its_method() -> None:
     assert run_name(settings(strategy="a-pps", base="qmix")).startswith("3m-a-pps-qmix-s0-")
     central = settings(centralised=True, strategy="none", mixing="joint")
     assert run_name(central).startswith("3m-centralised-vdn-s0-")
+
+
+def test_a_run_is_named_as_a_run_may_be() -> None:
+    """Maps and strategies may be of somebody else's package, and be called anything."""
+    for map_ in ("my map/2 [x]", "m" * 200, "_hidden", "é😀"):
+        name = run_name(settings(map=map_))
+        assert settings(run=name).run == name
+        assert re.search(r"-\d{8}-\d{6}$", name)
+    assert run_name(settings(map="my map")).startswith("my-map-rs-pps-vdn-s0-")
 
 
 def test_every_wrong_setting_has_its_line() -> None:

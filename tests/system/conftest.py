@@ -79,7 +79,7 @@ def agents(folder: Path, seat: int | None = None) -> list[psutil.Process]:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A PPS_HOME of the test's own, short enough for a socket."""
+    """A PPS_HOME of the test's own."""
     path = tmp_path / "h"
     monkeypatch.setenv("PPS_HOME", str(path))
     return path

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from operations.paths import shown
 from server.run_directory import is_held
 from tests.system.conftest import agents, processes, rounds
 from tests.waiting import wait_for
@@ -20,15 +21,21 @@ Train = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.mark.timeout(200)
-def test_an_interrupt_ends_everything_and_the_run_can_be_resumed(train: Train, tmp_path: Path, home: Path) -> None:
-    run = tmp_path / "cut"
-    process = train("cut", total_steps=50_000, seed=3)
+def test_an_interrupt_ends_everything_and_the_run_can_be_resumed(
+    train: Train, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In folders of any name, and with the longest name that a run may have."""
+    monkeypatch.setenv("PPS_HOME", str(home / "a #?%b, [c] \"'\\ é😀"))
+    runs, name = tmp_path / "runs [old] a[" / "b] :cat: #?%\t\"'\\", "r" * 100
+    run = runs / name
+    process = train(name, "--runs", str(runs), total_steps=50_000, seed=3)
     wait_for(lambda: rounds(run), "a round")
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
     assert "interrupted" in output
     assert "Traceback" not in output
+    assert f"; run {shown(run)}\n" in output
     assert not processes(f"{run}/flower")
     assert not agents(tmp_path)
 
