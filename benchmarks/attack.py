@@ -82,6 +82,7 @@ CREDULOUS: Final = SharingSettings(
     adopt=1.0,
     max_weight=1.0,
     tolerate=0,
+    learning_rate=5e-4,
     bounds=ANYTHING,
     attestation=None,
 )

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envproxy import backends
+from envproxy.options import OptionsError, shown
 from envproxy.rules import SMAC_RULES, Rules
 
 
@@ -69,7 +70,10 @@ class Backend(Protocol):
 
     @property
     def repeatable(self) -> bool:
-        """Whether a battle is a function of its seed and actions alone."""
+        """Whether a battle is a function of its seed and actions alone.
+
+        If so, a copy (pickle, deepcopy, fork) plays its battles on by itself; other backends are not to be copied.
+        """
 
     @property
     def restarts(self) -> int:
@@ -135,9 +139,12 @@ def map_names(backend: str) -> list[str]:
 def create_backend(backend: str, map_name: str, battles: int, rules: Rules = SMAC_RULES, options: str = "") -> Backend:
     """Return `battles` battles of a map, none of them started.
 
-    Raises UnknownNameError, and OptionsError (RulesError) for rules or options that the backend does not have.
+    Raises UnknownNameError, ValueError for a number of battles that is not 1 or more, and OptionsError (RulesError) for
+    rules or options that are none or that the backend does not have.
     """
-    created: Backend = _module_with(backend, map_name).create(map_name, battles, rules, options)
+    module = _module_with(backend, map_name)
+    _check_options(rules, options)
+    created: Backend = module.create(map_name, whole_battles(battles), rules, options)
     return created
 
 
@@ -145,14 +152,40 @@ def create_recordable(
     backend: str, map_name: str, battles: int, rules: Rules = SMAC_RULES, options: str = ""
 ) -> Recordable:
     """Return battles whose units can be shown, which may take more time. Raises as `create_backend` does."""
-    created: Recordable = _module_with(backend, map_name).create_recordable(map_name, battles, rules, options)
+    module = _module_with(backend, map_name)
+    _check_options(rules, options)
+    created: Recordable = module.create_recordable(map_name, whole_battles(battles), rules, options)
     return created
+
+
+def whole_battles(battles: int) -> int:
+    """Return a number of battles as an int. Raises ValueError if it is not a whole number of at least 1."""
+    if isinstance(battles, bool) or not isinstance(battles, int | np.integer):
+        raise ValueError(f"battles: expected a whole number, found {shown(battles)}")
+    if battles < 1:
+        raise ValueError(f"there must be at least one battle, not {battles}")
+    return int(battles)
+
+
+def check_array(name: str, array: NDArray[np.generic], dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> None:
+    """Raise ValueError, naming both, unless `array` is an array of this type and shape: what compiled code needs."""
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{name} must be {dtype} {list(shape)}, not {shown(array)}")
+    if array.shape != shape or array.dtype != dtype:
+        raise ValueError(f"{name} must be {dtype} {list(shape)}, not {array.dtype} {list(array.shape)}")
+
+
+def _check_options(rules: object, options: object) -> None:
+    """Raise OptionsError (RulesError) for a value of another type: the text of an option is read elsewhere."""
+    Rules.require(rules)
+    if not isinstance(options, str):
+        raise OptionsError(f"backend-options: expected a text of NAME=VALUE, found {shown(options)}")
 
 
 def _module_with(backend: str, map_name: str) -> ModuleType:
     """Return the module of a backend that has a map. Raises UnknownNameError."""
     module = _module(backend)
-    if map_name not in module.map_names():
+    if not isinstance(map_name, str) or map_name not in module.map_names():
         raise UnknownNameError(
             f"the backend {backend!r} has no map {map_name!r}; it has {', '.join(module.map_names())}"
         )
@@ -160,6 +193,6 @@ def _module_with(backend: str, map_name: str) -> ModuleType:
 
 
 def _module(backend: str) -> ModuleType:
-    if backend not in backend_names():
+    if not isinstance(backend, str) or backend not in backend_names():
         raise UnknownNameError(f"there is no backend {backend!r}; there are {', '.join(backend_names())}")
     return importlib.import_module(f"envproxy.backends.{backend}")

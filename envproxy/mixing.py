@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from envproxy.backend import MapSpec
 from envproxy.mixer_store import MixerStore
 from envproxy.protocol import (
+    MAX_UTILITY,
     MixAnswer,
     MixBatch,
     MixEvent,
@@ -40,7 +41,6 @@ log = logging.getLogger("envproxy")
 
 BASES = ("vdn", "qmix")
 MAX_UTILITIES = 2**19 - 2**10  # numbers in one array of utilities: two such arrays fit into a seat's message
-MAX_UTILITY = 1e9  # whose square float32 can hold
 
 
 def check_order(order: MixOrder, spec: MapSpec) -> str | None:
@@ -155,7 +155,10 @@ class Mixing:
         elif len(step.utilities) < len(step.seats):
             raise ValueError(f"a gradient norm before the gradient of training step {step.number}")
         elif not 0 <= answer.squared < np.inf:
-            raise ValueError(f"a squared gradient norm of {answer.squared}; expected a finite number of at least 0")
+            raise ValueError(
+                f"a squared gradient norm of {answer.squared} of seat {seat}; expected a finite number of at least 0: "
+                f"the likely cause is the learning-rate of {self.order.learning_rate:g}: choose a smaller one"
+            )
         else:
             step.norms[seat] = answer.squared
         return True
@@ -237,9 +240,14 @@ class Mixing:
         shape = (int(step.lengths[0]), len(step.lengths))
         for array in (answer.chosen, answer.following):
             if array.shape != shape:
-                raise ValueError(f"utilities of shape {array.shape}; expected {shape}, steps and battles")
+                raise ValueError(
+                    f"utilities of seat {seat} of shape {array.shape}; expected {shape}, steps and battles"
+                )
             if not (np.abs(array) < MAX_UTILITY).all():  # nor NaN: one such number would spoil the mixer for good
-                raise ValueError(f"utilities that are no numbers below {MAX_UTILITY:g}")
+                raise ValueError(
+                    f"utilities of seat {seat} that are not all numbers below {MAX_UTILITY:g}: its training has "
+                    f"diverged; the likely cause is the learning-rate of {self.order.learning_rate:g}: choose a smaller one"
+                )
 
     def _gradients(self, step: _Step) -> dict[int, MixEvent]:
         longest, count = int(step.lengths[0]), len(step.lengths)

@@ -26,6 +26,7 @@ from enum import IntEnum, IntFlag
 import numpy as np
 from numpy.typing import NDArray
 
+MAX_UTILITY = 1e9  # of joint mixing: float32 can hold its square
 ACTION_NO_OP = 0
 ACTION_STOP = 1
 

@@ -24,7 +24,7 @@ class RulesError(OptionsError):
 
 @dataclass(frozen=True)
 class Rules(Options):
-    """Raises RulesError for a number out of range. docs/smac-rules.md says what each option changes."""
+    """Raises RulesError for a value of a wrong type or out of range. docs/smac-rules.md tells what each option does."""
 
     NOUN: ClassVar[str] = "rules"
     Error: ClassVar[type[OptionsError]] = RulesError
@@ -52,6 +52,7 @@ class Rules(Options):
     game_version: str = ""  # as "4.10"; "": the newest that is installed
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         # With a death and a win that cost nothing or more, the reward's divisor is above zero on every map.
         for name in ("reward_death_value", "reward_win", "reward_negative_scale"):
             self.check(name, 0 <= getattr(self, name) <= _LARGEST, f"0..{_LARGEST:.0f}")
@@ -73,6 +74,10 @@ SMAC_RULES: Final = Rules()
 
 
 def refuse(rules: Rules, names: tuple[str, ...], why: str) -> None:
-    """Raise RulesError if one of the options `names` differs from SMAC's default: a backend cannot play under it."""
+    """Raise RulesError if one of the options `names` differs from SMAC's default: a backend cannot play under it.
+
+    So does anything in place of `rules` that is not Rules.
+    """
+    rules = Rules.require(rules)
     for name in names:
         rules.check(name, getattr(rules, name) == getattr(SMAC_RULES, name), f"none, for {why}")

@@ -26,7 +26,8 @@ def choose_actions(
     Returns:
         uint8 [E].
     """
-    actions: NDArray[np.intp] = np.where(available, q, -np.inf).argmax(1)
+    # Also of a network that has diverged, whose values may all be -inf, the action is an available one.
+    actions: NDArray[np.intp] = np.where(available, np.nan_to_num(q), -np.inf).argmax(1)
     if epsilon > 0.0:
         explore, rank = rng.random((2, len(q)))
         ordinals = available.cumsum(1)

@@ -22,7 +22,7 @@ from server.curve import draw_curve
 from server.failure import NeedsYouError
 from server.folding import FoldingGrid
 from server.report import result_of, write_report
-from server.rounds import RoundResult, Rounds
+from server.rounds import DivergedError, RoundResult, Rounds
 from server.run_directory import RunDirectory, RunDirectoryError, open_run, read_run
 from server.seats import NoTeamError
 from server.settings import Settings, SettingsError, Value, check_settings
@@ -54,7 +54,7 @@ def main(grid: Grid, context: Context) -> None:
     tie(os.getppid())
     try:
         train(UnreadableGrid(grid), context.run_config, grid.run.override_config)
-    except (SettingsError, RunDirectoryError, NoTeamError) as error:
+    except (SettingsError, RunDirectoryError, NoTeamError, DivergedError) as error:
         raise NeedsYouError(str(error)) from error
     except OSError as error:  # of a curve or an event file
         if error.errno not in _NO_ROOM:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from flwr.app import Message
 
 from strategies.arithmetic import Tensor
+from strategies.sentences import by_seat
 from strategies.update import RejectedReply, parse_weights
 
 log = logging.getLogger("server")
@@ -25,14 +26,13 @@ def most_agreed(answers: Iterable[Message], seats: Mapping[int, int]) -> dict[st
     """
     votes: dict[frozenset[object], list[int]] = {}
     weights: dict[frozenset[object], dict[str, Tensor]] = {}
-    wrong = []
+    wrong: list[tuple[int, str]] = []
     for answer in answers:
         seat = seats.get(answer.metadata.src_node_id, -1)  # -1: the SuperLink's word in place of a device's
         try:
             tensors = parse_weights(answer)
         except RejectedReply as rejected:
-            log.warning("seat %d: initial weights left out: %s", seat, rejected.reason, extra={"seat": seat})
-            wrong.append(f"seat {seat}: {rejected.reason}")
+            wrong.append((seat, rejected.reason))
             continue
         ballot = frozenset((name, tensor.shape, tensor.tobytes()) for name, tensor in tensors.items())
         votes.setdefault(ballot, []).append(seat)
@@ -40,7 +40,10 @@ def most_agreed(answers: Iterable[Message], seats: Mapping[int, int]) -> dict[st
         if 2 * len(votes[ballot]) > len(seats):
             break
     if not votes:
-        raise NoWeightsError("; ".join(wrong) or "no device has answered in time")
+        raise NoWeightsError("; ".join(by_seat(sorted(wrong))) or "no device has answered in time")
+    for sentence in by_seat(sorted(wrong)):
+        seats_, _, reason = sentence.partition(": ")
+        log.warning("%s: initial weights left out: %s", seats_, reason)
     if len(votes) > 1:
         log.warning("seats begin with different weights: %s; those of most are taken", list(votes.values()))
     return weights[max(votes, key=lambda ballot: (len(votes[ballot]), -min(votes[ballot])))]

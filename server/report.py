@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -75,13 +75,6 @@ def write_report(path: Path, run: Mapping[str, Any], rows: Sequence[Mapping[str,
         ),
     )
     replace_file(path, page.encode())
-
-
-def _made_of(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What the run was played with: versions, what its battles were played on, the commit."""
-    yield from run["versions"].items()
-    yield from run.get("provenance", {}).items()
-    yield "commit", run["commit"]
 
 
 def result_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:

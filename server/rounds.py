@@ -17,6 +17,7 @@ from server.figures import Report, evaluation_rows, round_row, steps_played
 from server.initial import NoWeightsError, most_agreed
 from server.seats import NoTeamError, Seats, SeatsError
 from server.settings import Settings
+from strategies.sentences import by_seat
 from strategies.sharing import Sharing
 
 _FRUITLESS_LIMIT = 3  # rounds in a row without a usable reply
@@ -25,6 +26,10 @@ _GRACE = 120.0  # seconds that a run which has begun waits for all of its seats 
 
 class RoundsError(Exception):
     """The run cannot go on; the message says why."""
+
+
+class DivergedError(RoundsError):
+    """The training of all agents has left the finite numbers, and would again; the message names the likely cause."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ class Rounds:
         A run begins with all seats; one that has begun waits a while for them, then goes on with those that are there.
 
         Raises SeatsError if the team does not come together (NoTeamError if it never has), RoundsError if no device
-        brings a round to its end.
+        brings a round to its end (DivergedError if all trained until their numbers were not finite).
         """
         try:
             self._seats.wait_for_all(self._settings.round_timeout, None if start is None else _GRACE)
@@ -136,6 +141,11 @@ class Rounds:
         asked |= exchange.moved
         self._strategy.place(asked)
         _, shared = self._strategy.aggregate_train(round_, replies)
+        if self._strategy.diverged and self._strategy.diverged.keys() == asked.keys():
+            said = "; ".join(by_seat(self._strategy.diverged.items()))
+            raise DivergedError(
+                f"training has diverged in round {round_}; {self._strategy.cause_of_divergence} ({said})"
+            )
         reports = self._usable(replies, asked)
         if not reports:
             return None
@@ -156,9 +166,9 @@ class Rounds:
         return Exchange(self._grid, self._seats, self._settings.round_timeout)
 
     def _fruitless(self, round_: int) -> str:
-        said = [f"seat {seat}: {reason}" for seat, reason in self._strategy.rejected.items()]
-        silent = [f"seat {seat}: no reply" for seat in self._strategy.missing]
-        return "; ".join([f"{_FRUITLESS_LIMIT} times no device brought round {round_} to its end", *said, *silent])
+        silent = [(seat, "no reply") for seat in self._strategy.missing]
+        said = by_seat([*self._strategy.rejected.items(), *silent])
+        return "; ".join([f"{_FRUITLESS_LIMIT} times no device brought round {round_} to its end", *said])
 
     def _usable(self, replies: list[Message], asked: Mapping[int, int]) -> dict[int, Report]:
         """Seat -> metrics of the replies that the strategy did not reject; `asked` is seat -> the node asked last."""

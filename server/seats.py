@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 from flwr.serverapp import Grid
 
+from strategies.sentences import by_device
+
 log = logging.getLogger("server")
 
 _SHOWN = 200  # characters of what a device said
@@ -126,7 +128,7 @@ class Seats:
             empty, waited = self.empty(), time.monotonic() - began
             if empty == [] and not (self._may_yet_answer() and waited < patience):
                 return
-            said = [refusal.reason for refusal in self._refusals.values()]
+            said = by_device(refusal.reason for refusal in self._refusals.values())
             if self.holders and grace is not None:
                 if waited > patience:
                     log.warning("%s; the run goes on without it until it comes", _wanted(empty))
@@ -261,14 +263,16 @@ def error_text(reply: Message) -> str:
 
 
 def _provenance(said: object) -> str:
-    """Return what a device says of the game, if it is names and texts; else nothing: it is for the record alone."""
+    """Return what a device says of the game, if it is printable names and texts; else nothing: it is for the record."""
     if not isinstance(said, str) or len(said) > _MOST_PROVENANCE:
         return ""
     try:
         told = json.loads(said)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
-    return said if isinstance(told, dict) and all(isinstance(value, str) for value in told.values()) else ""
+    if not isinstance(told, dict) or not all(isinstance(value, str) for value in told.values()):
+        return ""
+    return said if "".join([*told, *told.values()]).isprintable() else ""  # surrogates cannot be in a file
 
 
 def _wanted(empty: list[int] | None) -> str:

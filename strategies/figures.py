@@ -33,6 +33,15 @@ def wrong_figure(metrics: MetricRecord, most_return: float) -> str | None:
     return _wrong_evaluation(metrics, most_return) if any(name in metrics for name in EVALUATIONS) else None
 
 
+def diverged_figure(metrics: MetricRecord) -> str | None:
+    """Return what is wrong with a figure of learning that is a number, but not a finite one; None if there is none."""
+    for name in LEARNING:
+        value = metrics.get(name)
+        if isinstance(value, int | float) and not _is_finite(value):
+            return f'metric "{name}" is {_shown(value)}, expected a finite number'
+    return None
+
+
 def _wrong_evaluation(metrics: MetricRecord, most_return: float) -> str | None:
     steps = metrics.get("evaluate-steps")
     length = len(steps) if isinstance(steps, list) else 0

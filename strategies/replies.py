@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 from flwr.app import Message
 
-from strategies.update import RejectedReply, Update
+from strategies.sentences import by_seat, named
+from strategies.update import DivergedReply, RejectedReply, Update
 
 logger = logging.getLogger(__name__)
 
 
 class SortedReplies(NamedTuple):
-    """What became of a round's replies: every seat that was asked is in one of the three."""
+    """What became of a round's replies: every seat that was asked is in one of the first three."""
 
     updates: list[Update]
     """Of the usable replies, in seat order."""
@@ -20,6 +21,8 @@ class SortedReplies(NamedTuple):
     """Seat -> why its reply is left out, in seat order."""
     missing: list[int]
     """Seats that did not reply."""
+    diverged: dict[int, str]
+    """Those of `rejected` whose training has left the finite numbers -> which numbers."""
 
 
 def sort_replies(
@@ -28,13 +31,15 @@ def sort_replies(
     seats: Mapping[int, int],
     admit: Callable[[int, int, Message], Update],
 ) -> SortedReplies:
-    """Sort a round's replies; who is left out is logged.
+    """Sort a round's replies; who is left out is logged, what several seats have in common once.
 
     `seats` maps the seats that were asked to their nodes. `admit(server_round, seat, reply)` reads the reply of a
     seat's node, or raises RejectedReply. A seat's first usable reply counts, and those of other nodes do not.
     """
     accepted: dict[int, Update] = {}
     rejected: dict[int, str] = {}
+    diverged: dict[int, str] = {}
+    left_out: list[tuple[int, str]] = []
     holders = {node: seat for seat, node in seats.items()}
     for reply in replies:
         node = reply.metadata.src_node_id
@@ -48,13 +53,25 @@ def sort_replies(
         try:
             update = admit(server_round, seat, reply)
         except RejectedReply as rejection:
-            logger.warning("round %d: seat %d left out: %s", server_round, seat, rejection.reason)
+            left_out.append((seat, rejection.reason))
             rejected[seat] = rejection.reason
+            if isinstance(rejection, DivergedReply):
+                diverged[seat] = rejection.detail
         else:
             accepted[seat] = update
     # A seat with a usable reply took part, whatever else its node sent before.
     rejected = {seat: rejected[seat] for seat in sorted(rejected) if seat not in accepted}
     missing = [seat for seat in seats if seat not in accepted and seat not in rejected]
-    for seat in missing:
-        logger.warning("round %d: seat %d left out: no reply from node %d", server_round, seat, seats[seat])
-    return SortedReplies([accepted[seat] for seat in sorted(accepted)], rejected, missing)
+    for sentence in by_seat(sorted(left_out)):
+        of, _, reason = sentence.partition(": ")
+        logger.warning("round %d: %s left out: %s", server_round, of, reason)
+    if missing:
+        nodes = ", ".join(str(seats[seat]) for seat in missing)
+        of = f"node{'s' if len(missing) > 1 else ''} {nodes}"
+        logger.warning("round %d: %s left out: no reply from %s", server_round, named(missing), of)
+    return SortedReplies(
+        [accepted[seat] for seat in sorted(accepted)],
+        rejected,
+        missing,
+        {seat: diverged[seat] for seat in rejected if seat in diverged},
+    )

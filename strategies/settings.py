@@ -43,6 +43,8 @@ class SharingSettings:
     """The largest weight of one agent in an aggregate: above 0, up to 1, which bounds nothing."""
     tolerate: int
     """Number of hostile agents that trimmed-mean and krum are to withstand."""
+    learning_rate: float
+    """Of the agents: the likely cause where their training diverges."""
     bounds: Bounds
     """What is believed of a reply."""
     attestation: Attestation | None
@@ -76,6 +78,7 @@ class SharingSettings:
             adopt=float(config["adopt"]),
             max_weight=float(config["max-weight"]),
             tolerate=config["tolerate"],
+            learning_rate=float(config["learning-rate"]),
             bounds=Bounds(
                 battles=config["reward-buffer"],
                 mean_return=float(config["max-return"]),

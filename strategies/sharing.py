@@ -22,7 +22,7 @@ from strategies.arithmetic import (
 from strategies.diagnostics import apartness, spread
 from strategies.replies import sort_replies
 from strategies.settings import NETWORK_TENSORS, SharingSettings
-from strategies.update import RejectedReply, Update, attested, check_change, parse_update
+from strategies.update import DivergedReply, RejectedReply, Update, attested, check_change, parse_update
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,8 @@ class Sharing(Strategy):
     a round goes on without a missing agent and an agent that lost its disk can go on too.
 
     `seats` maps placed seats to node ids. After `aggregate_train`, `rejected` maps the seats whose reply was left out
-    to the reason, and `missing` lists the placed seats that did not reply.
+    to the reason, `diverged` maps those of them whose training has left the finite numbers to what did, and `missing`
+    lists the placed seats that did not reply.
     """
 
     def __init__(self, settings: SharingSettings) -> None:
@@ -51,10 +52,16 @@ class Sharing(Strategy):
         self.seats: dict[int, int] = {}
         self.rejected: dict[int, str] = {}
         self.missing: list[int] = []
+        self.diverged: dict[int, str] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._agents: dict[int, dict[str, Tensor]] = {}
         # Seats whose device is known to hold its tensors of `_agents`, but for the shared ones.
         self._in_step: set[int] = set()
+
+    @property
+    def cause_of_divergence(self) -> str:
+        """What to say to a user of training that has diverged."""
+        return f"the likely cause is the learning-rate of {self.settings.learning_rate:g}: choose a smaller one"
 
     def weights(self, updates: Sequence[Update]) -> Weighting:
         """Weigh the agents that replied. Here: all count the same.
@@ -126,7 +133,8 @@ class Sharing(Strategy):
         """
         if not self._shapes:
             raise RuntimeError("no round is configured: call configure_train before aggregate_train")
-        updates, self.rejected, self.missing = sort_replies(server_round, replies, self.seats, self._admit)
+        found = sort_replies(server_round, replies, self.seats, self._admit)
+        updates, self.rejected, self.missing, self.diverged = found
         self._in_step = {update.seat for update in updates}
         began = [self._agents[update.seat] for update in updates]
         for update in updates:
@@ -206,7 +214,10 @@ class Sharing(Strategy):
         """Read the reply of a seat's node. Raises RejectedReply."""
         if reply.metadata.group_id != str(server_round):
             raise RejectedReply(f"the reply belongs to round {reply.metadata.group_id}, expected {server_round}")
-        update = parse_update(reply, self._shapes, self.settings.bounds)
+        try:
+            update = parse_update(reply, self._shapes, self.settings.bounds)
+        except DivergedReply as diverged:
+            raise DivergedReply(diverged.detail, self.cause_of_divergence) from None
         if self.settings.attestation is not None:
             update = attested(update, reply, server_round, self.settings.attestation)
         if update.seat != seat:

@@ -10,7 +10,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
 
 from strategies.arithmetic import Tensor
 from strategies.attestation import Attestation, UnattestedError
-from strategies.figures import wrong_figure
+from strategies.figures import diverged_figure, wrong_figure
 
 _REASON_CHARACTERS = 300  # Flower's reason may be a whole stack trace
 _SENTENCE_CHARACTERS = 1000  # what a device has sent may be in it, and be long
@@ -22,6 +22,14 @@ class RejectedReply(Exception):  # noqa: N818 - not a failure of ours: the reply
     def __init__(self, reason: str) -> None:
         self.reason = reason if len(reason) <= _SENTENCE_CHARACTERS else f"{reason[:_SENTENCE_CHARACTERS]}..."
         super().__init__(self.reason)
+
+
+class DivergedReply(RejectedReply):
+    """A reply of an agent whose training has left the finite numbers; `detail` is which of them, without a cause."""
+
+    def __init__(self, detail: str, cause: str = "") -> None:
+        self.detail = detail
+        super().__init__(f"{detail}; {cause}" if cause else detail)
 
 
 @dataclass(frozen=True)
@@ -63,13 +71,16 @@ def parse_update(message: Message, expected: Mapping[str, tuple[int, ...]], boun
 
     `expected` names every tensor the reply must hold, with its shape. Whether the seat is the one the sender holds is
     for the caller to check. Raises RejectedReply if Flower reports an error in place of a reply, or if a record, a
-    tensor or a metric is missing, unknown, of another shape or type, not finite, or beyond what is believed.
+    tensor or a metric is missing, unknown, of another shape or type, not finite, or beyond what is believed;
+    DivergedReply if a tensor or a figure of learning is not finite.
     """
     arrays, metrics = _arrays(message), message.content.get("metrics")
     if not isinstance(metrics, MetricRecord):
         raise RejectedReply(f'expected a MetricRecord "metrics", the reply holds {_listing(message.content)}')
     seat = _integer(metrics, "seat")
     reward, battles = _reward_buffer(metrics, bounds)
+    if diverged := diverged_figure(metrics):
+        raise DivergedReply(diverged)
     if wrong := wrong_figure(metrics, bounds.mean_return):
         raise RejectedReply(wrong)
     return Update(seat=seat, tensors=_tensors(arrays, expected), reward=reward, battles=battles)
@@ -175,9 +186,9 @@ def _tensor(name: str, array: Array, shape: tuple[int, ...] | None) -> Tensor:
     if tensor.dtype != np.float32:
         raise RejectedReply(f"tensor {name} is of type {tensor.dtype}, expected float32")
     if np.isnan(tensor).any():
-        raise RejectedReply(f"tensor {name} holds NaN, expected finite numbers")
+        raise DivergedReply(f"tensor {name} holds NaN, expected finite numbers")
     if np.isinf(tensor).any():
-        raise RejectedReply(f"tensor {name} holds infinity, expected finite numbers")
+        raise DivergedReply(f"tensor {name} holds infinity, expected finite numbers")
     return tensor
 
 

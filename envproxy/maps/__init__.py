@@ -70,7 +70,8 @@ def ally_units(name: str) -> list[str]:
 
 
 def map_spec(name: str, rules: Rules) -> MapSpec:
-    """Return the sizes of a map of `map_names()` that is played under `rules`."""
+    """Return the sizes of a map of `map_names()` that is played under `rules`. Raises RulesError if these are none."""
+    rules = Rules.require(rules)
     sizes = smac_map(name)
     return MapSpec(
         name=name,

@@ -247,14 +247,21 @@ def test_a_late_answer_to_an_abandoned_step_is_no_fault() -> None:
     assert seats.play_until(MixScale, seat=1).step > batch.step
 
 
+RATE = "the likely cause is the learning-rate of 0.01: choose a smaller one"
 UTILITIES = np.ones((2, LENGTH, 2), np.float32)
 WRONG: dict[str, tuple[Callable[[Arena], None], str]] = {
     "shape": (
         lambda a: a.mix(1, MixUtilities(1, *UTILITIES[:, 1:])),
-        r"utilities of shape \(2, 2\); expected \(3, 2\)",
+        r"utilities of seat 1 of shape \(2, 2\); expected \(3, 2\)",
     ),
-    "nan": (lambda a: a.mix(1, MixUtilities(1, *UTILITIES * np.nan)), "that are no numbers below"),
-    "huge": (lambda a: a.mix(1, MixUtilities(1, *UTILITIES * -1e9)), "that are no numbers below 1e"),
+    "nan": (
+        lambda a: a.mix(1, MixUtilities(1, *UTILITIES * np.nan)),
+        f"of seat 1 that are not all numbers below 1e.09.*{RATE}",
+    ),
+    "huge": (
+        lambda a: a.mix(1, MixUtilities(1, *UTILITIES * -1e9)),
+        f"of seat 1 that are not all numbers below 1e.09.*{RATE}",
+    ),
     "future": (lambda a: a.mix(1, MixUtilities(2, *UTILITIES)), "an answer to training step 2; there were 1"),
     "norm": (lambda a: a.mix(1, MixNorm(1, 1.0)), "a gradient norm before the gradient of training step 1"),
     "act": (lambda a: a.act(1, 4, np.full(2, SALUTE, np.uint8)), "expected one to the training step that is on"),

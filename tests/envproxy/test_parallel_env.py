@@ -1,15 +1,20 @@
 """The PettingZoo environment: PettingZoo's own tests, and what they do not look at."""
 
+import copy
 import importlib
+import multiprocessing
+import pickle
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 from pettingzoo.test import api_test, parallel_api_test, parallel_seed_test, seed_test
@@ -79,6 +84,20 @@ def test_a_whole_battle_of_pettingzoos_own_test() -> None:
 
 
 @pytest.mark.parametrize("map_name", MAPS)
+def test_pettingzoos_parallel_test_takes_the_bare_environment_with_masked_observations(map_name: str) -> None:
+    env = parallel_env(map_name, masked_observations=True)
+    parallel_api_test(env, num_cycles=100)
+    plain, infos = parallel_env(map_name).reset(seed=1)
+    seen, masked_infos = env.reset(seed=1)
+    np.testing.assert_equal(masked_infos, infos)
+    for agent in env.possible_agents:
+        assert env.observation_space(agent).contains(seen[agent])
+        assert seen[agent].keys() == {"observation", "action_mask"}
+        np.testing.assert_array_equal(seen[agent]["observation"], plain[agent])
+        np.testing.assert_array_equal(seen[agent]["action_mask"], infos[agent]["action_mask"])
+
+
+@pytest.mark.parametrize("map_name", MAPS)
 def test_everything_lies_in_its_space(map_name: str) -> None:
     env = parallel_env(map_name)
     spec = create_backend("skirmish", map_name, 1).spec
@@ -123,6 +142,131 @@ def test_without_a_seed_no_two_environments_are_alike() -> None:
     assert not same(played_out(parallel_env("3m"), None), played_out(parallel_env("3m"), None))
 
 
+def pickled(env: BattleEnv) -> BattleEnv:
+    twin: BattleEnv = pickle.loads(pickle.dumps(env))
+    return twin
+
+
+COPIES: list[Callable[[BattleEnv], BattleEnv]] = [pickled, copy.deepcopy, copy.copy]
+copies = pytest.mark.parametrize("copied", COPIES, ids=["pickle", "deepcopy", "copy"])
+
+
+@copies
+@pytest.mark.parametrize("played", [0, 1, 2])
+def test_copies_that_were_never_seeded_play_battles_of_their_own(
+    copied: Callable[[BattleEnv], BattleEnv], played: int
+) -> None:
+    env = parallel_env("3m")
+    for _ in range(played):
+        env.reset()
+    histories = [played_out(one, None) for one in (env, copied(env), copied(env))]
+    assert not any(same(histories[one], histories[other]) for one, other in ((0, 1), (0, 2), (1, 2)))
+
+
+@copies
+def test_copies_of_a_seeded_environment_go_on_with_its_seed(copied: Callable[[BattleEnv], BattleEnv]) -> None:
+    env, reference = parallel_env("2s3z"), parallel_env("2s3z")
+    expected = [played_out(reference, seed) for seed in (5, None, None)]
+    played_out(env, 5)
+    twin = copied(env)
+    for one in (twin, env):
+        assert same(played_out(one, None), expected[1])
+        assert same(played_out(one, None), expected[2])
+
+
+@copies
+def test_a_copy_in_mid_battle_is_a_battle_of_its_own(copied: Callable[[BattleEnv], BattleEnv]) -> None:
+    env, rng = parallel_env("MMM"), np.random.default_rng(3)
+    _, infos = env.reset(seed=1)
+    for _ in range(5):
+        *_, infos = env.step({a: rng.choice(np.flatnonzero(infos[a]["action_mask"])) for a in env.agents})
+    twin, before = copied(env), env.state()
+    actions = {agent: np.flatnonzero(infos[agent]["action_mask"])[-1] for agent in env.agents}
+    stepped = twin.step(actions)
+    np.testing.assert_array_equal(env.state(), before)
+    np.testing.assert_equal(env.step(actions), stepped)
+    np.testing.assert_array_equal(env.state(), twin.state())
+
+
+def state_after_reset(env: BattleEnv) -> Any:
+    env.reset()
+    return env.state()
+
+
+def in_forks(env: BattleEnv, work: Callable[[BattleEnv], Any], forks: int = 2) -> list[Any]:
+    """Do `work` in forked processes, each of which has the environment as it is here; return the results."""
+    forked.append(env)
+    try:
+        pools = [ProcessPoolExecutor(1, multiprocessing.get_context("fork")) for _ in range(forks)]
+        results = [pool.submit(with_forked, work) for pool in pools]
+        try:
+            return [result.result(timeout=120) for result in results]
+        finally:
+            for pool in pools:
+                pool.shutdown()
+    finally:
+        forked.clear()
+
+
+forked: list[BattleEnv] = []  # what a fork finds
+
+
+def with_forked(work: Callable[[BattleEnv], Any]) -> Any:
+    return work(forked[0])
+
+
+@pytest.mark.parametrize("seed", [None, 5])
+def test_forks_play_battles_of_their_own_unless_there_is_a_seed(seed: int | None) -> None:
+    env = parallel_env("3m")
+    env.reset(seed)
+    one, other = in_forks(env, state_after_reset)
+    assert (one.tolist() == other.tolist()) == (seed is not None)
+    assert (state_after_reset(env).tolist() == one.tolist()) == (seed is not None)
+
+
+class Games(Drill):
+    """A backend that plays its battles elsewhere, as the backend smac does."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.repeatable = False
+
+
+def said_by(env: BattleEnv) -> str:
+    """What an environment says that cannot be used here; closing it does nothing then."""
+    closed = env._backend.closed  # type: ignore[attr-defined]
+    env.close()
+    assert env._backend.closed == closed  # type: ignore[attr-defined]
+    said = []
+    for use in (env.reset, lambda: env.step(dict.fromkeys(env.possible_agents, np.int64(1)))):
+        with pytest.raises(RuntimeError) as refused:
+            use()
+        said.append(str(refused.value))
+    assert said[0] == said[1]
+    return said[0]
+
+
+@copies
+def test_a_backend_that_cannot_be_copied_says_so(copied: Callable[[BattleEnv], BattleEnv]) -> None:
+    for env, name in (
+        (BattleEnv(Games()), "drill on Games"),
+        (parallel_env("3m", backend="smac"), "3m on SmacBattles"),
+    ):
+        with pytest.raises(TypeError, match=rf"^an environment of {name} cannot be copied: .*call parallel_env\(\)"):
+            copied(env)
+        env.close()
+
+
+def test_a_fork_cannot_play_on_with_games_that_its_parent_began() -> None:
+    env = BattleEnv(Games())
+    assert in_forks(env, state_after_reset, 1) == [[0.0]], "none has begun: they will be the fork's own"
+    env.reset()
+    (said,) = in_forks(env, said_by, 1)
+    assert re.match(r"an environment of drill on Games cannot be used in a fork of process \d+: its battles are", said)
+    env.step(dict.fromkeys(env.possible_agents, np.int64(1)))
+    env.close()
+
+
 def drilled(length: int) -> BattleEnv:
     """Return a battle that lasts so many steps: won if even, lost if odd, cut if of LIMIT steps."""
     return BattleEnv(Drill(1, length_of=lambda _: length))
@@ -155,7 +299,7 @@ def test_an_unavailable_action_names_the_agent_and_plays_nothing() -> None:
     env = parallel_env("3m")
     env.reset(seed=1)
     before = env.state()
-    for forbidden in (0, 6, 9, -1):
+    for forbidden in (0, 6, 9, -1, 256, 2**40):
         with pytest.raises(
             ValueError, match=rf"seat_1: action {forbidden} is not available; available: 1, 2, 3, 4, 5$"
         ):
@@ -163,16 +307,75 @@ def test_an_unavailable_action_names_the_agent_and_plays_nothing() -> None:
     np.testing.assert_array_equal(env.state(), before)
 
 
-def test_every_agent_must_act_and_nobody_else() -> None:
+def test_every_agent_must_act_and_no_other() -> None:
     env = parallel_env("3m")
     with pytest.raises(ResetNeeded, match="reset"):
         env.step({})
     env.reset(seed=1)
     stop = dict.fromkeys(env.agents, np.int64(1))
-    with pytest.raises(ValueError, match="actions of nobody; expected of seat_0, seat_1, seat_2"):
+    every = "expected one of each of seat_0, seat_1, seat_2$"
+    with pytest.raises(ValueError, match=f"^no action of seat_0, seat_1, seat_2; {every}"):
         env.step({})
-    with pytest.raises(ValueError, match="actions of seat_0, seat_1, seat_2, seat_3; expected"):
-        env.step({**stop, "seat_3": np.int64(1)})
+    with pytest.raises(ValueError, match=f"^no action of seat_1; {every}"):
+        env.step({"seat_0": np.int64(1), "seat_2": np.int64(1)})
+    with pytest.raises(ValueError, match=f"^an action of seat_3, 7, which does not play; {every}"):
+        env.step({**stop, "seat_3": np.int64(1), 7: np.int64(1)})  # type: ignore[dict-item]
+    for actions, found in (
+        ([1, 1, 1], r"\[1, 1, 1\] \(list\)"),
+        (np.ones(3, np.int64), r"an array of int64 \[3\]"),
+        (None, "None"),
+        (1, r"1 \(int\)"),
+    ):
+        with pytest.raises(ValueError, match=f"^actions: expected a dict, found {found}; {every}"):
+            env.step(actions)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("action", "found"),
+    [
+        (np.array([1, 1]), "an array of shape (2,) and type int64"),
+        (np.array([1]), "an array of shape (1,) and type int64"),
+        (np.ones((1, 3), np.float32), "an array of shape (1, 3) and type float32"),
+        (np.array(1.0), "an array of shape () and type float64"),
+        (np.array([], np.int64), "an array of shape (0,) and type int64"),
+        (torch.tensor([1]), "tensor([1]) (Tensor) of shape (1,)"),
+        (torch.tensor(1.0), "tensor(1.) (Tensor)"),
+        ([1], "a list of 1"),
+        ((1, 2), "a tuple of 2"),
+        (float("nan"), "nan (float)"),
+        (1.0, "1.0 (float)"),
+        (np.float32(1), "np.float32(1.0) (float32)"),
+        (True, "True (bool)"),
+        (np.True_, "np.True_ (bool)"),
+        ("1", "'1' (str)"),
+        (None, "None"),
+        ({"action": 1}, "{'action': 1} (dict)"),
+    ],
+    ids=str,
+)
+def test_an_action_that_is_not_one_whole_number_names_agent_and_shape(action: Any, found: str) -> None:
+    env = parallel_env("3m")
+    env.reset(seed=1)
+    before = env.state()
+    with pytest.raises(ValueError, match=r"^seat_1: ") as refused:
+        env.step({"seat_0": np.int64(1), "seat_1": action, "seat_2": np.int64(1)})
+    expected = f"seat_1: expected one whole number of shape (), found {found}; available: 1, 2, 3, 4, 5"
+    assert str(refused.value) == expected
+    np.testing.assert_array_equal(env.state(), before)
+
+
+@pytest.mark.parametrize("action", [1, np.int64(1), np.uint8(1), np.array(1), torch.tensor(1)], ids=repr)
+def test_one_whole_number_may_be_of_any_type(action: Any) -> None:
+    env = parallel_env("3m")
+    env.reset(seed=1)
+    expected = drill_step(copy.deepcopy(env), 1, 1, 1)
+    np.testing.assert_equal(env.step(dict.fromkeys(env.agents, action)), expected)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, True, "1", [1, 2], np.array([1])], ids=str)
+def test_a_seed_is_a_whole_number(seed: Any) -> None:
+    with pytest.raises(ValueError, match=r"^seed: expected a whole number of at least 0, or None, found "):
+        parallel_env("3m").reset(seed)
 
 
 def test_what_was_returned_is_the_callers_to_keep() -> None:
@@ -194,6 +397,14 @@ def test_what_cannot_be_made_is_refused() -> None:
         parallel_env("3m", render_mode="human")
     with pytest.raises(ValueError, match="an environment is one battle; the backend plays 2"):
         BattleEnv(Drill(2))
+    for masked in ("false", 1, None):
+        with pytest.raises(ValueError, match="masked_observations: expected True or False, found "):
+            parallel_env("3m", masked_observations=masked)  # type: ignore[arg-type]
+    for name in (None, ["3m"], np.array(["3m", "8m"])):
+        with pytest.raises(UnknownNameError, match="has no map"):
+            parallel_env(name)  # type: ignore[arg-type]
+        with pytest.raises(UnknownNameError, match="there is no backend"):
+            parallel_env("3m", backend=name)  # type: ignore[arg-type]
 
 
 def test_close_closes_the_backend() -> None:

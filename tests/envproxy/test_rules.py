@@ -2,13 +2,22 @@
 
 import dataclasses
 import re
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envproxy.rules import SMAC_RULES, Rules, RulesError
+from envproxy.backend import create_backend, create_recordable
+from envproxy.backends.skirmish import Skirmish
+from envproxy.backends.smac.options import GameOptions
+from envproxy.maps import map_spec
+from envproxy.options import Options, OptionsError
+from envproxy.parallel_env import parallel_env
+from envproxy.rules import SMAC_RULES, Rules, RulesError, refuse
 
 
 def test_the_defaults_are_those_of_smacs_constructor() -> None:
@@ -126,3 +135,111 @@ def test_the_text_means_the_rules_it_was_written_for(values: dict[str, object]) 
     rules = Rules(**values)  # type: ignore[arg-type]
     assert Rules.parse(rules.text()) == rules
     assert Rules.parse(rules.text()).text() == rules.text()
+
+
+KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+TOO_LARGE = 10**5000
+VALUES = [
+    None, True, np.True_, 1, 0, 8, np.int64(8), 8.0, 8.5, np.float32(8), "false", "8", b"8", "", [], [8], {}, {"a": 1},
+    object(), 1j, Decimal(8), np.array(8), np.array([1, 2]), Rules, len, TOO_LARGE, float("nan"), "x" * 10_000, "a\nb",
+]  # fmt: skip
+SAME_KIND: dict[type, tuple[type, ...]] = {
+    bool: (bool, np.bool_),
+    int: (int, np.integer),
+    float: (int, float, np.integer, np.floating),
+    str: (str,),
+}
+
+
+def is_of_kind(value: object, kind: type) -> bool:
+    is_bool = isinstance(value, bool | np.bool_)
+    return isinstance(value, SAME_KIND[kind]) and (not is_bool or kind is bool)
+
+
+@pytest.mark.parametrize("options", [Rules, GameOptions])
+def test_a_value_of_another_type_is_refused_by_name(options: type[Options]) -> None:
+    for field in dataclasses.fields(options):  # type: ignore[arg-type]
+        kind, name = type(field.default), field.name.replace("_", "-")
+        for value in VALUES:
+            if is_of_kind(value, kind) and not (value is TOO_LARGE and kind is int):
+                continue
+            with pytest.raises(options.Error) as refused:
+                options(**{field.name: value})
+            said = str(refused.value)
+            assert re.fullmatch(rf"{options.NOUN}: {name}: expected {KINDS[kind]}, found .{{1,120}}", said), said
+            with pytest.raises(options.Error):
+                dataclasses.replace(options(), **{field.name: value})  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize("options", [Rules, GameOptions])
+def test_what_is_accepted_is_of_the_fields_own_type(options: type[Options]) -> None:
+    for field in dataclasses.fields(options):  # type: ignore[arg-type]
+        for value in VALUES:
+            if not is_of_kind(value, type(field.default)):
+                continue
+            said = ""
+            try:
+                made = options(**{field.name: value})
+            except OptionsError as refused:  # out of range
+                said = str(refused)
+            else:
+                assert type(getattr(made, field.name)) is type(field.default)
+                assert options.parse(made.text()) == made
+            assert "\n" not in said
+            assert len(said) < 200
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"reward_sparse": "false"}, "reward-sparse: expected true or false, found 'false' (str)"),
+        ({"reward_sparse": 0}, "reward-sparse: expected true or false, found 0 (int)"),
+        ({"step_mul": 8.5}, "step-mul: expected a whole number, found 8.5 (float)"),
+        ({"step_mul": 8.0}, "step-mul: expected a whole number, found 8.0 (float)"),
+        ({"step_mul": True}, "step-mul: expected a whole number, found True (bool)"),
+        ({"step_mul": None}, "step-mul: expected a whole number, found None"),
+        ({"step_mul": 10**5000}, "step-mul: expected a whole number, found a value that cannot be written (int)"),
+        ({"reward_win": np.array([1.0, 2.0])}, "reward-win: expected a number, found an array of float64 [2]"),
+        ({"reward_win": 10**5000}, "reward-win: expected 0..1000000, found inf"),
+        ({"difficulty": 7}, "difficulty: expected a text, found 7 (int)"),
+        ({"game_version": 4.1}, "game-version: expected a text, found 4.1 (float)"),
+    ],
+)
+def test_the_refusal_of_a_type_names_option_expected_and_found(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(RulesError) as refused:
+        Rules(**given)
+    assert str(refused.value) == f"rules: {said}"
+
+
+def test_numpys_scalars_mean_what_they_say() -> None:
+    rules = Rules(step_mul=np.int16(4), reward_sparse=np.True_, reward_win=np.float64(7), weapons=np.str_("lotv"))
+    assert rules == Rules(step_mul=4, reward_sparse=True, reward_win=7, weapons="lotv")
+    assert rules.text() == "step-mul=4, reward-sparse=true, reward-win=7, weapons=lotv"
+    assert hash(rules) == hash(Rules(step_mul=4, reward_sparse=True, reward_win=7.0, weapons="lotv"))
+
+
+NO_RULES = [{}, "", "step-mul=4", None, [], {"step_mul": 4}, Rules, 8, GameOptions()]
+
+
+@pytest.mark.parametrize("rules", NO_RULES, ids=str)
+def test_what_is_in_the_place_of_rules_is_refused_everywhere(rules: Any) -> None:
+    for make in (
+        lambda: parallel_env("3m", rules=rules),
+        lambda: create_backend("skirmish", "3m", 1, rules),
+        lambda: create_backend("smac", "3m", 1, rules),
+        lambda: create_recordable("skirmish", "3m", 1, rules),
+        lambda: Skirmish("3m", 1, rules),
+        lambda: refuse(rules, (), "a test"),
+        lambda: map_spec("3m", rules),
+    ):
+        with pytest.raises(RulesError, match=r"^rules: expected Rules\(...\) or Rules.parse\(text\), found .+$"):
+            make()
+
+
+@pytest.mark.parametrize("text", [None, {}, b"step-mul=4", SMAC_RULES, 8], ids=str)
+def test_what_is_in_the_place_of_a_text_is_refused(text: Any) -> None:
+    with pytest.raises(RulesError, match=r"^rules: expected a text of NAME=VALUE, found "):
+        Rules.parse(text)
+    for backend in ("skirmish", "smac"):
+        with pytest.raises(OptionsError, match=r"^backend-options: expected a text of NAME=VALUE, found "):
+            create_backend(backend, "3m", 1, options=text)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import server.exchange
 from server.checkpoints import Checkpoint
-from server.rounds import RoundResult, RoundsError
+from server.rounds import DivergedError, RoundResult, RoundsError
 from server.seats import SeatsError
 from strategies.figures import COUNTS, EVALUATIONS, LEARNING, NUMBERS, REWARDS
 from tests.server.squad import Device, Field, Squad, Tensors, filled, rounds, settings
@@ -206,10 +206,50 @@ def test_nobody_answers_three_times() -> None:
         device.failure = f"the disk of seat {device.seat} is full"
     with pytest.raises(RoundsError) as over:
         play(grid)
-    assert "3 times no device brought round 1 to its end; seat 0: " in str(over.value)
-    for seat in range(3):
-        assert f"the disk of seat {seat} is full" in str(over.value)
+    said = failed("the disk of the seat is full")
+    assert str(over.value) == f"3 times no device brought round 1 to its end; seats 0, 1, 2: {said}"
     assert [o["round"] for o in squad.devices[1].orders] == [1, 1, 1]
+
+
+def test_each_reason_is_told_once_with_its_seats() -> None:
+    grid, squad = team(5)
+    for seat, failure in enumerate(("the disk is full", "no env proxy answers", "the disk is full", "seat 3 is taken")):
+        squad.devices[seat + 1].failure = failure
+    squad.devices[5].unheard = 3
+    with pytest.raises(RoundsError) as over:
+        play(grid, run=RUN.model_copy(update={"round_timeout": 0.5}))
+    assert str(over.value) == (
+        f"3 times no device brought round 1 to its end; seats 0, 2: {failed('the disk is full')}; "
+        f"seat 1: {failed('no env proxy answers')}; seat 3: {failed('seat 3 is taken')}; seat 4: no reply"
+    )
+
+
+def failed(reason: str) -> str:
+    """What is said of a device that failed with a reason."""
+    return f"Flower reports error 0 in place of a reply: <class 'client.launch.AgentError'>:<'{reason}'>"
+
+
+def test_training_that_has_diverged_ends_the_run_at_once_and_names_the_learning_rate() -> None:
+    grid, squad = team()
+    squad.devices[1].gain = np.inf
+    for node in (2, 3):
+        squad.devices[node].report = {"loss": np.nan}
+    with pytest.raises(DivergedError) as over:
+        play(grid)
+    assert str(over.value) == (
+        "training has diverged in round 1; the likely cause is the learning-rate of 1: choose a smaller one "
+        "(seat 0: tensor fc1.weight holds infinity, expected finite numbers; "
+        'seats 1, 2: metric "loss" is nan, expected a finite number)'
+    )
+    assert [len(device.orders) for device in squad.devices.values()] == [1, 1, 1]
+
+
+def test_a_run_goes_on_with_the_seats_whose_training_has_not_diverged() -> None:
+    grid, squad = team()
+    squad.devices[1].report = {"loss": np.nan}
+    results = play(grid)
+    assert [r.checkpoint.steps for r in results] == [100, 200, 300]
+    assert "the likely cause is the learning-rate of 1" in round_row(results[0])["rejected"]["0"]
 
 
 def test_a_round_that_fails_twice_is_played_the_third_time() -> None:
@@ -541,7 +581,8 @@ def test_a_run_that_has_no_weights_to_begin_with_says_what_was_sent() -> None:
     for device in squad.devices.values():
         device.initial = filled(float("inf"))
     with pytest.raises(
-        RoundsError, match=r"no seat has initial weights: seat 0: tensor fc1.weight holds infinity.*seat 1"
+        RoundsError,
+        match=r"no seat has initial weights: seats 0, 1: tensor fc1.weight holds infinity, expected finite numbers$",
     ):
         play(grid)
 

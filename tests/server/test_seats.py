@@ -79,6 +79,28 @@ def test_a_device_that_refuses_is_heard_at_once() -> None:
         seats.wait_for_all(60.0)
 
 
+@pytest.mark.parametrize(
+    ("refusals", "said"),
+    [
+        (["no env proxy answers"] * 3, "3 devices: no env proxy answers"),
+        (
+            [f"cannot read the token of seat {seat}" for seat in range(3)],
+            "seats 0, 1, 2: cannot read the token of the seat",
+        ),
+        (["seat 0: there is no CUDA", "no", "seat 2: there is no CUDA"], "seats 0, 2: there is no CUDA; no"),
+        (["seat 0 has 3 of 5", "seat 1 has 4 of 5", "no"], "seat 0 has 3 of 5; seat 1 has 4 of 5; no"),
+        (["a", "b", "a"], "2 devices: a; b"),
+    ],
+)
+def test_what_devices_refuse_for_the_same_reason_is_told_once(refusals: list[str], said: str) -> None:
+    _, squad, seats = team(0, 1, 2)
+    for device, refusal in zip(squad.devices.values(), refusals, strict=True):
+        device.refusal = refusal
+    with pytest.raises(SeatsError) as over:
+        seats.wait_for_all(60.0)
+    assert str(over.value) == said
+
+
 def test_the_others_answers_are_waited_for_before_a_refusal_counts() -> None:
     _, squad, seats = team(0, 1, 2)
     squad.devices[2].refusal = "no"
@@ -316,7 +338,13 @@ def test_what_the_battles_are_played_on_is_what_most_say() -> None:
     assert seats.provenance == {"game": "4.10"}
 
 
-@pytest.mark.parametrize("claim", ["", "no JSON", "[]", '{"game": 4}', '"text"', json.dumps({"game": "x" * 3000}), 7])
+NO_PROVENANCE = (
+    *("", "no JSON", "[]", '{"game": 4}', '"text"', json.dumps({"game": "x" * 3000}), 7),
+    *("[" * 2000, '{"game": "\\ud800"}', '{"\\ud800": "4.10"}', '{"game": "4.10\\n"}'),
+)
+
+
+@pytest.mark.parametrize("claim", NO_PROVENANCE)
 def test_what_is_no_provenance_is_left_out_and_costs_no_seat(claim: object) -> None:
     _, squad, seats = team(0, 1, 2)
     squad.devices[1].claims = {"provenance": claim}

@@ -24,6 +24,7 @@ CREDULOUS = SharingSettings(
     adopt=1.0,
     max_weight=1.0,
     tolerate=0,
+    learning_rate=5e-4,
     bounds=ANYTHING,
     attestation=None,
 )

@@ -262,12 +262,15 @@ class TestAggregation:
             assert all(tensor.tobytes() == many.filled(weights)[name].tobytes() for name, tensor in own.items())
 
 
+RATE = "; the likely cause is the learning-rate of 0.0005: choose a smaller one"
+
+
 class TestRejection:
     @pytest.mark.parametrize(
         ("spoil", "reason"),
         [
-            (lambda t, m: t.reply(m, np.nan), "tensor fc1.weight holds NaN, expected finite numbers"),
-            (lambda t, m: t.reply(m, -np.inf), "tensor fc1.weight holds infinity, expected finite numbers"),
+            (lambda t, m: t.reply(m, np.nan), f"tensor fc1.weight holds NaN, expected finite numbers{RATE}"),
+            (lambda t, m: t.reply(m, -np.inf), f"tensor fc1.weight holds infinity, expected finite numbers{RATE}"),
             (
                 lambda t, m: t.reply(m, 1.0, np.nan),
                 'metric "reward-sum" is nan, expected a finite number',
@@ -384,9 +387,39 @@ class TestRejection:
         assert aggregate is None
         assert metrics["seats-missing"] == 2
         assert caplog.messages == [
-            "round 1: seat 0 left out: no reply from node 100",
-            "round 1: seat 1 left out: no reply from node 101",
+            "round 1: seats 0, 1 left out: no reply from nodes 100, 101",
         ]
+
+    def test_what_all_have_in_common_is_told_once(self, team: MakeTeam, caplog: pytest.LogCaptureFixture) -> None:
+        three = team("a-pps", seats=3)
+        three.aggregate([three.reply(message, np.nan) for message in three.configure()])
+        reason = f"tensor fc1.weight holds NaN, expected finite numbers{RATE}"
+        assert three.strategy.rejected == dict.fromkeys(range(3), reason)
+        assert three.strategy.diverged.keys() == {0, 1, 2}
+        assert caplog.messages == [f"round 1: seats 0, 1, 2 left out: {reason}"]
+
+    @pytest.mark.parametrize(
+        ("spoil", "diverged"),
+        [
+            (lambda t, m: t.reply(m, np.inf), {0}),
+            (lambda t, m: t.reply(m, 1.0, loss=np.nan), {0}),
+            (lambda t, m: t.reply(m, 1.0, **{"grad-norm": np.inf}), {0}),
+            (lambda t, m: t.reply(m, 1.0, **{"q-mean": -1e300}), {0}),
+            (lambda t, m: t.reply(m, 1.0, **{"td-error": [0.5]}), set()),
+            (lambda t, m: t.reply(m, 1.0, np.nan), set()),
+            (lambda t, m: t.reply(m, 1.0, seat=1), set()),
+        ],
+    )
+    def test_training_that_has_diverged_is_known_from_other_faults(
+        self, team: MakeTeam, spoil: Callable[[Team, Message], Message], diverged: set[int]
+    ) -> None:
+        two = team("a-pps", seats=2)
+        first, second = two.configure()
+        two.aggregate([spoil(two, first), two.reply(second, 1.0)])
+        assert two.strategy.diverged.keys() == diverged
+        assert (RATE in two.strategy.rejected[0]) == bool(diverged)
+        two.aggregate([two.reply(message, 1.0) for message in two.configure()])
+        assert two.strategy.diverged == {}
 
     def test_list_is_of_the_last_round(self, team: MakeTeam) -> None:
         one = team(seats=1)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from envproxy.backend import MapSpec, Observation, StepResult
+from envproxy.backend import MapSpec, Observation, StepResult, check_array, whole_battles
 from envproxy.backends.skirmish import engine
 from envproxy.backends.skirmish.maps import MapFacts, map_facts
 from envproxy.backends.skirmish.physics import NEIGHBOURS
@@ -22,18 +23,26 @@ class Skirmish:
     """E battles of one map that step together. See `envproxy.backend.Backend` for what the methods promise.
 
     `units` UNIT [E, U], allies then enemies, and `progress` PROGRESS [E] are all there is of the battles. Tests
-    write to them between steps to set a scene.
+    write to them between steps to set a scene. A copy (pickle, copy, deepcopy) has battles of its own, as they are now.
     """
 
     def __init__(self, map_name: str, battles: int, rules: Rules) -> None:
-        if battles < 1:
-            raise ValueError(f"there must be at least one battle, not {battles}")
-        self._rules = rules
+        battles = whole_battles(battles)
+        self._rules = rules = Rules.require(rules)
         self._facts = map_facts(map_name, rules)
         self._spec = map_spec(map_name, rules)
         self.units = np.zeros((battles, len(self._facts.roster)), UNIT)
         self.progress = np.zeros(battles, PROGRESS)
         self._near = np.empty((NEIGHBOURS * len(self._facts.roster), 2), np.int64)
+
+    def __getstate__(self) -> tuple[str, Rules, NDArray[np.void], NDArray[np.void]]:
+        return self._spec.name, self._rules, self.units.copy(), self.progress.copy()
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        # The facts are made again: a copy of their read-only arrays can be written to, and is another type to numba.
+        map_name, rules, units, progress = state
+        self.__init__(map_name, len(progress), rules)  # type: ignore[misc]
+        self.units, self.progress = units, progress
 
     @property
     def spec(self) -> MapSpec:
@@ -70,15 +79,15 @@ class Skirmish:
 
     def reset(self, mask: NDArray[np.bool_], seeds: NDArray[np.uint64]) -> None:
         """Start a new battle where `mask` [E] is True, from its entry of `seeds` [E]."""
-        _check("mask", mask, np.dtype(np.bool_), (self.battles,))
-        _check("seeds", seeds, np.dtype(np.uint64), (self.battles,))
+        check_array("mask", mask, np.dtype(np.bool_), (self.battles,))
+        check_array("seeds", seeds, np.dtype(np.uint64), (self.battles,))
         engine.start_battles(
             self.units, self.progress, self._facts, np.ascontiguousarray(mask), np.ascontiguousarray(seeds)
         )
 
     def step(self, actions: NDArray[np.uint8]) -> StepResult:
         """Play one environment step with `actions` [E, N]."""
-        _check("actions", actions, np.dtype(np.uint8), (self.battles, self._spec.n_agents))
+        check_array("actions", actions, np.dtype(np.uint8), (self.battles, self._spec.n_agents))
         actions = np.ascontiguousarray(actions)
         place = engine.first_unavailable(self.units, self.progress, self._facts, actions)
         if place >= 0:
@@ -135,8 +144,3 @@ class Skirmish:
     def _check_slot(self, battle: int) -> None:
         if not 0 <= battle < self.battles:
             raise ValueError(f"there is no battle {battle}; there are 0..{self.battles - 1}")
-
-
-def _check(name: str, array: NDArray[np.generic], dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> None:
-    if array.shape != shape or array.dtype != dtype:
-        raise ValueError(f"{name} must be {dtype} {list(shape)}, not {array.dtype} {list(array.shape)}")

@@ -26,6 +26,7 @@ class GameOptions(Options):
     memory: int = 4096  # MiB of a game and its worker, from which on both are replaced after the battle
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("start_timeout", "step_timeout", "close_timeout"):
             self.check(name, 0 < getattr(self, name) <= _LONGEST_WAIT, f"more than 0, at most {_LONGEST_WAIT:.0f}")
         self.check("memory", self.memory >= 1, "at least 1 (MiB)")
