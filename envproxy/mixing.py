@@ -246,7 +246,8 @@ class Mixing:
             if not (np.abs(array) < MAX_UTILITY).all():  # nor NaN: one such number would spoil the mixer for good
                 raise ValueError(
                     f"utilities of seat {seat} that are not all numbers below {MAX_UTILITY:g}: its training has "
-                    f"diverged; the likely cause is the learning-rate of {self.order.learning_rate:g}: choose a smaller one"
+                    f"diverged; the likely cause is the learning-rate of {self.order.learning_rate:g}: "
+                    "choose a smaller one"
                 )
 
     def _gradients(self, step: _Step) -> dict[int, MixEvent]:

@@ -44,3 +44,10 @@ def test_epsilon_is_the_share_of_random_actions() -> None:
     q = np.tile(np.array([0, 1], np.float32), (30_000, 1))
     actions = choose_actions(q, np.ones((30_000, 2), bool), 0.4, np.random.default_rng(0))
     assert (actions == 0).mean() == pytest.approx(0.2, abs=0.02)  # half of the random ones
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_of_a_network_that_has_diverged_the_action_is_available_too(value: float) -> None:
+    available = np.array([[False, True, True], [False, False, True], [False, False, False]])
+    actions = choose_actions(np.full((3, 3), value, np.float32), available, 0.0, np.random.default_rng(0))
+    assert actions.tolist() == [1, 2, 0]
