@@ -456,9 +456,11 @@ class Arena:
     def _step(self) -> Turn:
         play = self._play
         assert play is not None
-        result = yield functools.partial(self._backend.step, self._joint_actions())
+        result: StepResult = yield functools.partial(self._backend.step, self._joint_actions())
         if self._play is not play:
             return
+        # The backend may still have battles on of a phase that was given up.
+        result = StepResult(result.reward * self._on, *(flags & self._on for flags in result[1:]))
         self._count_step(play, result)
         self._ledger.see(result.reward, self._available)
         yield from self._deal(play, result)

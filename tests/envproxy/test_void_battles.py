@@ -88,6 +88,21 @@ def test_a_phase_bounded_by_steps_counts_those_of_battles_that_count() -> None:
     assert end.standing.battles == 2
 
 
+def test_battles_of_a_phase_that_was_given_up_are_not_counted_in_the_next_one() -> None:
+    """The backend has them on still, in slots that the next phase does not use."""
+    given_up, phase = collect(battles=3), evaluate(battles=1, round_=2)
+    _, whole = played(phase, set())
+    driver = Driver(Arena(Lossy(3, seeds(given_up, 1, 2))))
+    driver.gather(given_up)
+    driver.answer()
+    for seat in driver.seats:
+        driver.arena.leave(seat)
+    driver.gather(phase)
+    end = driver.play_out()
+    assert (end.battles, end.steps, end.return_sum) == (1, whole.steps, whole.return_sum)
+    assert driver.arena.played.void == 0
+
+
 def test_what_a_seat_earns_is_without_void_battles() -> None:
     order = RewardOrder("id", 10, "team")
     phase = replace(collect(battles=2), rewards=order)

@@ -204,7 +204,8 @@ class SmacBattles:
 
     def _check_patience(self, slot: int) -> None:
         if self._lost[slot] >= _PATIENCE:
-            lost, self._lost[slot] = int(self._lost[slot]), 0
+            lost = int(self._lost[slot])
+            self._lost[:] = 0  # a phase that is tried again has its three in every slot
             raise BackendFailedError(
                 f"the game of slot {slot} failed in {lost} battles in a row; the log says with which words"
             )
@@ -312,10 +313,7 @@ class SmacBattles:
             "frames": self._records_frames,
         }
         while True:
-            with _starts:
-                self._check_open()
-                if self._no_start:
-                    raise BackendFailedError(self._no_start)
+            with self._core():
                 began = time.monotonic()
                 try:
                     game = self._games[slot] = Game(self._options.interpreter, orders, self._spec)
@@ -329,6 +327,22 @@ class SmacBattles:
                 self._begin(slot, view)
                 log.info("%s, slot %d: a game started in %.1f s", self._spec.name, slot, time.monotonic() - began)
                 return
+
+    @contextlib.contextmanager
+    def _core(self) -> Iterator[None]:
+        """Have a core for a start, as soon as there is one. Raises BackendFailedError if no start is wanted by then."""
+        while not _starts.acquire(timeout=_CUT_EVERY):  # another arena's starts may take minutes
+            self._check_start()
+        try:
+            self._check_start()
+            yield
+        finally:
+            _starts.release()
+
+    def _check_start(self) -> None:
+        self._check_open()
+        if self._no_start:
+            raise BackendFailedError(self._no_start)
 
     def _count_failed_start(self, slot: int, said: str) -> None:
         self._check_open()

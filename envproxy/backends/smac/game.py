@@ -55,31 +55,30 @@ class Game:
     def __init__(self, interpreter: str, orders: Mapping[str, Any], spec: MapSpec) -> None:
         """Start the worker, which starts the game at the first `reset`. Raises GameLostError."""
         self._spec = spec
-        try:
-            self._channel, far_channel = socket.socketpair()
-            self._lifeline, far_lifeline = socket.socketpair()
-            self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - of the keeper; closed in `end`
-        except OSError as error:  # too many open files, or no room for a temporary one
-            raise GameLostError(f"cannot start a worker: {error.strerror}") from None
-        descriptors = (far_channel.fileno(), far_lifeline.fileno())
-        try:
-            self._keeper = subprocess.Popen(
-                [interpreter, str(_WORKER), *map(str, descriptors)],
-                stdin=subprocess.DEVNULL,
-                stdout=self._complaints,
-                stderr=self._complaints,
-                pass_fds=descriptors,
-                start_new_session=True,
-            )
-        except OSError as error:
-            for each in (self._channel, self._lifeline, self._complaints):
-                each.close()
-            raise GameLostError(f"cannot run {interpreter}: {error.strerror}") from None
-        finally:
-            far_channel.close()
-            far_lifeline.close()
+        with contextlib.ExitStack() as near, contextlib.ExitStack() as far:
+            try:
+                self._channel, far_channel = _socket_pair(near, far)
+                self._lifeline, far_lifeline = _socket_pair(near, far)
+                self._complaints = near.enter_context(tempfile.TemporaryFile())  # of the keeper
+            except OSError as error:  # too many open files, or no place for a temporary one
+                where = f": {error.filename}" if error.filename else ""
+                raise GameLostError(f"cannot start a worker: {error.strerror}{where}") from None
+            descriptors = (far_channel.fileno(), far_lifeline.fileno())
+            try:
+                self._keeper = subprocess.Popen(
+                    [interpreter, str(_WORKER), *map(str, descriptors)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=self._complaints,
+                    stderr=self._complaints,
+                    pass_fds=descriptors,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise GameLostError(f"cannot run {interpreter}: {error.strerror}") from None
+            near.pop_all()  # `end` closes them
         self._ended = False
-        self._ask(ORDERS, json.dumps(dict(orders)).encode())
+        with contextlib.suppress(GameLostError):  # `reset` says so, when there is a game to `end`
+            self._ask(ORDERS, json.dumps(dict(orders)).encode())
 
     @property
     def pid(self) -> int:
@@ -129,9 +128,10 @@ class Game:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._keeper.wait(max(deadline - time.monotonic(), 0.0))
         self.cut()
-        told = self._told(time.monotonic() + limit)
+        killed_by = time.monotonic() + limit
+        told = self._told(killed_by)
         try:
-            self._keeper.wait(limit)
+            self._keeper.wait(max(killed_by - time.monotonic(), 0.0))
         except subprocess.TimeoutExpired:
             self._keeper.kill()
             self._keeper.wait()
@@ -194,6 +194,12 @@ class Game:
     def _complaint(self) -> str:
         self._complaints.seek(0)
         return self._complaints.read().decode(errors="replace")
+
+
+def _socket_pair(near: contextlib.ExitStack, far: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:
+    """Return two connected sockets, one for each of the stacks to close."""
+    ours, theirs = socket.socketpair()
+    return near.enter_context(ours), far.enter_context(theirs)
 
 
 def _clear_up(told: Mapping[str, Any]) -> None:

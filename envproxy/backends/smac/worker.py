@@ -8,7 +8,8 @@ cannot be in one environment with Flower's. Nothing here imports the rest of the
 It is two processes. The keeper, which is started, makes a temporary directory and the player, which loads SMAC and
 starts the game, in a process group of its own. When the lifeline is shut (by the env proxy, or by its death) or the
 player ends, the keeper kills all that is left, says on the lifeline what the player said last, removes the directory
-and ends. So no process and no file outlives an env proxy, however that ends.
+and ends. A player whose keeper was killed does so itself. So no process and no file outlives an env proxy, however
+that ends.
 
 The channel carries messages of one kind byte, a length and a body:
 
@@ -42,7 +43,7 @@ FRAME = ("x", "y", "health", "shield", "energy", "cooldown")  # of each unit, al
 
 _FRAMING = struct.Struct("<cI")
 _LONGEST = 64 * 1024 * 1024  # bytes of a body
-_LAST_WORDS = 4000  # characters of the log
+_LAST_WORDS = 4000  # bytes of the log, which may be large
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # <linux/prctl.h>
 _DIRECTORY = "pps-qmix-smac-"
 GAME_LIMIT = 2**19  # loops; the game ends there by itself, and SMAC would make up an end of the battle
@@ -95,8 +96,13 @@ def keep(channel: socket.socket, lifeline: socket.socket) -> None:
 
     Says {"player", "folder"} on the lifeline at first, {"exit", "said"} at last, each a line of JSON.
     """
+
+    def stop(*_: object) -> None:
+        with contextlib.suppress(OSError):
+            lifeline.shutdown(socket.SHUT_RD)  # nothing is raised: several signals may come, at any point
+
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _end)
+        signal.signal(number, stop)
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)  # a game whose player was killed is ours to end
     folder, player = "", 0
     report: dict[str, Any] = {}
@@ -113,10 +119,11 @@ def keep(channel: socket.socket, lifeline: socket.socket) -> None:
         channel.close()
         os.close(held)
         lifeline.sendall(_line({"player": player, "folder": folder}))
-        select.select([lifeline.fileno(), running], [], [])
+        ends = select.poll()  # select itself takes no descriptor above 1023
+        for descriptor in (lifeline.fileno(), running):
+            ends.register(descriptor, select.POLLIN)
+        ends.poll()
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
         if player:
             report = {"exit": _end_all(player), "said": _last_words(folder)}
         if folder:
@@ -127,10 +134,6 @@ def keep(channel: socket.socket, lifeline: socket.socket) -> None:
 
 def _line(told: dict[str, Any]) -> bytes:
     return json.dumps(told).encode() + b"\n"
-
-
-def _end(*_: object) -> NoReturn:
-    sys.exit(1)
 
 
 def _end_all(player: int) -> int:
@@ -163,8 +166,9 @@ def _children() -> list[int]:
 
 def _last_words(folder: str) -> str:
     try:
-        with open(os.path.join(folder, "log"), errors="replace", encoding="utf-8") as file:
-            return file.read()[-_LAST_WORDS:]
+        with open(os.path.join(folder, "log"), "rb") as file:
+            file.seek(max(os.fstat(file.fileno()).st_size - _LAST_WORDS, 0))
+            return file.read(_LAST_WORDS).decode(errors="replace")
     except OSError:
         return ""
 
@@ -182,9 +186,10 @@ def _be_player(channel: socket.socket, folder: str) -> NoReturn:
     code = 1
     try:
         os.setpgid(0, 0)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        signal.signal(signal.SIGTERM, lambda *_: _end_with_game(folder))
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         os.environ["TMPDIR"] = folder
         tempfile.tempdir = None  # read the variable again
         log = os.open(os.path.join(folder, "log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -200,6 +205,16 @@ def _be_player(channel: socket.socket, folder: str) -> NoReturn:
             send(channel, FAILED, _one_line(error).encode())
     finally:
         os._exit(code)  # the keeper ends the game; SMAC's exit handlers may wait for it
+
+
+def _end_with_game(folder: str) -> NoReturn:
+    """Do what the keeper, which was killed, would have done."""
+    for child in _children():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.killpg(0, signal.SIGKILL)
+    os._exit(1)  # not reached
 
 
 def _one_line(error: BaseException) -> str:

@@ -2,12 +2,14 @@
 
 import logging
 import os
+import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +184,32 @@ def test_battles_that_a_slot_loses_in_a_row_end_the_phase(host: MakeHost, battle
     assert not stop(arena).void.any()
 
 
+def test_a_phase_that_is_tried_again_may_lose_battles_in_every_slot(host: MakeHost, battles: Make) -> None:
+    machine = host(Fault("crash", number=0))
+    arena = battles(2)
+    for _ in range(3):
+        reset(arena)
+        assert_void(stop(arena), [0, 1])
+    with pytest.raises(BackendFailedError, match="in 3 battles in a row"):
+        reset(arena)
+    write_faults(machine.installation, [])
+    reset(arena)
+    assert not stop(arena).void.any()
+
+
+def test_the_last_words_of_a_long_log_are_its_last(
+    host: MakeHost, battles: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    machine = host(Fault("crash", number=1, words="\nassertion failed"))
+    arena = battles(1)
+    reset(arena)
+    stop(arena)
+    (log,) = machine.temporary.glob("pps-qmix*/log")
+    os.truncate(log, 2**40)  # more than there is memory for, and no disk is used
+    assert_void(stop(arena), [0])
+    assert "assertion failed" in caplog.text
+
+
 # --- a start that fails -----------------------------------------------------------------------------------------------
 
 
@@ -225,6 +253,49 @@ def test_a_start_that_fails_once_is_tried_again(host: MakeHost, battles: Make) -
     reset(arena)
     assert not stop(arena).void.any()
     assert machine.launched == 3
+
+
+def test_a_worker_that_does_not_take_its_orders_is_a_failed_start(
+    host: MakeHost, battles: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = host()
+
+    def refuse(*_: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("envproxy.backends.smac.game.send", refuse)
+    before = psutil.Process().children()
+    with pytest.raises(BackendFailedError, match="the worker ended"):
+        reset(battles(1))
+    assert psutil.Process().children() == before
+    machine.check_nothing_is_left()
+
+
+def test_a_program_with_many_open_files_can_start_games(host: MakeHost, battles: Make) -> None:
+    host()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2048:
+        pytest.skip(f"this machine allows {hard} open files")
+    arena = battles(1)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+    opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(1024)]
+    try:
+        reset(arena)
+        assert not stop(arena).void.any()
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_where_no_temporary_file_can_be_is_said(host: MakeHost, battles: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = host()
+    arena = battles(1)
+    arena.prepare()
+    gone = machine.temporary / "gone"
+    monkeypatch.setattr(tempfile, "tempdir", str(gone))
+    with pytest.raises(BackendFailedError, match=f"cannot start a worker: No such file or directory: {gone}"):
+        reset(arena)
 
 
 def test_failed_starts_of_many_slots_end_the_phase_as_soon_as_three_have_failed(host: MakeHost, battles: Make) -> None:
@@ -332,6 +403,31 @@ def test_close_does_not_wait_for_a_start(fault: Fault, host: MakeHost, battles: 
     machine.check_nothing_is_left()
 
 
+def test_close_does_not_wait_for_another_arenas_starts(host: MakeHost, battles: Make) -> None:
+    machine = host(Fault("never-listens"))
+    cores = len(os.sched_getaffinity(0))
+    one, other = battles(cores), battles(1)
+
+    def begin(arena: SmacBattles) -> None:
+        with pytest.raises(BackendFailedError, match="closed"):
+            reset(arena)
+
+    threads = [threading.Thread(target=begin, args=(arena,)) for arena in (one, other)]
+    threads[0].start()
+    wait_for(lambda: machine.launched == cores, "a start on every core")
+    threads[1].start()
+    wait_for(lambda: sum(t.name.startswith("start") for t in threading.enumerate()) > cores, "a start that waits")
+    closing = threading.Thread(target=other.close)
+    closing.start()
+    closing.join(60.0)
+    assert not closing.is_alive()
+    one.close()
+    for thread in threads:
+        thread.join(60.0)
+        assert not thread.is_alive()
+    machine.check_nothing_is_left()
+
+
 def test_close_does_not_wait_for_a_step(host: MakeHost, battles: Make) -> None:
     machine = host(Fault("hang", number=1))
     arena = battles(1, "step-timeout=3600")
@@ -373,6 +469,44 @@ time.sleep(600)
 )
 def test_nothing_outlives_a_process_that_is_killed(fault: Fault | None, number: int, host: MakeHost) -> None:
     machine = host(*([fault] if fault else []))
+    with player_on(machine, fault) as player:
+        os.kill(player.pid, number)
+        player.wait(60.0)
+    machine.check_nothing_is_left()
+
+
+@pytest.mark.parametrize("fault", [None, Fault("never-listens")], ids=["playing", "starting"])
+def test_nothing_outlives_a_process_that_is_killed_with_its_keepers(fault: Fault | None, host: MakeHost) -> None:
+    machine = host(*([fault] if fault else []))
+    with player_on(machine, fault) as player:
+        keepers = psutil.Process(player.pid).children()
+        player.send_signal(signal.SIGSTOP)  # it must not see what becomes of them
+        for keeper in keepers:
+            keeper.kill()
+        player.kill()
+        player.wait(60.0)
+    machine.check_nothing_is_left()
+
+
+def test_nothing_outlives_a_keeper_that_is_told_to_end_in_several_ways(host: MakeHost) -> None:
+    fault = Fault("never-listens")
+    machine = host(fault)
+    with player_on(machine, fault) as player:
+        keepers = psutil.Process(player.pid).children()
+        for keeper in keepers:  # all signals are there when it runs again
+            keeper.suspend()
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                keeper.send_signal(number)
+        player.kill()
+        player.wait(60.0)
+        for keeper in keepers:
+            keeper.resume()
+    machine.check_nothing_is_left()
+
+
+@contextmanager
+def player_on(machine: Host, fault: Fault | None) -> Iterator[subprocess.Popen[str]]:
+    """Have a process that plays, or that starts games if these have a `fault`."""
     path = os.pathsep.join([str(ROOT), os.environ["PYTHONPATH"]])
     with subprocess.Popen(
         [sys.executable, "-c", _PLAYER], env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, text=True
@@ -382,9 +516,7 @@ def test_nothing_outlives_a_process_that_is_killed(fault: Fault | None, number: 
             assert player.stdout.readline() == "playing\n"
         else:
             wait_for(lambda: machine.launched, "a start")
-        os.kill(player.pid, number)
-        player.wait(60.0)
-    machine.check_nothing_is_left()
+        yield player
 
 
 def test_a_keeper_that_is_told_to_end_clears_up(host: MakeHost, battles: Make) -> None:

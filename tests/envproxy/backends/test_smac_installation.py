@@ -20,6 +20,7 @@ from cli.main import main
 from envproxy.backend import BackendFailedError, create_backend
 from envproxy.backends.smac.installation import Found, look
 from envproxy.backends.smac.options import GameOptions
+from envproxy.options import OptionsError
 from envproxy.rules import Rules
 from tests.starcraft.installation import PROGRAM, make_installation
 
@@ -349,6 +350,20 @@ def test_folders_that_may_not_be_read(machine: Machine, path: str, what: str) ->
         f"{what}: user {os.getuid()} cannot read {str(sealed).rstrip('/')} (Permission denied); chmod -R a+rX it, and "
         "a+x the folders above it"
     )
+
+
+# --- options ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("python", ["/opt/a = b/python", "/opt/it's/python", '/opt/a "b" it\'s/python', "/opt/a=b, c"])
+def test_any_path_may_be_that_of_the_interpreter(python: str) -> None:
+    text = GameOptions(python=python).text()
+    assert GameOptions.parse(f"memory = 8, {text}") == GameOptions(python=python, memory=8)
+
+
+def test_a_number_beyond_all_floats_is_refused_in_a_line() -> None:
+    with pytest.raises(OptionsError, match=r"^backend-options: memory: expected a whole number, found"):
+        GameOptions.parse(f"memory={'9' * 400}")
 
 
 # --- the env proxy --------------------------------------------------------------------------------------------
