@@ -56,7 +56,7 @@ def test_an_interrupt_ends_everything_and_the_run_can_be_resumed(
     assert after[len(before)]["seats"]["0"]["buffered"] > before[-1]["seats"]["0"]["buffered"]
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
 def test_a_command_that_is_killed_leaves_nothing_behind(
     train: Train, tmp_path: Path, home: Path, number: signal.Signals
@@ -65,11 +65,13 @@ def test_a_command_that_is_killed_leaves_nothing_behind(
     process = train(run, total_steps=50_000)
     wait_for(lambda: rounds(tmp_path / run), "a round")
     left = descendants(process.pid, home)
-    assert {each.name() for each in left} >= {"flower-superlin", "flower-supernod", "flower-superexe", "flwr-serverapp"}
+    started = "\n".join(" ".join(each.cmdline()) for each in left)  # names are pythons' where a path has a space
+    for each in ("flower-superlink", "flower-supernode", "flower-superexec", "flwr-serverapp"):
+        assert each in started
     assert len(agents(tmp_path)) == 3
     process.send_signal(number)
-    assert process.wait(60) == {signal.SIGKILL: -signal.SIGKILL, signal.SIGHUP: 130}[number]
-    wait_for(lambda: not descendants(process.pid, home), "the end of all that it has started", 60)
+    assert process.wait(120) == {signal.SIGKILL: -signal.SIGKILL, signal.SIGHUP: 130}[number]
+    wait_for(lambda: not descendants(process.pid, home), "the end of all that it has started")
     assert not is_held(tmp_path / run)
 
 
