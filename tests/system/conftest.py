@@ -16,9 +16,12 @@ from typing import Any
 import psutil
 import pytest
 
-# A shell that starts the tests in the background makes them ignore interrupts, and all that they start.
+# A shell that starts the tests in the background makes them ignore interrupts, and nohup hang-ups; and all that they
+# start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Three agents, a few battles a round: the smallest run that learns, shares and evaluates.
 TINY = {

@@ -198,20 +198,23 @@ def _be_player(channel: socket.socket, folder: str) -> NoReturn:
             os.dup2(source, target)
         _play(channel)
         code = 0
-    except EOFError:  # the env proxy is gone
-        pass
+    except EOFError:  # the env proxy is gone, and the keeper may be, too
+        _end_with_game(folder)
     except BaseException as error:
-        with contextlib.suppress(OSError):
+        try:
             send(channel, FAILED, _one_line(error).encode())
+        except OSError:
+            _end_with_game(folder)
     finally:
         os._exit(code)  # the keeper ends the game; SMAC's exit handlers may wait for it
 
 
 def _end_with_game(folder: str) -> NoReturn:
-    """Do what the keeper, which was killed, would have done."""
+    """Do what the keeper would do, which may have been killed."""
     for child in _children():
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
             os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)  # it writes into the directory until it has ended
     shutil.rmtree(folder, ignore_errors=True)
     os.killpg(0, signal.SIGKILL)
     os._exit(1)  # not reached
