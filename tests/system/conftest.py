@@ -62,11 +62,12 @@ def timed(what: str) -> Iterator[None]:
 
 
 def processes(*words: str) -> list[psutil.Process]:
-    """Return the processes whose command line has all `words` (as parts of arguments)."""
+    """Return the processes whose command line has all `words`: numbers as arguments, others as parts of arguments."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
-        line = "\0".join(process.info["cmdline"] or [])
-        if all(word in line for word in words):
+        arguments = process.info["cmdline"] or []
+        line = "\0".join(arguments)
+        if all(word in arguments if word.isdecimal() else word in line for word in words):  # a port has a pid's digits
             found.append(process)
     return found
 
