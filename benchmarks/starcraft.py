@@ -5,7 +5,7 @@
     python -m benchmarks.starcraft SMAC curve RUNS [--map 3m] [--total-steps 100000] [--seed 0]
 
 SMAC is a folder with unmodified SMAC; --python names the workers' interpreter (default: ours, which needs pysc2). The
-stand-in is no StarCraft II: its figures say what SMAC, its protocol and our workers cost beside a game, and how soon
+stand-in is not StarCraft II: its figures say what SMAC, its protocol and our workers cost beside a game, and how soon
 play continues after a fault, not how fast the game is.
 
 `speed` prints a Markdown table. A step is one of one battle; CPU is that of all processes of a kind, over all steps.

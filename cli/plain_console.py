@@ -13,7 +13,7 @@ from operations.paths import shown_lines
 class PlainConsole(Console):
     """A rich console that reads nothing into a text: no markup (`[old]`), no emoji codes (`:cat:`).
 
-    Every text that is printed, in a table too, may be one of somebody else's: a path, a name, an error.
+    Every text that is printed, in a table too, may come from a user: a path, a name, an error.
     """
 
     def __init__(self, **options: Any) -> None:
