@@ -3,34 +3,44 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
+import os
 import re
+import resource
 import signal
 import threading
+from collections.abc import Mapping, Sequence
 
 from cli import metrics
-from cli.addresses import check_address
+from cli.addresses import check_address, host_and_port
 from cli.defaults import default_config, preset, preset_names
 from client.app import DEFAULT_ENVPROXY
 from client.device import pps_home
 from envproxy.arena import Arena
 from envproxy.attestation import keep_key
 from envproxy.backend import create_backend
+from envproxy.board import board
+from envproxy.certificates import ServerCertificate
 from envproxy.hosting import HostedArena
 from envproxy.metrics import ArenaMetrics
 from envproxy.mixer_store import MIXERS
+from envproxy.processes import EnvProxyProcesses
 from envproxy.rules import Rules
-from envproxy.service import serve
+from envproxy.server import EnvProxyServer
 from envproxy.tokens import keep_tokens
-from envproxy.transport import is_loopback, server_credentials
+from envproxy.transport import is_loopback
 from operations import logs
+from operations.listening import Reservation
 from operations.paths import user_path
 from server.settings import LONGEST_WAIT
 
 log = logging.getLogger("envproxy")
 
-_STOP_LIMIT = 3.0  # seconds
+_GRACE = 1.0  # seconds for streams to end by themselves
+_LOOK = 0.2  # seconds between two looks at signals and processes
 
+_MOST_PROCESSES = 256
 ARENA_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -59,6 +69,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="options that differ from SMAC's, of every arena: docs/smac-rules.md (default: none)",
     )
     parser.add_argument("--listen", default=DEFAULT_ENVPROXY, metavar="HOST:PORT", help="(default: %(default)s)")
+    parser.add_argument(
+        "--processes",
+        type=int,
+        metavar="N",
+        help="processes that share the arenas, at most one an arena (default: one a core)",
+    )
     parser.add_argument(
         "--certificate", type=user_path, metavar="FILE", help="serve TLS with it (pps-qmix certs makes one)"
     )
@@ -89,50 +105,87 @@ def run(options: argparse.Namespace) -> int:
     """Serve.
 
     Raises ValueError for wrong flags, BackendFailedError if a backend cannot play here, OSError if it cannot listen or
-    write tokens.
+    write tokens, ProcessEndedError if one of its processes ends.
     """
     logs.choose(options.log_format)
     logs.set_up()
     if options.battles is None:
         options.battles = {**default_config(), **(preset(options.preset) if options.preset else {})}["battles"]
     maps = _check(options)
-    credentials = server_credentials(options.certificate, options.private_key) if options.certificate else None
-    tokens = options.tokens or pps_home() / "tokens"
+    certificate = ServerCertificate(options.certificate, options.private_key) if options.certificate else None
+    _allow_connections()
+    with Reservation(*host_and_port(options.listen)) as reserved:
+        return _serve(_host(options, maps), reserved, certificate, options)
+
+
+def _host(options: argparse.Namespace, maps: Mapping[str, str]) -> list[HostedArena]:
+    """Return the arenas, ready to be played."""
     rules = Rules.parse(options.rules)
     key = keep_key(options.attest_key) if options.attest_key else None
+    tokens = options.tokens or pps_home() / "tokens"
     arenas = []
-    for name, map_name in maps.items():
+    for (name, map_name), row in zip(maps.items(), board(len(maps)), strict=True):
         backend = create_backend(options.backend, map_name, options.battles, rules, options.backend_options)
         backend.prepare()
         arena = Arena(backend, pps_home() / MIXERS)
         seats = keep_tokens(tokens, name, arena.spec.n_agents)
-        arenas.append(HostedArena(name, options.backend, arena, seats, options.seat_timeout, rules, key))
-    server, port = serve(arenas, options.listen, credentials)
-    host = options.listen.rpartition(":")[0]
-    for hosted in arenas:
-        description = hosted.description()
+        hosted = HostedArena(name, options.backend, arena, seats, options.seat_timeout, rules, key, row)
+        arenas.append(hosted)
         log.info(
             "arena %s: %s, %d seats, %d battles, tokens in %s",
-            *(hosted.name, description.map, description.n_agents, description.battles, tokens / hosted.name),
-            extra={"arena": hosted.name},
+            *(name, map_name, arena.spec.n_agents, arena.battles, tokens / name),
+            extra={"arena": name},
         )
-    log.info("listening on %s:%d, %s", host, port, "over TLS" if credentials else "in plaintext")
-    stop = threading.Event()
+    return arenas
+
+
+def _serve(
+    arenas: Sequence[HostedArena],
+    reserved: Reservation,
+    certificate: ServerCertificate | None,
+    options: argparse.Namespace,
+) -> int:
+    stop, reload = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with metrics.served(options.metrics_listen, ArenaMetrics(arenas), options.certificate, options.private_key):
-        stop.wait()
-    log.info("stopping")
-    server.stop(grace=1.0).wait(_STOP_LIMIT)  # a seat's thread may be starting a game, which closing ends
-    for hosted in arenas:
-        hosted.close()
+    signal.signal(signal.SIGHUP, lambda *_: reload.set())
+    count = min(options.processes or len(os.sched_getaffinity(0)), len(arenas))
+    server: EnvProxyServer | EnvProxyProcesses
+    if count > 1:
+        server = EnvProxyProcesses(arenas, reserved.addresses, certificate, count)
+    else:
+        server = EnvProxyServer(arenas, reserved.addresses, certificate and certificate.credentials)
+    for address in reserved.addresses:
+        log.info("listening on %s, %s", address, "over TLS" if certificate else "in plaintext")
+    try:
+        with metrics.served(options.metrics_listen, ArenaMetrics(server.figures), certificate):
+            while not stop.wait(_LOOK):
+                server.check()
+                if reload.is_set() and certificate is not None:
+                    certificate.reload(at_once=True)
+                    server.reload()
+                reload.clear()
+    finally:
+        log.info("stopping")
+        server.stop(_GRACE)  # a thread of an arena may be starting a game, which closing ends
+        for hosted in arenas:
+            hosted.close()
     return 0
+
+
+def _allow_connections() -> None:
+    """Let this process have as many files open as the system lets it: a seat needs one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _check(options: argparse.Namespace) -> dict[str, str]:
     """Return the map of every arena. Raises ValueError for a flag that has a wrong value."""
     if not 1 <= options.battles <= 1024:
         raise ValueError(f"battles: expected 1..1024, found {options.battles}")
+    if options.processes is not None and not 1 <= options.processes <= _MOST_PROCESSES:
+        raise ValueError(f"processes: expected 1..{_MOST_PROCESSES}, found {options.processes}")
     if not 0 < options.seat_timeout <= LONGEST_WAIT:
         raise ValueError(
             f"seat-timeout: expected more than 0 seconds, at most {LONGEST_WAIT:.0f}, found {options.seat_timeout:g}"

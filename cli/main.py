@@ -17,6 +17,7 @@ from cli.experiment import command as experiment
 from cli.parts import PartFailedError
 from client.device import DeviceError
 from envproxy.backend import BackendFailedError
+from envproxy.processes import ProcessEndedError
 from operations import logs
 from operations.locks import InUseError
 from operations.paths import shown
@@ -79,7 +80,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _tell("interrupted; everything it started has ended")
         return INTERRUPTED
-    except (BackendFailedError, PartFailedError, RoundsError, SeatsError, DeviceError, NotKeptError) as error:
+    except (
+        *(BackendFailedError, ProcessEndedError, PartFailedError),
+        *(RoundsError, SeatsError, DeviceError, NotKeptError),
+    ) as error:
         _tell(str(error))
         return RUN_FAILED
     except (ValueError, OSError, InUseError, RunDirectoryError) as error:

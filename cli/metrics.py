@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import socket
-import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,7 +15,9 @@ from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
 from prometheus_client.registry import Collector
 
 from cli.addresses import check_address, host_and_port
+from envproxy.certificates import ServerCertificate
 from envproxy.transport import is_loopback
+from operations.listening import Address, Reservation
 
 _PATIENCE: Final = 10.0  # seconds that a caller may be silent
 
@@ -43,9 +43,7 @@ def check(address: str | None, *, insecure: bool, certificate: Path | None = Non
 
 
 @contextmanager
-def served(
-    address: str | None, collector: Collector, certificate: Path | None = None, private_key: Path | None = None
-) -> Iterator[None]:
+def served(address: str | None, collector: Collector, certificate: ServerCertificate | None = None) -> Iterator[None]:
     """Serve what `collector` and this process have to show; with a certificate over TLS. None: nothing.
 
     Raises OSError if the address cannot be bound.
@@ -56,23 +54,21 @@ def served(
     registry = CollectorRegistry()
     registry.register(collector)
     ProcessCollector(registry=registry)
-    context = None
-    if certificate is not None:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(certificate, private_key)
-    try:
-        server = _Listener(*host_and_port(address), context)
-    except OSError as error:
-        raise OSError(f"metrics-listen: cannot listen on {address}: {error.strerror or error}") from None
-    server.set_app(make_wsgi_app(registry))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    app = make_wsgi_app(registry)
+    with ExitStack() as ends:
+        try:
+            reserved = ends.enter_context(Reservation(*host_and_port(address)))
+            servers = [_Listener(each, certificate) for each in reserved.addresses]
+        except OSError as error:
+            raise OSError(f"metrics-listen: {error.strerror or error}") from None
+        for server in servers:
+            server.set_app(app)
+            thread = threading.Thread(target=server.serve_forever, daemon=True)
+            thread.start()
+            ends.callback(thread.join)
+            ends.callback(server.server_close)
+            ends.callback(server.shutdown)
         yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 class _Handler(WSGIRequestHandler):
@@ -86,18 +82,20 @@ class _Listener(ThreadingMixIn, WSGIServer):
     """A thread for every caller, in which TLS begins, too: one who says nothing holds up nobody, and not our end."""
 
     daemon_threads = True
+    allow_reuse_port = True  # with the reservation of this address
 
-    def __init__(self, host: str, port: int, context: ssl.SSLContext | None) -> None:
-        """`context`: None is plaintext. Raises OSError if the address cannot be bound."""
-        self._context = context
-        self.address_family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        super().__init__((host, port), _Handler)
+    def __init__(self, address: Address, certificate: ServerCertificate | None) -> None:
+        """`certificate`: None is plaintext. Raises OSError if the address cannot be bound."""
+        self._certificate = certificate
+        self.address_family = address.family
+        super().__init__((address.host, address.port), _Handler)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         request.settimeout(_PATIENCE)
         with ExitStack() as ends:
-            if self._context is not None:
-                request = ends.enter_context(self._context.wrap_socket(request, server_side=True))
+            if self._certificate is not None:
+                context = self._certificate.context()
+                request = ends.enter_context(context.wrap_socket(request, server_side=True))
             super().finish_request(request, client_address)
 
     def handle_error(self, *_: Any) -> None:

@@ -7,7 +7,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from typing import Self
 
 import grpc
@@ -15,6 +14,7 @@ import grpc
 from client.play import Answer, Lost, Move, Round, RoundReport, StrangePhaseError, advance
 from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc, wire
+from envproxy.calls import ELSEWHERE, SeatCall
 from envproxy.protocol import MixAnswer, Phase
 from envproxy.transport import Transport, TransportError, UnreachableError, check_connection, open_channel
 
@@ -22,6 +22,7 @@ log = logging.getLogger("agent")
 
 _PATIENCE = {  # seconds that the env proxy is called again
     grpc.StatusCode.UNAVAILABLE: 120.0,  # it restarts, or the network is down
+    grpc.StatusCode.DEADLINE_EXCEEDED: 120.0,  # it, or its machine, is stopped or overloaded
     grpc.StatusCode.CANCELLED: 120.0,
     grpc.StatusCode.ABORTED: 120.0,  # it gave the phase up, which no seat played any more
     grpc.StatusCode.ALREADY_EXISTS: 20.0,  # it has yet to notice that this seat's last stream is dead
@@ -31,6 +32,7 @@ _PAUSE = 1.0  # seconds between two calls
 _DESCRIBE_TIMEOUT = 20.0  # seconds
 _LOOPBACK = Transport()
 _OPTIONS = [
+    ("grpc.use_local_subchannel_pool", 1),  # a connection of its own: a new one may reach another process
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
     ("grpc.keepalive_time_ms", 10_000),  # a proxy that lost its network is noticed
     ("grpc.keepalive_timeout_ms", 5_000),
@@ -52,9 +54,8 @@ class SeatSession:
         self._transport = transport
         self._arena = arena
         self._seat = seat
-        self._token = token
-        self._channel = open_channel(address, transport, _OPTIONS)
-        self._stub = battle_pb2_grpc.BattleServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        self._metadata = SeatCall(arena, seat, token).metadata()
+        self._connect()
         self._stopped = threading.Event()
         self._stream: _Stream | None = None
         self._proposal: Phase | None = None  # what the arena has not answered yet
@@ -62,15 +63,25 @@ class SeatSession:
         self._description: pb.ArenaDescription | None = None
 
     def describe(self) -> pb.ArenaDescription:
-        """Ask what the arena plays. Raises SeatSessionError."""
-        try:
-            description: pb.ArenaDescription = self._stub.Describe(
-                pb.DescribeRequest(arena=self._arena), timeout=_DESCRIBE_TIMEOUT, wait_for_ready=True
-            )
-        except grpc.RpcError as error:
-            raise self._explain(error) from None
-        self._description = description
-        return description
+        """Ask what the arena plays; wait for an env proxy that has answered before. Raises SeatSessionError."""
+        self._lost_since = None
+        while True:
+            try:
+                description: pb.ArenaDescription = self._stub.Describe(
+                    pb.DescribeRequest(arena=self._arena),
+                    timeout=_DESCRIBE_TIMEOUT,
+                    metadata=self._metadata,
+                    wait_for_ready=True,
+                )
+            except grpc.RpcError as error:
+                if self._description is None:
+                    raise self._explain(error) from None
+                self._check_lost(error)
+            else:
+                self._description = description
+                return description
+            if self._stopped.wait(_PAUSE):
+                raise SeatSessionError(_STOPPED)
 
     def play(self, round_: Round) -> RoundReport:
         """Play a round to its end, also across restarts of the env proxy.
@@ -82,18 +93,24 @@ class SeatSession:
         answer = self._noted(advance(round_, None))
         self._lost_since = None
         while not isinstance(answer, RoundReport):
-            with _Stream(self._stub.Play) as stream:
+            with _Stream(self._stub.Play, self._metadata) as stream:
                 self._stream = stream
                 if self._stopped.is_set():  # `stop` may have cancelled the stream before this one
                     raise SeatSessionError(_STOPPED)
                 try:
                     return self._converse(stream, round_, answer, sizes)
                 except grpc.RpcError as error:
-                    self._check_lost(error)
+                    elsewhere = _is_elsewhere(error)
+                    if not elsewhere:
+                        self._check_lost(error)
                 except StrangePhaseError as error:
                     raise SeatSessionError(str(error)) from None
                 except wire.MalformedError as error:
                     raise SeatSessionError(f"the env proxy at {self._address} sent a bad message: {error}") from None
+            if elsewhere:
+                self._channel.close()
+                self._connect()
+                continue
             if self._stopped.wait(_PAUSE):
                 raise SeatSessionError(_STOPPED)
             # A proposal that was not answered stands: nothing was played, so nothing is lost.
@@ -113,6 +130,11 @@ class SeatSession:
     def close(self) -> None:
         """Close the connection."""
         self._channel.close()
+
+    def _connect(self) -> None:
+        """Raises TransportError if the token would travel in plaintext."""
+        self._channel = open_channel(self._address, self._transport, _OPTIONS)
+        self._stub = battle_pb2_grpc.BattleServiceStub(self._channel)  # type: ignore[no-untyped-call]
 
     def _converse(self, stream: _Stream, round_: Round, proposal: Answer, sizes: pb.ArenaDescription) -> RoundReport:
         """Play on one stream until the round is over. Raises grpc.RpcError when the stream breaks."""
@@ -145,23 +167,22 @@ class SeatSession:
     def _join(self, answer: Answer) -> pb.SeatMessage:
         if not isinstance(answer, Phase):
             raise TypeError(f"a stream begins with a proposal, not {answer!r}")
-        join = pb.Join(
-            arena=self._arena,
-            seat=self._seat,
-            token=self._token,
-            version=version("pps-qmix"),
-            phase=wire.phase_to(answer),
-        )
-        return pb.SeatMessage(join=join)
+        return pb.SeatMessage(join=pb.Join(phase=wire.phase_to(answer)))
 
     def _explain(self, error: grpc.RpcError) -> SeatSessionError:
         if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+            reached = True
             try:
                 check_connection("env proxy", self._address, self._transport)
             except UnreachableError:
-                pass  # as gRPC says, with more detail
+                reached = False  # as gRPC says, with more detail
             except TransportError as untrusted:
                 return SeatSessionError(f"the {untrusted}")
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and reached:
+                return SeatSessionError(
+                    f"the env proxy at {self._address} takes connections but does not answer; "
+                    "it, or its machine, is stopped or overloaded: look at its log, and start it again if it hangs"
+                )
             return SeatSessionError(
                 f"no env proxy answers at {self._address} ({error.details()}); "
                 'start it with `pps-qmix envproxy`, or name its address in the node config: envproxy="HOST:PORT"'
@@ -172,9 +193,9 @@ class SeatSession:
 class _Stream:
     """A bidirectional call, one message at a time."""
 
-    def __init__(self, call: Callable[[Iterator[pb.SeatMessage]], Iterator[pb.ArenaMessage]]) -> None:
+    def __init__(self, call: Callable[..., Iterator[pb.ArenaMessage]], metadata: tuple[tuple[str, str], ...]) -> None:
         self._outgoing: queue.SimpleQueue[pb.SeatMessage | None] = queue.SimpleQueue()
-        self._call = call(iter(self._outgoing.get, None))
+        self._call = call(iter(self._outgoing.get, None), metadata=metadata)
 
     def send(self, message: pb.SeatMessage) -> None:
         self._outgoing.put(message)
@@ -205,6 +226,12 @@ class _EndedError(grpc.RpcError):
 
     def details(self) -> str:
         return "the stream was ended"
+
+
+def _is_elsewhere(error: grpc.RpcError) -> bool:
+    """Whether another process of the env proxy plays the arena, so that another connection may reach it."""
+    trailing = error.trailing_metadata() if isinstance(error, grpc.Call) else None
+    return any(key == ELSEWHERE for key, _ in trailing or ())
 
 
 def _message(answer: Answer) -> pb.SeatMessage:

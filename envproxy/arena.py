@@ -80,13 +80,13 @@ def given_up(why: str) -> GivenUpError:
 class _Seat:
     """One seat's side of the arena."""
 
+    takes_part: NDArray[np.bool_]  # [E], plays this battle; a column of the arena's
     named: frozenset[int] = frozenset()  # the seats that it expects to play with; none while it is not here
     wanted: Phase | None = None  # what it has proposed, until that has ended or it is gone
     playing: bool = False  # takes part in the phase that is on
     silent: bool = False  # was awaited too long: its unit holds and nobody waits for it
     answered: bool = False  # waits for the next tick
-    actions: NDArray[np.uint8] | None = None  # what it answered, if it took part in this tick
-    takes_part: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))  # [E], plays this battle
+    acted: bool = False  # has said what it does on this tick
     missed: int = 0  # battles of the phase that it has not played from beginning to end, whether it is here or not
     events: deque[ArenaEvent | SeatError] = field(default_factory=deque)
 
@@ -99,7 +99,7 @@ class _Seat:
         """Take no further part in the battles that are `on` [E]."""
         self.missed += int((on & self.takes_part).sum())
         self.takes_part[:] = False
-        self.actions = None
+        self.acted = False
 
 
 @dataclass
@@ -130,12 +130,18 @@ class Arena:
     """E battles, N seats. See the module's docstring for how it is driven."""
 
     def __init__(self, backend: Backend, mixers: Path | None = None) -> None:
-        """`mixers` is the folder where joint mixers are kept; None: they are not."""
+        """`mixers` is the folder where joint mixers are kept; None: they are not.
+
+        `quick` says whether a turn takes milliseconds, as its backend has it.
+        """
         self.spec: MapSpec = backend.spec
         self.battles: int = backend.battles
         self.played = Played()
+        self.quick = backend.quick
         self._backend = backend
-        self._seats = [_Seat(takes_part=np.zeros(self.battles, np.bool_)) for _ in range(self.spec.n_agents)]
+        size = (self.battles, self.spec.n_agents)
+        self._take_part = np.zeros(size, np.bool_)  # which seat plays which battle
+        self._seats = [_Seat(column) for column in self._take_part.T]
         self._play: _Play | None = None
         self._ended: list[_EndedPlay] = []  # phases of the newest order, oldest first
         self._mixing: Mixing | None = None  # of the run that last wanted it
@@ -145,7 +151,11 @@ class Arena:
         self._steps = np.zeros(self.battles, np.int64)  # of the battles that are on, or ended on this tick
         self._returns = np.zeros(self.battles, np.float64)  # the same
         self._busy = False  # a turn is being taken
-        self._available = np.zeros((self.battles, self.spec.n_agents, self.spec.n_actions), np.bool_)
+        self._available = np.zeros((*size, self.spec.n_actions), np.bool_)
+        self._actions = np.zeros(size, np.uint8)  # what the seats that have acted do
+        self._slots = np.arange(self.battles)
+        self._none = np.zeros(self.battles, np.bool_)
+        self._waited_for: list[int] | None = None  # `awaited`, as long as nothing but answers has changed
         self._ledger = Ledger(self.battles, self.spec.n_agents)
         self._round = 0
         self._collected = 0  # environment steps of the round, up to the present phase
@@ -173,6 +183,7 @@ class Arena:
         state = self._seats[seat]
         if (newer := overtaking(phase, self._wanted_by(s for s in self._seats if s is not state))) is not None:
             raise _stale(newer)
+        self._waited_for = None
         self._abandon_training(seat)
         self._ledger.keep(seat, phase.rewards)
         state.pause(self._on)
@@ -199,6 +210,7 @@ class Arena:
         Raises SeatError if the seat is not playing, or the tick, the shape or an action is not what was expected.
         """
         play, state = self._play, self._seats[seat]
+        waited_for, self._waited_for = self._waited_for, None
         if not state.playing and state.events:  # its phase ended while it was silent; it is about to be told
             return
         if play is None or not state.playing:
@@ -212,19 +224,21 @@ class Arena:
         if tick < play.tick:
             state.silent, state.answered = False, True
             return
-        mine = np.flatnonzero(self._on & state.takes_part)
-        legal = (actions[mine] < self.spec.n_actions) & self._available[
-            mine, seat, np.minimum(actions[mine], self.spec.n_actions - 1)
-        ]
-        if not legal.all():
-            slot = int(mine[np.argmin(legal)])
+        known = np.minimum(actions, self.spec.n_actions - 1)
+        legal = self._available[self._slots, seat, known] & (known == actions)
+        if np.count_nonzero(legal) < self.battles and (wrong := self._on & state.takes_part & ~legal).any():
+            slot = int(np.argmax(wrong))
             available = ", ".join(map(str, np.flatnonzero(self._available[slot, seat])))
             raise SeatError(
                 f"action {actions[slot]} is not available in slot {slot} (battle {self._ids[slot]}, tick {tick}); "
                 f"available: {available}"
             )
-        state.actions = actions
+        self._actions[:, seat] = actions
+        state.acted = True
         state.silent, state.answered = False, True
+        if waited_for is not None and seat in waited_for:  # it has answered, and nothing else has changed
+            waited_for.remove(seat)
+            self._waited_for = waited_for
 
     def mix(self, seat: int, answer: MixAnswer) -> None:
         """Seat `seat` answers a training step; if the step has been abandoned meanwhile, it goes on with the others.
@@ -232,6 +246,7 @@ class Arena:
         Raises SeatError if the seat is not playing, or the answer is not what was expected.
         """
         state = self._seats[seat]
+        self._waited_for = None
         if not state.playing and state.events:  # as in `act`
             return
         if self._mixing is None or not state.playing:
@@ -247,6 +262,7 @@ class Arena:
 
     def leave(self, seat: int) -> None:
         """Seat `seat` is gone. Those who have named it wait for it as for any seat that does not answer."""
+        self._waited_for = None
         self._abandon_training(seat)
         state = self._seats[seat]
         state.pause(self._on)
@@ -276,12 +292,11 @@ class Arena:
     @property
     def awaited(self) -> list[int]:
         """The seats that others are waiting for; empty while all wait for the backend, or nobody waits."""
-        if self._busy or not any(s.answered or s.proposal for s in self._seats):
+        if self._busy:
             return []
-        # who waits for a newer round than the one that is on has named nobody for this one
-        here = [s for s in self._seats if s.named and not (self._play and s.proposal)]
-        quiet = [i for i, s in enumerate(self._seats) if not (s.silent or s.answered or s.proposal)]
-        return [i for i in quiet if any(i in s.named for s in here)]
+        if self._waited_for is None:
+            self._waited_for = self._find_awaited()
+        return list(self._waited_for)
 
     @property
     def ready(self) -> bool:
@@ -294,6 +309,7 @@ class Arena:
     def hold_silent(self) -> list[int]:
         """Stop waiting for the awaited seats; return them. Each counts again as soon as it speaks."""
         held = self.awaited
+        self._waited_for = None
         for seat in held:
             state = self._seats[seat]
             state.silent = True
@@ -313,7 +329,7 @@ class Arena:
         Yields the backend's work and is sent what it returned. A driver with a lock releases it for the work: seats may
         speak and leave meanwhile, and the arena stays busy. If the phase has been given up by then, its turn ends.
         """
-        self._busy = True
+        self._busy, self._waited_for = True, None
         try:
             if self._play is None:
                 yield from self._begin()
@@ -326,6 +342,7 @@ class Arena:
 
     def give_up(self, why: SeatError) -> None:
         """End the phase that is on without an end, and the wait of all that propose one: a turn has failed."""
+        self._waited_for = None
         if self._play is not None:
             self._give_up(why)
         for state in self._seats:
@@ -354,6 +371,13 @@ class Arena:
         self._backend.close()
 
     # --- inside -----------------------------------------------------------------------------------------------
+
+    def _find_awaited(self) -> list[int]:
+        if not any(s.answered or s.proposal for s in self._seats):
+            return []
+        # a seat that waits for a newer round than the one that is on has named no seat for this one
+        named = frozenset[int]().union(*(s.named for s in self._seats if not (self._play and s.proposal)))
+        return [i for i, s in enumerate(self._seats) if i in named and not (s.silent or s.answered or s.proposal)]
 
     @staticmethod
     def _wanted_by(seats: Iterable[_Seat]) -> list[Phase]:
@@ -459,8 +483,9 @@ class Arena:
         result: StepResult = yield functools.partial(self._backend.step, self._joint_actions())
         if self._play is not play:
             return
-        # The backend may still have battles on of a phase that was given up.
-        result = StepResult(result.reward * self._on, *(flags & self._on for flags in result[1:]))
+        if np.count_nonzero(self._on) < self.battles:
+            # The backend may still have battles on of a phase that was given up.
+            result = StepResult(result.reward * self._on, *(flags & self._on for flags in result[1:]))
         self._count_step(play, result)
         self._ledger.see(result.reward, self._available)
         yield from self._deal(play, result)
@@ -469,38 +494,33 @@ class Arena:
         """Count a step of the battles that are on, and take battles that are void now out of the phase's figures."""
         self._steps += self._on
         self._returns += result.reward
-        play.steps += int(self._on.sum()) - int(self._steps[result.void].sum())
-        play.return_sum += float(result.reward.sum(dtype=np.float64)) - float(self._returns[result.void].sum())
-        play.void += int(result.void.sum())
+        play.steps += np.count_nonzero(self._on)
+        play.return_sum += float(result.reward.sum(dtype=np.float64))
+        if void := np.count_nonzero(result.void):
+            play.steps -= int(self._steps[result.void].sum())
+            play.return_sum -= float(self._returns[result.void].sum())
+            play.void += void
 
     def _joint_actions(self) -> NDArray[np.uint8]:
         """[E, N]: what the seats answered; a seat without an answer stops, or does nothing when it is dead."""
-        joint = np.where(self._available[:, :, ACTION_STOP], ACTION_STOP, ACTION_NO_OP).astype(np.uint8)
-        for i, seat in enumerate(self._seats):
-            if seat.actions is not None:
-                own = self._on & seat.takes_part
-                joint[own, i] = seat.actions[own]
-        return joint
+        acted = self._on[:, None] & self._take_part & np.array([seat.acted for seat in self._seats])
+        if np.count_nonzero(acted) == acted.size:
+            return self._actions.copy()
+        held = np.where(self._available[:, :, ACTION_STOP], ACTION_STOP, ACTION_NO_OP)
+        return np.where(acted, self._actions, held).astype(np.uint8)
 
     def _deal(self, play: _Play, result: StepResult) -> Turn:
         """Begin battles in the free slots, then tell every seat what it sees, or that the phase is over."""
         ended = self._on & (result.terminated | result.truncated)
-        counted = ended & ~result.void
-        fresh, seeds = self._free_slots(play), np.zeros(self.battles, np.uint64)
-        for slot in np.flatnonzero(fresh):
-            seeds[slot] = battle_seed(play.phase, play.begun)
-            self._ids[slot] = battle_id(play.phase, play.begun)
-            play.begun += 1
-        if play.phase.kind is PhaseKind.COLLECT:
-            for i, seat in enumerate(self._seats):
-                if seat.playing and not seat.silent:
-                    self._ledger.end(i, counted & seat.takes_part)
-        self._ledger.begin(fresh)
-        self._steps[fresh], self._returns[fresh] = 0, 0.0
+        if np.count_nonzero(ended):
+            counted = ended & ~result.void
+            self._count_ended(play, result, counted)
+        else:
+            counted = ended = self._none
+        fresh, seeds = self._begin_battles(play)
         shown = self._on | fresh
         self._on = (self._on & ~ended) | fresh
-        self._count_ended(play, result, counted)
-        if not shown.any():
+        if not np.count_nonzero(shown):
             self._end(play)
             return
         observation = yield functools.partial(self._look, fresh, seeds)
@@ -509,30 +529,52 @@ class Arena:
         play.tick += 1
         self.played.ticks += 1
         self._available = observation.available
-        flags = (
-            result.terminated * np.uint8(Ended.TERMINATED)
-            + result.truncated * np.uint8(Ended.TRUNCATED)
-            + result.won * np.uint8(Ended.WON)
-            + result.void * np.uint8(Ended.VOID)
-        ).astype(np.uint8) * ended
         if self._mixing is not None and play.phase.mixing:
             self._store(self._mixing, observation.state, result, fresh, shown, counted)
+        begun = np.count_nonzero(fresh)
+        present = [seat.playing and not seat.silent for seat in self._seats]
+        if begun:
+            self._take_part |= fresh[:, None] & np.array(present)
+        tick = Tick(
+            play.tick,
+            play.steps,
+            observation.obs,
+            observation.available,
+            result.reward,
+            _flags(result, ended),
+            self._ids.copy(),
+        )
         for i, seat in enumerate(self._seats):
-            if seat.playing and not seat.silent:
-                seat.answered, seat.actions = False, None
-                seat.takes_part |= fresh
-                seat.events.append(self._tick_of(i, play, observation, result.reward, flags, shown & seat.takes_part))
+            if present[i]:
+                seat.answered, seat.acted = False, False
+                seat.events.append(_seen_by(i, tick, shown & seat.takes_part))
             else:
-                seat.missed += int(fresh.sum())
+                seat.missed += begun
+
+    def _begin_battles(self, play: _Play) -> tuple[NDArray[np.bool_], NDArray[np.uint64]]:
+        """Let battles begin in the free slots; return those [E] and the seeds [E]."""
+        fresh, seeds = self._none, np.zeros(self.battles, np.uint64)
+        if np.count_nonzero(self._on) < self.battles:
+            fresh = self._free_slots(play)
+            for slot in np.flatnonzero(fresh):
+                seeds[slot] = battle_seed(play.phase, play.begun)
+                self._ids[slot] = battle_id(play.phase, play.begun)
+                play.begun += 1
+            self._ledger.begin(fresh)
+            self._steps[fresh], self._returns[fresh] = 0, 0.0
+        return fresh, seeds
 
     def _look(self, fresh: NDArray[np.bool_], seeds: NDArray[np.uint64]) -> Observation:
         """Begin the `fresh` [E] battles and observe them all: a turn's work, done without the driver's lock."""
-        if fresh.any():
+        if np.count_nonzero(fresh):
             self._backend.reset(fresh, seeds)
         return self._backend.observe()
 
     def _count_ended(self, play: _Play, result: StepResult, counted: NDArray[np.bool_]) -> None:
         """Count the battles that have ended on this tick, `counted` [E], and those that the backend has lost."""
+        if play.phase.kind is PhaseKind.COLLECT:
+            for i in self._present():
+                self._ledger.end(i, counted & self._seats[i].takes_part)
         battles, won = int(counted.sum()), int((counted & result.won).sum())
         play.battles += battles
         play.won += won
@@ -564,21 +606,6 @@ class Arena:
             bound = min((play.phase.battles or MAX_PHASE_BATTLES) + play.void, MAX_PHASE_BATTLES)
             free[np.flatnonzero(free)[bound - play.begun :]] = False
         return free
-
-    def _tick_of(
-        self,
-        seat: int,
-        play: _Play,
-        seen: Observation,
-        rewards: NDArray[np.float32],
-        ended: NDArray[np.uint8],
-        mine: NDArray[np.bool_],
-    ) -> Tick:
-        observations, available, battles = seen.obs[:, seat], seen.available[:, seat], self._ids.copy()
-        if not mine.all():
-            observations, available = observations * mine[:, None], available & mine[:, None]
-            rewards, ended, battles = rewards * mine, ended * mine, battles * mine
-        return Tick(play.tick, play.steps, observations, available, rewards, ended, battles)
 
     def _end(self, play: _Play) -> None:
         collected = play.phase.kind is PhaseKind.COLLECT
@@ -613,6 +640,35 @@ class Arena:
             missed=ended.missed[seat],
             earned=self._ledger.balance(seat, play.phase.round),
         )
+
+
+def _flags(result: StepResult, ended: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """[E]: how the battles that have `ended` [E] did, as `Ended`."""
+    if not np.count_nonzero(ended):
+        return np.zeros(len(ended), np.uint8)
+    flags = (
+        result.terminated * np.uint8(Ended.TERMINATED)
+        + result.truncated * np.uint8(Ended.TRUNCATED)
+        + result.won * np.uint8(Ended.WON)
+        + result.void * np.uint8(Ended.VOID)
+    )
+    return flags.astype(np.uint8) * ended
+
+
+def _seen_by(seat: int, tick: Tick, mine: NDArray[np.bool_]) -> Tick:
+    """Return what one seat sees of a tick that has the observations and actions of all [E, N, ...]; `mine` is [E]."""
+    observations, available = tick.observations[:, seat], tick.available[:, seat]
+    if np.count_nonzero(mine) == len(mine):
+        return dataclasses.replace(tick, observations=observations, available=available)
+    return Tick(
+        tick.tick,
+        tick.steps,
+        observations * mine[:, None],
+        available & mine[:, None],
+        tick.rewards * mine,
+        tick.ended * mine,
+        tick.battles * mine,
+    )
 
 
 def take(turn: Turn, do: Callable[[Work], Any] = lambda work: work()) -> None:

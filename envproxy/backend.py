@@ -76,6 +76,10 @@ class Backend(Protocol):
         """
 
     @property
+    def quick(self) -> bool:
+        """Whether it computes, and so returns in milliseconds; else it waits for other processes."""
+
+    @property
     def restarts(self) -> int:
         """How often what plays a battle was started again after a fault."""
 

@@ -148,18 +148,10 @@ class SeatMessage(_message.Message):
     def __init__(self, join: _Optional[_Union[Join, _Mapping]] = ..., propose: _Optional[_Union[Propose, _Mapping]] = ..., act: _Optional[_Union[Act, _Mapping]] = ..., mix_utilities: _Optional[_Union[MixUtilities, _Mapping]] = ..., mix_holdings: _Optional[_Union[MixHoldings, _Mapping]] = ..., mix_norm: _Optional[_Union[MixNorm, _Mapping]] = ...) -> None: ...
 
 class Join(_message.Message):
-    __slots__ = ("arena", "seat", "token", "version", "phase")
-    ARENA_FIELD_NUMBER: _ClassVar[int]
-    SEAT_FIELD_NUMBER: _ClassVar[int]
-    TOKEN_FIELD_NUMBER: _ClassVar[int]
-    VERSION_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("phase",)
     PHASE_FIELD_NUMBER: _ClassVar[int]
-    arena: str
-    seat: int
-    token: str
-    version: str
     phase: Phase
-    def __init__(self, arena: _Optional[str] = ..., seat: _Optional[int] = ..., token: _Optional[str] = ..., version: _Optional[str] = ..., phase: _Optional[_Union[Phase, _Mapping]] = ...) -> None: ...
+    def __init__(self, phase: _Optional[_Union[Phase, _Mapping]] = ...) -> None: ...
 
 class Propose(_message.Message):
     __slots__ = ("phase",)

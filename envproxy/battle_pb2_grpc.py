@@ -26,7 +26,9 @@ if _version_not_supported:
 
 
 class BattleServiceStub:
-    """Missing associated documentation comment in .proto file."""
+    """A call for a seat says so in its metadata (envproxy/calls.py): pps-qmix-arena, pps-qmix-seat, pps-qmix-version (of the
+    package) and authorization ("Bearer " and the seat's token). It is let in, or refused, before a message is read.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -47,17 +49,21 @@ class BattleServiceStub:
 
 
 class BattleServiceServicer:
-    """Missing associated documentation comment in .proto file."""
+    """A call for a seat says so in its metadata (envproxy/calls.py): pps-qmix-arena, pps-qmix-seat, pps-qmix-version (of the
+    package) and authorization ("Bearer " and the seat's token). It is let in, or refused, before a message is read.
+    """
 
     def Describe(self, request, context):
-        """What an arena plays. Needs no token, takes no seat.
+        """What an arena plays. Needs no token, takes no seat; with a seat's metadata it is served first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Play(self, request_iterator, context):
-        """Holds a seat: Join first, then one Act per Tick, and a Propose after each PhaseEnd. Where the phase mixes jointly:
+        """Holds a seat, and needs its metadata. Where another process of the env proxy plays the arena, the call is refused
+        (UNAVAILABLE, with pps-qmix-elsewhere in its trailing metadata); a call over a new connection may reach that process.
+        Join first, then one Act per Tick, and a Propose after each PhaseEnd. Where the phase mixes jointly:
         between an Act and the next Tick one MixUtilities (or MixHoldings) per MixBatch and one MixNorm per MixGradient.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -86,7 +92,9 @@ def add_BattleServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class BattleService:
-    """Missing associated documentation comment in .proto file."""
+    """A call for a seat says so in its metadata (envproxy/calls.py): pps-qmix-arena, pps-qmix-seat, pps-qmix-version (of the
+    package) and authorization ("Bearer " and the seat's token). It is let in, or refused, before a message is read.
+    """
 
     @staticmethod
     def Describe(request,

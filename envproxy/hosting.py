@@ -1,21 +1,21 @@
-"""Hosted arenas: where seats' threads meet at an arena, under its lock and by its clock. No gRPC here."""
+"""Hosted arenas: where the calls of seats meet at an arena, on an event loop and by its clock. No gRPC here."""
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import dataclasses
 import logging
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import version
-from typing import Any
 
 from envproxy import battle_pb2 as pb
-from envproxy.arena import Arena, NoBattlesError, TakenSeatError, Work, given_up, take
+from envproxy.arena import Arena, NoBattlesError, TakenSeatError, given_up, take
 from envproxy.attestation import attest
 from envproxy.backend import BackendFailedError
+from envproxy.board import Row, board
 from envproxy.protocol import ArenaEvent, Phase, PhaseEnd
 from envproxy.rules import SMAC_RULES, Rules
 from envproxy.tally import ArenaFigures, Traffic, Waits
@@ -46,7 +46,7 @@ def describe(name: str, backend: str, arena: Arena, rules: Rules) -> pb.ArenaDes
 
 
 class HostedArena:
-    """An arena with its lock, its clock, its seats' tokens. Every method may be called from any thread."""
+    """An arena with its clock and its seats' tokens. The loop that it is `attach`ed to is the only one to call it."""
 
     def __init__(
         self,
@@ -57,8 +57,9 @@ class HostedArena:
         seat_timeout: float,
         rules: Rules = SMAC_RULES,
         attest_key: bytes | None = None,
+        row: Row | None = None,
     ) -> None:
-        """`attest_key` signs what seats have earned; None: nothing is said of it.
+        """`attest_key` signs what seats have earned; None: nothing is said of it. `row` shows others how far it is.
 
         Raises ValueError if there is not one token for each seat.
         """
@@ -67,131 +68,194 @@ class HostedArena:
         self.name = name
         self.tokens = list(tokens)
         self.battles = arena.battles
-        self._backend = backend
-        self._rules = rules
+        self.row = row if row is not None else board(1)[0]
+        self._description = describe(name, backend, arena, rules)
         self._attest_key = attest_key
         self._arena = arena
         self._seat_timeout = seat_timeout
-        self._changed = threading.Condition()
+        self._waiting: dict[int, asyncio.Future[None]] = {}  # by seat: done when there may be an event for it
         self._taken: set[int] = set()
         self._waits = Waits()
         self._held = [0] * arena.spec.n_agents  # how often a seat was silent for too long
-        self.traffic = [Traffic() for _ in range(arena.spec.n_agents)]  # each its seat's thread's alone
-        self._waiting_since = time.monotonic()
+        self.traffic = [Traffic() for _ in range(arena.spec.n_agents)]
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None  # fires when the seats' time may be over, or before
+        self._waiting_since = 0.0  # by the loop's clock
+        self._turns: asyncio.Task[None] | None = None  # takes turns of a backend that is slow, whose work is done here:
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"arena {name}")
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let the arena play on a loop."""
+        self._loop = loop
+        self._waiting_since = loop.time()
+        self.row.live()
 
     def description(self) -> pb.ArenaDescription:
-        with self._changed:
-            return describe(self.name, self._backend, self._arena, self._rules)
+        """Return what the arena plays and how far it is, in whatever process it is played."""
+        self._description.round, self._description.steps = self.row.round_and_steps
+        return self._description
 
     @contextmanager
     def seat(self, seat: int) -> Iterator[None]:
-        """Hold a seat. Raises TakenSeatError if somebody else does."""
-        with self._changed:
-            if seat in self._taken:
-                raise TakenSeatError(f"seat {seat} of arena {self.name!r} is taken; one client plays a seat at a time")
-            self._taken.add(seat)
+        """Hold a seat. Raises TakenSeatError if another client holds it."""
+        if seat in self._taken:
+            raise TakenSeatError(f"seat {seat} of arena {self.name!r} is taken; one client plays a seat at a time")
+        self._taken.add(seat)
         log.info("arena %s: seat %d taken", self.name, seat, extra={"arena": self.name, "seat": seat})
         try:
             yield
         finally:
-            with self._changed:
-                self._taken.discard(seat)
-                self._arena.leave(seat)
-                self._go_on()  # nobody may have waited for it but for itself
+            self._taken.discard(seat)
+            self._arena.leave(seat)
+            self._advance_if_ready()  # the others may have waited for this seat alone
             log.info("arena %s: seat %d left", self.name, seat, extra={"arena": self.name, "seat": seat})
 
     def propose(self, seat: int, phase: Phase) -> None:
         """Pass a seat's proposal to the arena. Raises SeatError."""
         self.tell(lambda arena: arena.propose(seat, phase))
-        self.wake()  # those who still wait for an older round have been told that it is over
+        self._wake()  # seats that still wait for an older round have been told that it is over
 
     def tell(self, speak: Callable[[Arena], None]) -> None:
         """Pass a seat's word to the arena. Raises SeatError."""
-        with self._changed:
-            waited_for = self._arena.awaited
-            speak(self._arena)
-            if not waited_for:  # nobody waited until now: the seats' time starts here
-                self._waiting_since = time.monotonic()
-            if self._arena.ready:
-                self._advance()
+        arena = self._arena
+        waited_for = arena.awaited
+        speak(arena)
+        if not waited_for:  # no seat was awaited until now: the seats' time starts here
+            self._begin_to_wait()
+        if arena.ready:
+            self._advance()
 
-    def next_event(self, seat: int, alive: Callable[[], bool]) -> ArenaEvent | None:
-        """Wait for what the arena says to a seat; None once `alive` is False. Raises SeatError."""
-        with self._changed:
-            while alive():
-                event = self._arena.next_event(seat)
-                if event is not None:
-                    return self._attested(event)
-                left = self._waiting_since + self._seat_timeout - time.monotonic()
-                if not self._arena.awaited:
-                    self._changed.wait(self._seat_timeout)
-                elif left > 0:
-                    self._changed.wait(left)
-                else:
-                    for silent in self._arena.hold_silent():
-                        self._held[silent] += 1
-                        log.warning(
-                            "arena %s: seat %d was silent for %.0f s; the others play on",
-                            *(self.name, silent, self._seat_timeout),
-                            extra={"arena": self.name, "seat": silent},
-                        )
-                    self._go_on()
-        return None
+    async def next_event(self, seat: int) -> ArenaEvent:
+        """Wait for what the arena says to a seat. Raises SeatError."""
+        while (event := self._arena.next_event(seat)) is None:
+            assert self._loop is not None
+            self._waiting[seat] = waiting = self._loop.create_future()
+            try:
+                await waiting
+            finally:
+                self._waiting.pop(seat, None)
+        return self._attested(event)
 
-    def wake(self) -> None:
-        """Let every waiting thread look again: for what it is told, and whether its client is still there."""
-        with self._changed:
-            self._changed.notify_all()
+    def look(self) -> None:
+        """Hold the seats whose time is over, and give a sign of life."""
+        self.row.live()
+        self._hold_late()
 
     def figures(self) -> ArenaFigures:
         """Return what there is to count, as it is now."""
-        with self._changed:
-            round_, steps = self._arena.round_and_steps
-            return ArenaFigures(
-                arena=self.name,
-                round=round_,
-                steps=steps,
-                played=copy.copy(self._arena.played),
-                restarts=self._arena.restarts,
-                waits=copy.deepcopy(self._waits),
-                taken=frozenset(self._taken),
-                held=tuple(self._held),
-                traffic=tuple(copy.copy(each) for each in self.traffic),
-            )
+        round_, steps = self._arena.round_and_steps
+        return ArenaFigures(
+            arena=self.name,
+            round=round_,
+            steps=steps,
+            played=copy.copy(self._arena.played),
+            restarts=self._arena.restarts,
+            waits=copy.deepcopy(self._waits),
+            taken=frozenset(self._taken),
+            held=tuple(self._held),
+            traffic=tuple(copy.copy(each) for each in self.traffic),
+        )
 
     def close(self) -> None:
-        self._arena.close()  # without the lock: a backend closes while it works
+        """End what plays the battles; any thread may call it, also while they are played."""
+        self._arena.close()
+        self._worker.shutdown(wait=False)
 
     def _attested(self, event: ArenaEvent) -> ArenaEvent:
         if self._attest_key is None or not isinstance(event, PhaseEnd) or event.earned is None:
             return event
         return dataclasses.replace(event, attested=attest(self._attest_key, self.name, event.earned))
 
-    def _go_on(self) -> None:
+    # --- turns ------------------------------------------------------------------------------------------------
+
+    def _advance_if_ready(self) -> None:
         if self._arena.ready:
             self._advance()
         else:
-            self._changed.notify_all()
+            self._wake()
 
     def _advance(self) -> None:
-        self._waits.add(time.monotonic() - self._waiting_since)
+        """Take turns as long as the arena is ready: now, or in a task where the backend is slow."""
+        assert self._loop is not None
+        self._waits.add(self._loop.time() - self._waiting_since)
+        if self._arena.quick:
+            with self._given_up_if_it_fails():
+                while self._arena.ready:
+                    take(self._arena.turn())
+            self._turned()
+        else:
+            self._turns = self._loop.create_task(self._take_turns())
+
+    async def _take_turns(self) -> None:
+        with self._given_up_if_it_fails():
+            while self._arena.ready:
+                await self._take_turn()
+        self._turned()
+
+    async def _take_turn(self) -> None:
+        """Take a turn whose work is done in a thread: a game takes a minute to start, and seats may leave meanwhile."""
+        assert self._loop is not None
+        turn = self._arena.turn()
+        try:
+            work = next(turn)
+            while True:
+                work = turn.send(await self._loop.run_in_executor(self._worker, work))
+        except StopIteration:
+            return
+        finally:
+            turn.close()
+
+    @contextmanager
+    def _given_up_if_it_fails(self) -> Iterator[None]:
+        """Give the phase up if a turn fails: of the backend or of a mixer; the seats have no part in it."""
         about = {"arena": self.name}
         try:
-            while self._arena.ready:
-                take(self._arena.turn(), self._work)
+            yield
         except BackendFailedError as error:
             log.error("arena %s: the phase is given up: %s", self.name, error, extra=about)
             self._arena.give_up(NoBattlesError(str(error)))
-        except Exception as error:  # of the backend or of a mixer: the seat that spoke last has no part in it
+        except Exception as error:
             log.exception("arena %s: the phase is given up", self.name, extra=about)
             self._arena.give_up(given_up(f"the env proxy failed ({error!r}); its log says more"))
-        self._waiting_since = time.monotonic()
-        self._changed.notify_all()
 
-    def _work(self, work: Work) -> Any:
-        """Do a turn's work without the lock: a game takes a minute to start, and others want to know how we are."""
-        self._changed.release()
-        try:
-            return work()
-        finally:
-            self._changed.acquire()
+    def _turned(self) -> None:
+        self.row.write(*self._arena.round_and_steps)
+        self._begin_to_wait()
+        self._wake()
+
+    def _wake(self) -> None:
+        """Let the waiting seats look again."""
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_result(None)
+
+    # --- the clock --------------------------------------------------------------------------------------------
+
+    def _begin_to_wait(self) -> None:
+        assert self._loop is not None
+        self._waiting_since = self._loop.time()
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._waiting_since + self._seat_timeout, self._time_is_over)
+
+    def _time_is_over(self) -> None:
+        self._timer = None
+        self._hold_late()
+
+    def _hold_late(self) -> None:
+        """Hold the awaited seats if their time is over; else look again when it is."""
+        assert self._loop is not None
+        if not self._arena.awaited:
+            return
+        deadline = self._waiting_since + self._seat_timeout
+        if self._loop.time() < deadline:
+            if self._timer is None:
+                self._timer = self._loop.call_at(deadline, self._time_is_over)
+            return
+        for silent in self._arena.hold_silent():
+            self._held[silent] += 1
+            log.warning(
+                "arena %s: seat %d was silent for %.0f s; the others play on",
+                *(self.name, silent, self._seat_timeout),
+                extra={"arena": self.name, "seat": silent},
+            )
+        self._advance_if_ready()

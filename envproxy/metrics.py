@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from envproxy.hosting import HostedArena
+from envproxy.refusals import REASONS
+from envproxy.server import ProxyFigures
 from envproxy.tally import WAITS_UP_TO, Waits
 
 _BOUNDS = [*map(str, WAITS_UP_TO), "+Inf"]
 
 
 class ArenaMetrics(Collector):
-    """What `HostedArena.figures` says of some arenas."""
+    """What an env proxy says of itself."""
 
-    def __init__(self, arenas: Sequence[HostedArena]) -> None:
-        self._arenas = arenas
+    def __init__(self, figures: Callable[[], ProxyFigures]) -> None:
+        self._figures = figures
 
     def collect(self) -> Iterator[Metric]:
         arena, seat = ["arena"], ["arena", "seat"]
@@ -35,8 +36,11 @@ class ArenaMetrics(Collector):
         held = CounterMetricFamily("pps_qmix_seat_held", "Silent for too long: the others played on", labels=seat)
         messages = CounterMetricFamily("pps_qmix_seat_messages", "Messages", labels=[*seat, "direction"])
         bytes_ = CounterMetricFamily("pps_qmix_seat_bytes", "Bytes of messages", labels=[*seat, "direction"])
-        for hosted in self._arenas:
-            now = hosted.figures()
+        refused = CounterMetricFamily("pps_qmix_refused", "Calls that were refused", labels=["reason"])
+        proxy = self._figures()
+        for reason in REASONS:
+            refused.add_metric([reason], proxy.refused[reason])
+        for now in proxy.arenas:
             played, name = now.played, now.arena
             ticks.add_metric([name], played.ticks)
             for outcome in ("won", "lost", "cut", "void"):
@@ -54,7 +58,7 @@ class ArenaMetrics(Collector):
                 messages.add_metric([*labels, "out"], traffic.messages_out)
                 bytes_.add_metric([*labels, "in"], traffic.bytes_in)
                 bytes_.add_metric([*labels, "out"], traffic.bytes_out)
-        yield from (ticks, battles, restarts, mixing, round_, steps, waits, taken, held, messages, bytes_)
+        yield from (ticks, battles, restarts, mixing, round_, steps, waits, taken, held, messages, bytes_, refused)
 
 
 def _buckets(waits: Waits) -> list[tuple[str, float]]:

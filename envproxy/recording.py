@@ -94,6 +94,11 @@ class Recorder:
         return self.recorded.repeatable
 
     @property
+    def quick(self) -> bool:
+        """As the recorded battles are."""
+        return self.recorded.quick
+
+    @property
     def restarts(self) -> int:
         """Of the recorded battles."""
         return self.recorded.restarts

@@ -1,143 +1,224 @@
-"""The gRPC service: streams of seats onto hosted arenas. Each stream has a thread, which drives the arena."""
+"""The gRPC service: streams of seats onto hosted arenas. A stream is a coroutine; none of them holds a thread."""
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import asyncio
+from collections.abc import Collection, Mapping
 from importlib.metadata import version
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import grpc
 
 from envproxy import battle_pb2 as pb
-from envproxy import battle_pb2_grpc, wire
+from envproxy import wire
 from envproxy.arena import GivenUpError, NoBattlesError, SeatError, StaleRoundError, TakenSeatError
+from envproxy.calls import ELSEWHERE, SeatCall
 from envproxy.hosting import HostedArena
-from envproxy.protocol import awaits_answer
+from envproxy.protocol import Phase, awaits_answer
+from envproxy.refusals import Refusals
+from envproxy.strangers import LONGEST_WAIT, Strangers
 from envproxy.tokens import same_token
 
-log = logging.getLogger("envproxy")
-
 _SERVICE = pb.DESCRIPTOR.services_by_name["BattleService"].full_name
-JOIN_TIMEOUT = 10.0  # seconds from the opening of a stream to its Join
-# bytes; joint mixing's utilities may be large (`mixing.MAX_UTILITIES`), all else is not
-MAX_SEAT_MESSAGE = 4 * 1024 * 1024
+JOIN_TIMEOUT = 10.0  # seconds from the admission of a stream to its Join
+
+Context = grpc.aio.ServicerContext[bytes, bytes]
+Code = grpc.StatusCode
+
+# What a seat is told that said, or asked for, what cannot be: its status and the reason that is counted.
+_SEAT_ERRORS: Final = {
+    StaleRoundError: (Code.FAILED_PRECONDITION, "stale-round"),
+    GivenUpError: (Code.ABORTED, "given-up"),  # the seat did nothing wrong and may come again
+    NoBattlesError: (Code.INTERNAL, "no-battles"),  # to come again would not help
+    TakenSeatError: (Code.ALREADY_EXISTS, "taken"),
+    SeatError: (Code.INVALID_ARGUMENT, "malformed"),
+}
 
 
-class BattleService(battle_pb2_grpc.BattleServiceServicer):
-    """`envproxy/battle.proto` over some arenas."""
+class _RefusedError(Exception):
+    """A call ends with a status that is not OK; the message is what the client is told."""
 
-    def __init__(self, arenas: Mapping[str, HostedArena]) -> None:
+    def __init__(self, code: grpc.StatusCode, reason: str, why: str) -> None:
+        super().__init__(why)
+        self.code = code
+        self.reason = reason
+
+
+class _ElsewhereError(Exception):
+    """Another process of this env proxy plays the arena."""
+
+
+class BattleService:
+    """`envproxy/battle.proto` over some arenas, of which the process that serves plays those that are `here`."""
+
+    def __init__(
+        self, arenas: Mapping[str, HostedArena], here: Collection[str], refusals: Refusals, strangers: Strangers
+    ) -> None:
         self._arenas = arenas
+        self._here = frozenset(here)
+        self._refusals = refusals
+        self._strangers = strangers
+        self._version = version("pps-qmix")
 
-    def Describe(self, request: pb.DescribeRequest, context: grpc.ServicerContext) -> pb.ArenaDescription:  # noqa: N802
-        return self._find(request.arena, context).description()
+    def handlers(self) -> grpc.GenericRpcHandler[Any, Any]:
+        """Return how gRPC calls this. Messages come and go as bytes: they are counted, and garbage is no exception."""
+        methods = {
+            "Describe": grpc.unary_unary_rpc_method_handler(self._describe),
+            "Play": grpc.stream_stream_rpc_method_handler(self._play),
+        }
+        return grpc.method_handlers_generic_handler(_SERVICE, methods)
 
-    def Play(  # noqa: N802
-        self, request_iterator: Iterator[pb.SeatMessage], context: grpc.ServicerContext
-    ) -> Iterator[pb.ArenaMessage]:
-        first = _first(request_iterator, context)
-        if first is None or first.WhichOneof("message") != "join":
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a stream begins with Join{arena, seat, token, ...}")
-        join = first.join
-        hosted = self._admit(join, context)
-        context.add_callback(hosted.wake)
+    async def _describe(self, message: bytes, context: Context) -> bytes:
         try:
-            with hosted.seat(join.seat):
-                yield from self._converse(hosted, first, request_iterator, context)
-        except StaleRoundError as error:
-            _refuse(context, grpc.StatusCode.FAILED_PRECONDITION, f"seat {join.seat}: {error}")
-        except GivenUpError as error:  # the seat did nothing wrong and may come again
-            _refuse(context, grpc.StatusCode.ABORTED, f"seat {join.seat}: {error}")
-        except NoBattlesError as error:  # to come again would not help
-            _refuse(context, grpc.StatusCode.INTERNAL, f"seat {join.seat}: {error}")
+            call = SeatCall.read(context.invocation_metadata())
+            if call is None or not self._is_known(call):
+                await self._wait_for_turn(context)
+            name = wire.parser(pb.DescribeRequest)(message).arena
+            return self._find(name).description().SerializeToString()
+        except _RefusedError as refusal:
+            await self._refuse(context, refusal)
+
+    async def _play(self, _: object, context: Context) -> None:
+        try:
+            hosted, seat = await self._admit(context)
+            await self._converse(hosted, seat, context)
+        except _RefusedError as refusal:
+            await self._refuse(context, refusal)
+        except _ElsewhereError:
+            words = "another process of this env proxy plays this arena; connect again"
+            await context.abort(Code.UNAVAILABLE, words, ((ELSEWHERE, "1"),))
+
+    async def _converse(self, hosted: HostedArena, seat: int, context: Context) -> None:
+        try:
+            first = await _first(context)
+            phase = _phase_of(first)
+            traffic = hosted.traffic[seat]
+            with hosted.seat(seat):
+                traffic.came(first)
+                hosted.propose(seat, phase)
+                while True:
+                    event = await hosted.next_event(seat)
+                    told = wire.event_to(event).SerializeToString()
+                    traffic.went(told)
+                    await context.write(told)
+                    if not awaits_answer(event):
+                        continue
+                    message = await context.read()
+                    if message is grpc.aio.EOF:
+                        return
+                    traffic.came(message)
+                    _pass_on(hosted, seat, message)
         except TakenSeatError as error:
-            _refuse(context, grpc.StatusCode.ALREADY_EXISTS, str(error))
+            raise _refused(error, str(error)) from None
         except (SeatError, wire.MalformedError) as error:
-            _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, f"seat {join.seat}: {error}")
+            raise _refused(error, f"seat {seat}: {error}") from None
 
-    def _converse(
-        self,
-        hosted: HostedArena,
-        first: pb.SeatMessage,
-        messages: Iterator[pb.SeatMessage],
-        context: grpc.ServicerContext,
-    ) -> Iterator[pb.ArenaMessage]:
-        join, seat = first.join, first.join.seat
-        traffic = hosted.traffic[seat]
-        traffic.came(first)
-        phase = wire.phase_from(join.phase)
-        hosted.propose(seat, phase)
-        while True:
-            event = hosted.next_event(seat, context.is_active)
-            if event is None:
-                return
-            told = wire.event_to(event)
-            traffic.went(told)
-            yield told
-            if not awaits_answer(event):
-                continue
-            message = next(messages, None)
-            if message is None:
-                return
-            traffic.came(message)
-            _pass_on(hosted, seat, message)
+    async def _admit(self, context: Context) -> tuple[HostedArena, int]:
+        """Return the arena and the seat that a call may hold. Raises _RefusedError, _ElsewhereError."""
+        call = SeatCall.read(context.invocation_metadata())
+        try:
+            hosted = self._hosted_for(call)
+        except _RefusedError:
+            await self._wait_for_turn(context)
+            raise
+        assert call is not None
+        if hosted.name not in self._here:
+            raise _ElsewhereError
+        return hosted, call.seat
 
-    def _admit(self, join: pb.Join, context: grpc.ServicerContext) -> HostedArena:
-        hosted = self._find(join.arena, context)
-        own = version("pps-qmix")
-        if join.version != own:
-            _refuse(
-                context,
-                grpc.StatusCode.FAILED_PRECONDITION,
-                f"the env proxy runs pps-qmix {own}, seat {join.seat} runs "
-                f"{ascii(join.version[:80]) if join.version else 'an unknown version'}; "
+    def _is_known(self, call: SeatCall) -> bool:
+        try:
+            self._hosted_for(call)
+        except _RefusedError:
+            return False
+        return True
+
+    def _hosted_for(self, call: SeatCall | None) -> HostedArena:
+        """Return the arena of a call that may hold its seat. Raises _RefusedError."""
+        if call is None:
+            raise _RefusedError(
+                Code.UNAUTHENTICATED,
+                "no-token",
+                "a call for a seat names arena, seat, version and token in its metadata; a client of pps-qmix "
+                f"{self._version} does",
+            )
+        hosted = self._find(call.arena)
+        if call.version != self._version:
+            raise _RefusedError(
+                Code.FAILED_PRECONDITION,
+                "version",
+                f"the env proxy runs pps-qmix {self._version}, seat {call.seat} runs "
+                f"{ascii(call.version[:80]) if call.version else 'an unknown version'}; "
                 "install the same version on both",
             )
-        if join.seat >= len(hosted.tokens):
-            _refuse(
-                context,
-                grpc.StatusCode.INVALID_ARGUMENT,
-                f"arena {hosted.name!r} has seats 0..{len(hosted.tokens) - 1}; there is no seat {join.seat}",
+        if call.seat >= len(hosted.tokens):
+            raise _RefusedError(
+                Code.INVALID_ARGUMENT,
+                "no-seat",
+                f"arena {hosted.name!r} has seats 0..{len(hosted.tokens) - 1}; there is no seat {call.seat}",
             )
-        if not same_token(join.token, hosted.tokens[join.seat]):
-            _refuse(
-                context,
-                grpc.StatusCode.UNAUTHENTICATED,
-                f"this is not the token of seat {join.seat} of arena {hosted.name!r}; "
+        if not same_token(call.token, hosted.tokens[call.seat]):
+            raise _RefusedError(
+                Code.UNAUTHENTICATED,
+                "token",
+                f"this is not the token of seat {call.seat} of arena {hosted.name!r}; "
                 "give the device the token file that the env proxy made for this seat",
             )
         return hosted
 
-    def _find(self, name: str, context: grpc.ServicerContext) -> HostedArena:
+    def _find(self, name: str) -> HostedArena:
         hosted = self._arenas.get(name)
         if hosted is None:
-            _refuse(
-                context,
-                grpc.StatusCode.NOT_FOUND,
+            raise _RefusedError(
+                Code.NOT_FOUND,
+                "unknown-arena",
                 f"there is no arena {name[:80]!a} here; there is {', '.join(sorted(self._arenas))}",
             )
         return hosted
 
+    async def _wait_for_turn(self, context: Context) -> None:
+        """Let a call without a seat's token wait until it may be served. Raises _RefusedError."""
+        if not await self._strangers.turn(context.peer()):
+            raise _RefusedError(
+                Code.RESOURCE_EXHAUSTED,
+                "too-many-calls",
+                f"too many calls without a seat's token come from here; call again after {LONGEST_WAIT:.0f} s",
+            )
 
-def _first(messages: Iterator[pb.SeatMessage], context: grpc.ServicerContext) -> pb.SeatMessage | None:
-    """Return the first message, None if there is none. Whoever says nothing is cut off: it holds a thread, no seat."""
-    timer = threading.Timer(JOIN_TIMEOUT, context.cancel)
-    timer.daemon = True
-    timer.start()
+    async def _refuse(self, context: Context, refusal: _RefusedError) -> NoReturn:
+        self._refusals.note(refusal.reason, context.peer(), str(refusal))
+        await context.abort(refusal.code, str(refusal))
+        raise AssertionError("abort raises")
+
+
+async def _first(context: Context) -> bytes:
+    """Return the first message of a stream. Raises _RefusedError if there is none in time, or it is no Join."""
     try:
-        return next(messages, None)
-    finally:
-        timer.cancel()
+        async with asyncio.timeout(JOIN_TIMEOUT):
+            message = await context.read()
+    except TimeoutError:
+        raise _RefusedError(
+            Code.DEADLINE_EXCEEDED, "no-join", f"a stream begins with Join; none came in {JOIN_TIMEOUT:g} s"
+        ) from None
+    if message is grpc.aio.EOF:
+        raise wire.MalformedError("no message; a stream begins with Join{phase}")
+    return message
 
 
-def _pass_on(hosted: HostedArena, seat: int, message: pb.SeatMessage) -> None:
+def _phase_of(first: bytes) -> Phase:
+    message = wire.seat_message(first)
+    if message.WhichOneof("message") != "join":
+        raise wire.MalformedError("a stream begins with Join{phase}")
+    return wire.phase_from(message.join.phase)
+
+
+def _pass_on(hosted: HostedArena, seat: int, content: bytes) -> None:
+    message = wire.seat_message(content)
     match message.WhichOneof("message"):
         case "act":
             actions = wire.actions_from(message.act, hosted.battles)
-            hosted.tell(lambda arena: arena.act(seat, message.act.tick, actions))
+            tick = message.act.tick
+            hosted.tell(lambda arena: arena.act(seat, tick, actions))
         case "propose":
             hosted.propose(seat, wire.phase_from(message.propose.phase))
         case "mix_utilities" | "mix_holdings" | "mix_norm":
@@ -147,53 +228,9 @@ def _pass_on(hosted: HostedArena, seat: int, message: pb.SeatMessage) -> None:
             raise wire.MalformedError(f"{other or 'an empty message'}; expected act or propose")
 
 
-def _refuse(context: grpc.ServicerContext, code: grpc.StatusCode, why: str) -> NoReturn:
-    log.warning("refused %s: %s", context.peer(), why)
-    context.abort(code, why)
-    raise AssertionError("abort raises")
-
-
-def _handlers(service: BattleService) -> grpc.GenericRpcHandler[Any, Any]:
-    """As the generated code makes them, but for bytes that are no message."""
-    methods = {
-        "Describe": grpc.unary_unary_rpc_method_handler(
-            service.Describe, wire.parser(pb.DescribeRequest), pb.ArenaDescription.SerializeToString
-        ),
-        "Play": grpc.stream_stream_rpc_method_handler(
-            service.Play, wire.parser(pb.SeatMessage), pb.ArenaMessage.SerializeToString
-        ),
-    }
-    return grpc.method_handlers_generic_handler(_SERVICE, methods)
-
-
-def serve(
-    arenas: Sequence[HostedArena], address: str, credentials: grpc.ServerCredentials | None = None
-) -> tuple[grpc.Server, int]:
-    """Start serving on `address` (host:port, port 0 = any free one); return the server and its port.
-
-    With `credentials` over TLS, else in plaintext.
-
-    Raises OSError if the address cannot be bound.
-    """
-    streams = sum(len(arena.tokens) for arena in arenas)
-    server = grpc.server(
-        ThreadPoolExecutor(max_workers=2 * streams + 8, thread_name_prefix="seat"),
-        options=[
-            ("grpc.max_receive_message_length", MAX_SEAT_MESSAGE),
-            ("grpc.so_reuseport", 0),  # a second proxy on the port is an error, not a partner
-            ("grpc.keepalive_time_ms", 10_000),  # a device that lost its network frees its seat
-            ("grpc.keepalive_timeout_ms", 5_000),
-            ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-            ("grpc.keepalive_permit_without_calls", 1),
-        ],
+def _refused(error: Exception, why: str) -> _RefusedError:
+    code, reason = next(
+        (_SEAT_ERRORS[kind] for kind in type(error).__mro__ if kind in _SEAT_ERRORS),
+        (Code.INVALID_ARGUMENT, "malformed"),
     )
-    service = BattleService({arena.name: arena for arena in arenas})
-    server.add_generic_rpc_handlers((_handlers(service),))
-    try:
-        port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
-    except RuntimeError as error:
-        raise OSError(f"cannot listen on {address}: is another program using the port? ({error})") from None
-    if port == 0:
-        raise OSError(f"cannot listen on {address}: is another program using the port?")
-    server.start()
-    return server, port
+    return _RefusedError(code, reason, why)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import bisect
 from dataclasses import dataclass, field
 
-from google.protobuf.message import Message
-
 WAITS_UP_TO = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # seconds
 
 
@@ -50,13 +48,13 @@ class Traffic:
     messages_out: int = 0
     bytes_out: int = 0
 
-    def came(self, message: Message) -> None:
+    def came(self, message: bytes) -> None:
         self.messages_in += 1
-        self.bytes_in += message.ByteSize()
+        self.bytes_in += len(message)
 
-    def went(self, message: Message) -> None:
+    def went(self, message: bytes) -> None:
         self.messages_out += 1
-        self.bytes_out += message.ByteSize()
+        self.bytes_out += len(message)
 
 
 @dataclass(frozen=True)

@@ -67,25 +67,6 @@ def open_channel(address: str, transport: Transport, options: Sequence[tuple[str
     return grpc.insecure_channel(address, options=options)
 
 
-def server_credentials(certificate: Path, private_key: Path) -> grpc.ServerCredentials:
-    """Return what an env proxy needs to serve TLS.
-
-    Raises OSError if a file cannot be read, TransportError if they are no pair of PEM files or have expired.
-    """
-    chain, key = certificate.read_bytes(), private_key.read_bytes()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(certificate, private_key, password=lambda: "")  # a locked key is refused, not asked for
-    except ssl.SSLError as error:
-        raise TransportError(
-            f"{certificate} and {private_key} are not a certificate and its private key in PEM ({error.reason})"
-        ) from None
-    ends = expiry(chain)
-    if ends < datetime.datetime.now(datetime.UTC):
-        raise TransportError(f"{certificate} expired on {ends:%Y-%m-%d}; pps-qmix certs DIR --renew makes another")
-    return grpc.ssl_server_credentials([(key, chain)])
-
-
 def expiry(certificate: bytes) -> datetime.datetime:
     """Return until when the first certificate of a PEM file is valid."""
     from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415  devices need no X.509, and start often

@@ -59,6 +59,9 @@ def parser(kind: type[_Message]) -> Callable[[bytes], _Message]:
     return parse
 
 
+seat_message = parser(pb.SeatMessage)
+
+
 def standing_to(standing: Standing) -> pb.Standing:
     return pb.Standing(
         index=standing.index,

@@ -3,7 +3,7 @@
 import queue
 import time
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
+from contextlib import ExitStack
 from typing import Any
 
 import grpc
@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc, wire
 from envproxy.arena import Arena
+from envproxy.calls import SeatCall
 from envproxy.hosting import HostedArena
 from envproxy.protocol import ArenaEvent, Phase, PhaseEnd, Tick
 from envproxy.rules import SMAC_RULES, Rules
-from envproxy.service import serve
+from envproxy.server import EnvProxyServer
+from operations.listening import Reservation
 from tests.envproxy.drill import Drill, collect, eager
 
 PATIENCE = 30.0  # seconds after which a call that hangs fails a test
@@ -33,16 +35,30 @@ class Client:
         self.channel = grpc.insecure_channel(address)
         self.heard: list[ArenaEvent] = []
         stub = battle_pb2_grpc.BattleServiceStub(self.channel)
-        self.description = stub.Describe(pb.DescribeRequest(arena=arena), timeout=PATIENCE)
+        seat_call = SeatCall(arena, seat, token)
+        self.description = stub.Describe(
+            pb.DescribeRequest(arena=arena), timeout=PATIENCE, metadata=seat_call.metadata()
+        )
         self._outgoing: queue.SimpleQueue[object] = queue.SimpleQueue()
+        self._begin(seat_call)
+
+    def _begin(self, seat_call: SeatCall) -> None:
         play = self.channel.stream_stream(PLAY, response_deserializer=pb.ArenaMessage.FromString)
-        self.call = play(iter(self._outgoing.get, _HANG_UP), timeout=PATIENCE)
+        outgoing = iter(self._outgoing.get, _HANG_UP)
+        self.call = play(outgoing, timeout=PATIENCE, metadata=seat_call.metadata())
+
+    def call_as(self, **changes: Any) -> "Client":
+        """Call once more; `changes` are what the call says wrongly of itself."""
+        self.hang_up()
+        self.call.cancel()
+        self._outgoing = queue.SimpleQueue()
+        self._begin(SeatCall(**{"arena": self.arena, "seat": self.seat, "token": self.token, **changes}))
+        return self
 
     def join(self, proposal: Phase | None = None, **changes: object) -> "Client":
         """Say the first word; `changes` are fields of it that are to be wrong."""
-        fields = {"arena": self.arena, "seat": self.seat, "token": self.token, "version": version("pps-qmix")}
         phase_message = wire.phase_to(proposal or collect(battles=4))
-        self.send(pb.SeatMessage(join=pb.Join(**{**fields, "phase": phase_message, **changes})))
+        self.send(pb.SeatMessage(join=pb.Join(**{"phase": phase_message, **changes})))
         return self
 
     def send(self, message: pb.SeatMessage) -> None:
@@ -107,7 +123,11 @@ class Proxy:
             HostedArena(name, "drill", arena, self.tokens(name, arena.spec.n_agents), seat_timeout, rules, attest_key)
             for name, arena in arenas.items()
         ]
-        self.server, self.port = serve(self.hosted, f"127.0.0.1:{port}")
+        with ExitStack() as undo:
+            self._reserved = undo.enter_context(Reservation("127.0.0.1", port))
+            self.server = EnvProxyServer(self.hosted, self._reserved.addresses)
+            undo.pop_all()
+        self.port = self._reserved.port
         self.address = f"127.0.0.1:{self.port}"
         self.clients: list[Client] = []
 
@@ -151,7 +171,8 @@ class Proxy:
         hosted = self.hosted[0]
         self.until_awaited(*seats)
         hosted._seat_timeout, patience = 0.001, hosted._seat_timeout
-        hosted.wake()
+        while self.arena.awaited == list(seats):
+            self.server.wake()
         while self.arena.awaited == list(seats):
             time.sleep(0.001)
         hosted._seat_timeout = patience
@@ -159,7 +180,8 @@ class Proxy:
     def close(self) -> None:
         for client in self.clients:
             client.close()
-        self.server.stop(grace=None).wait()
+        self.server.stop()
+        self._reserved.close()
         for hosted in self.hosted:
             hosted.close()
 

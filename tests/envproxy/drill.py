@@ -45,7 +45,7 @@ class Drill:
         self._last = np.zeros((battles, n_agents), np.uint8)
         self._begun = np.zeros(battles, np.bool_)
 
-        self.repeatable, self.restarts, self.provenance = True, 0, {}
+        self.repeatable, self.quick, self.restarts, self.provenance = True, True, 0, {}
 
     def reset(self, mask: NDArray[np.bool_], seeds: NDArray[np.uint64]) -> None:
         self._seeds[mask] = seeds[mask]

@@ -17,13 +17,15 @@ from client.plan import RoundOrder
 from client.play import Answer, Move, Round, RoundReport, play_round
 from client.seat_session import SeatSession, SeatSessionError
 from envproxy import battle_pb2 as pb
-from envproxy import battle_pb2_grpc, service
+from envproxy import battle_pb2_grpc, service, strangers
 from envproxy.arena import Arena
 from envproxy.backend import BackendFailedError, create_backend
+from envproxy.calls import SeatCall
 from envproxy.protocol import PhaseEnd, Seated, Standing, Tick
 from envproxy.rules import Rules
-from envproxy.service import MAX_SEAT_MESSAGE, serve
+from envproxy.server import MAX_SEAT_MESSAGE
 from learning.settings import SeatSpec
+from operations.listening import Reservation
 from tests.envproxy.conftest import PLAY, Client, Proxy, play_out, play_tick
 from tests.envproxy.drill import LIMIT, Drill, Driver, collect, drawn, eager
 from tests.learning.toy import settings
@@ -77,24 +79,27 @@ def test_an_arena_that_is_not_there_is_not_found_and_those_that_are_are_named(pr
 # --- the door -------------------------------------------------------------------------------------------------
 
 
-def _join(**changes: object):
-    return lambda client: client.join(**changes)
+def _call_as(**changes: object):
+    return lambda client: client.call_as(**changes).join()
 
 
 AT_THE_DOOR = {
-    "unknown arena": (_join(arena="x"), Code.NOT_FOUND, "there is no arena 'x' here; there is main"),
-    "wrong token": (_join(token="no"), Code.UNAUTHENTICATED, "not the token of seat 1 of arena 'main'"),
-    "no token": (_join(token=""), Code.UNAUTHENTICATED, "not the token of seat 1"),
-    "token of another seat": (_join(token="main-2"), Code.UNAUTHENTICATED, "not the token of seat 1"),
-    "no such seat": (_join(seat=3), Code.INVALID_ARGUMENT, "has seats 0..2; there is no seat 3"),
-    "far-off seat": (_join(seat=2**32 - 1), Code.INVALID_ARGUMENT, "has seats 0..2"),
-    "taken seat": (_join(), Code.ALREADY_EXISTS, "seat 1 of arena 'main' is taken"),
+    "unknown arena": (_call_as(arena="x"), Code.NOT_FOUND, "there is no arena 'x' here; there is main"),
+    "wrong token": (_call_as(token="no"), Code.UNAUTHENTICATED, "not the token of seat 1 of arena 'main'"),
+    "no token": (_call_as(token=""), Code.UNAUTHENTICATED, "not the token of seat 1"),
+    "token of another seat": (_call_as(token="main-2"), Code.UNAUTHENTICATED, "not the token of seat 1"),
+    "no such seat": (_call_as(seat=3), Code.INVALID_ARGUMENT, "has seats 0..2; there is no seat 3"),
+    "far-off seat": (_call_as(seat=999_999_999), Code.INVALID_ARGUMENT, "has seats 0..2"),
+    "seat that is no number": (_call_as(seat="0x1"), Code.UNAUTHENTICATED, "names arena, seat, version and token"),
+    "seat without end": (_call_as(seat="9" * 4000), Code.UNAUTHENTICATED, "names arena, seat, version and token"),
+    "no arena": (_call_as(arena=""), Code.UNAUTHENTICATED, "names arena, seat, version and token"),
+    "taken seat": (lambda c: c.join(), Code.ALREADY_EXISTS, "seat 1 of arena 'main' is taken"),
     "other version": (
-        _join(version="0.0.1"),
+        _call_as(version="0.0.1"),
         Code.FAILED_PRECONDITION,
         "seat 1 runs '0.0.1'; install the same version",
     ),
-    "no version": (_join(version=""), Code.FAILED_PRECONDITION, "an unknown version"),
+    "no version": (_call_as(version=""), Code.FAILED_PRECONDITION, "an unknown version"),
     "act first": (lambda c: c.act(b"", tick=1), Code.INVALID_ARGUMENT, "a stream begins with Join"),
     "propose first": (lambda c: c.propose(collect(battles=1)), Code.INVALID_ARGUMENT, "a stream begins with Join"),
     "empty message": (lambda c: c.send_bytes(b""), Code.INVALID_ARGUMENT, "a stream begins with Join"),
@@ -141,17 +146,58 @@ def test_an_impossible_phase_is_refused_and_the_seat_is_free_again(proxies, phas
     assert [end.missed for end in play_out(team)] == [0, 0, 0]
 
 
-def test_streams_that_say_nothing_shut_nobody_out(proxies, monkeypatch):
+def test_streams_that_say_nothing_are_cut_off_and_shut_no_team_out(proxies, monkeypatch):
     monkeypatch.setattr(service, "JOIN_TIMEOUT", 0.05)
+    proxy = proxies({"main": drill_of(), "other": drill_of()})
+    with grpc.insecure_channel(proxy.address) as channel:
+        play = channel.stream_stream(PLAY)
+        never = threading.Event()
+        admitted = SeatCall("other", 0, "other-0").metadata()
+        idle = [play(iter(never.wait, True), metadata=admitted) for _ in range(40)]
+        team = proxy.team()
+        assert [end.missed for end in play_out(team)] == [0, 0, 0]
+        assert {call.code() for call in idle} == {Code.DEADLINE_EXCEEDED}
+        never.set()
+
+
+def test_streams_without_a_token_are_refused_before_they_say_anything(proxies):
     proxy = proxies()
     with grpc.insecure_channel(proxy.address) as channel:
         play = channel.stream_stream(PLAY)
         never = threading.Event()
-        idle = [play(iter(never.wait, True)) for _ in range(40)]  # far more than the proxy has threads
+        idle = [play(iter(never.wait, True)) for _ in range(30)]
+        assert {call.code() for call in idle} == {Code.UNAUTHENTICATED}
+        never.set()
+    assert proxy.server.figures().refused == {"no-token": 30}
+
+
+def test_calls_without_a_token_wait_for_their_turn_and_those_with_one_do_not(proxies, monkeypatch):
+    monkeypatch.setattr(strangers, "LONGEST_WAIT", 60.0)
+    monkeypatch.setattr(strangers, "RATE", 0.1)  # one in ten seconds
+    monkeypatch.setattr(strangers, "BURST", 2)
+    proxy = proxies()
+    with grpc.insecure_channel(proxy.address) as channel:
+        stub = battle_pb2_grpc.BattleServiceStub(channel)
+        asked = [stub.Describe.future(pb.DescribeRequest(arena="main")) for _ in range(5)]
         team = proxy.team()
         assert [end.missed for end in play_out(team)] == [0, 0, 0]
-        assert {call.code() for call in idle} == {Code.CANCELLED}
-        never.set()
+        assert sum(future.done() for future in asked) < 5
+        for future in asked:
+            future.cancel()
+
+
+def test_too_many_calls_without_a_token_are_refused(proxies, monkeypatch):
+    monkeypatch.setattr(strangers, "LONGEST_WAIT", 0.05)
+    monkeypatch.setattr(strangers, "RATE", 0.001)
+    monkeypatch.setattr(strangers, "BURST", 1)
+    proxy = proxies()
+    with grpc.insecure_channel(proxy.address) as channel:
+        stub = battle_pb2_grpc.BattleServiceStub(channel)
+        asked = [stub.Describe.future(pb.DescribeRequest(arena="main")) for _ in range(5)]
+        codes = sorted((future.code() for future in asked), key=lambda code: code.value)
+    assert codes[0] is Code.OK
+    assert Code.RESOURCE_EXHAUSTED in codes
+    assert proxy.server.figures().refused["too-many-calls"] == codes.count(Code.RESOURCE_EXHAUSTED)
 
 
 # --- faults of those who are in -------------------------------------------------------------------------------
@@ -343,7 +389,7 @@ def test_arenas_of_one_proxy_do_not_disturb_each_other(proxies):
     for client in stuck[:2]:
         client.act(eager(client.tick))  # and the third is silent
     team = proxy.team(arena="b", seats=2)
-    code, words = proxy.client(0, "b").join(token="a-0").refusal()
+    code, words = proxy.client(0, "b").call_as(token="a-0").refusal()
     assert code is Code.UNAUTHENTICATED
     assert "arena 'b'" in words
     assert [end.battles for end in play_out(team)] == [4, 4]
@@ -358,8 +404,8 @@ def test_arenas_of_one_proxy_do_not_disturb_each_other(proxies):
 
 def test_a_port_in_use_is_an_error(proxies):
     proxy = proxies()
-    with pytest.raises(OSError, match=rf"cannot listen on {proxy.address}: is another program using the port\?"):
-        serve([], proxy.address)
+    with pytest.raises(OSError, match=rf"cannot listen on {proxy.address}: another program uses this port"):
+        Reservation("127.0.0.1", proxy.port)
 
 
 # --- seat sessions --------------------------------------------------------------------------------------------

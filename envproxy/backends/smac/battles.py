@@ -88,6 +88,11 @@ class SmacBattles:
         return False
 
     @property
+    def quick(self) -> bool:
+        """False: games are other processes, and take a minute to start."""
+        return False
+
+    @property
     def restarts(self) -> int:
         """How often a game was started in the place of one that had failed."""
         return self._restarts
