@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,6 +44,14 @@ DESCRIBE: Final = "/pps_qmix.battle.v1.BattleService/Describe"
 STEPS: Final = 10**12  # of a phase: no measurement sees its end
 OPTIONS: Final = (("grpc.use_local_subchannel_pool", 1),)
 PATIENCE: Final = 120.0  # seconds
+
+
+Channel = Any  # grpc.aio's: the stubs of gRPC have its methods with all arguments required
+
+
+def open_channel(address: str) -> Channel:
+    """Return a channel that has a connection of its own."""
+    return grpc.aio.insecure_channel(address, OPTIONS)
 
 
 # --- an env proxy -------------------------------------------------------------------------------------------------
@@ -96,9 +104,10 @@ class Proxy:
         return [own, *own.children(recursive=True)]
 
     async def _describe(self) -> pb.ArenaDescription:
-        async with grpc.aio.insecure_channel(self.address) as channel:
+        async with open_channel(self.address) as channel:
             ask = channel.unary_unary(DESCRIBE, None, pb.ArenaDescription.FromString)
-            return await ask(pb.DescribeRequest(arena=self.names[0]).SerializeToString())
+            description: pb.ArenaDescription = await ask(pb.DescribeRequest(arena=self.names[0]).SerializeToString())
+            return description
 
 
 @contextlib.contextmanager
@@ -125,6 +134,13 @@ class Counts:
     errors: int = 0
 
 
+class EndedError(Exception):
+    """The env proxy has ended a stream."""
+
+    def __init__(self, metadata: Any) -> None:
+        self.elsewhere = any(key == ELSEWHERE for key, _ in metadata or ())
+
+
 class Seat:
     """One seat that plays until it is cancelled."""
 
@@ -133,30 +149,28 @@ class Seat:
         self._actions: dict[bytes, bytes] = {}  # by availability
 
     async def play(self) -> None:
-        async with grpc.aio.insecure_channel(self._address, OPTIONS) as channel:
+        async with open_channel(self._address) as channel:
             ask = channel.unary_unary(DESCRIBE, None, pb.ArenaDescription.FromString)
             request = pb.DescribeRequest(arena=self._call.arena).SerializeToString()
             sizes = await ask(request, metadata=self._call.metadata(), timeout=PATIENCE)
         while True:
-            async with grpc.aio.insecure_channel(self._address, OPTIONS) as channel:
+            async with open_channel(self._address) as channel:
                 self._counts.connections += 1
                 try:
                     await self._converse(channel, sizes)
-                except grpc.aio.AioRpcError as error:
-                    if any(key == ELSEWHERE for key, _ in error.trailing_metadata()):
+                except EndedError as error:
+                    if error.elsewhere:
                         continue
                     self._counts.errors += 1
                     await asyncio.sleep(0.5)
 
-    async def _converse(self, channel: grpc.aio.Channel, sizes: pb.ArenaDescription) -> None:
+    async def _converse(self, channel: Channel, sizes: pb.ArenaDescription) -> None:
         stream = channel.stream_stream(PLAY)(metadata=self._call.metadata())
         phase = Phase(1, 1, PhaseKind.COLLECT, 0, STEPS, Standing())
-        try:
+        with contextlib.suppress(asyncio.InvalidStateError):  # the call has ended: `read` says why
             await stream.write(pb.SeatMessage(join=pb.Join(phase=wire.phase_to(phase))).SerializeToString())
-        except asyncio.InvalidStateError:  # the call has ended: `read` says why
-            pass
         first = True
-        while (content := await stream.read()) is not grpc.aio.EOF:
+        while content := await stream.read():  # EOF is false
             message = pb.ArenaMessage.FromString(content)
             if message.WhichOneof("message") != "tick":
                 continue
@@ -168,9 +182,7 @@ class Seat:
             actions = self._choose(message.tick.available, sizes)
             await stream.write(pb.SeatMessage(act=pb.Act(tick=message.tick.tick, actions=actions)).SerializeToString())
         if await stream.code() is not grpc.StatusCode.OK:
-            raise grpc.aio.AioRpcError(
-                await stream.code(), await stream.initial_metadata(), await stream.trailing_metadata()
-            )
+            raise EndedError(await stream.trailing_metadata())
 
     def _choose(self, available: bytes, sizes: pb.ArenaDescription) -> bytes:
         """Return the last available move or stop, else the first action, of every battle."""
@@ -234,7 +246,7 @@ def measure(proxy: Proxy, calls: list[SeatCall], seconds: float, warm: float = 1
 
 # --- attacks ------------------------------------------------------------------------------------------------------
 
-Attack = Callable[[str], Awaitable[None]]
+Attack = Callable[[str], Coroutine[Any, Any, None]]
 
 
 async def _for_ever(call: Callable[[], Awaitable[Any]]) -> None:
@@ -243,17 +255,15 @@ async def _for_ever(call: Callable[[], Awaitable[Any]]) -> None:
             await call()
 
 
-async def _repeat(
-    address: str, connections: int, each: int, call: Callable[[grpc.aio.Channel], Awaitable[Any]]
-) -> None:
-    channels = [grpc.aio.insecure_channel(address, OPTIONS) for _ in range(connections)]
+async def _repeat(address: str, connections: int, each: int, call: Callable[[Channel], Awaitable[Any]]) -> None:
+    channels = [open_channel(address) for _ in range(connections)]
     await asyncio.gather(*(_for_ever(lambda c=channel: call(c)) for channel in channels for _ in range(each)))
 
 
 async def silent_streams(address: str) -> None:
     """400 streams over 8 connections that never send `Join`."""
 
-    async def call(channel: grpc.aio.Channel) -> None:
+    async def call(channel: Channel) -> None:
         stream = channel.stream_stream(PLAY)()
         await stream.read()
         await stream.code()
@@ -264,20 +274,28 @@ async def silent_streams(address: str) -> None:
 async def describe(address: str) -> None:
     """200 concurrent `Describe`."""
     request = pb.DescribeRequest(arena="a0").SerializeToString()
-    await _repeat(address, 8, 25, lambda channel: channel.unary_unary(DESCRIBE)(request))
+
+    async def call(channel: Channel) -> None:
+        await channel.unary_unary(DESCRIBE)(request)
+
+    await _repeat(address, 8, 25, call)
 
 
 async def describe_in_haste(address: str) -> None:
     """200 concurrent `Describe` that are given up after 0.1 s."""
     request = pb.DescribeRequest(arena="a0").SerializeToString()
-    await _repeat(address, 8, 25, lambda channel: channel.unary_unary(DESCRIBE)(request, timeout=0.1))
+
+    async def call(channel: Channel) -> None:
+        await channel.unary_unary(DESCRIBE)(request, timeout=0.1)
+
+    await _repeat(address, 8, 25, call)
 
 
 async def wrong_tokens(address: str) -> None:
     """200 concurrent streams with a wrong token."""
     metadata = SeatCall("a0", 0, "wrong").metadata()
 
-    async def call(channel: grpc.aio.Channel) -> None:
+    async def call(channel: Channel) -> None:
         await channel.stream_stream(PLAY)(metadata=metadata).read()
 
     await _repeat(address, 8, 25, call)
@@ -287,7 +305,7 @@ async def large_joins(address: str) -> None:
     """50 concurrent `Join`s of 4 MB without a token."""
     large = bytes(4 * 1024 * 1024 - 1024)
 
-    async def call(channel: grpc.aio.Channel) -> None:
+    async def call(channel: Channel) -> None:
         stream = channel.stream_stream(PLAY)()
         await stream.write(large)
         await stream.read()
@@ -300,7 +318,7 @@ async def new_connections(address: str) -> None:
     request = pb.DescribeRequest(arena="a0").SerializeToString()
 
     async def call() -> None:
-        async with grpc.aio.insecure_channel(address, OPTIONS) as channel:
+        async with open_channel(address) as channel:
             await channel.unary_unary(DESCRIBE)(request, timeout=5.0)
 
     await asyncio.gather(*(_for_ever(call) for _ in range(50)))
@@ -355,14 +373,13 @@ def print_table(rows: list[dict[str, Any]]) -> None:
     print("| " + " | ".join(rows[0]) + " |")
     print("|" + "---|" * len(rows[0]))
     for row in rows:
-        print(
-            "| "
-            + " | ".join(
-                f"{v:.2f}" if isinstance(v, float) and v < 100 else f"{v:.0f}" if isinstance(v, float) else str(v)
-                for v in row.values()
-            )
-            + " |"
-        )
+        print("| " + " | ".join(map(_shown, row.values())) + " |")
+
+
+def _shown(figure: object) -> str:
+    if not isinstance(figure, float):
+        return str(figure)
+    return f"{figure:.3g}" if figure < 100 else f"{figure:.0f}"
 
 
 def speed(options: argparse.Namespace) -> None:

@@ -21,7 +21,7 @@ from envproxy.arena import Arena
 from envproxy.attestation import keep_key
 from envproxy.backend import create_backend
 from envproxy.board import board
-from envproxy.certificates import ServerCertificate
+from envproxy.certificates import ServerCertificate, credentials_of
 from envproxy.hosting import HostedArena
 from envproxy.metrics import ArenaMetrics
 from envproxy.mixer_store import MIXERS
@@ -154,7 +154,7 @@ def _serve(
     if count > 1:
         server = EnvProxyProcesses(arenas, reserved.addresses, certificate, count)
     else:
-        server = EnvProxyServer(arenas, reserved.addresses, certificate and certificate.credentials)
+        server = EnvProxyServer(arenas, reserved.addresses, credentials_of(certificate))
     for address in reserved.addresses:
         log.info("listening on %s, %s", address, "over TLS" if certificate else "in plaintext")
     try:

@@ -17,7 +17,7 @@ from cli.experiment import command as experiment
 from cli.parts import PartFailedError
 from client.device import DeviceError
 from envproxy.backend import BackendFailedError
-from envproxy.processes import ProcessEndedError
+from envproxy.server import ProcessEndedError
 from operations import logs
 from operations.locks import InUseError
 from operations.paths import shown

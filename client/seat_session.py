@@ -6,7 +6,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Self
 
 import grpc
@@ -230,8 +230,10 @@ class _EndedError(grpc.RpcError):
 
 def _is_elsewhere(error: grpc.RpcError) -> bool:
     """Whether another process of the env proxy plays the arena, so that another connection may reach it."""
-    trailing = error.trailing_metadata() if isinstance(error, grpc.Call) else None
-    return any(key == ELSEWHERE for key, _ in trailing or ())
+    trailing: Iterable[tuple[str, str | bytes]] = (
+        error.trailing_metadata() or () if isinstance(error, grpc.Call) else ()
+    )
+    return any(key == ELSEWHERE for key, _ in trailing)
 
 
 def _message(answer: Answer) -> pb.SeatMessage:

@@ -494,9 +494,9 @@ class Arena:
         """Count a step of the battles that are on, and take battles that are void now out of the phase's figures."""
         self._steps += self._on
         self._returns += result.reward
-        play.steps += np.count_nonzero(self._on)
+        play.steps += int(np.count_nonzero(self._on))
         play.return_sum += float(result.reward.sum(dtype=np.float64))
-        if void := np.count_nonzero(result.void):
+        if void := int(np.count_nonzero(result.void)):
             play.steps -= int(self._steps[result.void].sum())
             play.return_sum -= float(self._returns[result.void].sum())
             play.void += void
@@ -531,7 +531,7 @@ class Arena:
         self._available = observation.available
         if self._mixing is not None and play.phase.mixing:
             self._store(self._mixing, observation.state, result, fresh, shown, counted)
-        begun = np.count_nonzero(fresh)
+        begun = int(np.count_nonzero(fresh))
         present = [seat.playing and not seat.silent for seat in self._seats]
         if begun:
             self._take_part |= fresh[:, None] & np.array(present)

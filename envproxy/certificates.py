@@ -47,7 +47,8 @@ class ServerCertificate:
             given[0] = pair
             return grpc.ssl_server_certificate_configuration([pair])
 
-        return grpc.dynamic_ssl_server_credentials(grpc.ssl_server_certificate_configuration([served]), newest)
+        first = grpc.ssl_server_certificate_configuration([served])
+        return grpc.dynamic_ssl_server_credentials(first, newest)  # type: ignore[arg-type]  # None: no change
 
     def context(self) -> ssl.SSLContext:
         """Return what a server of sockets needs to serve with the newest certificate."""
@@ -92,6 +93,11 @@ class ServerCertificate:
         if ends < datetime.datetime.now(datetime.UTC):
             raise TransportError(f"{certificate} expired on {ends:%Y-%m-%d}; pps-qmix certs DIR --renew makes another")
         self._pair, self._context, self._ends = (key, chain), context, ends
+
+
+def credentials_of(certificate: ServerCertificate | None) -> Callable[[], grpc.ServerCredentials] | None:
+    """Return how a server makes its credentials, if it has a certificate."""
+    return None if certificate is None else certificate.credentials
 
 
 def _stamp(file: Path) -> tuple[int, int, int] | None:

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkProcess
 from typing import Any, Final
 
-from envproxy.certificates import ServerCertificate
+from envproxy.certificates import ServerCertificate, credentials_of
 from envproxy.hosting import HostedArena
 from envproxy.server import EnvProxyServer, ProcessEndedError, ProxyFigures
 from operations.listening import Address
@@ -131,7 +131,7 @@ def _work(
     for other in others:  # the parent's ends: while one is open here, another process does not see the parent end
         other.close()
     try:
-        server = EnvProxyServer(arenas, addresses, certificate and certificate.credentials, here)
+        server = EnvProxyServer(arenas, addresses, credentials_of(certificate), here)
     except OSError as error:
         parent.send(error)
         return

@@ -20,6 +20,7 @@ from envproxy.strangers import LONGEST_WAIT, Strangers
 from envproxy.tokens import same_token
 
 _SERVICE = pb.DESCRIPTOR.services_by_name["BattleService"].full_name
+_END: Final[Any] = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs lack it
 JOIN_TIMEOUT = 10.0  # seconds from the admission of a stream to its Join
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
@@ -104,7 +105,7 @@ class BattleService:
                     if not awaits_answer(event):
                         continue
                     message = await context.read()
-                    if message is grpc.aio.EOF:
+                    if message is _END:
                         return
                     traffic.came(message)
                     _pass_on(hosted, seat, message)
@@ -200,7 +201,7 @@ async def _first(context: Context) -> bytes:
         raise _RefusedError(
             Code.DEADLINE_EXCEEDED, "no-join", f"a stream begins with Join; none came in {JOIN_TIMEOUT:g} s"
         ) from None
-    if message is grpc.aio.EOF:
+    if message is _END:
         raise wire.MalformedError("no message; a stream begins with Join{phase}")
     return message
 

@@ -24,6 +24,7 @@ from client.device import DeviceDirectory
 from client.resident import AgentService, serve
 from client.tally import Tally
 from envproxy.arena import Arena
+from envproxy.certificates import ServerCertificate
 from envproxy.metrics import ArenaMetrics
 from tests.envproxy.conftest import Proxy
 from tests.envproxy.drill import Drill
@@ -93,7 +94,7 @@ def test_the_page_names_every_metric_and_no_other(proxy: Proxy, tmp_path: Path) 
     rows = re.findall(r"^\| `(pps_qmix_\w+)` \| (\w+) \| (.*?) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     documented = {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
     played(tmp_path)
-    text = shown(ArenaMetrics(proxy.hosted)) + shown(AgentMetrics(tmp_path, 1))
+    text = shown(ArenaMetrics(proxy.server.figures)) + shown(AgentMetrics(tmp_path, 1))
     exported = {}
     for family in text_string_to_metric_families(text):
         assert family.samples, f"{family.name} has no value"
@@ -108,18 +109,20 @@ def test_the_page_names_every_metric_and_no_other(proxy: Proxy, tmp_path: Path) 
 def test_it_is_served_where_and_while_it_is_wanted(proxy: Proxy) -> None:
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}/metrics"
-    with metrics.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.hosted)):
+    with metrics.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.server.figures)):
         text = urllib.request.urlopen(url, timeout=30).read().decode()
         assert samples(text)["arena_ticks_total"] == 0
         assert "process_resident_memory_bytes" in text
         with (
-            pytest.raises(OSError, match=rf"^metrics-listen: cannot listen on 127.0.0.1:{port}: Address already in"),
-            metrics.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.hosted)),
+            pytest.raises(
+                OSError, match=rf"^metrics-listen: cannot listen on 127.0.0.1:{port}: another program uses this port"
+            ),
+            metrics.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.server.figures)),
         ):
             pass
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(url, timeout=30)
-    with metrics.served(None, ArenaMetrics(proxy.hosted)):
+    with metrics.served(None, ArenaMetrics(proxy.server.figures)):
         pass
 
 
@@ -129,7 +132,9 @@ def test_with_a_certificate_it_is_served_over_tls(proxy: Proxy, tmp_path: Path) 
     (port,) = free_ports(1)
     context = ssl.create_default_context(cafile=tmp_path / "authority" / "ca.crt")
     served = metrics.served(
-        f"127.0.0.1:{port}", ArenaMetrics(proxy.hosted), folder / "envproxy.crt", folder / "envproxy.key"
+        f"127.0.0.1:{port}",
+        ArenaMetrics(proxy.server.figures),
+        ServerCertificate(folder / "envproxy.crt", folder / "envproxy.key"),
     )
     with served:
         answer = urllib.request.urlopen(f"https://127.0.0.1:{port}/metrics", timeout=30, context=context)
@@ -142,13 +147,14 @@ def test_with_a_certificate_it_is_served_over_tls(proxy: Proxy, tmp_path: Path) 
 def test_a_caller_who_says_nothing_or_nonsense_holds_up_nobody(
     proxy: Proxy, tmp_path: Path, scheme: str, words: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    files, context = (), None
+    certificate, context = None, None
     if scheme == "https":
         list(Folders(tmp_path).fill(Wanted((), (), 1, "main", 1), datetime.datetime.now(datetime.UTC)))
-        files = (tmp_path / "battle-host" / "envproxy.crt", tmp_path / "battle-host" / "envproxy.key")
+        folder = tmp_path / "battle-host"
+        certificate = ServerCertificate(folder / "envproxy.crt", folder / "envproxy.key")
         context = ssl.create_default_context(cafile=tmp_path / "authority" / "ca.crt")
     (port,) = free_ports(1)
-    with metrics.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.hosted), *files):
+    with metrics.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.server.figures), certificate):
         with socket.create_connection(("127.0.0.1", port)) as caller:
             caller.sendall(words)
             answer = urllib.request.urlopen(f"{scheme}://127.0.0.1:{port}/metrics", timeout=30, context=context)

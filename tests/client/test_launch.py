@@ -29,8 +29,8 @@ from client.resident import AgentService
 from envproxy.arena import Arena
 from envproxy.backend import create_backend
 from envproxy.hosting import HostedArena
-from envproxy.service import serve
 from envproxy.tokens import keep_tokens, token_path
+from tests.serving import served
 from tests.waiting import wait_for
 
 RUN = "launched"
@@ -59,10 +59,8 @@ def envproxy(tokens: Path) -> Iterator[str]:
     """An env proxy that plays 3m; its address. Seats are never given up, so a seat alone waits for the others."""
     arena = Arena(create_backend("skirmish", "3m", 2))
     hosted = HostedArena("main", "skirmish", arena, keep_tokens(tokens, "main", 3), seat_timeout=600.0)
-    server, port = serve([hosted], "127.0.0.1:0")
-    yield f"127.0.0.1:{port}"
-    server.stop(grace=None).wait()
-    hosted.close()
+    with served([hosted]) as (_, port):
+        yield f"127.0.0.1:{port}"
 
 
 @pytest.fixture

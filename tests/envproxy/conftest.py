@@ -18,9 +18,8 @@ from envproxy.calls import SeatCall
 from envproxy.hosting import HostedArena
 from envproxy.protocol import ArenaEvent, Phase, PhaseEnd, Tick
 from envproxy.rules import SMAC_RULES, Rules
-from envproxy.server import EnvProxyServer
-from operations.listening import Reservation
 from tests.envproxy.drill import Drill, collect, eager
+from tests.serving import served
 
 PATIENCE = 30.0  # seconds after which a call that hangs fails a test
 PLAY = "/pps_qmix.battle.v1.BattleService/Play"
@@ -123,11 +122,8 @@ class Proxy:
             HostedArena(name, "drill", arena, self.tokens(name, arena.spec.n_agents), seat_timeout, rules, attest_key)
             for name, arena in arenas.items()
         ]
-        with ExitStack() as undo:
-            self._reserved = undo.enter_context(Reservation("127.0.0.1", port))
-            self.server = EnvProxyServer(self.hosted, self._reserved.addresses)
-            undo.pop_all()
-        self.port = self._reserved.port
+        self._ends = ExitStack()
+        self.server, self.port = self._ends.enter_context(served(self.hosted, port))
         self.address = f"127.0.0.1:{self.port}"
         self.clients: list[Client] = []
 
@@ -180,10 +176,7 @@ class Proxy:
     def close(self) -> None:
         for client in self.clients:
             client.close()
-        self.server.stop()
-        self._reserved.close()
-        for hosted in self.hosted:
-            hosted.close()
+        self._ends.close()
 
 
 Choose = Callable[[Tick, int], NDArray[np.uint8]]

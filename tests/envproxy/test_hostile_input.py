@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Callable
-from importlib.metadata import version
 
 import grpc
 import pytest
@@ -13,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envproxy import battle_pb2 as pb
-from envproxy import wire
+from envproxy import strangers, wire
 from envproxy.arena import Arena
+from envproxy.calls import SeatCall
 from tests.envproxy.conftest import PATIENCE, PLAY, Proxy, play_out
 from tests.envproxy.drill import Drill, collect
 
@@ -30,9 +30,11 @@ U32, U64 = st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
 NUMBERS = st.sampled_from([0, 1, 2, 255, 2**31, 2**32 - 1]) | U32
 
 
+SEAT = SeatCall("main", 0, "main-0").metadata()
+
+
 def _join(**changes: object) -> pb.SeatMessage:
-    sound = {"arena": "main", "seat": 0, "token": "main-0", "version": version("pps-qmix")}
-    return pb.SeatMessage(join=pb.Join(**{**sound, "phase": wire.phase_to(collect(battles=2)), **changes}))
+    return pb.SeatMessage(join=pb.Join(**{"phase": wire.phase_to(collect(battles=2)), **changes}))
 
 
 PHASES = st.builds(
@@ -53,9 +55,6 @@ ORDERS = st.builds(
 )
 MESSAGES = st.one_of(
     st.builds(lambda phase: _join(phase=phase), PHASES),
-    st.builds(lambda seat, token: _join(seat=seat, token=token), NUMBERS, st.text(max_size=9)),
-    st.builds(lambda text: _join(arena=text), st.text(max_size=200)),
-    st.builds(lambda text: _join(version=text), st.text(max_size=200)),
     st.builds(lambda phase: pb.SeatMessage(propose=pb.Propose(phase=phase)), PHASES),
     st.builds(lambda order: pb.SeatMessage(propose=pb.Propose(phase=pb.Phase(kind=1, mixing=order))), ORDERS),
     st.builds(lambda tick, actions: pb.SeatMessage(act=pb.Act(tick=tick, actions=actions)), U64, st.binary(max_size=9)),
@@ -83,9 +82,10 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 
 @pytest.fixture
-def proxy(proxies: Callable[..., Proxy], caplog: pytest.LogCaptureFixture) -> Proxy:
+def proxy(proxies: Callable[..., Proxy], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Proxy:
     """A proxy of one seat: whatever is said to it, it waits for nobody else."""
     caplog.set_level(logging.INFO)
+    monkeypatch.setattr(strangers, "RATE", 1e6)
     return proxies({"main": Arena(Drill(2, n_agents=1))})
 
 
@@ -104,8 +104,9 @@ def _seated(proxy: Proxy):
     return client
 
 
-def said(channel: grpc.Channel, *messages: bytes) -> grpc.StatusCode:
-    call = channel.stream_stream(PLAY)(iter(messages), timeout=PATIENCE)
+def said(channel: grpc.Channel, *messages: bytes, metadata: object = SEAT) -> grpc.StatusCode:
+    """Return how a stream ends that says this, of a seat with its token unless `metadata` has it otherwise."""
+    call = channel.stream_stream(PLAY)(iter(messages), timeout=PATIENCE, metadata=metadata)
     try:
         for _ in call:
             pass
@@ -158,11 +159,26 @@ def test_a_message_that_is_too_large_also_when_it_does_not_look_it(proxy, caplog
     is_well(proxy, caplog)
 
 
-def test_texts_that_are_long_are_not_repeated_to_the_log(proxy, caplog):
-    long = "x\n" * 1_000_000
+METADATA = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=3000)
+
+
+def test_metadata_of_any_text(proxy, caplog):
     with grpc.insecure_channel(proxy.address) as channel:
-        for wrong in ({"arena": long}, {"version": long}, {"token": long}):
-            assert said(channel, _join(**wrong).SerializeToString()) in REFUSALS
+
+        @settings(max_examples=60)
+        @given(key=st.sampled_from([key for key, _ in SEAT]), text=METADATA)
+        def hostile(key: str, text: str) -> None:
+            changed = tuple((name, text if name == key else value) for name, value in SEAT)
+            assert said(channel, metadata=changed) in REFUSALS
+
+        hostile()
+    is_well(proxy, caplog)
+
+
+def test_metadata_that_is_too_large(proxy, caplog):
+    with grpc.insecure_channel(proxy.address) as channel:
+        large = (*SEAT[:3], ("authorization", "x" * 100_000))
+        assert said(channel, metadata=large) is grpc.StatusCode.RESOURCE_EXHAUSTED
     is_well(proxy, caplog)
 
 

@@ -14,8 +14,9 @@ from cli.certs.authority import Pair, issue, make_authority
 from client import seat_session
 from client.seat_session import SeatSession, SeatSessionError
 from envproxy.arena import Arena
+from envproxy.certificates import ServerCertificate
 from envproxy.hosting import HostedArena
-from envproxy.service import serve
+from envproxy.server import Credentials
 from envproxy.transport import (
     Transport,
     TransportError,
@@ -23,9 +24,9 @@ from envproxy.transport import (
     check_connection,
     is_loopback,
     open_channel,
-    server_credentials,
 )
 from tests.envproxy.drill import Drill
+from tests.serving import served
 
 NOW = datetime.datetime.now(datetime.UTC)
 LONG_AGO = NOW - datetime.timedelta(days=100)
@@ -55,15 +56,11 @@ def ca_file(folder: Path, authority: Pair) -> Path:
 
 
 @contextmanager
-def proxy(credentials: grpc.ServerCredentials | None) -> Iterator[str]:
+def proxy(credentials: Credentials | None) -> Iterator[str]:
     """An env proxy of a drill with three seats, whose tokens are main-0, main-1 and main-2; its address."""
     hosted = HostedArena("main", "drill", Arena(Drill(2, 3, lambda _: 3)), [f"main-{seat}" for seat in range(3)], 30.0)
-    server, port = serve([hosted], "127.0.0.1:0", credentials)
-    try:
+    with served([hosted], credentials=credentials) as (_, port):
         yield f"127.0.0.1:{port}"
-    finally:
-        server.stop(grace=None).wait()
-        hosted.close()
 
 
 @pytest.fixture
@@ -72,8 +69,8 @@ def secure(tmp_path: Path, authority: Pair) -> Callable[..., object]:
 
     def start(hosts: list[str], now: datetime.datetime = NOW, days: int = 1) -> object:
         pair = issue(authority, hosts, now, days)
-        # not server_credentials: it refuses one that has expired, which an env proxy that runs for long may have
-        return proxy(grpc.ssl_server_credentials([(pair.private_key, pair.certificate)]))
+        # not ServerCertificate: it refuses one that has expired, which an env proxy that runs for long may have
+        return proxy(lambda: grpc.ssl_server_credentials([(pair.private_key, pair.certificate)]))
 
     return start
 
@@ -91,7 +88,7 @@ def complaint(address: str, transport: Transport) -> str:
 
 def test_a_seat_describes_its_arena_over_tls(tmp_path: Path, authority: Pair) -> None:
     pair = issue(authority, ["localhost", "127.0.0.1"], NOW, 1)
-    with proxy(server_credentials(*written(tmp_path, pair))) as address:
+    with proxy(ServerCertificate(*written(tmp_path, pair)).credentials) as address:
         for name in (address, address.replace("127.0.0.1", "localhost")):
             transport = Transport(ca_file(tmp_path, authority))
             check_connection("env proxy", name, transport)
@@ -182,12 +179,12 @@ def test_a_ca_file_that_is_none_is_named(tmp_path: Path, content: bytes | None, 
 
 def test_a_server_s_files_are_looked_at_before_it_serves(tmp_path: Path, authority: Pair) -> None:
     certificate, key = written(tmp_path, issue(authority, ["localhost"], NOW, 1))
-    server_credentials(certificate, key)
+    ServerCertificate(certificate, key)
     with pytest.raises(FileNotFoundError, match="absent"):
-        server_credentials(tmp_path / "absent", key)
+        ServerCertificate(tmp_path / "absent", key)
     written(tmp_path, Pair(certificate.read_bytes(), issue(authority, ["localhost"], NOW, 1).private_key))
     with pytest.raises(TransportError, match="are not a certificate and its private key"):
-        server_credentials(certificate, key)
+        ServerCertificate(certificate, key)
     written(tmp_path, issue(authority, ["localhost"], LONG_AGO, 1))
     with pytest.raises(TransportError, match=r"some\.crt expired on 20.*--renew"):
-        server_credentials(certificate, key)
+        ServerCertificate(certificate, key)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,11 +22,12 @@ from client.device import DeviceDirectory
 from client.launch import AgentError, SeatAddress, ask
 from client.messages import DESCRIBE, TRAIN, Request
 from envproxy.arena import Arena
+from envproxy.certificates import ServerCertificate
 from envproxy.hosting import HostedArena
-from envproxy.service import serve
 from envproxy.tokens import keep_tokens
-from envproxy.transport import Transport, server_credentials
+from envproxy.transport import Transport
 from tests.envproxy.drill import Drill
+from tests.serving import served
 from tests.system.conftest import agents, processes
 from tests.waiting import wait_for
 
@@ -100,18 +102,24 @@ def test_a_superlink_takes_the_devices_it_knows_and_no_others(
     wait_for(lambda: not processes("flower-supernode", str(good)), "the end of the SuperNode")
 
 
+@pytest.fixture
+def serving() -> Iterator[ExitStack]:
+    """What is entered here is left when the test has ended."""
+    with ExitStack() as stack:
+        yield stack
+
+
 @pytest.mark.timeout(180)
 def test_an_agent_process_is_let_in_over_tls_by_its_own_token(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serving: ExitStack
 ) -> None:
     folder = credentials(tmp_path / "c")
     battle_host, device = folder / "battle-host", folder / "device-1"
     hosted = HostedArena(
         "main", "drill", Arena(Drill(2, 2, lambda _: 3)), keep_tokens(battle_host / "tokens", "main", 2), 60.0
     )
-    server, port = serve(
-        [hosted], "127.0.0.1:0", server_credentials(battle_host / "envproxy.crt", battle_host / "envproxy.key")
-    )
+    certificate = ServerCertificate(battle_host / "envproxy.crt", battle_host / "envproxy.key")
+    _, port = serving.enter_context(served([hosted], credentials=certificate.credentials))
     address = SeatAddress(1, f"127.0.0.1:{port}", device / "seat-1.token", Transport(device / "ca.crt"))
     config = {
         **{**default_config(), "run": RUN, "run-id": "id", "version": version("pps-qmix"), "hidden": 8, "battles": 2},
@@ -140,8 +148,6 @@ def test_an_agent_process_is_let_in_over_tls_by_its_own_token(
         finally:
             supernode.kill()
     wait_for(lambda: not agents(tmp_path), "the end of the agent process")
-    server.stop(grace=None).wait()
-    hosted.close()
 
 
 def admit(start: Callable[..., Part], link: str, coordinator: Path) -> None:
