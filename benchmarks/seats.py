@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -257,7 +258,7 @@ async def _for_ever(call: Callable[[], Awaitable[Any]]) -> None:
 
 async def _repeat(address: str, connections: int, each: int, call: Callable[[Channel], Awaitable[Any]]) -> None:
     channels = [open_channel(address) for _ in range(connections)]
-    await asyncio.gather(*(_for_ever(lambda c=channel: call(c)) for channel in channels for _ in range(each)))
+    await asyncio.gather(*(_for_ever(partial(call, channel)) for channel in channels for _ in range(each)))
 
 
 async def silent_streams(address: str) -> None:

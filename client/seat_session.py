@@ -230,9 +230,9 @@ class _EndedError(grpc.RpcError):
 
 def _is_elsewhere(error: grpc.RpcError) -> bool:
     """Whether another process of the env proxy plays the arena, so that another connection may reach it."""
-    trailing: Iterable[tuple[str, str | bytes]] = (
-        error.trailing_metadata() or () if isinstance(error, grpc.Call) else ()
-    )
+    if not isinstance(error, grpc.Call):
+        return False
+    trailing: Iterable[tuple[str, str | bytes]] = error.trailing_metadata() or ()
     return any(key == ELSEWHERE for key, _ in trailing)
 
 

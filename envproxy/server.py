@@ -32,7 +32,7 @@ _OPTIONS: Final = (
     ("grpc.so_reuseport", 1),  # with the processes of this env proxy: `operations.listening` keeps others out
     ("grpc.max_concurrent_streams", 100),  # of one connection
     ("grpc.server_handshake_timeout_ms", 10_000),  # a connection that says nothing is closed
-    ("grpc.max_connection_idle_ms", 60_000),  # and so is one without calls
+    ("grpc.max_connection_idle_ms", 300_000),  # and so is one without calls
     ("grpc.keepalive_time_ms", 10_000),  # a device that lost its network frees its seat
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any, Final, NoReturn
 
@@ -70,6 +71,14 @@ class BattleService:
         return grpc.method_handlers_generic_handler(_SERVICE, methods)
 
     async def _describe(self, message: bytes, context: Context) -> bytes:
+        with _cancelled_if_over():
+            return await self._answer(message, context)
+
+    async def _play(self, _: object, context: Context) -> None:
+        with _cancelled_if_over():
+            await self._seat(context)
+
+    async def _answer(self, message: bytes, context: Context) -> bytes:
         try:
             call = SeatCall.read(context.invocation_metadata())
             if call is None or not self._is_known(call):
@@ -79,7 +88,7 @@ class BattleService:
         except _RefusedError as refusal:
             await self._refuse(context, refusal)
 
-    async def _play(self, _: object, context: Context) -> None:
+    async def _seat(self, context: Context) -> None:
         try:
             hosted, seat = await self._admit(context)
             await self._converse(hosted, seat, context)
@@ -190,6 +199,15 @@ class BattleService:
         self._refusals.note(refusal.reason, context.peer(), str(refusal))
         await context.abort(refusal.code, str(refusal))
         raise AssertionError("abort raises")
+
+
+@contextmanager
+def _cancelled_if_over() -> Iterator[None]:
+    """Treat what gRPC raises of a call that is over as the call's cancellation: else it logs a stack trace."""
+    try:
+        yield
+    except (grpc.aio.InternalError, grpc.aio.UsageError):
+        raise asyncio.CancelledError from None
 
 
 async def _first(context: Context) -> bytes:
