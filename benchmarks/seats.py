@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from functools import partial
 from pathlib import Path
@@ -132,14 +133,11 @@ class Counts:
     playing: int = 0  # seats that have had a tick
     first: float = 0.0  # seconds until the last of them had its first
     connections: int = 0
-    errors: int = 0
+    errors: Counter[str] = dataclasses.field(default_factory=Counter)
 
 
-class EndedError(Exception):
-    """The env proxy has ended a stream."""
-
-    def __init__(self, metadata: Any) -> None:
-        self.elsewhere = any(key == ELSEWHERE for key, _ in metadata or ())
+def _pairs(error: Any) -> Any:
+    return error.trailing_metadata()
 
 
 class Seat:
@@ -159,16 +157,16 @@ class Seat:
                 self._counts.connections += 1
                 try:
                     await self._converse(channel, sizes)
-                except EndedError as error:
-                    if error.elsewhere:
+                except grpc.aio.AioRpcError as error:
+                    if any(key == ELSEWHERE for key, _ in _pairs(error)):
                         continue
-                    self._counts.errors += 1
+                    self._counts.errors[f"{error.code().name}: {error.details()}"[:80]] += 1
                     await asyncio.sleep(0.5)
 
     async def _converse(self, channel: Channel, sizes: pb.ArenaDescription) -> None:
         stream = channel.stream_stream(PLAY)(metadata=self._call.metadata())
         phase = Phase(1, 1, PhaseKind.COLLECT, 0, STEPS, Standing())
-        with contextlib.suppress(asyncio.InvalidStateError):  # the call has ended: `read` says why
+        with contextlib.suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):  # it has ended: `read` says why
             await stream.write(pb.SeatMessage(join=pb.Join(phase=wire.phase_to(phase))).SerializeToString())
         first = True
         while content := await stream.read():  # EOF is false
@@ -182,8 +180,6 @@ class Seat:
             self._counts.ticks += 1
             actions = self._choose(message.tick.available, sizes)
             await stream.write(pb.SeatMessage(act=pb.Act(tick=message.tick.tick, actions=actions)).SerializeToString())
-        if await stream.code() is not grpc.StatusCode.OK:
-            raise EndedError(await stream.trailing_metadata())
 
     def _choose(self, available: bytes, sizes: pb.ArenaDescription) -> bytes:
         """Return the last available move or stop, else the first action, of every battle."""
@@ -241,7 +237,7 @@ def measure(proxy: Proxy, calls: list[SeatCall], seconds: float, warm: float = 1
         "playing": sum(counts.playing for counts, _ in answers),
         "last first tick, s": max(counts.first for counts, _ in answers),
         "connections": sum(counts.connections for counts, _ in answers),
-        "errors": sum(counts.errors for counts, _ in answers),
+        "errors": dict(sum((counts.errors for counts, _ in answers), Counter())),
     }
 
 
@@ -396,7 +392,7 @@ def thousand(options: argparse.Namespace) -> None:
 
 def attacks(options: argparse.Namespace) -> None:
     rows = []
-    for name in [None, *ATTACKS]:
+    for name in [None, *options.only]:
         with env_proxy(options.map, options.battles) as proxy, attacked(proxy.address, name):
             if name is not None:
                 time.sleep(3.0)  # the attack is on when the team comes
@@ -426,6 +422,8 @@ def main() -> None:
         command.add_argument("--arenas", type=int, default=arenas)
         command.add_argument("--processes", type=int, default=processes)
         command.add_argument("--seconds", type=float, default=seconds)
+        if run is attacks:
+            command.add_argument("--only", nargs="+", choices=ATTACKS, default=list(ATTACKS), help="(default: all)")
         command.add_argument("--clients", type=int, default=1, help="processes that the seats are in")
         command.set_defaults(run=run)
     options = parser.parse_args()

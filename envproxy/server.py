@@ -31,6 +31,7 @@ _OPTIONS: Final = (
     ("grpc.max_metadata_size", 8 * 1024),
     ("grpc.so_reuseport", 1),  # with the processes of this env proxy: `operations.listening` keeps others out
     ("grpc.max_concurrent_streams", 100),  # of one connection
+    ("grpc.http2.bdp_probe", 0),  # else gRPC takes in megabytes of a stream that is not read from
     ("grpc.server_handshake_timeout_ms", 10_000),  # a connection that says nothing is closed
     ("grpc.max_connection_idle_ms", 300_000),  # and so is one without calls
     ("grpc.keepalive_time_ms", 10_000),  # a device that lost its network frees its seat
