@@ -97,6 +97,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=defaults["seat-timeout"],
         help="seconds until the others play on without a silent seat (default: %(default)s)",
     )
+    parser.add_argument(
+        "--seat-budget",
+        type=float,
+        default=defaults["seat-budget"],
+        help="seconds for which one seat may make the others wait in a round; 0: without end (default: %(default)s)",
+    )
     metrics.add_arguments(parser)
     logs.add_arguments(parser)
 
@@ -129,8 +135,8 @@ def _host(options: argparse.Namespace, maps: Mapping[str, str]) -> list[HostedAr
         backend.prepare()
         arena = Arena(backend, pps_home() / MIXERS)
         seats = keep_tokens(tokens, name, arena.spec.n_agents)
-        hosted = HostedArena(name, options.backend, arena, seats, options.seat_timeout, rules, key, row)
-        arenas.append(hosted)
+        times = (options.seat_timeout, options.seat_budget)
+        arenas.append(HostedArena(name, options.backend, arena, seats, *times, rules, key, row))
         log.info(
             "arena %s: %s, %d seats, %d battles, tokens in %s",
             *(name, map_name, arena.spec.n_agents, arena.battles, tokens / name),
@@ -189,6 +195,10 @@ def _check(options: argparse.Namespace) -> dict[str, str]:
     if not 0 < options.seat_timeout <= LONGEST_WAIT:
         raise ValueError(
             f"seat-timeout: expected more than 0 seconds, at most {LONGEST_WAIT:.0f}, found {options.seat_timeout:g}"
+        )
+    if not 0 <= options.seat_budget <= LONGEST_WAIT:
+        raise ValueError(
+            f"seat-budget: expected 0 to {LONGEST_WAIT:.0f} seconds, found {options.seat_budget:g}; 0 is without end"
         )
     check_address("listen", options.listen)
     if (options.certificate is None) != (options.private_key is None):

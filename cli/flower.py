@@ -133,7 +133,7 @@ class FlowerRun:
             *("--arena", str(config["arena"]), "--map", str(config["map"]), "--backend", str(config["backend"])),
             *("--battles", str(config["battles"]), "--seat-timeout", str(config["seat-timeout"])),
             *("--rules", str(config["rules"]), "--backend-options", str(config["backend-options"])),
-            *("--tokens", str(self._flower / "tokens")),
+            *("--tokens", str(self._flower / "tokens"), "--seat-budget", str(config["seat-budget"])),
         ]
         if config["attest-key"]:
             command += ["--attest-key", str(config["attest-key"])]

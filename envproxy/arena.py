@@ -1,8 +1,8 @@
 """An arena: E battles of one map that N seats play in lockstep. No threads, no clock, no network in here.
 
 Its driver (the gRPC service, the in-process runtime) passes the seats' words in with `propose` and `act`, takes a
-`turn` while it is `ready`, and hands each seat its `next_event`. A driver with a clock calls `hold_silent` when it has
-waited long enough for the seats in `awaited`.
+`turn` while it is `ready`, and hands each seat its `next_event`. A driver with a clock lets it `hold` the seats in
+`awaited` when it has waited long enough for them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import functools
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -57,6 +57,10 @@ class TakenSeatError(SeatError):
 
 class StaleRoundError(SeatError):
     """A seat wants to play a round that the arena has left behind."""
+
+
+class LateError(SeatError):
+    """A seat has made the others wait for longer than it may in a round."""
 
 
 class GivenUpError(SeatError):
@@ -307,8 +311,13 @@ class Arena:
         return waiting and not self.awaited
 
     def hold_silent(self) -> list[int]:
-        """Stop waiting for the awaited seats; return them. Each counts again as soon as it speaks."""
+        """Hold the awaited seats; return them."""
         held = self.awaited
+        self.hold(held)
+        return held
+
+    def hold(self, held: Collection[int]) -> None:
+        """Stop waiting for these seats. Each counts again as soon as it speaks."""
         self._waited_for = None
         for seat in held:
             state = self._seats[seat]
@@ -317,7 +326,6 @@ class Arena:
         for seat in held:
             self._abandon_training(seat)
         self._abandon_if_deserted()
-        return held
 
     def advance(self) -> None:
         """Take a turn, and do its work here and now. Call only while `ready`."""

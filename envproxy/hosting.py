@@ -6,16 +6,18 @@ import asyncio
 import copy
 import dataclasses
 import logging
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import version
 
 from envproxy import battle_pb2 as pb
-from envproxy.arena import Arena, NoBattlesError, TakenSeatError, given_up, take
+from envproxy.arena import Arena, LateError, NoBattlesError, TakenSeatError, given_up, take
 from envproxy.attestation import attest
 from envproxy.backend import BackendFailedError
 from envproxy.board import Row, board
+from envproxy.lateness import Lateness
 from envproxy.protocol import ArenaEvent, Phase, PhaseEnd
 from envproxy.rules import SMAC_RULES, Rules
 from envproxy.tally import ArenaFigures, Traffic, Waits
@@ -55,12 +57,15 @@ class HostedArena:
         arena: Arena,
         tokens: Sequence[str],
         seat_timeout: float,
+        seat_budget: float = 0.0,
         rules: Rules = SMAC_RULES,
         attest_key: bytes | None = None,
         row: Row | None = None,
     ) -> None:
         """`attest_key` signs what seats have earned; None: nothing is said of it. `row` shows others how far it is.
 
+        `seat_timeout` is how long the seats have for an answer, `seat_budget` for how long one of them may make the
+        others wait in a round, in seconds; 0: without end.
         Raises ValueError if there is not one token for each seat.
         """
         if len(tokens) != arena.spec.n_agents:
@@ -73,6 +78,8 @@ class HostedArena:
         self._attest_key = attest_key
         self._arena = arena
         self._seat_timeout = seat_timeout
+        self._seat_budget = seat_budget
+        self._lateness = Lateness(arena.spec.n_agents, seat_budget)
         self._waiting: dict[int, asyncio.Future[None]] = {}  # by seat: done when there may be an event for it
         self._taken: set[int] = set()
         self._waits = Waits()
@@ -80,7 +87,8 @@ class HostedArena:
         self.traffic = [Traffic() for _ in range(arena.spec.n_agents)]
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None  # fires when the seats' time may be over, or before
-        self._waiting_since = 0.0  # by the loop's clock
+        self._timer_at = 0.0  # by the loop's clock
+        self._waiting_since = 0.0
         self._turns: asyncio.Task[None] | None = None  # takes turns of a backend that is slow, whose work is done here:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"arena {name}")
 
@@ -112,18 +120,14 @@ class HostedArena:
 
     def propose(self, seat: int, phase: Phase) -> None:
         """Pass a seat's proposal to the arena. Raises SeatError."""
-        self.tell(lambda arena: arena.propose(seat, phase))
+        self._check_budget(seat, phase.round)
+        self._pass_on(seat, lambda arena: arena.propose(seat, phase))
         self._wake()  # seats that still wait for an older round have been told that it is over
 
-    def tell(self, speak: Callable[[Arena], None]) -> None:
-        """Pass a seat's word to the arena. Raises SeatError."""
-        arena = self._arena
-        waited_for = arena.awaited
-        speak(arena)
-        if not waited_for:  # no seat was awaited until now: the seats' time starts here
-            self._begin_to_wait()
-        if arena.ready:
-            self._advance()
+    def tell(self, seat: int, speak: Callable[[Arena], None]) -> None:
+        """Pass a seat's answer to the arena. Raises SeatError."""
+        self._check_budget(seat, self._arena.round_and_steps[0])
+        self._pass_on(seat, speak)
 
     async def next_event(self, seat: int) -> ArenaEvent:
         """Wait for what the arena says to a seat. Raises SeatError."""
@@ -160,6 +164,17 @@ class HostedArena:
         """End what plays the battles; any thread may call it, also while they are played."""
         self._arena.close()
         self._worker.shutdown(wait=False)
+
+    def _pass_on(self, seat: int, speak: Callable[[Arena], None]) -> None:
+        arena = self._arena
+        waited_for = arena.awaited
+        speak(arena)
+        if not waited_for:  # no seat was awaited until now: the seats' time starts here
+            self._begin_to_wait()
+        if self._seat_budget:
+            self._count_lateness(seat, waited_for)
+        if arena.ready:
+            self._advance()
 
     def _attested(self, event: ArenaEvent) -> ArenaEvent:
         if self._attest_key is None or not isinstance(event, PhaseEnd) or event.earned is None:
@@ -219,7 +234,9 @@ class HostedArena:
             self._arena.give_up(given_up(f"the env proxy failed ({error!r}); its log says more"))
 
     def _turned(self) -> None:
-        self.row.write(*self._arena.round_and_steps)
+        round_, steps = self._arena.round_and_steps
+        self.row.write(round_, steps)
+        self._lateness.begin(round_)
         self._begin_to_wait()
         self._wake()
 
@@ -235,7 +252,7 @@ class HostedArena:
         assert self._loop is not None
         self._waiting_since = self._loop.time()
         if self._timer is None:
-            self._timer = self._loop.call_at(self._waiting_since + self._seat_timeout, self._time_is_over)
+            self._look_at(self._waiting_since + self._seat_timeout)
 
     def _time_is_over(self) -> None:
         self._timer = None
@@ -244,18 +261,46 @@ class HostedArena:
     def _hold_late(self) -> None:
         """Hold the awaited seats if their time is over; else look again when it is."""
         assert self._loop is not None
-        if not self._arena.awaited:
+        awaited = self._arena.awaited
+        if not awaited:
             return
-        deadline = self._waiting_since + self._seat_timeout
-        if self._loop.time() < deadline:
-            if self._timer is None:
-                self._timer = self._loop.call_at(deadline, self._time_is_over)
+        now, timeout = self._loop.time(), self._waiting_since + self._seat_timeout
+        if now >= timeout:
+            held, why = awaited, f"was silent for {self._seat_timeout:.0f} s; the others play on"
+        else:
+            held = self._lateness.end_late(awaited, now)
+            why = f"has made the others wait for {self._seat_budget:g} s in this round; they play it without it"
+        if not held:
+            self._look_at(min(timeout, self._lateness.deadline(awaited)))
             return
-        for silent in self._arena.hold_silent():
-            self._held[silent] += 1
-            log.warning(
-                "arena %s: seat %d was silent for %.0f s; the others play on",
-                *(self.name, silent, self._seat_timeout),
-                extra={"arena": self.name, "seat": silent},
-            )
+        self._arena.hold(held)
+        for seat in held:
+            self._held[seat] += 1
+            log.warning("arena %s: seat %d %s", *(self.name, seat, why), extra={"arena": self.name, "seat": seat})
         self._advance_if_ready()
+        self._look_at(self._loop.time() + self._seat_timeout)
+
+    def _count_lateness(self, seat: int, waited_for: Collection[int]) -> None:
+        assert self._loop is not None
+        if seat in waited_for:
+            self._lateness.answered(seat, self._arena.awaited, self._loop.time())
+        self._look_at(self._lateness.deadline(self._arena.awaited))
+
+    def _check_budget(self, seat: int, round_: int) -> None:
+        """Raises LateError."""
+        if self._lateness.is_over(seat, round_):
+            raise LateError(
+                f"the others have waited for this seat for {self._seat_budget:g} s in round {round_}; "
+                "it may play again in the next round"
+            )
+
+    def _look_at(self, when: float) -> None:
+        """Look at the clock at `when`, or before."""
+        assert self._loop is not None
+        if self._timer is not None:
+            if self._timer_at <= when:
+                return
+            self._timer.cancel()
+            self._timer = None
+        if when < math.inf:
+            self._timer, self._timer_at = self._loop.call_at(when, self._time_is_over), when

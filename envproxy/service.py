@@ -12,7 +12,7 @@ import grpc
 
 from envproxy import battle_pb2 as pb
 from envproxy import wire
-from envproxy.arena import GivenUpError, NoBattlesError, SeatError, StaleRoundError, TakenSeatError
+from envproxy.arena import GivenUpError, LateError, NoBattlesError, SeatError, StaleRoundError, TakenSeatError
 from envproxy.calls import ELSEWHERE, SeatCall
 from envproxy.hosting import HostedArena
 from envproxy.protocol import Phase, awaits_answer
@@ -32,6 +32,7 @@ _SEAT_ERRORS: Final = {
     StaleRoundError: (Code.FAILED_PRECONDITION, "stale-round"),
     GivenUpError: (Code.ABORTED, "given-up"),  # the seat did nothing wrong and may come again
     NoBattlesError: (Code.INTERNAL, "no-battles"),  # to come again would not help
+    LateError: (Code.RESOURCE_EXHAUSTED, "seat-budget"),  # until the next round
     TakenSeatError: (Code.ALREADY_EXISTS, "taken"),
     SeatError: (Code.INVALID_ARGUMENT, "malformed"),
 }
@@ -237,12 +238,12 @@ def _pass_on(hosted: HostedArena, seat: int, content: bytes) -> None:
         case "act":
             actions = wire.actions_from(message.act, hosted.battles)
             tick = message.act.tick
-            hosted.tell(lambda arena: arena.act(seat, tick, actions))
+            hosted.tell(seat, lambda arena: arena.act(seat, tick, actions))
         case "propose":
             hosted.propose(seat, wire.phase_from(message.propose.phase))
         case "mix_utilities" | "mix_holdings" | "mix_norm":
             answer = wire.mix_answer_from(message)
-            hosted.tell(lambda arena: arena.mix(seat, answer))
+            hosted.tell(seat, lambda arena: arena.mix(seat, answer))
         case other:
             raise wire.MalformedError(f"{other or 'an empty message'}; expected act or propose")
 

@@ -91,9 +91,7 @@ def _addresses(host: str) -> list[tuple[socket.AddressFamily, str]]:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError) as error:
         why = error.strerror if isinstance(error, socket.gaierror) else "it is not a host name"
-        raise OSError(
-            f"cannot listen on {host}: this host has no address here ({why}); name one of this machine"
-        ) from None
+        raise OSError(f"cannot listen on {host}: it has no address ({why}); name a host of this machine") from None
     return list(dict.fromkeys((family, str(address[0])) for family, _, _, _, address in found))
 
 

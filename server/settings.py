@@ -76,6 +76,7 @@ class Settings(BaseModel):
     rules: str  # read where the backend is created: the server knows no battles
     arena: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     seat_timeout: Seconds
+    seat_budget: Annotated[float, Field(ge=0, le=LONGEST_WAIT)]
     round_timeout: Seconds
     threads: Annotated[int, Field(ge=0, le=1024)]
     device: Literal["cpu", "cuda", "auto"]

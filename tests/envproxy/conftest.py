@@ -116,10 +116,14 @@ class Proxy:
         port: int = 0,
         rules: Rules = SMAC_RULES,
         attest_key: bytes | None = None,
+        seat_budget: float = 0.0,
     ) -> None:
         self.arena = next(iter(arenas.values()))
         self.hosted = [
-            HostedArena(name, "drill", arena, self.tokens(name, arena.spec.n_agents), seat_timeout, rules, attest_key)
+            HostedArena(
+                *(name, "drill", arena, self.tokens(name, arena.spec.n_agents), seat_timeout),
+                *(seat_budget, rules, attest_key),
+            )
             for name, arena in arenas.items()
         ]
         self._ends = ExitStack()

@@ -48,7 +48,7 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
 
 
 def act(arena: HostedArena, seat: int, tick: Tick) -> None:
-    arena.tell(lambda it: it.act(seat, tick.tick, eager(tick)))
+    arena.tell(seat, lambda it: it.act(seat, tick.tick, eager(tick)))
 
 
 async def hear_first_tick(arena: HostedArena, seat: int, phase: Phase) -> Tick:

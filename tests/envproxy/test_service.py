@@ -351,6 +351,31 @@ def test_a_newer_round_begins_when_the_last_seat_of_the_older_one_leaves(proxies
     assert [end.missed for end in play_out([team[0], team[2]])] == [0, 0]
 
 
+def test_a_seat_that_plays_for_time_is_held_for_the_rest_of_the_round(proxies):
+    proxy = proxies(seat_budget=0.2)  # and a seat-timeout that does not end while this test runs
+    team = proxy.team(collect(battles=6))
+    for client in (team[0], team[2]):
+        client.act(eager(client.tick))
+    for client in (team[0], team[2]):
+        client.hear()  # the budget of seat 1 is used up
+    team[1].act(eager(team[1].tick))
+    code, words = team[1].refusal()
+    assert code is Code.RESOURCE_EXHAUSTED
+    assert "the others have waited for this seat for 0.2 s in round 1; it may play again in the next round" in words
+    assert proxy.client(1).join(collect(battles=6)).refusal()[0] is Code.RESOURCE_EXHAUSTED
+    assert [(end.battles, end.missed) for end in play_out([team[0], team[2]])] == [(6, 0)] * 2
+    assert proxy.server.figures().arenas[0].held == (0, 1, 0)
+    assert proxy.server.figures().refused == {"seat-budget": 2}
+    newer = collect(battles=2, round_=2)
+    back = proxy.client(1).join(newer)
+    back_team = [team[0], back, team[2]]
+    for client in (team[0], team[2]):
+        client.propose(newer)
+    for client in back_team:
+        client.hear(2)
+    assert [end.missed for end in play_out(back_team)] == [0, 0, 0]
+
+
 # --- what is played -------------------------------------------------------------------------------------------
 
 
