@@ -1,12 +1,13 @@
 """A backend whose battles are known beforehand, and somebody who drives an arena seat by seat."""
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from client.play import Answer, Move, RoundReport
 from envproxy.arena import Arena
 from envproxy.backend import MapSpec, Observation, StepResult
 from envproxy.phases import battle_seed
@@ -18,6 +19,7 @@ from envproxy.protocol import (
     Phase,
     PhaseEnd,
     PhaseKind,
+    Seated,
     Standing,
     Tick,
 )
@@ -190,3 +192,21 @@ class Driver:
     def ids(self, seat: int) -> list[list[int]]:
         """The battle ids of every tick that a seat heard."""
         return [[int(i) for i in tick.battles] for tick in self.ticks(seat)]
+
+
+def legal_round(battles: int) -> Generator:
+    """One collect phase, played with legal actions and again from its start when it is lost."""
+    report = RoundReport(Standing())
+    answer: Answer = collect(battles=battles)
+    while True:
+        event = yield answer
+        if isinstance(event, PhaseEnd):
+            report.standing = event.standing
+            return report
+        if isinstance(event, Tick):
+            answer = Move(event.tick, eager(event))
+        elif isinstance(event, Seated):
+            answer = None
+        else:
+            report.missed += 1  # times it was lost
+            answer = collect(battles=battles, standing=Standing(index=report.missed))

@@ -1,7 +1,6 @@
 """The env proxy as it is met over sockets: who is let in, who is refused, and that nobody else suffers from it."""
 
 import threading
-from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -14,21 +13,22 @@ from client import seat_session
 from client.agent import Agent
 from client.device import DeviceDirectory
 from client.plan import RoundOrder
-from client.play import Answer, Move, Round, RoundReport, play_round
+from client.play import Answer, Round, play_round
 from client.seat_session import SeatSession, SeatSessionError
 from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc, service, strangers
 from envproxy.arena import Arena
 from envproxy.backend import BackendFailedError, create_backend
 from envproxy.calls import SeatCall
-from envproxy.protocol import PhaseEnd, Seated, Standing, Tick
+from envproxy.protocol import Seated, Standing, Tick
 from envproxy.rules import Rules
 from envproxy.server import MAX_SEAT_MESSAGE
 from learning.settings import SeatSpec
 from operations.listening import Reservation
 from tests.envproxy.conftest import PLAY, Client, Proxy, play_out, play_tick
-from tests.envproxy.drill import LIMIT, Drill, Driver, collect, drawn, eager
+from tests.envproxy.drill import LIMIT, Drill, Driver, collect, drawn, eager, legal_round
 from tests.learning.toy import settings
+from tests.waiting import wait_for
 
 Code = grpc.StatusCode
 
@@ -473,24 +473,6 @@ def pausing(round_: Round, at: int, reached: threading.Event, go_on: threading.E
             return over.value
 
 
-def legal_round(battles: int) -> Generator:
-    """One collect phase, played with legal actions and again from its start when it is lost."""
-    report = RoundReport(Standing())
-    answer: Answer = collect(battles=battles)
-    while True:
-        event = yield answer
-        if isinstance(event, PhaseEnd):
-            report.standing = event.standing
-            return report
-        if isinstance(event, Tick):
-            answer = Move(event.tick, eager(event))
-        elif isinstance(event, Seated):
-            answer = None
-        else:
-            report.missed += 1  # times it was lost
-            answer = collect(battles=battles, standing=Standing(index=report.missed))
-
-
 @pytest.mark.usefixtures("hasty")
 def test_a_round_goes_on_when_the_proxy_is_restarted(proxies, tmp_path):
     proxy = proxies()
@@ -598,6 +580,43 @@ def test_a_proxy_that_stays_away_ends_the_round(proxies, monkeypatch):
     proxy.close()
     with pytest.raises(SeatSessionError, match=f"no env proxy answers at {proxy.address}"):
         own.play(legal_round(2))
+    own.close()
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_proxy_that_hangs_is_waited_for(proxies, monkeypatch, caplog):
+    monkeypatch.setattr(seat_session, "_DESCRIBE_TIMEOUT", 0.1)
+    proxy = proxies({"main": drill_of(1)})
+    own = session(proxy, 0)
+    own.describe()
+    hangs, may_move = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        hangs.set()
+        may_move.wait(60)
+
+    proxy.server._loop.call_soon_threadsafe(hang)
+    assert hangs.wait(30)
+    with ThreadPoolExecutor(1) as pool:
+        describing = pool.submit(own.describe)
+        wait_for(lambda: caplog.text.count("Deadline Exceeded; calling again") >= 3, "three calls in vain", every=0.01)
+        may_move.set()
+        assert describing.result(60).map == "drill"
+    assert own.play(legal_round(2)).standing.battles == 2
+    own.close()
+
+
+def test_a_proxy_that_hangs_is_told_from_one_that_is_not_there(proxies, monkeypatch):
+    monkeypatch.setattr(seat_session, "_DESCRIBE_TIMEOUT", 0.2)
+    proxy = proxies({"main": drill_of(1)})
+    own = session(proxy, 0)
+    may_move = threading.Event()
+    proxy.server._loop.call_soon_threadsafe(may_move.wait, 60)
+    with pytest.raises(
+        SeatSessionError, match=f"the env proxy at {proxy.address} takes connections but does not answer"
+    ):
+        own.describe()
+    may_move.set()
     own.close()
 
 

@@ -149,23 +149,23 @@ def test_an_env_proxy_takes_its_games_along(
 # Plays for ever, with the lowest action that is available.
 _SEAT = """
 import sys
-from importlib.metadata import version
 import grpc
 import numpy as np
 from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc, wire
+from envproxy.calls import SeatCall
 from envproxy.protocol import Phase, PhaseKind, Standing, Tick
 from envproxy.tokens import read_token, token_path
 import pathlib, queue
 address, seat, tokens = sys.argv[1], int(sys.argv[2]), pathlib.Path(sys.argv[3])
 stub = battle_pb2_grpc.BattleServiceStub(grpc.insecure_channel(address))
 sizes = stub.Describe(pb.DescribeRequest(arena="main"))
+metadata = SeatCall("main", seat, read_token(token_path(tokens, "main", seat))).metadata()
 said = queue.SimpleQueue()
 phase = wire.phase_to(Phase(1, 1, PhaseKind.COLLECT, 0, 10**6, Standing()))
-token = read_token(token_path(tokens, "main", seat))
-said.put(pb.SeatMessage(join=pb.Join(arena="main", seat=seat, token=token, version=version("pps-qmix"), phase=phase)))
+said.put(pb.SeatMessage(join=pb.Join(phase=phase)))
 try:
-    for message in stub.Play(iter(said.get, None)):
+    for message in stub.Play(iter(said.get, None), metadata=metadata):
         event = wire.event_from(message, sizes)
         if isinstance(event, Tick):
             actions = event.available.argmax(1).astype(np.uint8)
