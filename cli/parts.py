@@ -153,6 +153,16 @@ def wait_until_listening(part: Part, port: int, limit: float) -> None:
         time.sleep(0.1)
 
 
+def wait_until_made(part: Part, path: Path, limit: float) -> None:
+    """Return when `part` has made a file or socket. Raises PartFailedError if it ends or takes longer."""
+    deadline = time.monotonic() + limit
+    while not path.exists():
+        part.check()
+        if time.monotonic() > deadline:
+            raise PartFailedError(f"{part.name} is not ready after {limit:.0f} s. {part.last_words()}")
+        time.sleep(0.1)
+
+
 def end_detached(home: Path) -> None:
     """End what has left the groups of a run's parts: the processes whose FLWR_HOME is in `home`.
 
