@@ -17,6 +17,7 @@ from client.device import DeviceDirectory
 from client.messages import SOCKET_OPTIONS, Reply, Request, reply_from, request_to
 from envproxy.transport import Transport
 from operations.forks import SUPERNODE, Fork, fork
+from operations.memory import killed
 from operations.sockets import grpc_target, reached
 
 _START_LIMIT = 90.0  # seconds; importing torch on a small, busy device takes a while
@@ -45,6 +46,7 @@ def ask(directory: DeviceDirectory, run: str, address: SeatAddress, request: Req
     """
     directory.check_socket()
     directory.make()
+    killed_before = killed()
     for attempt in range(1, _ATTEMPTS + 1):
         _ensure_running(directory, run, address)
         with (
@@ -56,7 +58,8 @@ def ask(directory: DeviceDirectory, run: str, address: SeatAddress, request: Req
                 return reply_from(stub.Handle(request_to(request)))
             except grpc.RpcError as error:
                 if error.code() is not grpc.StatusCode.UNAVAILABLE or attempt == _ATTEMPTS:
-                    raise AgentError(f"seat {address.seat}: {error.details()}") from None
+                    short = "; memory has probably run out" if killed() > killed_before else ""
+                    raise AgentError(f"seat {address.seat}: {error.details()}{short}") from None
         time.sleep(_PAUSE)
     raise AssertionError("the last attempt returns or raises")
 
