@@ -3,8 +3,8 @@
     python -m benchmarks.memory [--rounds 2] [any flag of `pps-qmix train`]
 
 It plays `pps-qmix train` with the quick preset until that many rounds have ended, looks at every process twice a
-second, and prints the moment at which all of them together took most. The figure is the proportional share (PSS): a page
-that several processes share counts once, divided among them. So the sums are what the machine must have.
+second, and prints the moment at which all of them together took most. The figure is the proportional share (PSS): a
+page that several processes share counts once, divided among them. So the sums are what the machine must have.
 """
 
 from __future__ import annotations

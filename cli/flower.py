@@ -13,7 +13,15 @@ from typing import Self
 import grpc
 
 from cli.defaults import Value
-from cli.parts import TELEMETRY_OFF, Part, PartFailedError, end_detached, free_ports, wait_until_listening, wait_until_made
+from cli.parts import (
+    TELEMETRY_OFF,
+    Part,
+    PartFailedError,
+    end_detached,
+    free_ports,
+    wait_until_listening,
+    wait_until_made,
+)
 from cli.restarted import RestartedPart
 from cli.submission import Submission
 from cli.superlink import SuperLink
@@ -160,7 +168,9 @@ class FlowerRun:
     def _start_loaded(self, socket: Path) -> Part:
         environment = {**self._environment("loaded"), **ENVIRONMENT}
         command = loaded_command(socket, os.getpid())
-        return Part("the process that has loaded Flower for the devices", command, self._logs / "loaded.log", environment)
+        return Part(
+            "the process that has loaded Flower for the devices", command, self._logs / "loaded.log", environment
+        )
 
     def _start_supernode(self, seat: int, port: int, link_port: int, proxy_port: int) -> Part:
         token = token_path(self._flower / "tokens", str(self._config["arena"]), seat)

@@ -69,10 +69,10 @@ def check_over_flower(spec: MapSpec, settings: Settings) -> None:
     """Raise TooLittleMemoryError if this machine has too little for a run with all its devices."""
     there, needed = memory(), over_flower(spec, settings)
     if needed > there.free:
-        alone = in_process(spec, settings, settings.threads or cores())
+        here = in_process(spec, settings, settings.threads or cores())
         raise TooLittleMemoryError(
-            f"memory: {spec.n_agents} devices on {spec.name} take about {gigabytes(needed)}, {there}; play it with "
-            f"--runtime in-process (about {gigabytes(alone)}), or start it all the same with --no-memory-check"
+            f"{spec.n_agents} devices on {spec.name} need about {gigabytes(needed)} of memory, but {there}; play it "
+            f"with --runtime in-process (about {gigabytes(here)}), or start it all the same with --no-memory-check"
         )
 
 
@@ -84,6 +84,6 @@ def check_side_by_side(needs: Sequence[int], jobs: int) -> None:
         fit = next((count for count in range(min(jobs, len(needs)), 0, -1) if sum(largest[:count]) <= there.free), 0)
         remedy = f"--jobs {fit} fits" if fit else "not even one of them fits"
         raise TooLittleMemoryError(
-            f"memory: {min(jobs, len(needs))} runs at once take about {gigabytes(needed)}, {there}; {remedy}; "
+            f"{min(jobs, len(needs))} runs at once need about {gigabytes(needed)} of memory, but {there}; {remedy}; "
             "--no-memory-check starts them all the same"
         )

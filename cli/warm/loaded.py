@@ -18,7 +18,7 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -34,8 +34,8 @@ ENVIRONMENT = {  # read when what is loaded is loaded
 }
 _FLOWER = ("flower-supernode", "flower-superexec", "flwr-clientapp")
 _AGENT = "client.resident"
-# What our ClientApp and our agent import, and what they and Flower's commands import as late as they can: PyTorch does at
-# the first training step. None of our own packages: a ClientApp has those that the server sent.
+# What our ClientApp and our agent import, and what Flower's commands and PyTorch import as late as they can. None of
+# our own packages: a ClientApp has those that the server sent.
 _ALSO = (
     *("grpc", "psutil", "numpy", "safetensors.numpy", "torch", "torch._dynamo"),
     *("flwr.supernode.main", "httpcore", "h11", "uvicorn.loops.auto", "uvicorn.lifespan.on"),
@@ -162,10 +162,8 @@ def _tell_ended(running: dict[int, socket.socket]) -> None:
 
 
 def _tell(connection: socket.socket, number: int) -> None:
-    try:
+    with contextlib.suppress(OSError):  # the caller does not want to know
         connection.send(str(number).encode())
-    except OSError:  # the caller does not want to know
-        pass
 
 
 def _receive(connection: socket.socket) -> Call:

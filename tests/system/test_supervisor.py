@@ -33,7 +33,7 @@ def test_a_run_comes_to_its_end_though_its_parts_are_killed(train: Train, tmp_pa
     proxy.send_signal(signal.SIGKILL)
 
     in_the_middle_after(2)
-    (clientapp,) = clientapps(f"{run}/flower/seat-0")
+    (clientapp,) = clientapps(run, 0)
     clientapp.send_signal(signal.SIGKILL)
 
     in_the_middle_after(3)
@@ -68,7 +68,8 @@ def test_a_run_comes_to_its_end_though_its_parts_are_killed(train: Train, tmp_pa
     assert seat(played[3], 0)["buffered"] == seat(played[3], 1)["buffered"]
 
 
-def clientapps(home: str) -> list[psutil.Process]:
-    """Return the ClientApps of a SuperNode that are at work: forks of the process that waits for messages."""
-    waiting = processes("cli.warm.clientapps", home)
-    return [process for process in waiting if process.ppid() in {each.pid for each in waiting}]
+def clientapps(run: Path, seat: int) -> list[psutil.Process]:
+    """Return the ClientApps of a seat that are at work: their parent, as they are told, is the SuperNode's SuperExec."""
+    (node,) = processes("bin/flower-supernode", f"{run}/flower/tokens", f"seat={seat}")
+    (executor,) = processes("flower-superexec", str(node.pid))
+    return processes("bin/flwr-clientapp", str(executor.pid))
