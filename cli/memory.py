@@ -17,7 +17,7 @@ from server.settings import Settings
 
 MB = 10**6
 FEDERATION = 1100 * MB  # env proxy, SuperLink, ServerApp, `pps-qmix train`, and what devices share (cli.warm)
-DEVICE = 190 * MB  # SuperNode, SuperExec, ClientApp and agent, in forks of that
+DEVICE = 150 * MB  # SuperNode, SuperExec, ClientApp and agent, in forks of that
 ONE_DEVICE = 600 * MB  # the same with what they would share, and `pps-qmix agent`
 PROCESS = 480 * MB  # a run in one process
 SEAT = 25 * MB  # an agent in it

@@ -69,7 +69,7 @@ def test_a_run_comes_to_its_end_though_its_parts_are_killed(train: Train, tmp_pa
 
 
 def clientapps(run: Path, seat: int) -> list[psutil.Process]:
-    """Return the ClientApps of a seat that are at work: their parent, as they are told, is the SuperNode's SuperExec."""
+    """Return the ClientApps of a seat that are at work: they are told that its SuperExec is their parent."""
     (node,) = processes("bin/flower-supernode", f"{run}/flower/tokens", f"seat={seat}")
     (executor,) = processes("flower-superexec", str(node.pid))
     return processes("bin/flwr-clientapp", str(executor.pid))
