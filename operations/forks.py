@@ -21,6 +21,7 @@ from pathlib import Path
 SOCKET = "PPS_WARM_SOCKET"  # in the environment: where the process that forks listens
 SUPERNODE = "PPS_SUPERNODE"  # in the environment of what a SuperNode starts: its pid
 _ARGV = slice(45, 47)  # of what /proc/PID/stat has after the program's name: where the command line begins and ends
+NUMBER = 12  # bytes of the pid, and of the exit code, in digits
 _END_LIMIT = 8.0  # seconds that a process has to end by itself
 
 
@@ -43,7 +44,7 @@ class Fork:
         if self._process is not None:
             select.select([self._process], [], [])
         with contextlib.suppress(OSError):
-            if code := self._connection.recv(16):
+            if code := self._connection.recv(NUMBER, socket.MSG_WAITALL):
                 return int(code)
         return 1
 
@@ -70,7 +71,7 @@ def fork(command: Sequence[str], environment: Mapping[str, str], folder: Path, f
         sent = socket.send_fds(connection, [message], files)
         connection.sendall(message[sent:])
         connection.shutdown(socket.SHUT_WR)
-        pid = connection.recv(16)
+        pid = connection.recv(NUMBER, socket.MSG_WAITALL)
     except OSError:
         pid = b""
     if not pid:

@@ -23,7 +23,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from operations.forks import SUPERNODE, end_with, show_command
+from operations.forks import NUMBER, SUPERNODE, end_with, show_command
 from operations.tied import tie
 
 ROOM = "." * 4000
@@ -42,6 +42,7 @@ _ALSO = (
     *("uvicorn.protocols.http.auto", "uvicorn.protocols.websockets.auto"),
 )
 _OURS = ("cli", "operations")
+_CALL_LIMIT = 10.0  # seconds that a caller has to say what it wants
 _LOOK_EVERY = 0.5  # seconds between two looks at the parent
 
 
@@ -163,10 +164,11 @@ def _tell_ended(running: dict[int, socket.socket]) -> None:
 
 def _tell(connection: socket.socket, number: int) -> None:
     with contextlib.suppress(OSError):  # the caller does not want to know
-        connection.send(str(number).encode())
+        connection.sendall(f"{number:{NUMBER}}".encode())
 
 
 def _receive(connection: socket.socket) -> Call:
+    connection.settimeout(_CALL_LIMIT)
     message, files, _, _ = socket.recv_fds(connection, 1 << 16, 3)
     while more := connection.recv(1 << 16):
         message += more
