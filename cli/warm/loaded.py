@@ -112,6 +112,7 @@ def _listen(path: Path) -> socket.socket:
     new = Path(f"{os.getpid()}.sock")
     new.unlink(missing_ok=True)
     listener.bind(str(new))
+    new.chmod(0o600)  # who can call it runs programs as us
     listener.listen(128)
     new.rename(path.name)
     return listener
