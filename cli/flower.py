@@ -35,6 +35,7 @@ from envproxy.tokens import token_path
 from server.checkpoints import newest_checkpoint_steps
 
 _START_LIMIT = 120.0  # seconds; the first start compiles the simulator
+_LOAD_LIMIT = 300.0  # seconds; Flower and PyTorch take 8 s of CPU, and a small, busy machine more from its disk
 _BIN = Path(sys.executable).parent
 
 
@@ -78,7 +79,7 @@ class FlowerRun:
         self._superlink = self._start_superlink(link_port)
         wait_until_listening(proxy, proxy_port, _START_LIMIT)  # it makes the tokens that the devices need
         if self._loaded is not None:
-            wait_until_made(loaded, self._loaded, _START_LIMIT)
+            wait_until_made(loaded, self._loaded, _LOAD_LIMIT)
         for seat, port in enumerate(node_ports):
             self._restarted.append(RestartedPart(self._start_supernode(seat, port, link_port, proxy_port)))
         wait_until_listening(self._superlink, link_port, _START_LIMIT)
