@@ -4,7 +4,7 @@ python -m benchmarks.devices [--delay MS] [--loss PERCENT] [any flag of `pps-qmi
 
 Plays the same run over links without and with an impairment, which a device's links lay on what the device sends, as
 `tc qdisc add dev ... root netem delay 50ms loss 1%` does. Prints for both, from the end of round 1 on: environment
-steps per second, and of every device the resident memory of all its processes and what went over its links, by the
+steps per second, and of every device the memory of all its processes and what went over its links, by the
 counters of its interfaces. It takes root on Linux (`benchmarks.hosts`).
 """
 
@@ -36,7 +36,7 @@ _PARTS = {  # what a process of a device is, by a word of its command
     "client.resident": "agent process",
     "flower-supernode": "SuperNode",
     "flower-superexec": "SuperExec",
-    "cli.warm.clientapps": "ClientApps",
+    "cli.warm.loaded": "loaded for them",
     "cli.main": "pps-qmix agent",
 }
 
@@ -67,14 +67,14 @@ class Budget:
 
 
 def memory(home: Path) -> dict[str, int]:
-    """Return the resident memory of a device's processes, in bytes; what several of them share counts for each."""
+    """Return the memory of a device's processes, in bytes; what several of them share is divided among them (PSS)."""
     found = dict.fromkeys(_PARTS.values(), 0)
-    for process in psutil.process_iter(["environ", "cmdline", "memory_info"]):
+    for process in psutil.process_iter(["environ", "cmdline", "memory_full_info"]):
         if (process.info["environ"] or {}).get("PPS_HOME") == str(home):
             line = " ".join(process.info["cmdline"] or [])
             part = next((part for word, part in _PARTS.items() if word in line), None)
             if part is not None:
-                found[part] += process.info["memory_info"].rss
+                found[part] += process.info["memory_full_info"].pss
     return found
 
 
@@ -154,7 +154,7 @@ def show(name: str, budget: Budget) -> None:
             f"{daily[0] * _DAY / 1e6:10.0f}, {daily[1] * _DAY / 1e6:.0f}"
         )
     print(f"over {seconds:.0f} s, {rounds} rounds, {ticks:.0f} ticks")
-    print("resident memory, MB: " + ", ".join(f"{part} {_mean(budget, part):.0f}" for part in _PARTS.values()))
+    print("memory, MB: " + ", ".join(f"{part} {_mean(budget, part):.0f}" for part in _PARTS.values()))
     print("together, MB: " + ", ".join(f"{sum(parts.values()) / 1e6:.0f}" for parts in budget.memory))
 
 

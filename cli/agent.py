@@ -117,8 +117,8 @@ def keep_running(node: Part) -> None:
         pause = patience.next_pause()
         if pause is None:
             times = patience.failures
-            raise PartFailedError(f"{node.name} ended {times} times (exit code {node.exit_code}); see above why")
-        log.warning("%s ended (exit code %s); starting it again in %.0f s", node.name, node.exit_code, pause)
+            raise PartFailedError(f"{node.name} ended {times} times ({node.ending}); see above why")
+        log.warning("%s ended (%s); starting it again in %.0f s", node.name, node.ending, pause)
         node.kill()  # what it has left behind in its group
         time.sleep(pause)
         node.restart()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -12,11 +13,21 @@ from typing import Self
 import grpc
 
 from cli.defaults import Value
-from cli.parts import TELEMETRY_OFF, Part, PartFailedError, end_detached, free_ports, wait_until_listening
+from cli.parts import (
+    TELEMETRY_OFF,
+    Part,
+    PartFailedError,
+    end_detached,
+    free_ports,
+    wait_until_listening,
+    wait_until_made,
+)
 from cli.restarted import RestartedPart
 from cli.submission import Submission
 from cli.superlink import SuperLink
 from cli.supernode import supernode_command, supernode_environment
+from cli.warm.loaded import ENVIRONMENT
+from cli.warm.supernode import loaded_command
 from client.launch import SeatAddress
 from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc
@@ -24,6 +35,7 @@ from envproxy.tokens import token_path
 from server.checkpoints import newest_checkpoint_steps
 
 _START_LIMIT = 120.0  # seconds; the first start compiles the simulator
+_LOAD_LIMIT = 300.0  # seconds; Flower and PyTorch take 8 s of CPU, and a small, busy machine more from its disk
 _BIN = Path(sys.executable).parent
 
 
@@ -36,6 +48,8 @@ class FlowerRun:
         self._directory = directory
         self._logs = directory / "logs"
         self._flower = directory / "flower"  # FLWR_HOME of every Flower process, the app, the tokens
+        # The socket of the process that has loaded what devices need, and runs them in forks of itself (cli.warm).
+        self._loaded = self._flower / "loaded" / "warm.sock" if sys.platform == "linux" else None
         self._n_agents = n_agents
         self._superlink: Part | None = None
         self._link_address = ""
@@ -59,8 +73,13 @@ class FlowerRun:
         proxy_port, link_port, *node_ports = free_ports(2 + self._n_agents)
         proxy = self._start_proxy(proxy_port)
         self._restarted.append(RestartedPart(proxy))
+        if self._loaded is not None:
+            loaded = self._start_loaded(self._loaded)
+            self._restarted.append(RestartedPart(loaded))
         self._superlink = self._start_superlink(link_port)
         wait_until_listening(proxy, proxy_port, _START_LIMIT)  # it makes the tokens that the devices need
+        if self._loaded is not None:
+            wait_until_made(loaded, self._loaded, _LOAD_LIMIT)
         for seat, port in enumerate(node_ports):
             self._restarted.append(RestartedPart(self._start_supernode(seat, port, link_port, proxy_port)))
         wait_until_listening(self._superlink, link_port, _START_LIMIT)
@@ -112,8 +131,9 @@ class FlowerRun:
         if self._channel is not None:
             self._channel.close()
         parts = [each.part for each in self._restarted]
-        clients = parts[1:] + ([self._submission.stream] if self._submission is not None else [])
-        servers = parts[:1] + ([self._superlink] if self._superlink is not None else [])
+        serving = 1 if self._loaded is None else 2  # the env proxy, and what devices are forked from
+        clients = parts[serving:] + ([self._submission.stream] if self._submission is not None else [])
+        servers = parts[:serving] + ([self._superlink] if self._superlink is not None else [])
         try:
             for together in (clients, servers):
                 for part in together:
@@ -146,13 +166,21 @@ class FlowerRun:
         ]
         return Part("the SuperLink", command, self._logs / "superlink.log", self._environment("superlink"))
 
+    def _start_loaded(self, socket: Path) -> Part:
+        environment = {**self._environment("loaded"), **ENVIRONMENT}
+        command = loaded_command(socket, os.getpid())
+        return Part(
+            "the process that has loaded Flower for the devices", command, self._logs / "loaded.log", environment
+        )
+
     def _start_supernode(self, seat: int, port: int, link_port: int, proxy_port: int) -> Part:
         token = token_path(self._flower / "tokens", str(self._config["arena"]), seat)
         address = SeatAddress(seat, f"127.0.0.1:{proxy_port}", token)
         name = f"seat-{seat}"
         home = self._home(name)
-        command = supernode_command(address, f"127.0.0.1:{link_port}", port, home)
-        return Part(f"the SuperNode of seat {seat}", command, self._logs / f"{name}.log", supernode_environment(home))
+        command = supernode_command(address, f"127.0.0.1:{link_port}", port, home, shares=self._loaded is not None)
+        environment = supernode_environment(home, self._loaded)
+        return Part(f"the SuperNode of seat {seat}", command, self._logs / f"{name}.log", environment)
 
     def _environment(self, name: str) -> dict[str, str]:
         return {"FLWR_HOME": str(self._home(name)), **TELEMETRY_OFF}

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from operations.memory import killed
 from operations.tied import tied
 
 _END_LIMIT = 8.0  # seconds that a process has to end by itself
@@ -57,6 +58,7 @@ class Part:
         self.environment = {**os.environ, **(environment or {})}
         # flower-superlink and flower-supernode start their helpers by name
         self.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{self.environment.get('PATH', '')}"
+        self._killed_before = 0
         self._process = self._start()
 
     @property
@@ -71,6 +73,18 @@ class Part:
     def exit_code(self) -> int | None:
         return self._process.poll()
 
+    @property
+    def ending(self) -> str:
+        """How the process ended, as words: its exit code, and the cause if that is probably a lack of memory."""
+        return f"exit code {self.exit_code}{self.out_of_memory}"
+
+    @property
+    def out_of_memory(self) -> str:
+        """Words for the cause if the kernel has probably ended the process for lack of memory, else none."""
+        if self.exit_code == -signal.SIGKILL and killed() > self._killed_before:
+            return "; memory has probably run out: the kernel has ended a process for that"
+        return ""
+
     def restart(self) -> None:
         """Start the same command again, after it has ended."""
         self._process = self._start()
@@ -78,7 +92,7 @@ class Part:
     def check(self) -> None:
         """Raise PartFailedError if the process has ended."""
         if not self.running:
-            raise PartFailedError(f"{self.name} ended (exit code {self.exit_code}). {self.last_words()}")
+            raise PartFailedError(f"{self.name} ended ({self.ending}). {self.last_words()}")
 
     def said(self) -> str:
         """Return what is in the log."""
@@ -115,6 +129,7 @@ class Part:
         self._process.wait()
 
     def _start(self) -> subprocess.Popen[bytes]:
+        self._killed_before = killed()
         with open(self.log, "ab") if self.log is not None else os.fdopen(os.dup(sys.stderr.fileno()), "wb") as log:
             return subprocess.Popen(
                 self._command,
@@ -150,6 +165,16 @@ def wait_until_listening(part: Part, port: int, limit: float) -> None:
         except OSError:
             if time.monotonic() > deadline:
                 raise PartFailedError(f"{part.name} does not listen after {limit:.0f} s. {part.last_words()}") from None
+        time.sleep(0.1)
+
+
+def wait_until_made(part: Part, path: Path, limit: float) -> None:
+    """Return when `part` has made a file or socket. Raises PartFailedError if it ends or takes longer."""
+    deadline = time.monotonic() + limit
+    while not path.exists():
+        part.check()
+        if time.monotonic() > deadline:
+            raise PartFailedError(f"{part.name} is not ready after {limit:.0f} s. {part.last_words()}")
         time.sleep(0.1)
 
 

@@ -35,6 +35,6 @@ class RestartedPart:
             if pause is None:
                 self.part.check()
                 return
-            tell(f"{self.part.name} ended (exit code {self.part.exit_code}); starting it again in {pause:.0f} s")
+            tell(f"{self.part.name} ended ({self.part.ending}); starting it again in {pause:.0f} s")
             self.part.kill()  # what it has left behind in its group
             self._start_at = time.monotonic() + pause

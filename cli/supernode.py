@@ -6,20 +6,25 @@ import sys
 from pathlib import Path
 
 from cli.parts import TELEMETRY_OFF
+from cli.warm.supernode import BIN, warm_environment
 from client.launch import SeatAddress
 from operations.paths import is_utf8
 
 _ESCAPED = {ord(sign): f"\\u{ord(sign):04x}" for sign in ('"', "\\", *map(chr, range(32)), "\x7f")}
 
 
-def supernode_environment(home: Path) -> dict[str, str]:
-    """Return what a SuperNode's environment has beside ours. `home` is its folder, and no other Flower process's."""
+def supernode_environment(home: Path, loaded: Path | None = None) -> dict[str, str]:
+    """Return what a SuperNode's environment has beside ours. `home` is its folder, and no other Flower process's.
+
+    `loaded` is the socket of the process that has loaded what devices need, where several share one (`cli.warm`).
+    """
     return {
         "FLWR_HOME": str(home),
         # Seconds between two looks for a ClientApp to start, 4 ms of CPU each; Flower's default is 1.
         "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.3",
         "OPENBLAS_NUM_THREADS": "1",  # a ClientApp imports numpy, and computes nothing
         **TELEMETRY_OFF,
+        **(warm_environment(loaded) if loaded is not None else {}),
     }
 
 
@@ -30,9 +35,12 @@ def supernode_command(
     home: Path,
     root_certificates: Path | None = None,
     key: Path | None = None,
+    *,
+    shares: bool = False,
 ) -> list[str]:
-    """Return how the SuperNode of a seat is started, its ClientApps warm (`cli.warm`).
+    """Return how the SuperNode of a seat is started (`cli.warm`).
 
+    It `shares` a process that has loaded what devices need, named in its environment, or starts one for itself.
     `port` is one of this machine for its ClientApps, `home` its folder, as for `supernode_environment`.
     With `root_certificates` it calls the SuperLink over TLS, else in plaintext; with `key` it proves who it is.
     Raises ValueError for a path that a node config cannot hold.
@@ -40,9 +48,10 @@ def supernode_command(
     secured = ["--insecure"] if root_certificates is None else ["--root-certificates", str(root_certificates)]
     if key is not None:
         secured += ["--auth-supernode-private-key", str(key)]
+    warm = [sys.executable, "-P", "-m", "cli.warm.supernode", str(home / "warm.sock"), "flower-supernode"]
     return [
-        *(sys.executable, "-P", "-m", "cli.warm.supernode", str(home / "clientapp.sock")),
-        *(str(Path(sys.executable).parent / "flower-supernode"), *secured, "--superlink", superlink),
+        *([str(BIN / "flower-supernode")] if shares else warm),
+        *(*secured, "--superlink", superlink),
         *("--port", str(port), "--node-config", _node_config(address)),
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 
-from cli import flags, following
+from cli import flags, following, memory
 from cli.cores import cores
 from cli.flags import Chosen
 from cli.flower import FlowerRun
@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--runtime", choices=("flower", "in-process"), help="(default: flower; in-process with --centralised)"
     )
     following.add_arguments(parser)
+    memory.add_arguments(parser)
     logs.add_arguments(parser)
     flags.add_arguments(parser)
 
@@ -42,7 +43,10 @@ def run(options: argparse.Namespace) -> int:
     if runtime == "in-process":
         check_in_process(settings)
     else:
-        flags.backend_of(settings, 1).prepare()  # the env proxy would say it in its log
+        backend = flags.backend_of(settings, 1)
+        if not options.no_memory_check:
+            memory.check_over_flower(backend.spec, settings)
+        backend.prepare()  # the env proxy would say it in its log
         _make_device_directories(chosen)  # and each device for itself
     console = following.console("train", chosen.path.name)
     with following.told(chosen, console):

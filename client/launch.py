@@ -16,6 +16,8 @@ from client import agent_pb2_grpc
 from client.device import DeviceDirectory
 from client.messages import SOCKET_OPTIONS, Reply, Request, reply_from, request_to
 from envproxy.transport import Transport
+from operations.forks import SUPERNODE, Fork, fork
+from operations.memory import killed
 from operations.sockets import grpc_target, reached
 
 _START_LIMIT = 90.0  # seconds; importing torch on a small, busy device takes a while
@@ -44,6 +46,7 @@ def ask(directory: DeviceDirectory, run: str, address: SeatAddress, request: Req
     """
     directory.check_socket()
     directory.make()
+    killed_before = killed()
     for attempt in range(1, _ATTEMPTS + 1):
         _ensure_running(directory, run, address)
         with (
@@ -55,7 +58,8 @@ def ask(directory: DeviceDirectory, run: str, address: SeatAddress, request: Req
                 return reply_from(stub.Handle(request_to(request)))
             except grpc.RpcError as error:
                 if error.code() is not grpc.StatusCode.UNAVAILABLE or attempt == _ATTEMPTS:
-                    raise AgentError(f"seat {address.seat}: {error.details()}") from None
+                    short = "; memory has probably run out" if killed() > killed_before else ""
+                    raise AgentError(f"seat {address.seat}: {error.details()}{short}") from None
         time.sleep(_PAUSE)
     raise AssertionError("the last attempt returns or raises")
 
@@ -66,27 +70,30 @@ def _ensure_running(directory: DeviceDirectory, run: str, address: SeatAddress) 
         return
     directory.unlock()
     directory.socket.unlink(missing_ok=True)
-    with open(directory.log, "ab") as log:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-P", "-m", "client.resident"),
-                *("--run", run, "--seat", str(address.seat)),
-                *("--envproxy", address.envproxy, "--token", str(address.token)),
-                *_transport_arguments(address.transport),
-                *_watch_arguments(),
-            ],
-            stdin=subprocess.DEVNULL,
+    command = [
+        *(sys.executable, "-P", "-m", "client.resident"),
+        *("--run", run, "--seat", str(address.seat)),
+        *("--envproxy", address.envproxy, "--token", str(address.token)),
+        *_transport_arguments(address.transport),
+        *_watch_arguments(),
+    ]
+    # PPS_HOME: ours may be relative to another folder than the process works in
+    environment = {**os.environ, "PPS_HOME": str(directory.home), "OMP_NUM_THREADS": "1", "GRPC_VERBOSITY": "NONE"}
+    with open(directory.log, "ab") as log, open(os.devnull, "rb") as nothing:
+        files = [nothing.fileno(), log.fileno(), log.fileno()]
+        process = fork(command, environment, directory.path, files) or subprocess.Popen(
+            command,
+            stdin=nothing,
             stdout=log,
             stderr=log,
             cwd=directory.path,
-            # PPS_HOME: ours may be relative to another folder than the process works in
-            env={**os.environ, "PPS_HOME": str(directory.home), "OMP_NUM_THREADS": "1", "GRPC_VERBOSITY": "NONE"},
+            env=environment,
             start_new_session=True,  # it outlives this ClientApp
         )
     _wait_for_socket(directory, process)
 
 
-def _wait_for_socket(directory: DeviceDirectory, process: subprocess.Popen[bytes] | None) -> None:
+def _wait_for_socket(directory: DeviceDirectory, process: subprocess.Popen[bytes] | Fork | None) -> None:
     """Return when the agent listens. Raises AgentError with its last words if it ends or takes too long."""
     deadline = time.monotonic() + _START_LIMIT
     while not directory.socket.exists():
@@ -115,7 +122,9 @@ def _transport_arguments(transport: Transport) -> list[str]:
 
 
 def _watch_arguments() -> list[str]:
-    """The SuperNode among this process's ancestors, if it started us (it may run ClientApps elsewhere)."""
+    """The SuperNode that started us, by our environment or among our ancestors, if one did."""
+    if os.environ.get(SUPERNODE):
+        return ["--watch", os.environ[SUPERNODE]]
     for ancestor in psutil.Process().parents():
         try:
             if any(Path(word).name == "flower-supernode" for word in ancestor.cmdline()[:2]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,14 +16,13 @@ ENV_PROXY: Final = "env proxy"
 SUPERNODE: Final = "SuperNode"
 CLIENTAPP: Final = "ClientApp"
 AGENT: Final = "agent"
-WAITING: Final = "ClientApp, waiting"  # it has loaded Flower and forks for every message (cli.warm)
+LOADED: Final = "loaded"  # Flower and PyTorch, for the devices: it runs their commands in forks of itself (cli.warm)
 OTHER: Final = "other"
 
-_WARM: Final = "cli.warm.clientapps"
 _ROLES: Final = {  # a program or module early in the command line
     "client.resident": AGENT,
-    _WARM: WAITING,
-    "pass_on.py": CLIENTAPP,
+    "cli.warm.loaded": LOADED,
+    "pass_on.py": "passes on",
     "flwr-clientapp": CLIENTAPP,
     "flwr-serverapp": "ServerApp",
     "flower-supernode": SUPERNODE,
@@ -50,11 +50,21 @@ class Reading(NamedTuple):
     cpu: float  # seconds since its start
 
 
-def role_of(command: Sequence[str], parent: Sequence[str]) -> str:
-    """Return the role of a process by its command line and its parent's."""
+def role_of(command: Sequence[str]) -> str:
+    """Return the role of a process by its command line."""
     names = [Path(word).name for word in command[:_EARLY]]
-    role = next((role for name, role in _ROLES.items() if name in names), OTHER)
-    return CLIENTAPP if role == WAITING and _WARM in parent[:_EARLY] else role
+    return next((role for name, role in _ROLES.items() if name in names), OTHER)
+
+
+def part_of(process: psutil.Process) -> str:
+    """Return the part it belongs to. A fork of `cli.warm` has the environment of what it is forked from."""
+    command = process.cmdline()
+    if seat := re.search(r"(?:\0--seat\0|\bseat=)(\d+)", "\0".join(command)):
+        return f"seat-{seat.group(1)}"
+    if "--parent-pid" in command:
+        with suppress(psutil.Error):
+            return part_of(psutil.Process(int(command[command.index("--parent-pid") + 1])))
+    return Path(process.environ().get("FLWR_HOME", "")).name
 
 
 def members(home: Path) -> Iterator[psutil.Process]:
@@ -86,14 +96,12 @@ def disk_use(folder: Path) -> int:
 
 def _read(process: psutil.Process, seconds: float) -> Reading:
     with process.oneshot():
-        parent = process.parent()
         memory = process.memory_full_info()
         times = process.cpu_times()
-        flower_home = process.environ().get("FLWR_HOME", "")
         return Reading(
             seconds=round(seconds, 1),
-            role=role_of(process.cmdline(), [] if parent is None else parent.cmdline()),
-            part=Path(flower_home).name,
+            role=role_of(process.cmdline()),
+            part=part_of(process),
             pid=process.pid,
             started=process.create_time(),
             memory=memory.rss,

@@ -24,6 +24,7 @@ from envproxy.backend import create_backend
 from envproxy.rules import Rules
 from envproxy.transport import Transport
 from operations.paths import shown, user_path
+from server.settings import check_settings
 
 _DEFAULT_SUPERLINK = "127.0.0.1:8000"  # Flower's
 _COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.FAILED: "red"}
@@ -88,6 +89,7 @@ def examine(options: argparse.Namespace) -> Iterator[Finding]:
         spec = backend.spec
         backend.close()
         yield from machine.check_room(home, runs, spec, options.buffer_size, int(default_config()["hidden"]))
+        yield machine.check_memory(spec, check_settings({**default_config(), "map": options.map}))
     yield machine.check_open_files()
     transport = Transport(insecure=True)
     if options.credentials is not None:

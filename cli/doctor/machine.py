@@ -1,4 +1,4 @@
-"""This machine: room on its disks, folders that can be written, open files, compiled simulator."""
+"""This machine: room on its disks, memory, folders that can be written, open files, compiled simulator."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cli.doctor.finding import Finding, failed, ok, warning
+from cli.memory import TooLittleMemoryError, check_over_flower, one_device, over_flower
 from cli.sizes import seat_spec
 from envproxy.backend import MapSpec
 from learning.settings import SeatSpec
+from operations.memory import gigabytes, memory
+from server.settings import Settings
 
 _FILES_NEEDED, _FILES_WANTED = 256, 1024
 _CHECKPOINTS = 4  # three are kept, another one is being written
@@ -30,6 +33,20 @@ def check_room(home: Path, runs: Path, spec: MapSpec, buffer_size: int, hidden: 
     yield _room("room for devices", home, device, spec.n_agents * device, whose)
     run = spec.n_agents * _CHECKPOINTS * network
     yield _room("room for runs", runs, run, 10 * run, f"a run on {spec.name}")
+
+
+def check_memory(spec: MapSpec, settings: Settings) -> Finding:
+    """Compare what a device takes, and a run with all of them on this machine, with the memory that is free."""
+    there, device = memory(), one_device(spec, settings)
+    says = f"{there}; a device on {spec.name} takes about {gigabytes(device)}"
+    if device > there.free:
+        return failed("memory", f"{says}: use a machine with more, or raise the limit")
+    try:
+        check_over_flower(spec, settings)
+    except TooLittleMemoryError as error:
+        return warning("memory", f"a device has enough, a run with all of them here has not: {error}")
+    run = gigabytes(over_flower(spec, settings))
+    return ok("memory", f"{says}, a run with all {spec.n_agents} of them on this machine about {run}")
 
 
 def network_size(seat: SeatSpec, hidden: int) -> int:

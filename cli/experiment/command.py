@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.table import Column, Table
 
+from cli import memory
 from cli.cores import cores
 from cli.experiment import estimate
 from cli.experiment.folder import Folder
@@ -19,7 +20,7 @@ from cli.experiment.results import Result, measured_per_step, result, write_csv
 from cli.experiment.schedule import Entry, State, left, schedule
 from cli.experiment.spec import Experiment, SpecError, parse_experiment
 from cli.plain_console import PlainConsole
-from envproxy.backend import create_backend
+from envproxy.backend import MapSpec, create_backend
 from operations.paths import shown, user_path
 from server.run_directory import read_rows
 
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="a TOML file: maps, methods, seeds, settings")
     parser.add_argument("--out", metavar="FOLDER", help="of runs and results (default: results/NAME)")
     parser.add_argument("--jobs", type=int, default=cores(), metavar="N", help="runs at once (default: all cores)")
+    memory.add_arguments(parser)
     parser.add_argument("--dry-run", action="store_true", help="list the runs and how long they may take, play none")
 
 
@@ -50,7 +52,9 @@ def run(options: argparse.Namespace) -> int:
     if find_spec("scipy") is None:
         raise ExtraMissingError("experiments need SciPy for their statistics: pip install 'pps-qmix[experiment]'")
     with folder.locked() if folder.played else nullcontext():
-        schedule(experiment.runs, folder)  # what is wrong is told before anything is made
+        entries = schedule(experiment.runs, folder)  # what is wrong is told before anything is made
+    if not options.no_memory_check:
+        memory.check_side_by_side([_memory(entry) for entry in left(entries)], options.jobs)
     folder.make()
     with folder.locked() as lock:
         entries = schedule(experiment.runs, folder)
@@ -148,7 +152,15 @@ def _show_plan(entries: Sequence[Entry], folder: Folder, jobs: int, console: Pla
     )
 
 
+def _memory(entry: Entry) -> int:
+    return memory.in_process(_spec(entry), entry.run.settings, entry.run.settings.threads or 1)
+
+
 def _agents(entry: Entry) -> int:
+    return _spec(entry).n_agents
+
+
+def _spec(entry: Entry) -> MapSpec:
     backend = create_backend(entry.run.settings.backend, entry.run.map, 1)
     backend.close()
-    return backend.spec.n_agents
+    return backend.spec

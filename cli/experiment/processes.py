@@ -90,7 +90,7 @@ def _reason(part: Part) -> str | None:
     if code == 0:
         return None
     if code is not None and code < 0:
-        return f"killed by {signal.Signals(-code).name}"
+        return f"killed by {signal.Signals(-code).name}{part.out_of_memory}"
     lines = part.said().split("\n")
     said = [line for line in lines if line.strip()]
     return said[-1].removeprefix("pps-qmix: ") if said else f"exit code {code}"

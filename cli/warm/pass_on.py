@@ -1,31 +1,47 @@
-"""Passes its command line, environment, folder and standard files on to the process that waits (`cli.warm.clientapps`).
+"""Has a command of Flower's run in a fork of the process that has loaded it (`cli.warm.loaded`): `pass_on.py NAME ...`.
 
-If none does, it becomes Flower's own `flwr-clientapp`. It starts for every message, so it imports next to nothing.
+If no process listens, it becomes Flower's own command. It starts for every message, so it imports next to nothing.
 """
 
-import json
 import os
-import socket
+import shutil
+import signal
 import sys
+from pathlib import Path
+
+_HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(_HERE.parents[1]))
+
+from operations.forks import SUPERNODE, Fork, fork, show_command  # noqa: E402
+
+_STAYS = "flower-supernode"  # is watched, and told to end, by who started it
 
 
-def main() -> None:
-    """Call the socket that the environment names."""
-    folder = os.getcwd()
-    own = os.path.realpath(os.path.join(os.path.dirname(__file__), "bin"))  # or we would find ourselves
-    path = os.pathsep.join(each for each in os.environ["PATH"].split(os.pathsep) if os.path.realpath(each) != own)
-    environment = {**os.environ, "PATH": path}
-    call = json.dumps({"arguments": sys.argv[1:], "environment": environment, "folder": folder}).encode()
-    home, name = os.path.split(os.environ["PPS_CLIENTAPP_SOCKET"])
-    try:
-        with socket.socket(socket.AF_UNIX) as connection:
-            os.chdir(home)
-            connection.connect(name)  # by a relative path: a socket's may not be long
-            sent = socket.send_fds(connection, [call], [0, 1, 2])
-            connection.sendall(call[sent:])
-    except OSError:
-        os.chdir(folder)
-        os.execvpe("flwr-clientapp", ["flwr-clientapp", *sys.argv[1:]], environment)
+def main(name: str, *arguments: str) -> int:
+    """Return 0 when the command has been started; for a SuperNode its exit code, when it has ended."""
+    elsewhere = os.pathsep.join(
+        each for each in os.environ["PATH"].split(os.pathsep) if Path(each).resolve() != _HERE / "bin"
+    )
+    own = shutil.which(name, path=elsewhere) or name
+    os.environ["PATH"] = f"{_HERE / 'bin'}{os.pathsep}{elsewhere}"  # for what the command starts
+    started = fork([own, *arguments], os.environ, Path.cwd(), [0, 1, 2])
+    if started is None:
+        if name == _STAYS:
+            os.environ[SUPERNODE] = str(os.getpid())
+        os.execv(own, [own, *arguments])
+    return _stay(started) if name == _STAYS else 0
 
 
-main()
+def _stay(started: Fork) -> int:
+    show_command(["pass_on.py", "waits for", str(started.pid)])
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: started.signal(number))
+    code = started.wait()
+    if code < 0:  # so that it is told as it was
+        signal.signal(-code, signal.SIG_DFL) if -code != signal.SIGKILL else None
+        os.kill(os.getpid(), -code)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

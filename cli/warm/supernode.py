@@ -1,26 +1,48 @@
-"""Starts what waits beside a SuperNode, and becomes the SuperNode: `python -m cli.warm.supernode SOCKET COMMAND...`"""
+"""Starts what a SuperNode's commands are forked from, and becomes the SuperNode.
+
+`python -P -m cli.warm.supernode SOCKET flower-supernode ...` is for a device that has a machine to itself.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import NoReturn
 
-_BIN = Path(__file__).parent / "bin"
+from cli.warm.loaded import ENVIRONMENT, ROOM
+from operations.forks import SOCKET
+
+BIN = Path(__file__).parent / "bin"
+_LOOK_EVERY = 0.05  # seconds
+
+
+def loaded_command(socket: Path, parent: int) -> list[str]:
+    """Return the command that loads Flower and PyTorch, to listen on a unix socket while its parent lives."""
+    return [sys.executable, "-P", "-m", "cli.warm.loaded", str(socket), str(parent), ROOM]
+
+
+def warm_environment(socket: Path) -> dict[str, str]:
+    """Return what the commands in `bin/` need in their environment, beside ours."""
+    return {SOCKET: str(socket), "PPS_PYTHON": sys.executable}
 
 
 def main(socket: str, *command: str) -> NoReturn:
     """Become `command`; a child stays, which listens on the unix socket at path `socket`."""
-    subprocess.Popen([sys.executable, "-P", "-m", "cli.warm.clientapps", socket, str(os.getpid())])
-    environment = {
-        **os.environ,
-        "PATH": f"{_BIN}{os.pathsep}{os.environ['PATH']}",
-        "PPS_CLIENTAPP_SOCKET": socket,  # these two for bin/flwr-clientapp
-        "PPS_PYTHON": sys.executable,
-    }
-    os.execvpe(command[0], command, environment)
+    path = Path(socket).absolute()
+    environment = {**os.environ, **warm_environment(path)}
+    environment["PATH"] = f"{BIN}{os.pathsep}{environment['PATH']}"
+    program = command[0]
+    if sys.platform == "linux":
+        path.unlink(missing_ok=True)
+        loaded = subprocess.Popen(loaded_command(path, os.getpid()), env={**environment, **ENVIRONMENT})
+        while not path.exists() and loaded.poll() is None:
+            time.sleep(_LOOK_EVERY)
+        ours = BIN / Path(program).name
+        program = str(ours) if ours.exists() else program
+    os.execvpe(program, [program, *command[1:]], environment)
 
 
 if __name__ == "__main__":

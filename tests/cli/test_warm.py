@@ -1,4 +1,4 @@
-"""ClientApps that start at once: what a SuperNode finds as `flwr-clientapp`, with and without somebody who waits."""
+"""A device's commands in forks of one process that has loaded Flower and PyTorch, and without such a process."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from cli.parts import free_ports
 from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -29,13 +30,14 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(home: Path, tmp_path: Path) -> Iterator[Start]:
-    """Start a shell script as `pps-qmix train` starts a SuperNode, in the folder tmp_path."""
+    """Start a shell script as `pps-qmix agent` starts a SuperNode, in the folder tmp_path."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "PPS_HOME": str(home)}
+    environment |= {"FLWR_HOME": str(home / "flower"), "FLWR_TELEMETRY_ENABLED": "0"}
     started: list[subprocess.Popen[str]] = []
 
     def start(script: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-P", "-m", "cli.warm.supernode", str(home / "clientapp.sock"), "sh", "-c", script]
+        command = [sys.executable, "-P", "-m", "cli.warm.supernode", str(home / "warm.sock"), "sh", "-c", script]
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, cwd=tmp_path, env=environment, text=True, start_new_session=True
         )
@@ -44,43 +46,92 @@ def start(home: Path, tmp_path: Path) -> Iterator[Start]:
 
     yield start
     for process in started:
-        if processes(home):
-            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
         process.wait()
+    for each in processes(home):
+        each.kill()
 
 
-def processes(home: Path) -> list[psutil.Process]:
-    """Those that wait at the home's socket, and their forks."""
-    found = psutil.process_iter(["cmdline"])
-    return [p for p in found if {"cli.warm.clientapps", str(home / "clientapp.sock")} <= set(p.info["cmdline"] or [])]
+def processes(home: Path, *words: str) -> list[psutil.Process]:
+    """Return those with this PPS_HOME whose command lines have all these words."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "environ", "status"]):
+        theirs = (process.info["environ"] or {}).get("PPS_HOME")
+        line = " ".join(process.info["cmdline"] or [])
+        if theirs == str(home) and process.info["status"] != psutil.STATUS_ZOMBIE and all(w in line for w in words):
+            found.append(process)
+    return found
 
 
-WARM = 'while ! [ -S "$PPS_CLIENTAPP_SOCKET" ]; do sleep 0.05; done; '
+def only(found: list[psutil.Process]) -> psutil.Process:
+    (one,) = found
+    return one
 
 
-def test_it_runs_flowers_command_in_forks_of_a_child_of_the_supernode(start: Start, home: Path, tmp_path: Path) -> None:
+def test_a_command_has_the_files_the_folder_and_the_environment_of_its_caller(
+    start: Start, home: Path, tmp_path: Path
+) -> None:
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "token").touch()
-    # with the files, the folder and the environment of the caller
     in_here = "(cd here; HOME=. flwr-clientapp --token-file '~/token' 2>../said 1>&2); "
-    shell = start(f"{WARM}flwr-clientapp --help; {in_here} exec sleep 60")
+    shell = start(f"flwr-clientapp --help; {in_here} exec sleep 60")
     said = tmp_path / "said"
     wait_for(lambda: said.exists() and "`--token-file` does not contain a token" in said.read_text(), "the refusal", 60)
     assert shell.stdout is not None
     assert USAGE in shell.stdout.readline()
-    wait_for(lambda: len(processes(home)) == 1, "the forks' end", 60)
-    (waiting,) = processes(home)
-    assert waiting.ppid() == shell.pid  # so an agent process finds its SuperNode among its ancestors
+    wait_for(lambda: not processes(home, "flwr-clientapp --help"), "the forks' end", 60)
+    loaded = only(processes(home, "cli.warm.loaded"))
+    assert loaded.ppid() == shell.pid
     shell.kill()
     wait_for(lambda: not processes(home), "its end", 60)
 
 
-def test_without_anybody_who_waits_flowers_own_is_started(start: Start, home: Path, tmp_path: Path) -> None:
-    shell = start(WARM + "until [ -e go ]; do sleep 0.05; done; flwr-clientapp --help; echo ended with $?")
-    wait_for((home / "clientapp.sock").exists, "its socket", 60)
-    (waiting,) = processes(home)
-    waiting.kill()
+def test_without_a_process_that_has_loaded_it_flowers_own_is_started(start: Start, home: Path, tmp_path: Path) -> None:
+    shell = start("until [ -e go ]; do sleep 0.05; done; flwr-clientapp --help; echo ended with $?")
+    wait_for((home / "warm.sock").exists, "its socket", 60)
+    only(processes(home, "cli.warm.loaded")).kill()
     (tmp_path / "go").touch()
     said, _ = shell.communicate(timeout=120)
     assert USAGE in said
     assert said.endswith("ended with 0\n")
+
+
+@pytest.mark.timeout(300)
+def test_a_supernode_is_ended_and_told_like_a_child_and_outlives_what_it_was_forked_from(
+    start: Start, home: Path
+) -> None:
+    ports = free_ports(4)
+    nodes = [f"flower-supernode --insecure --superlink 127.0.0.1:1 --port {port} 2>/dev/null & " for port in ports]
+    shell = start(f"{' '.join(nodes)} wait $!; echo ended with $?; exec sleep 60")
+
+    def node(port: int) -> psutil.Process:
+        return only(processes(home, "bin/flower-supernode --insecure", f"--port {port}"))
+
+    def superexec(port: int) -> list[psutil.Process]:
+        return processes(home, "flower-superexec", f":{port}")
+
+    wait_for(lambda: all(superexec(port) for port in ports), "SuperNodes with their SuperExecs", 120)
+    loaded = only(processes(home, "cli.warm.loaded"))
+    assert {node(port).ppid() for port in ports} == {loaded.pid}
+    assert {only(superexec(port)).ppid() for port in ports} == {loaded.pid}
+    keepers = {port: only(processes(home, f"waits for {node(port).pid}")) for port in ports}
+
+    # killed: who started it sees that
+    node(ports[3]).kill()
+    assert shell.stdout is not None
+    assert shell.stdout.readline() == f"ended with {128 + signal.SIGKILL}\n"
+    # told to end, it ends
+    node_1 = node(ports[1])
+    keepers[ports[1]].terminate()
+    wait_for(lambda: not node_1.is_running(), "the end of the SuperNode that was told to", 60)
+    # who waits for it is killed: it ends
+    node_2 = node(ports[2])
+    keepers[ports[2]].kill()
+    wait_for(lambda: not node_2.is_running(), "the end of the SuperNode that no process waits for", 60)
+    # what it was forked from is killed: it stays
+    node_0 = node(ports[0])
+    loaded.kill()
+    wait_for(lambda: not processes(home, "cli.warm.loaded"), "the end of what they were forked from", 60)
+    assert superexec(ports[0])
+    node_0.terminate()
+    wait_for(lambda: not node_0.is_running() and not processes(home, "flower"), "the end of the last", 60)

@@ -33,7 +33,9 @@ def test_a_run_comes_to_its_end_though_its_parts_are_killed(train: Train, tmp_pa
     proxy.send_signal(signal.SIGKILL)
 
     in_the_middle_after(2)
-    (clientapp,) = clientapps(f"{run}/flower/seat-0")
+    (loaded,) = processes("cli.warm.loaded", f"{run}/flower")
+    loaded.send_signal(signal.SIGKILL)
+    (clientapp,) = clientapps(run, 0)
     clientapp.send_signal(signal.SIGKILL)
 
     in_the_middle_after(3)
@@ -49,9 +51,13 @@ def test_a_run_comes_to_its_end_though_its_parts_are_killed(train: Train, tmp_pa
     assert process.returncode == 0, output
     assert "Traceback" not in output
     told = [line for line in output.splitlines() if "ended (exit code" in line]
-    assert [line.split(" ended")[0] for line in told] == ["the env proxy", "the SuperLink"]
-    assert told[0].endswith("starting it again in 1 s")
-    assert told[1].endswith(f"going on from step {before[-1]['steps']:,} in 2 s (retry 1 of 5)")
+    assert [line.split(" ended")[0] for line in told] == [
+        "the env proxy",
+        "the process that has loaded Flower for the devices",
+        "the SuperLink",
+    ]
+    assert all(line.endswith("starting it again in 1 s") for line in told[:2])
+    assert told[2].endswith(f"going on from step {before[-1]['steps']:,} in 2 s (retry 1 of 5)")
     assert not [each for each in its_own if each.is_running()]
     assert not processes(f"{run}/flower")
     assert not agents(tmp_path)
@@ -68,7 +74,8 @@ def test_a_run_comes_to_its_end_though_its_parts_are_killed(train: Train, tmp_pa
     assert seat(played[3], 0)["buffered"] == seat(played[3], 1)["buffered"]
 
 
-def clientapps(home: str) -> list[psutil.Process]:
-    """Return the ClientApps of a SuperNode that are at work: forks of the process that waits for messages."""
-    waiting = processes("cli.warm.clientapps", home)
-    return [process for process in waiting if process.ppid() in {each.pid for each in waiting}]
+def clientapps(run: Path, seat: int) -> list[psutil.Process]:
+    """Return the ClientApps of a seat that are at work: they are told that its SuperExec is their parent."""
+    (node,) = processes("bin/flower-supernode", f"{run}/flower/tokens", f"seat={seat}")
+    (executor,) = processes("flower-superexec", str(node.pid))
+    return processes("bin/flwr-clientapp", str(executor.pid))
