@@ -98,7 +98,7 @@ def _play(options: argparse.Namespace, seat: int, home: Path, found: Credentials
         f"the SuperNode of seat {seat}",
         command,
         log=None,
-        environment=supernode_environment(home),
+        environment=supernode_environment(options.superlink, home, found.root_certificates),
     )
     try:
         keep_running(node)

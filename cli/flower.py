@@ -21,6 +21,7 @@ from client.launch import SeatAddress
 from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc
 from envproxy.tokens import token_path
+from envproxy.transport import Transport, open_channel
 from server.checkpoints import newest_checkpoint_steps
 
 _START_LIMIT = 120.0  # seconds; the first start compiles the simulator
@@ -65,7 +66,7 @@ class FlowerRun:
             self._restarted.append(RestartedPart(self._start_supernode(seat, port, link_port, proxy_port)))
         wait_until_listening(self._superlink, link_port, _START_LIMIT)
         self._link_address = f"127.0.0.1:{link_port}"
-        self._channel = grpc.insecure_channel(f"127.0.0.1:{proxy_port}")
+        self._channel = open_channel(f"127.0.0.1:{proxy_port}", Transport())
 
     def play(self, given: Mapping[str, Value], tell: Callable[[str], None]) -> None:
         """Submit the run with the settings `given` and return at its end; `start` first, if nothing is started.
@@ -151,8 +152,10 @@ class FlowerRun:
         address = SeatAddress(seat, f"127.0.0.1:{proxy_port}", token)
         name = f"seat-{seat}"
         home = self._home(name)
-        command = supernode_command(address, f"127.0.0.1:{link_port}", port, home)
-        return Part(f"the SuperNode of seat {seat}", command, self._logs / f"{name}.log", supernode_environment(home))
+        superlink = f"127.0.0.1:{link_port}"
+        command = supernode_command(address, superlink, port, home)
+        environment = supernode_environment(superlink, home)
+        return Part(f"the SuperNode of seat {seat}", command, self._logs / f"{name}.log", environment)
 
     def _environment(self, name: str) -> dict[str, str]:
         return {"FLWR_HOME": str(self._home(name)), **TELEMETRY_OFF}

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from operations import proxies
 from operations.tied import tied
 
 _END_LIMIT = 8.0  # seconds that a process has to end by itself
@@ -54,7 +55,7 @@ class Part:
         self.log = log
         self._command = tied(command)
         self._open_files = tuple(open_files)
-        self.environment = {**os.environ, **(environment or {})}
+        self.environment = {**proxies.environment(), **(environment or {})}
         # flower-superlink and flower-supernode start their helpers by name
         self.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{self.environment.get('PATH', '')}"
         self._process = self._start()

@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 
 from cli.parts import TELEMETRY_OFF
+from cli.superlink import called_directly
 from client.launch import SeatAddress
 from operations.paths import is_utf8
 
 _ESCAPED = {ord(sign): f"\\u{ord(sign):04x}" for sign in ('"', "\\", *map(chr, range(32)), "\x7f")}
 
 
-def supernode_environment(home: Path) -> dict[str, str]:
+def supernode_environment(superlink: str, home: Path, root_certificates: Path | None = None) -> dict[str, str]:
     """Return what a SuperNode's environment has beside ours. `home` is its folder, and no other Flower process's."""
     return {
         "FLWR_HOME": str(home),
@@ -20,6 +21,7 @@ def supernode_environment(home: Path) -> dict[str, str]:
         "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.3",
         "OPENBLAS_NUM_THREADS": "1",  # a ClientApp imports numpy, and computes nothing
         **TELEMETRY_OFF,
+        **called_directly(superlink, root_certificates),
     }
 
 

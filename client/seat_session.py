@@ -16,7 +16,14 @@ from client.play import Answer, Lost, Move, Round, RoundReport, StrangePhaseErro
 from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc, wire
 from envproxy.protocol import MixAnswer, Phase
-from envproxy.transport import Transport, TransportError, UnreachableError, check_connection, open_channel
+from envproxy.transport import (
+    ProxyAwayError,
+    Transport,
+    TransportError,
+    UnreachableError,
+    check_connection,
+    open_channel,
+)
 
 log = logging.getLogger("agent")
 
@@ -158,6 +165,8 @@ class SeatSession:
         if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
             try:
                 check_connection("env proxy", self._address, self._transport)
+            except ProxyAwayError as away:
+                return SeatSessionError(f"the {away}")
             except UnreachableError:
                 pass  # as gRPC says, with more detail
             except TransportError as untrusted:

@@ -95,6 +95,7 @@ def examine(options: argparse.Namespace) -> Iterator[Finding]:
         yield from credentials.check_credentials(folder, datetime.datetime.now(datetime.UTC))
         if (folder / CA).is_file():
             transport = Transport(folder / CA)
+    yield network.check_proxies()
     if options.superlink is None:
         yield network.check_port("SuperLink", _DEFAULT_SUPERLINK)
     else:
