@@ -12,7 +12,7 @@ from cli.flower import FlowerRun
 from cli.plain_console import PlainConsole
 from cli.playable import check_in_process
 from cli.progress import ProgressDisplay
-from client.device import DeviceDirectory, pps_home
+from client.device import check_devices, pps_home
 from envproxy.rules import Rules
 from operations import logs
 from server.settings import SettingsError
@@ -43,22 +43,15 @@ def run(options: argparse.Namespace) -> int:
         check_in_process(settings)
     else:
         flags.backend_of(settings, 1).prepare()  # the env proxy would say it in its log
-        _make_device_directories(chosen)  # and each device for itself
-    console = following.console("train", chosen.path.name)
-    with following.told(chosen, console):
-        if runtime == "flower":
-            _train_over_flower(chosen, options.retries, console)
-        else:
-            _train_in_process(chosen, console)
+        check_devices(pps_home(), chosen.path.name)  # and each device for itself
+    with flags.claimed(chosen) as claimed:
+        console = following.console("train", claimed.path.name)
+        with following.told(claimed, console):
+            if runtime == "flower":
+                _train_over_flower(claimed, options.retries, console)
+            else:
+                _train_in_process(claimed, console)
     return 0
-
-
-def _make_device_directories(chosen: Chosen) -> None:
-    """Raises DeviceError if one cannot be made, or no agent process can listen in it."""
-    for seat in range(chosen.n_agents):
-        directory = DeviceDirectory(pps_home(), chosen.path.name, seat)
-        directory.check_socket()
-        directory.make()
 
 
 def _train_over_flower(chosen: Chosen, retries: int, console: PlainConsole) -> None:

@@ -1,6 +1,6 @@
 """The device directory: what an agent keeps between rounds, and across crashes.
 
-$PPS_HOME/<run>/seat-<i>/
+$PPS_HOME/<run>/<run id>/seat-<i>/
     agent.safetensors   network, target network, optimiser
     agent.json          counters, random states, settings, format version
     buffer/*.npy        the episode buffer, a memory-mapped ring
@@ -8,6 +8,8 @@ $PPS_HOME/<run>/seat-<i>/
     agent.sock          where the resident agent process listens
     agent.log           what it logged
     tally.json          what it has done since it began, for who watches it
+
+A name may be that of several runs, of other federations for one; the id in their run.json is of one run alone.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ from operations.sockets import LONGEST_PATH, can_listen, reached
 
 FORMAT = 1
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # as the settings have it
+_RUN_ID = re.compile(r"[A-Za-z0-9]{1,64}")
+_SOME_ID = "0" * 16  # as long as the ids that are made
 
 
 class DeviceError(Exception):
@@ -47,15 +51,42 @@ def is_run_name(name: str) -> bool:
     return _RUN_NAME.fullmatch(name) is not None
 
 
-class DeviceDirectory:
-    """`$PPS_HOME/<run>/seat-<i>/`. Made when it is first used."""
+def is_run_id(text: str) -> bool:
+    """Say whether a run may have this id."""
+    return _RUN_ID.fullmatch(text) is not None
 
-    def __init__(self, home: Path, run: str, seat: int) -> None:
-        """Raises DeviceError if `run`, which a server says, would lead elsewhere."""
+
+def device_directories(home: Path) -> list[DeviceDirectory]:
+    """Return all device directories in $PPS_HOME, by run and seat."""
+    found = []
+    for path in home.glob("*/*/seat-[0-9]*"):
+        run, run_id, seat = path.parent.parent.name, path.parent.name, path.name.removeprefix("seat-")
+        if is_run_name(run) and is_run_id(run_id) and seat.isdecimal() and path.is_dir():
+            found.append((run, run_id, int(seat)))
+    return [DeviceDirectory(home, *each) for each in sorted(found)]
+
+
+def check_devices(home: Path, run: str) -> None:
+    """Raise DeviceError if no device of a run, whose id is yet to be made, can have its directory in $PPS_HOME.
+
+    $PPS_HOME is made if it is not there.
+    """
+    DeviceDirectory(home, run, _SOME_ID, 0).check_socket()
+    _make(home)
+
+
+class DeviceDirectory:
+    """`$PPS_HOME/<run>/<run id>/seat-<i>/`. Made when it is first used."""
+
+    def __init__(self, home: Path, run: str, run_id: str, seat: int) -> None:
+        """Raises DeviceError if `run` or `run_id`, which a server says, would lead elsewhere."""
         if not is_run_name(run):
             raise DeviceError(f"a run is called {run[:100]!r}; expected up to 100 letters, digits and ._-")
+        if not is_run_id(run_id):
+            raise DeviceError(f"a run has the id {run_id[:100]!r}; expected up to 64 letters and digits")
         self.home = home
-        self.path = home / run / f"seat-{seat}"
+        self.run, self.run_id, self.seat = run, run_id, seat
+        self.path = home / run / run_id / f"seat-{seat}"
         self.buffer = self.path / "buffer"
         self.socket = self.path / "agent.sock"
         self.log = self.path / "agent.log"
@@ -64,10 +95,7 @@ class DeviceDirectory:
 
     def make(self) -> None:
         """Make the directory. Raises DeviceError if that fails."""
-        try:
-            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise DeviceError(f"cannot make the device directory {self.path}: {error.strerror}") from None
+        _make(self.path)
 
     def check_socket(self) -> None:
         """Raise DeviceError if no socket can be in the directory. On Linux one always can."""
@@ -134,7 +162,16 @@ class DeviceDirectory:
         return tensors, state
 
     def forget(self) -> None:
-        """Remove the agent's state and buffer, of another run with the same name."""
+        """Remove the agent's state and buffer."""
         for name in ("agent.safetensors", "agent.json"):
             (self.path / name).unlink(missing_ok=True)
         shutil.rmtree(self.buffer, ignore_errors=True)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise DeviceError(
+            f"cannot make the device directory {folder}: {error.strerror}; name another folder in PPS_HOME"
+        ) from None
