@@ -12,7 +12,7 @@ from cli import metrics
 from cli.addresses import check_address
 from cli.defaults import default_config, preset, preset_names
 from client.app import DEFAULT_ENVPROXY
-from client.device import pps_home
+from client.device import made_home, pps_home
 from envproxy.arena import Arena
 from envproxy.attestation import keep_key
 from envproxy.backend import create_backend
@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
         options.battles = {**default_config(), **(preset(options.preset) if options.preset else {})}["battles"]
     maps = _check(options)
     credentials = server_credentials(options.certificate, options.private_key) if options.certificate else None
-    tokens = options.tokens or pps_home() / "tokens"
+    tokens = options.tokens or made_home() / "tokens"
     rules = Rules.parse(options.rules)
     key = keep_key(options.attest_key) if options.attest_key else None
     arenas = []

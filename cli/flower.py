@@ -12,7 +12,15 @@ from typing import Self
 import grpc
 
 from cli.defaults import Value
-from cli.parts import TELEMETRY_OFF, Part, PartFailedError, end_detached, free_ports, wait_until_listening
+from cli.parts import (
+    TELEMETRY_OFF,
+    Part,
+    PartFailedError,
+    end_detached,
+    flower_command,
+    free_ports,
+    wait_until_listening,
+)
 from cli.restarted import RestartedPart
 from cli.submission import Submission
 from cli.superlink import SuperLink
@@ -25,7 +33,6 @@ from envproxy.transport import Transport, open_channel
 from server.checkpoints import newest_checkpoint_steps
 
 _START_LIMIT = 120.0  # seconds; the first start compiles the simulator
-_BIN = Path(sys.executable).parent
 
 
 class FlowerRun:
@@ -142,7 +149,7 @@ class FlowerRun:
 
     def _start_superlink(self, port: int) -> Part:
         command = [
-            *(str(_BIN / "flower-superlink"), "--insecure", "--port", str(port)),
+            *(flower_command("flower-superlink"), "--insecure", "--port", str(port)),
             "--disable-runtime-dependency-installation",
         ]
         return Part("the SuperLink", command, self._logs / "superlink.log", self._environment("superlink"))

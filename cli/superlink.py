@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,11 @@ from pathlib import Path
 import tomli_w
 
 from cli.addresses import check_address, host_and_port
-from cli.parts import TELEMETRY_OFF
+from cli.parts import TELEMETRY_OFF, flower_command
 from envproxy.transport import is_loopback
 from operations.paths import user_path
 from operations.proxies import proxy_to, without_proxy
 
-_FLWR = str(Path(sys.executable).parent / "flwr")
 _CALL_LIMIT = 60.0  # seconds for one call of `flwr`
 
 PROFILE = "here"
@@ -79,8 +77,8 @@ def choose(options: argparse.Namespace) -> SuperLink:
 
 
 def flwr(*arguments: str) -> list[str]:
-    """Return the command line of one of Flower's commands."""
-    return [_FLWR, *arguments]
+    """Return the command line of one of Flower's commands. Raises PartFailedError if it is not installed."""
+    return [flower_command("flwr"), *arguments]
 
 
 def ask(environment: Mapping[str, str], *arguments: str) -> str:

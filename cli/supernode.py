@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from cli.parts import TELEMETRY_OFF
+from cli.parts import TELEMETRY_OFF, flower_command
 from cli.superlink import called_directly
 from client.launch import SeatAddress
 from operations.paths import is_utf8
@@ -44,7 +44,7 @@ def supernode_command(
         secured += ["--auth-supernode-private-key", str(key)]
     return [
         *(sys.executable, "-P", "-m", "cli.warm.supernode", str(home / "clientapp.sock")),
-        *(str(Path(sys.executable).parent / "flower-supernode"), *secured, "--superlink", superlink),
+        *(flower_command("flower-supernode"), *secured, "--superlink", superlink),
         *("--port", str(port), "--node-config", _node_config(address)),
     ]
 

@@ -12,7 +12,7 @@ from cli.flower import FlowerRun
 from cli.plain_console import PlainConsole
 from cli.playable import check_in_process
 from cli.progress import ProgressDisplay
-from client.device import check_devices, pps_home
+from client.device import check_devices
 from envproxy.rules import Rules
 from operations import logs
 from server.settings import SettingsError
@@ -39,11 +39,11 @@ def run(options: argparse.Namespace) -> int:
     runtime = options.runtime or ("in-process" if settings.centralised else "flower")
     if settings.centralised and runtime == "flower":
         raise SettingsError("runtime: a centralised run has nothing to federate; expected in-process, found flower")
+    check_devices(chosen.path.name)
     if runtime == "in-process":
         check_in_process(settings)
     else:
         flags.backend_of(settings, 1).prepare()  # the env proxy would say it in its log
-        check_devices(pps_home(), chosen.path.name)  # and each device for itself
     with flags.claimed(chosen) as claimed:
         console = following.console("train", claimed.path.name)
         with following.told(claimed, console):

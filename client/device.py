@@ -14,6 +14,7 @@ A name may be that of several runs, of other federations for one; the id in thei
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -34,6 +35,7 @@ from operations.sockets import LONGEST_PATH, can_listen, reached
 FORMAT = 1
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # as the settings have it
 _RUN_ID = re.compile(r"[A-Za-z0-9]{1,64}")
+_REMEDY = "name another folder in PPS_HOME"
 _SOME_ID = "0" * 16  # as long as the ids that are made
 
 
@@ -42,8 +44,23 @@ class DeviceError(Exception):
 
 
 def pps_home() -> Path:
-    """Return $PPS_HOME, or ~/.pps-qmix."""
-    return user_path(os.environ.get("PPS_HOME") or Path.home() / ".pps-qmix").absolute()
+    """Return $PPS_HOME, or ~/.pps-qmix. Raises DeviceError if there is no home folder."""
+    named = os.environ.get("PPS_HOME")
+    if not named:
+        try:
+            named = str(Path.home() / ".pps-qmix")
+        except RuntimeError:  # no HOME, and the user is not in the list of users
+            raise DeviceError("there is no home folder: HOME is not set; name a folder in PPS_HOME") from None
+    return user_path(named).absolute()
+
+
+def made_home() -> Path:
+    """Return $PPS_HOME, made if it is not there. Raises DeviceError if files cannot be written there."""
+    home = pps_home()
+    _make(home, "PPS_HOME")
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise DeviceError(f"cannot write in {home}: {os.strerror(errno.EACCES)}; {_REMEDY}")
+    return home
 
 
 def is_run_name(name: str) -> bool:
@@ -66,13 +83,13 @@ def device_directories(home: Path) -> list[DeviceDirectory]:
     return [DeviceDirectory(home, *each) for each in sorted(found)]
 
 
-def check_devices(home: Path, run: str) -> None:
+def check_devices(run: str) -> None:
     """Raise DeviceError if no device of a run, whose id is yet to be made, can have its directory in $PPS_HOME.
 
     $PPS_HOME is made if it is not there.
     """
-    DeviceDirectory(home, run, _SOME_ID, 0).check_socket()
-    _make(home)
+    DeviceDirectory(pps_home(), run, _SOME_ID, 0).check_socket()
+    made_home()
 
 
 class DeviceDirectory:
@@ -168,10 +185,8 @@ class DeviceDirectory:
         shutil.rmtree(self.buffer, ignore_errors=True)
 
 
-def _make(folder: Path) -> None:
+def _make(folder: Path, what: str = "the device directory") -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        raise DeviceError(
-            f"cannot make the device directory {folder}: {error.strerror}; name another folder in PPS_HOME"
-        ) from None
+        raise DeviceError(f"cannot make {what} {folder}: {error.strerror}; {_REMEDY}") from None
