@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from cli import superlink
 from cli.parts import PartFailedError
+from operations import proxies
 from operations.paths import shown, user_path
 
 _KNOWN = "[code: 23]"  # flwr.supercore.error.ApiErrorCode.PUBLIC_KEY_ALREADY_IN_USE, which takes a second to import
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     if missing:
         raise ValueError(f"keys: there is no file {missing[0]}")
     with tempfile.TemporaryDirectory(prefix="pps-qmix-") as home:
-        environment = {**os.environ, **link.environment(Path(home))}
+        environment = {**proxies.environment(), **link.environment(Path(home))}
         for key in options.keys:
             print(f"{shown(key.name)}: {_admit(key, link.address, environment)}", flush=True)
     return 0

@@ -19,7 +19,7 @@ from cli.parts import Part, PartFailedError, free_ports
 from cli.patience import Patience
 from cli.supernode import supernode_command, supernode_environment
 from client.app import DEFAULT_ENVPROXY
-from client.device import pps_home
+from client.device import made_home, pps_home
 from client.launch import SeatAddress
 from envproxy.private_files import make_private_folder
 from envproxy.tokens import read_token, token_path
@@ -75,6 +75,7 @@ def run(options: argparse.Namespace) -> int:
     if options.seat != FREE and not options.seat.isdecimal():
         raise ValueError(f"seat: expected 0, 1, 2, ... or {FREE}, found {options.seat}")
     metrics.check(options.metrics_listen, insecure=options.insecure)
+    made_home()
     with _seat(options) as (seat, home, credentials):
         logs.set_up(seat=seat)
         with metrics.served(options.metrics_listen, AgentMetrics(pps_home(), seat)):
@@ -98,7 +99,7 @@ def _play(options: argparse.Namespace, seat: int, home: Path, found: Credentials
         f"the SuperNode of seat {seat}",
         command,
         log=None,
-        environment=supernode_environment(home),
+        environment=supernode_environment(options.superlink, home, found.root_certificates),
     )
     try:
         keep_running(node)

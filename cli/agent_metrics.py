@@ -8,7 +8,7 @@ from pathlib import Path
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from client.device import DeviceDirectory, is_run_name
+from client.device import DeviceDirectory, device_directories
 from client.tally import Tally
 
 
@@ -34,7 +34,7 @@ class AgentMetrics(Collector):
         found = self._newest()
         if found is not None:
             directory, tally = found
-            names = [directory.path.parent.name, str(self._seat)]
+            names = [directory.run, str(self._seat)]
             up.add_metric(names, directory.answers())
             round_.add_metric(names, tally.round)
             ended.add_metric(names, tally.ended)
@@ -51,11 +51,8 @@ class AgentMetrics(Collector):
 
     def _newest(self) -> tuple[DeviceDirectory, Tally] | None:
         found = []
-        for path in self._home.glob(f"*/seat-{self._seat}/tally.json"):
-            tally = Tally.load(path) if is_run_name(path.parent.parent.name) else None
+        for directory in device_directories(self._home):
+            tally = Tally.load(directory.tally) if directory.seat == self._seat else None
             if tally is not None:
-                found.append((tally.ended, path.parent.parent.name, tally))
-        if not found:
-            return None
-        _, run, tally = max(found, key=lambda each: each[0])
-        return DeviceDirectory(self._home, run, self._seat), tally
+                found.append((directory, tally))
+        return max(found, key=lambda each: each[1].ended, default=None)

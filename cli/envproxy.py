@@ -16,7 +16,7 @@ from cli import metrics
 from cli.addresses import check_address, host_and_port
 from cli.defaults import default_config, preset, preset_names
 from client.app import DEFAULT_ENVPROXY
-from client.device import pps_home
+from client.device import made_home, pps_home
 from envproxy.arena import Arena
 from envproxy.attestation import keep_key
 from envproxy.backend import create_backend
@@ -128,7 +128,7 @@ def _host(options: argparse.Namespace, maps: Mapping[str, str]) -> list[HostedAr
     """Return the arenas, ready to be played."""
     rules = Rules.parse(options.rules)
     key = keep_key(options.attest_key) if options.attest_key else None
-    tokens = options.tokens or pps_home() / "tokens"
+    tokens = options.tokens or made_home() / "tokens"
     arenas = []
     for (name, map_name), row in zip(maps.items(), board(len(maps)), strict=True):
         backend = create_backend(options.backend, map_name, options.battles, rules, options.backend_options)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +14,15 @@ from client.device import is_run_name
 from envproxy.backend import Backend, create_backend
 from envproxy.rules import Rules
 from operations.paths import real_path, user_path
-from server.run_directory import already_there, check_free, check_unchanged, has_run, run_name
+from server.run_directory import (
+    already_there,
+    being_played,
+    check_free,
+    check_unchanged,
+    claim_name,
+    has_run,
+    run_name,
+)
 from server.settings import Settings, SettingsError, check_settings
 
 _NO_FLAG = {"resume"}  # `--resume RUN` names the run instead
@@ -28,7 +38,7 @@ _NOTHING_IS = {
 
 @dataclass(frozen=True)
 class Chosen:
-    """What a user wants to be played."""
+    """What a user wants to be played; a run that was not named gets its name when it is `claimed`."""
 
     settings: Settings
     given: dict[str, Value]  # the settings that were named, with the run's name and folder
@@ -82,15 +92,30 @@ def choose(options: argparse.Namespace) -> Chosen:
         if given.get("attest-key"):
             given["attest-key"] = str(user_path(str(given["attest-key"])).absolute())
         settings = check_settings({**defaults, **given})
-        given["run"] = settings.run or run_name(settings)
-        settings = settings.model_copy(update={"run": given["run"]})
-        path = Path(str(given["runs"])) / str(given["run"])
-        if has_run(path):  # before anything is started: the run may be going on
+        path = Path(str(given["runs"])) / (settings.run or run_name(settings))
+        if settings.run and has_run(path):  # before anything is started: the run may be going on
             raise already_there(path)
-    check_free(path)
+    if settings.run:
+        check_free(path)
     spec = backend_of(settings, 1).spec  # nothing is started for it
     check_playable(settings, spec)
     return Chosen(settings, given, path, spec.n_agents)
+
+
+@contextmanager
+def claimed(chosen: Chosen) -> Iterator[Chosen]:
+    """Make the run's directory, for this command alone while the block lasts; yield what is played.
+
+    A run without a name gets one that no other has. Raises InUseError if another command plays the run,
+    RunDirectoryError if the directory cannot be made.
+    """
+    if not chosen.settings.run:
+        name = claim_name(chosen.settings)
+        settings = chosen.settings.model_copy(update={"run": name})
+        path = chosen.path.with_name(name)
+        chosen = Chosen(settings, {**chosen.given, "run": name}, path, chosen.n_agents)
+    with being_played(chosen.path):
+        yield chosen
 
 
 def backend_of(settings: Settings, battles: int) -> Backend:

@@ -18,6 +18,7 @@ from cli.parts import (
     Part,
     PartFailedError,
     end_detached,
+    flower_command,
     free_ports,
     wait_until_listening,
     wait_until_made,
@@ -32,11 +33,11 @@ from client.launch import SeatAddress
 from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc
 from envproxy.tokens import token_path
+from envproxy.transport import Transport, open_channel
 from server.checkpoints import newest_checkpoint_steps
 
 _START_LIMIT = 120.0  # seconds; the first start compiles the simulator
 _LOAD_LIMIT = 300.0  # seconds; Flower and PyTorch take 8 s of CPU, and a small, busy machine more from its disk
-_BIN = Path(sys.executable).parent
 
 
 class FlowerRun:
@@ -84,7 +85,7 @@ class FlowerRun:
             self._restarted.append(RestartedPart(self._start_supernode(seat, port, link_port, proxy_port)))
         wait_until_listening(self._superlink, link_port, _START_LIMIT)
         self._link_address = f"127.0.0.1:{link_port}"
-        self._channel = grpc.insecure_channel(f"127.0.0.1:{proxy_port}")
+        self._channel = open_channel(f"127.0.0.1:{proxy_port}", Transport())
 
     def play(self, given: Mapping[str, Value], tell: Callable[[str], None]) -> None:
         """Submit the run with the settings `given` and return at its end; `start` first, if nothing is started.
@@ -161,7 +162,7 @@ class FlowerRun:
 
     def _start_superlink(self, port: int) -> Part:
         command = [
-            *(str(_BIN / "flower-superlink"), "--insecure", "--port", str(port)),
+            *(flower_command("flower-superlink"), "--insecure", "--port", str(port)),
             "--disable-runtime-dependency-installation",
         ]
         return Part("the SuperLink", command, self._logs / "superlink.log", self._environment("superlink"))
@@ -178,8 +179,9 @@ class FlowerRun:
         address = SeatAddress(seat, f"127.0.0.1:{proxy_port}", token)
         name = f"seat-{seat}"
         home = self._home(name)
-        command = supernode_command(address, f"127.0.0.1:{link_port}", port, home, shares=self._loaded is not None)
-        environment = supernode_environment(home, self._loaded)
+        superlink = f"127.0.0.1:{link_port}"
+        command = supernode_command(address, superlink, port, home, shares=self._loaded is not None)
+        environment = supernode_environment(superlink, home, loaded=self._loaded)
         return Part(f"the SuperNode of seat {seat}", command, self._logs / f"{name}.log", environment)
 
     def _environment(self, name: str) -> dict[str, str]:

@@ -222,11 +222,11 @@ def evaluate(trained: Trained, backend: Backend, battles: int, seed: int | None)
     with contextlib.closing(arena), tempfile.TemporaryDirectory() as home:
         players = []
         for seat, tensors in sorted(trained.checkpoint.agents.items()):
-            directory = DeviceDirectory(Path(home), "evaluated", seat)
+            directory = DeviceDirectory(Path(home), "evaluated", "0", seat)
             directory.make()
             sizes = seat_spec(spec, seat)
             learning = LearningSettings.from_config({**settings.config(), "device": "cpu"})  # the same battles anywhere
-            agent = Agent(sizes, arena.battles, learning, seed=settings.seed, run_id="", directory=directory)
+            agent = Agent(sizes, arena.battles, learning, seed=settings.seed, directory=directory)
             agent.adopt(tensors)
             players.append(play_evaluation(agent, phase, trained.checkpoint.steps))
         reports = play_in_lockstep(arena, players)

@@ -10,6 +10,10 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import NoReturn
 
+from cli.surroundings import check_modules, check_working_directory
+
+check_modules()  # before they are imported
+
 from cli import admit, agent, envproxy, evaluate, listing, status, submit, train, watch
 from cli.certs import command as certs
 from cli.doctor import command as doctor
@@ -76,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # else nohup has it ignored
         signal.signal(signal.SIGHUP, _interrupt)
     try:
+        check_working_directory()
         code: int = options.call(options)
     except KeyboardInterrupt:
         _tell("interrupted; everything it started has ended")

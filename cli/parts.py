@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 import psutil
 
+from operations import proxies
 from operations.memory import killed
 from operations.tied import tied
 
@@ -23,6 +26,7 @@ _LAST_LINES = 15
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")  # Flower's log has some in files, too
 
 TELEMETRY_OFF = {"FLWR_TELEMETRY_ENABLED": "0"}  # in the environment of every Flower process
+FLOWER_COMMANDS = ("flwr", "flower-superlink", "flower-supernode", "flower-superexec")
 
 
 class PartFailedError(Exception):
@@ -55,9 +59,11 @@ class Part:
         self.log = log
         self._command = tied(command)
         self._open_files = tuple(open_files)
-        self.environment = {**os.environ, **(environment or {})}
+        self.environment = {**proxies.environment(), **(environment or {})}
         # flower-superlink and flower-supernode start their helpers by name
-        self.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{self.environment.get('PATH', '')}"
+        folders = [Path(sys.executable).parent, Path(flower_command("flower-superexec")).parent]
+        named = self.environment.get("PATH", os.defpath)
+        self.environment["PATH"] = os.pathsep.join([*dict.fromkeys(map(str, folders)), named])
         self._killed_before = 0
         self._process = self._start()
 
@@ -140,6 +146,25 @@ class Part:
                 start_new_session=True,
                 pass_fds=self._open_files,
             )
+
+
+def flower_command(name: str) -> str:
+    """Return the path of one of Flower's commands, which need not be beside the interpreter (pip install --user).
+
+    Raises PartFailedError if it is not installed.
+    """
+    beside = Path(sys.executable).with_name(name)
+    if beside.exists():
+        return str(beside)
+    with contextlib.suppress(PackageNotFoundError):
+        for file in files("flwr") or ():
+            if file.name == name and (found := Path(os.path.normpath(file.locate()))).exists():
+                return str(found)
+    if by_name := shutil.which(name):
+        return by_name
+    raise PartFailedError(
+        f"there is no command {name} of Flower's; pip install --force-reinstall flwr, or add its folder to PATH"
+    )
 
 
 def free_ports(count: int) -> list[int]:

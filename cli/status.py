@@ -13,12 +13,10 @@ from typing import Any
 
 from cli.defaults import default_config
 from cli.plain_console import PlainConsole
-from client.device import DeviceDirectory, DeviceError, is_run_name, pps_home
+from client.device import DeviceDirectory, device_directories, pps_home
 from operations.paths import real_path, shown, user_path
 from server.checkpoints import whole_checkpoints
 from server.run_directory import RunDirectoryError, document_path, is_held, metrics_path, read_rows, read_run
-
-_DEVICES = "*/seat-[0-9]*"  # in $PPS_HOME
 
 BROKEN, RUNNING, FINISHED, STOPPED = "broken", "running", "finished", "stopped"
 
@@ -28,6 +26,7 @@ class RunStatus:
     """A run directory. None where it does not say."""
 
     run: str
+    id: str | None
     path: str
     state: str
     problem: str | None  # of a broken one
@@ -50,6 +49,7 @@ class DeviceStatus:
     """A device directory. None where it does not say."""
 
     run: str
+    run_id: str
     seat: int
     path: str
     agent: bool  # whether the agent process answers
@@ -75,8 +75,9 @@ def run(options: argparse.Namespace) -> int:
     """Print the status; return 1 if the run directory is broken. Raises RunDirectoryError if there is no such run."""
     path = _wanted(options.run, options.runs)
     found = None if path is None else run_status(path)
-    wanted = None if options.run is None or path is None else path.name
-    devices = [device for device in device_statuses(pps_home()) if wanted in (None, device.run)]
+    devices = list(device_statuses(pps_home()))
+    if options.run is not None and found is not None:
+        devices = [device for device in devices if device.run_id == found.id]
     if options.json:
         said = {
             "run": None if found is None else dataclasses.asdict(found),
@@ -108,6 +109,7 @@ def run_status(path: Path) -> RunStatus:
     checkpoints = whole_checkpoints(path)
     return RunStatus(
         run=path.name,
+        id=_text(document.get("id")),
         path=str(path),
         state=_state(path, problem, steps, total),
         problem=problem,
@@ -128,29 +130,24 @@ def run_status(path: Path) -> RunStatus:
 
 def device_statuses(home: Path) -> Iterator[DeviceStatus]:
     """Read all device directories in $PPS_HOME, by run and seat."""
-    found = [
-        path
-        for path in home.glob(_DEVICES)
-        if is_run_name(path.parent.name) and path.name[5:].isdecimal() and path.is_dir()
-    ]
-    for path in sorted(found, key=lambda path: (path.parent.name, int(path.name[5:]))):
-        yield _device_status(home, path.parent.name, int(path.name[5:]))
+    return map(_device_status, device_directories(home))
 
 
-def _device_status(home: Path, run: str, seat: int) -> DeviceStatus:
-    path = home / run / f"seat-{seat}"
+def _device_status(directory: DeviceDirectory) -> DeviceStatus:
+    path = directory.path
     state: Mapping[str, Any] = {}
     problem, answers = None, False
     try:
-        answers = DeviceDirectory(home, run, seat).answers()
+        answers = directory.answers()
         state = _mapping(json.loads((path / "agent.json").read_text(encoding="utf-8")))
     except FileNotFoundError:
         pass  # no round has been kept yet
-    except (DeviceError, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:
         problem = f"{path / 'agent.json'} cannot be read: {error}"
     return DeviceStatus(
-        run=run,
-        seat=seat,
+        run=directory.run,
+        run_id=directory.run_id,
+        seat=directory.seat,
         path=str(path),
         agent=answers,
         problem=problem,
@@ -206,14 +203,15 @@ def _device_lines(devices: list[DeviceStatus], home: Path) -> Iterator[str]:
     yield f"devices in {home}:{'' if devices else ' none'}"
     for device in devices:
         agent = "agent process answers" if device.agent else "no agent process"
+        which = f"  {device.run}/{device.run_id} seat {device.seat}: {agent}"
         if device.problem is not None:
-            yield f"  {device.run} seat {device.seat}: {agent}; {device.problem}"
+            yield f"{which}; {device.problem}"
         elif device.round is None:
-            yield f"  {device.run} seat {device.seat}: {agent}; no round kept yet"
+            yield f"{which}; no round kept yet"
         else:
             kept = "" if device.age is None else f", kept {_ago(device.age)}"
             battles = f"{device.battles} of {device.capacity} battles"
-            yield f"  {device.run} seat {device.seat}: {agent}; round {device.round}, {battles}{kept}"
+            yield f"{which}; round {device.round}, {battles}{kept}"
 
 
 def _last(rows: list[dict[str, Any]], kind: str) -> dict[str, Any]:

@@ -34,9 +34,10 @@ def run(options: argparse.Namespace) -> int:
     chosen = flags.choose(options)
     if chosen.settings.centralised:
         raise SettingsError("centralised: expected false: a centralised run has nothing to federate (pps-qmix train)")
-    console = following.console("submit", chosen.path.name)
-    with following.told(chosen, console), tempfile.TemporaryDirectory(prefix="pps-qmix-") as home:
-        following.follow(chosen, _player(chosen, link, Path(home)), lambda: None, options.retries, console)
+    with flags.claimed(chosen) as claimed:
+        console = following.console("submit", claimed.path.name)
+        with following.told(claimed, console), tempfile.TemporaryDirectory(prefix="pps-qmix-") as home:
+            following.follow(claimed, _player(claimed, link, Path(home)), lambda: None, options.retries, console)
     return 0
 
 

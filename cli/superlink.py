@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import argparse
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import tomli_w
 
-from cli.addresses import check_address
-from cli.parts import TELEMETRY_OFF
+from cli.addresses import check_address, host_and_port
+from cli.parts import TELEMETRY_OFF, flower_command
 from envproxy.transport import is_loopback
 from operations.paths import user_path
+from operations.proxies import proxy_to, without_proxy
 
-_FLWR = str(Path(sys.executable).parent / "flwr")
 _CALL_LIMIT = 60.0  # seconds for one call of `flwr`
 
 PROFILE = "here"
@@ -35,7 +34,13 @@ class SuperLink:
         secured = {"insecure": True} if found is None else {"root-certificates": str(found)}
         profile = {"superlink": {PROFILE: {"address": self.address, **secured}}}
         (home / "config.toml").write_text(tomli_w.dumps(profile), encoding="utf-8")
-        return {"FLWR_HOME": str(home), **TELEMETRY_OFF}
+        return {"FLWR_HOME": str(home), **TELEMETRY_OFF, **called_directly(self.address, found)}
+
+
+def called_directly(address: str, root_certificates: Path | None) -> dict[str, str]:
+    """Return what lets a Flower process call a SuperLink without an HTTP proxy, unless it is far and speaks TLS."""
+    host, _ = host_and_port(address)
+    return without_proxy(host) if root_certificates is None or is_loopback(address) else {}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def choose(options: argparse.Namespace) -> SuperLink:
-    """Return the SuperLink that is wanted. Raises ValueError."""
+    """Return the SuperLink that is wanted. Raises ValueError, and ProxyError for a proxy that cannot be used."""
     address, certificates = options.superlink, options.root_certificates
     check_address("superlink", address)
     if certificates is not None:
@@ -60,6 +65,8 @@ def choose(options: argparse.Namespace) -> SuperLink:
             raise ValueError("insecure: with --root-certificates nothing is in plaintext; leave one of the two away")
         if not certificates.is_file():
             raise ValueError(f"root-certificates: there is no file {certificates}")
+        if not is_loopback(address):
+            proxy_to(host_and_port(address)[0])
         return SuperLink(address, certificates.absolute())
     if not options.insecure and not is_loopback(address):
         raise ValueError(
@@ -70,8 +77,8 @@ def choose(options: argparse.Namespace) -> SuperLink:
 
 
 def flwr(*arguments: str) -> list[str]:
-    """Return the command line of one of Flower's commands."""
-    return [_FLWR, *arguments]
+    """Return the command line of one of Flower's commands. Raises PartFailedError if it is not installed."""
+    return [flower_command("flwr"), *arguments]
 
 
 def ask(environment: Mapping[str, str], *arguments: str) -> str:

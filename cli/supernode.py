@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from cli.parts import TELEMETRY_OFF
+from cli.parts import TELEMETRY_OFF, flower_command
+from cli.superlink import called_directly
 from cli.warm.supernode import BIN, warm_environment
 from client.launch import SeatAddress
 from operations.paths import is_utf8
@@ -13,7 +14,9 @@ from operations.paths import is_utf8
 _ESCAPED = {ord(sign): f"\\u{ord(sign):04x}" for sign in ('"', "\\", *map(chr, range(32)), "\x7f")}
 
 
-def supernode_environment(home: Path, loaded: Path | None = None) -> dict[str, str]:
+def supernode_environment(
+    superlink: str, home: Path, root_certificates: Path | None = None, loaded: Path | None = None
+) -> dict[str, str]:
     """Return what a SuperNode's environment has beside ours. `home` is its folder, and no other Flower process's.
 
     `loaded` is the socket of the process that has loaded what devices need, where several share one (`cli.warm`).
@@ -24,6 +27,7 @@ def supernode_environment(home: Path, loaded: Path | None = None) -> dict[str, s
         "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.3",
         "OPENBLAS_NUM_THREADS": "1",  # a ClientApp imports numpy, and computes nothing
         **TELEMETRY_OFF,
+        **called_directly(superlink, root_certificates),
         **(warm_environment(loaded) if loaded is not None else {}),
     }
 
@@ -48,7 +52,8 @@ def supernode_command(
     secured = ["--insecure"] if root_certificates is None else ["--root-certificates", str(root_certificates)]
     if key is not None:
         secured += ["--auth-supernode-private-key", str(key)]
-    warm = [sys.executable, "-P", "-m", "cli.warm.supernode", str(home / "warm.sock"), "flower-supernode"]
+    program = flower_command("flower-supernode")
+    warm = [sys.executable, "-P", "-m", "cli.warm.supernode", str(home / "warm.sock"), program]
     return [
         *([str(BIN / "flower-supernode")] if shares else warm),
         *(*secured, "--superlink", superlink),

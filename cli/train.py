@@ -12,7 +12,7 @@ from cli.flower import FlowerRun
 from cli.plain_console import PlainConsole
 from cli.playable import check_in_process
 from cli.progress import ProgressDisplay
-from client.device import DeviceDirectory, pps_home
+from client.device import check_devices
 from envproxy.rules import Rules
 from operations import logs
 from server.settings import SettingsError
@@ -40,6 +40,7 @@ def run(options: argparse.Namespace) -> int:
     runtime = options.runtime or ("in-process" if settings.centralised else "flower")
     if settings.centralised and runtime == "flower":
         raise SettingsError("runtime: a centralised run has nothing to federate; expected in-process, found flower")
+    check_devices(chosen.path.name)
     if runtime == "in-process":
         check_in_process(settings)
     else:
@@ -47,22 +48,14 @@ def run(options: argparse.Namespace) -> int:
         if not options.no_memory_check:
             memory.check_over_flower(backend.spec, settings)
         backend.prepare()  # the env proxy would say it in its log
-        _make_device_directories(chosen)  # and each device for itself
-    console = following.console("train", chosen.path.name)
-    with following.told(chosen, console):
-        if runtime == "flower":
-            _train_over_flower(chosen, options.retries, console)
-        else:
-            _train_in_process(chosen, console)
+    with flags.claimed(chosen) as claimed:
+        console = following.console("train", claimed.path.name)
+        with following.told(claimed, console):
+            if runtime == "flower":
+                _train_over_flower(claimed, options.retries, console)
+            else:
+                _train_in_process(claimed, console)
     return 0
-
-
-def _make_device_directories(chosen: Chosen) -> None:
-    """Raises DeviceError if one cannot be made, or no agent process can listen in it."""
-    for seat in range(chosen.n_agents):
-        directory = DeviceDirectory(pps_home(), chosen.path.name, seat)
-        directory.check_socket()
-        directory.make()
 
 
 def _train_over_flower(chosen: Chosen, retries: int, console: PlainConsole) -> None:

@@ -43,13 +43,12 @@ class Agent:
         settings: LearningSettings,
         *,
         seed: int,
-        run_id: str,
         directory: DeviceDirectory,
         make_learner: MakeLearner = Learner,
     ) -> None:
-        """Take up the state in `directory` if it is of this very run, else begin afresh.
+        """Take up the state in `directory` if there is one, else begin afresh.
 
-        Raises DeviceError if the directory's content cannot be used.
+        Raises DeviceError if the directory's content cannot be used, or is another run's.
         """
         torch.set_num_threads(1)
         keep_freed_memory()
@@ -58,7 +57,6 @@ class Agent:
         self.learner = make_learner(spec, settings, seed)
         self.round = 0  # the last one that was played to its end
         self.resumed = False
-        self._run_id = run_id
         self._directory = directory
         self._explore = np.random.default_rng([seed, spec.seat, 1])
         self._sample = np.random.default_rng([seed, spec.seat, 2])
@@ -67,9 +65,10 @@ class Agent:
         self._actor = Actor(self.learner.network, spec, battles)
         self._recorder = Recorder(spec, battles)
         kept = directory.load()
-        if kept is None or kept[1].get("run") != run_id:
-            directory.forget()  # nobody vouches for what else is there, a buffer of other sizes for one
-            kept = None
+        if kept is None:
+            directory.forget()  # nobody vouches for a buffer without a state
+        elif kept[1].get("run") != directory.run_id:
+            raise DeviceError(f"{directory.path} holds the state of another run; remove the folder to begin afresh")
         try:
             self.buffer = BattleBuffer(directory.buffer, settings.buffer_size, spec)
             self.rewards = RewardBuffer(settings.reward_buffer, settings.reward_credit)
@@ -98,7 +97,7 @@ class Agent:
         self._directory.save(
             {name: tensor.numpy() for name, tensor in tensors.items()},
             {
-                "run": self._run_id,
+                "run": self._directory.run_id,
                 "round": round_,
                 "learner": learner,
                 "buffer": self.buffer.counters(),

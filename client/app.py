@@ -51,9 +51,9 @@ def train(message: Message, context: Context) -> Message:
 
 def _pass_on(kind: str, message: Message, context: Context) -> Message:
     request = request_from_message(kind, message)
-    run, arena = str(request.config["run"]), str(request.config["arena"])
-    address = seat_address(context.node_config, arena)
-    reply = ask(DeviceDirectory(pps_home(), run, address.seat), run, address, request)
+    run, run_id = str(request.config["run"]), str(request.config["run-id"])
+    address = seat_address(context.node_config, str(request.config["arena"]))
+    reply = ask(DeviceDirectory(pps_home(), run, run_id, address.seat), run, address, request)
     return message_from_reply(reply, message)
 
 

@@ -1,6 +1,6 @@
 """The device directory: what an agent keeps between rounds, and across crashes.
 
-$PPS_HOME/<run>/seat-<i>/
+$PPS_HOME/<run>/<run id>/seat-<i>/
     agent.safetensors   network, target network, optimiser
     agent.json          counters, random states, settings, format version
     buffer/*.npy        the episode buffer, a memory-mapped ring
@@ -8,10 +8,13 @@ $PPS_HOME/<run>/seat-<i>/
     agent.sock          where the resident agent process listens
     agent.log           what it logged
     tally.json          what it has done since it began, for who watches it
+
+A name may be that of several runs, of other federations for one; the id in their run.json is of one run alone.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -31,6 +34,9 @@ from operations.sockets import LONGEST_PATH, can_listen, reached
 
 FORMAT = 1
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # as the settings have it
+_RUN_ID = re.compile(r"[A-Za-z0-9]{1,64}")
+_REMEDY = "name another folder in PPS_HOME"
+_SOME_ID = "0" * 16  # as long as the ids that are made
 
 
 class DeviceError(Exception):
@@ -38,8 +44,23 @@ class DeviceError(Exception):
 
 
 def pps_home() -> Path:
-    """Return $PPS_HOME, or ~/.pps-qmix."""
-    return user_path(os.environ.get("PPS_HOME") or Path.home() / ".pps-qmix").absolute()
+    """Return $PPS_HOME, or ~/.pps-qmix. Raises DeviceError if there is no home folder."""
+    named = os.environ.get("PPS_HOME")
+    if not named:
+        try:
+            named = str(Path.home() / ".pps-qmix")
+        except RuntimeError:  # no HOME, and the user is not in the list of users
+            raise DeviceError("there is no home folder: HOME is not set; name a folder in PPS_HOME") from None
+    return user_path(named).absolute()
+
+
+def made_home() -> Path:
+    """Return $PPS_HOME, made if it is not there. Raises DeviceError if files cannot be written there."""
+    home = pps_home()
+    _make(home, "PPS_HOME")
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise DeviceError(f"cannot write in {home}: {os.strerror(errno.EACCES)}; {_REMEDY}")
+    return home
 
 
 def is_run_name(name: str) -> bool:
@@ -47,15 +68,42 @@ def is_run_name(name: str) -> bool:
     return _RUN_NAME.fullmatch(name) is not None
 
 
-class DeviceDirectory:
-    """`$PPS_HOME/<run>/seat-<i>/`. Made when it is first used."""
+def is_run_id(text: str) -> bool:
+    """Say whether a run may have this id."""
+    return _RUN_ID.fullmatch(text) is not None
 
-    def __init__(self, home: Path, run: str, seat: int) -> None:
-        """Raises DeviceError if `run`, which a server says, would lead elsewhere."""
+
+def device_directories(home: Path) -> list[DeviceDirectory]:
+    """Return all device directories in $PPS_HOME, by run and seat."""
+    found = []
+    for path in home.glob("*/*/seat-[0-9]*"):
+        run, run_id, seat = path.parent.parent.name, path.parent.name, path.name.removeprefix("seat-")
+        if is_run_name(run) and is_run_id(run_id) and seat.isdecimal() and path.is_dir():
+            found.append((run, run_id, int(seat)))
+    return [DeviceDirectory(home, *each) for each in sorted(found)]
+
+
+def check_devices(run: str) -> None:
+    """Raise DeviceError if no device of a run, whose id is yet to be made, can have its directory in $PPS_HOME.
+
+    $PPS_HOME is made if it is not there.
+    """
+    DeviceDirectory(pps_home(), run, _SOME_ID, 0).check_socket()
+    made_home()
+
+
+class DeviceDirectory:
+    """`$PPS_HOME/<run>/<run id>/seat-<i>/`. Made when it is first used."""
+
+    def __init__(self, home: Path, run: str, run_id: str, seat: int) -> None:
+        """Raises DeviceError if `run` or `run_id`, which a server says, would lead elsewhere."""
         if not is_run_name(run):
             raise DeviceError(f"a run is called {run[:100]!r}; expected up to 100 letters, digits and ._-")
+        if not is_run_id(run_id):
+            raise DeviceError(f"a run has the id {run_id[:100]!r}; expected up to 64 letters and digits")
         self.home = home
-        self.path = home / run / f"seat-{seat}"
+        self.run, self.run_id, self.seat = run, run_id, seat
+        self.path = home / run / run_id / f"seat-{seat}"
         self.buffer = self.path / "buffer"
         self.socket = self.path / "agent.sock"
         self.log = self.path / "agent.log"
@@ -64,10 +112,7 @@ class DeviceDirectory:
 
     def make(self) -> None:
         """Make the directory. Raises DeviceError if that fails."""
-        try:
-            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise DeviceError(f"cannot make the device directory {self.path}: {error.strerror}") from None
+        _make(self.path)
 
     def check_socket(self) -> None:
         """Raise DeviceError if no socket can be in the directory. On Linux one always can."""
@@ -134,7 +179,14 @@ class DeviceDirectory:
         return tensors, state
 
     def forget(self) -> None:
-        """Remove the agent's state and buffer, of another run with the same name."""
+        """Remove the agent's state and buffer."""
         for name in ("agent.safetensors", "agent.json"):
             (self.path / name).unlink(missing_ok=True)
         shutil.rmtree(self.buffer, ignore_errors=True)
+
+
+def _make(folder: Path, what: str = "the device directory") -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise DeviceError(f"cannot make {what} {folder}: {error.strerror}; {_REMEDY}") from None

@@ -72,7 +72,7 @@ def _ensure_running(directory: DeviceDirectory, run: str, address: SeatAddress) 
     directory.socket.unlink(missing_ok=True)
     command = [
         *(sys.executable, "-P", "-m", "client.resident"),
-        *("--run", run, "--seat", str(address.seat)),
+        *("--run", run, "--run-id", directory.run_id, "--seat", str(address.seat)),
         *("--envproxy", address.envproxy, "--token", str(address.token)),
         *_transport_arguments(address.transport),
         *_watch_arguments(),

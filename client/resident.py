@@ -120,11 +120,12 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
 
     def _tell(self, request: Request, reply: Reply) -> None:
         """Note what was done, for who watches the device; that this fails is no reason to lose a round."""
-        run, round_ = str(request.config["run"]), int(request.config["round"])
+        run, run_id = str(request.config["run"]), str(request.config["run-id"])
+        round_ = int(request.config["round"])
         self._tally.add(round_, reply.values)
         log.info("round %d played: %d battles", round_, reply.values["battles"], extra={"round": round_})
         try:
-            self._tally.save(DeviceDirectory(pps_home(), run, self._seat_number).tally)
+            self._tally.save(DeviceDirectory(pps_home(), run, run_id, self._seat_number).tally)
         except OSError as error:
             log.warning("cannot write the tally: %s", error, extra={"round": round_})
 
@@ -170,7 +171,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run until the SuperNode is gone. Exit code 0; 1 if the device directory cannot be used or is another's."""
     options = _parse(arguments)
     logs.set_up(seat=options.seat, run=options.run)
-    directory = DeviceDirectory(pps_home(), options.run, options.seat)
+    directory = DeviceDirectory(pps_home(), options.run, options.run_id, options.seat)
     try:
         directory.make()
     except DeviceError as error:
@@ -247,6 +248,7 @@ def _process(pid: int | None) -> psutil.Process | None:
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m client.resident", description=__doc__)
     parser.add_argument("--run", required=True)
+    parser.add_argument("--run-id", required=True)
     parser.add_argument("--seat", required=True, type=int)
     parser.add_argument("--envproxy", required=True, help="HOST:PORT")
     parser.add_argument("--token", required=True, type=Path, help="file with the seat's token")

@@ -53,7 +53,7 @@ class Seat:
         config = request.config
         check_same(config, arena, self._seat)
         if self._run_id != config["run-id"]:
-            self._directory = directory = DeviceDirectory(self._home, config["run"], self._seat)
+            self._directory = directory = DeviceDirectory(self._home, config["run"], config["run-id"], self._seat)
             directory.make()
             try:
                 learning, seed = LearningSettings.from_config(config), int(config["seed"])
@@ -72,7 +72,6 @@ class Seat:
                 arena.battles,
                 learning,
                 seed=seed,
-                run_id=config["run-id"],
                 directory=directory,
                 make_learner=self._make_learner,
             )

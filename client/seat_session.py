@@ -16,7 +16,14 @@ from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc, wire
 from envproxy.calls import ELSEWHERE, SeatCall
 from envproxy.protocol import MixAnswer, Phase
-from envproxy.transport import Transport, TransportError, UnreachableError, check_connection, open_channel
+from envproxy.transport import (
+    ProxyAwayError,
+    Transport,
+    TransportError,
+    UnreachableError,
+    check_connection,
+    open_channel,
+)
 
 log = logging.getLogger("agent")
 
@@ -174,6 +181,8 @@ class SeatSession:
             reached = True
             try:
                 check_connection("env proxy", self._address, self._transport)
+            except ProxyAwayError as away:
+                return SeatSessionError(f"the {away}")
             except UnreachableError:
                 reached = False  # as gRPC says, with more detail
             except TransportError as untrusted:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from envproxy.private_files import create_private
 from envproxy.protocol import Earned
+from operations.files import read_text
 
 _KEY_BYTES = 32
 
@@ -20,7 +21,7 @@ def keep_key(path: Path) -> bytes:
         with contextlib.suppress(FileExistsError):
             create_private(path, f"{secrets.token_bytes(_KEY_BYTES).hex()}\n".encode())
     try:
-        key = bytes.fromhex(path.read_text(encoding="ascii"))
+        key = bytes.fromhex(read_text(path))
     except ValueError:
         key = b""
     if len(key) < _KEY_BYTES:

@@ -11,6 +11,7 @@ import secrets
 from pathlib import Path
 
 from envproxy.private_files import create_private, make_private_folder, replace_private
+from operations.files import read_text
 
 
 def token_path(directory: Path, arena: str, seat: int) -> Path:
@@ -20,7 +21,10 @@ def token_path(directory: Path, arena: str, seat: int) -> Path:
 
 def read_token(path: Path) -> str:
     """Return the token in a file. Raises OSError if it cannot be read or there is none in it."""
-    token = path.read_text(encoding="ascii", errors="replace").strip()
+    try:
+        token = read_text(path).strip()
+    except UnicodeDecodeError:
+        token = ""
     if not token.isascii() or not token:  # whoever wrote it was stopped; an empty token must never open a seat
         raise OSError(f"{path} holds no token; delete it, and the env proxy makes another when it starts")
     return token

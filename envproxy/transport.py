@@ -1,5 +1,6 @@
 """How an env proxy is spoken to: over TLS, or in plaintext where nobody can listen or somebody has said that it may be.
 
+TLS to another machine goes through an HTTP proxy where the environment names one (`operations.proxies`).
 A device proves who it is by its seat's token, so only the server has a certificate.
 """
 
@@ -7,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
-import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+
+from operations.proxies import Proxy, ProxyError, connected, proxy_to
 
 _TIMEOUT = 5.0  # seconds for a connection and a handshake
 
@@ -32,6 +34,10 @@ class UnreachableError(TransportError):
     """Nobody answers; it may be worth calling again."""
 
 
+class ProxyAwayError(UnreachableError):
+    """The HTTP proxy on the way does not answer, or does not lead there."""
+
+
 @dataclass(frozen=True)
 class Transport:
     """TLS, verified with `root_certificates`; without any, plaintext: to loopback, or anywhere if `insecure`."""
@@ -46,15 +52,30 @@ class Transport:
 
 def is_loopback(address: str) -> bool:
     """Say whether HOST:PORT is on this machine only. Names other than localhost are not looked up."""
-    host = address.rpartition(":")[0].strip("[]")
+    host = _host(address)
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 
 
+def proxy_on_the_way(address: str, transport: Transport) -> Proxy | None:
+    """Return the HTTP proxy through which HOST:PORT is called. Raises TransportError if it cannot be used."""
+    if transport.root_certificates is None or is_loopback(address):
+        return None
+    try:
+        return proxy_to(_host(address))
+    except ProxyError as error:
+        raise TransportError(str(error)) from None
+
+
 def open_channel(address: str, transport: Transport, options: Sequence[tuple[str, Any]] = ()) -> grpc.Channel:
-    """Return a channel to an env proxy. Raises TransportError: plaintext where others can listen, or no CA."""
+    """Return a channel to an env proxy.
+
+    Raises TransportError: plaintext where others can listen, no CA, or an HTTP proxy that cannot be used.
+    """
+    proxy = proxy_on_the_way(address, transport)  # gRPC itself would take one to the loopback, too
+    options = [*options, ("grpc.enable_http_proxy", 0) if proxy is None else ("grpc.http_proxy", proxy.url)]
     if transport.root_certificates is not None:
         _verifying_context(transport.root_certificates)  # gRPC says nothing of a file that it cannot use
         credentials = grpc.ssl_channel_credentials(transport.root_certificates.read_bytes())
@@ -79,14 +100,14 @@ def check_connection(who: str, address: str, transport: Transport) -> None:
 
     Raises UnreachableError if nobody answers, TransportError if the other side cannot be spoken to or trusted.
     """
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
+    host, port = _host(address), int(address.rpartition(":")[2])
+    proxy = proxy_on_the_way(address, transport)
     context = _untrusting_context()
     if transport.root_certificates is not None:
         context = _verifying_context(transport.root_certificates)
     context.set_alpn_protocols(["h2", "http/1.1"])
     try:
-        with socket.create_connection((host, int(port)), _TIMEOUT) as connection:
+        with connected(host, port, proxy, _TIMEOUT) as connection:
             try:
                 context.wrap_socket(connection, server_hostname=host).close()
             except OSError as error:
@@ -94,9 +115,18 @@ def check_connection(who: str, address: str, transport: Transport) -> None:
                     return  # no TLS there, as expected
                 raise TransportError(f"{who} at {address} {_why(error, host, transport.root_certificates)}") from None
     except OSError as error:
+        if proxy is not None:
+            raise ProxyAwayError(
+                f"{who} at {address} cannot be reached through the proxy {proxy}: {error.strerror or error}; set the "
+                f"variable right, or add {host} to no_proxy if it can be reached without"
+            ) from None
         raise UnreachableError(f"no {who} answers at {address} ({error.strerror or error})") from None
     if transport.root_certificates is None:
         raise TransportError(f"{who} at {address} speaks TLS; name the CA certificate that it is to be verified with")
+
+
+def _host(address: str) -> str:
+    return address.rpartition(":")[0].strip("[]")
 
 
 def _verifying_context(root_certificates: Path) -> ssl.SSLContext:

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, also where the machine loses its power.
+"""Files that are written whole or not at all, also where the machine loses its power; and texts that users wrote.
 
 Each is written beside its place, under a name of its own: two who write the same file do not mix theirs. Only a process
 that is killed meanwhile leaves such a file behind.
@@ -6,6 +6,7 @@ that is killed meanwhile leaves such a file behind.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import os
@@ -18,6 +19,16 @@ from typing import BinaryIO
 
 _SHOWN_OF_NAME = 50  # characters: a name may be as long as the system has any, and this one is longer
 _CANNOT_SYNC = {errno.EACCES, errno.EINVAL, errno.ENOTSUP}  # nobody may list the folder; its file system syncs none
+
+
+def read_text(path: Path) -> str:
+    """Return a text that a user wrote: in UTF-8, or in UTF-16 if it begins with that byte order mark.
+
+    Editors on Windows write such a mark, which is no part of the text. Raises OSError, UnicodeDecodeError.
+    """
+    content = path.read_bytes()
+    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if is_utf16 else "utf-8-sig")
 
 
 @contextmanager

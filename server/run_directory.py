@@ -8,10 +8,12 @@ runs/<name>/
     report.html            what the run was and what came of it
     checkpoints/           what it is resumed from: server.checkpoints
     lock                   held by the process that writes here
+    command.lock           held by the command that plays it, if one does: before that process, and between two
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import os
@@ -64,9 +66,8 @@ class RunDirectory:
     @classmethod
     def create(cls, settings: Settings) -> RunDirectory:
         """Make the directory of a new run. Raises RunDirectoryError if it holds a run already or cannot be made."""
-        name = settings.run or run_name(settings)
-        settings = settings.model_copy(update={"run": name})
-        directory = cls(user_path(settings.runs).absolute() / name, secrets.token_hex(8), settings)
+        settings = settings.model_copy(update={"run": settings.run or claim_name(settings)})
+        directory = cls(user_path(settings.runs).absolute() / settings.run, secrets.token_hex(8), settings)
         if has_run(directory.path):
             raise already_there(directory.path)
         try:
@@ -146,17 +147,17 @@ def open_run(settings: Settings, given: Mapping[str, Value]) -> Iterator[RunDire
 
     Raises as `RunDirectory.create` and `RunDirectory.resume` do, and InUseError if another process does not leave it.
     """
-    settings = settings.model_copy(update={"run": settings.run or run_name(settings)})
+    settings = settings.model_copy(update={"run": settings.run or claim_name(settings)})
     path = user_path(settings.runs).absolute() / settings.run
     if settings.resume:
         read_run(path)  # or the lock would make a folder of what is no run
-    with _only_writer(path):
+    with _alone(path, "lock", _LOCK_LIMIT):
         yield RunDirectory.resume(settings, given) if settings.resume else RunDirectory.create(settings)
 
 
 def check_free(path: Path) -> None:
-    """Raise InUseError if a process writes to this run directory now."""
-    if is_held(path):
+    """Raise InUseError if a process writes to this run directory now, or a command plays the run."""
+    if is_held(path) or is_locked(path / "command.lock"):
         raise InUseError(_in_use(path))
 
 
@@ -165,9 +166,40 @@ def is_held(path: Path) -> bool:
     return is_locked(path / "lock")
 
 
-def run_name(settings: Settings) -> str:
-    """Return a name for a run: what it is and when it began, as far as a name may have that."""
-    began = datetime.now().strftime("-%Y%m%d-%H%M%S")
+@contextmanager
+def being_played(path: Path) -> Iterator[None]:
+    """Keep other commands from playing a run here. Its directory is made if it is not there.
+
+    Raises InUseError if one plays it, RunDirectoryError if the directory cannot be made.
+    """
+    with _alone(path, "command.lock", 0.0):
+        yield
+
+
+def claim_name(settings: Settings) -> str:
+    """Make the directory of a run that has no name yet, and return the name: no other run gets it.
+
+    Raises RunDirectoryError if it cannot be made.
+    """
+    for number in itertools.count(1):
+        name = run_name(settings, number)
+        path = user_path(settings.runs).absolute() / name
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise RunDirectoryError(f"cannot make {path}: {error.strerror}") from None
+        return name
+    raise AssertionError("numbers do not end")
+
+
+def run_name(settings: Settings, number: int = 1) -> str:
+    """Return a name for a run: what it is and when it began, as far as a name may have that.
+
+    `number` tells apart those that began in the same second.
+    """
+    began = datetime.now().strftime("-%Y%m%d-%H%M%S") + (f"-{number}" if number > 1 else "")
     what = f"{settings.map}-{settings.method}-{settings.base}-s{settings.seed}"
     return _NOT_OF_NAMES.sub("-", what).lstrip("._-")[: _LONGEST_NAME - len(began)] + began
 
@@ -238,15 +270,15 @@ def whole_rows(text: str) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def _only_writer(path: Path) -> Iterator[None]:
-    """Hold the lock of a run directory, made if it is not there.
+def _alone(path: Path, lock: str, limit: float) -> Iterator[None]:
+    """Hold a lock of a run directory, made if it is not there.
 
     Raises InUseError if another process does not leave it, RunDirectoryError if there can be none.
     """
     with ExitStack() as held:
         try:
             path.mkdir(parents=True, exist_ok=True)
-            held.enter_context(locked(path / "lock", _in_use(path), _LOCK_LIMIT, mode=0o644))
+            held.enter_context(locked(path / lock, _in_use(path), limit, mode=0o644))
         except OSError as error:
             raise RunDirectoryError(f"cannot make {path}: {error.strerror}") from None
         yield

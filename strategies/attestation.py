@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from operations.files import read_text
+
 _KEY_BYTES = 32
 
 
@@ -55,7 +57,7 @@ class Attestation:
 def read_key(path: Path) -> bytes:
     """Return the key that `pps-qmix envproxy --attest-key` made. Raises ValueError, saying what to do."""
     try:
-        key = bytes.fromhex(path.read_text(encoding="ascii"))
+        key = bytes.fromhex(read_text(path))
     except (OSError, ValueError) as error:
         raise ValueError(f"cannot read a key in {path}: {error}; copy the file that the env proxy made") from None
     if len(key) < _KEY_BYTES:

@@ -19,7 +19,6 @@ from cli.doctor import credentials, machine, network, packages, starcraft
 from cli.doctor.finding import Finding, Level
 from cli.plain_console import PlainConsole
 from client.app import DEFAULT_ENVPROXY
-from client.device import pps_home
 from envproxy.backend import create_backend
 from envproxy.rules import Rules
 from envproxy.transport import Transport
@@ -80,11 +79,11 @@ def examine(options: argparse.Namespace) -> Iterator[Finding]:
         yield from starcraft.check_own_smac()
     cache = machine.check_numba_cache()
     yield cache
-    home, runs = pps_home(), options.runs.absolute()
+    home, runs = _home("PPS_HOME", ".pps-qmix"), options.runs.absolute()
     yield machine.check_folder("PPS_HOME", home, "name another folder in PPS_HOME")
-    flower = user_path(os.environ.get("FLWR_HOME") or Path.home() / ".flwr").absolute()
-    yield machine.check_folder("FLWR_HOME", flower, "name another folder in FLWR_HOME")
-    if cache.level is not Level.FAILED:  # else there is no simulator to ask for the map's sizes
+    yield machine.check_folder("FLWR_HOME", _home("FLWR_HOME", ".flwr"), "name another folder in FLWR_HOME")
+    yield machine.check_flower_commands()
+    if home is not None and cache.level is not Level.FAILED:  # else there is no simulator to ask for the map's sizes
         backend = create_backend(str(default_config()["backend"]), options.map, 1)
         spec = backend.spec
         backend.close()
@@ -97,6 +96,7 @@ def examine(options: argparse.Namespace) -> Iterator[Finding]:
         yield from credentials.check_credentials(folder, datetime.datetime.now(datetime.UTC))
         if (folder / CA).is_file():
             transport = Transport(folder / CA)
+    yield network.check_proxies()
     if options.superlink is None:
         yield network.check_port("SuperLink", _DEFAULT_SUPERLINK)
     else:
@@ -107,3 +107,11 @@ def examine(options: argparse.Namespace) -> Iterator[Finding]:
         yield network.check_envproxy(options.envproxy, options.arena, transport)
     if options.starcraft:
         yield from starcraft.check_starcraft(options.map, Rules.parse(options.rules), options.backend_options)
+
+
+def _home(variable: str, name: str) -> Path | None:
+    """Return what a variable names, or a folder in the home folder; None if there is no home folder."""
+    try:
+        return user_path(os.environ.get(variable) or Path.home() / name).absolute()
+    except RuntimeError:
+        return None

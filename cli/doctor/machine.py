@@ -10,8 +10,9 @@ from pathlib import Path
 
 from cli.doctor.finding import Finding, failed, ok, warning
 from cli.memory import TooLittleMemoryError, check_over_flower, one_device, over_flower
+from cli.parts import FLOWER_COMMANDS, PartFailedError, flower_command
 from cli.sizes import seat_spec
-from envproxy.backend import MapSpec
+from envproxy.backend import BackendFailedError, MapSpec
 from learning.settings import SeatSpec
 from operations.memory import gigabytes, memory
 from server.settings import Settings
@@ -66,8 +67,10 @@ def _room(check: str, folder: Path, needed: int, comfortable: int, whose: str) -
     return ok(check, says)
 
 
-def check_folder(name: str, folder: Path, remedy: str) -> Finding:
-    """Say whether files can be written in a folder, or where it would be made."""
+def check_folder(name: str, folder: Path | None, remedy: str) -> Finding:
+    """Say whether files can be written in a folder, or where it would be made. None: there is no home folder for it."""
+    if folder is None:
+        return failed(name, f"there is no home folder: HOME is not set; {remedy}")
     existing = nearest(folder)
     in_the_way = next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None)
     if in_the_way is not None:
@@ -80,6 +83,15 @@ def check_folder(name: str, folder: Path, remedy: str) -> Finding:
     return ok(name, f"{folder} can be written" + ("" if existing == folder else " (it will be made)"))
 
 
+def check_flower_commands() -> Finding:
+    """Each part of a federation is one of them."""
+    try:
+        found = [flower_command(name) for name in FLOWER_COMMANDS]
+    except PartFailedError as error:
+        return failed("Flower's commands", str(error))
+    return ok("Flower's commands", f"in {Path(found[0]).parent}")
+
+
 def check_open_files() -> Finding:
     """Each connection and each process that is watched takes some."""
     limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -90,11 +102,11 @@ def check_open_files() -> Finding:
 
 
 def check_numba_cache() -> Finding:
-    """Without a folder for what it compiles, numba does not load the simulator at all."""
+    """The simulator is compiled, and what is compiled is kept in a folder: without either it cannot be loaded."""
     try:
         from envproxy.backends.skirmish.engine import play_step  # noqa: PLC0415 - loading it is what is checked
-    except RuntimeError as error:
-        return failed("numba cache", f"{error}; name a folder that can be written in NUMBA_CACHE_DIR")
+    except BackendFailedError as error:
+        return failed("numba cache", str(error))
     cache = Path(str(play_step.stats.cache_path))
     if any(cache.glob("*.nbi")):
         return ok("numba cache", f"{cache}: the simulator is compiled")

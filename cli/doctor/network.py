@@ -1,4 +1,4 @@
-"""The other machines: who listens, whether they can be reached and trusted, and whether the clocks agree."""
+"""The other machines: who listens, whether they can be reached (and how) and trusted, and whether the clocks agree."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from cli.addresses import host_and_port
 from cli.doctor.finding import Finding, failed, ok, warning
 from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc
-from envproxy.transport import Transport, TransportError, check_connection, open_channel
+from envproxy.transport import Transport, TransportError, check_connection, open_channel, proxy_on_the_way
+from operations.proxies import ProxyError, connected, tls_proxy, variables
 
 _TIMEOUT = 5.0  # seconds
 _AHEAD, _BEHIND = 5.0, 305.0  # seconds from which on a SuperLink refuses a device (docs/security.md)
@@ -33,6 +34,19 @@ def check_port(who: str, address: str) -> Finding:
     return warning(check, f"something listens at {address}; if it is no {who} of yours, let yours listen elsewhere")
 
 
+def check_proxies() -> Finding:
+    """Say which proxy variables are set, and what they mean for us."""
+    named = ", ".join(f"{name}={value}" for name, value in variables().items())
+    try:
+        proxy = tls_proxy()
+    except ProxyError as error:
+        return warning("proxies", f"{error} (the loopback and plaintext connections use none)")
+    if not named:
+        return ok("proxies", "none named in the environment")
+    through = "no connection of ours uses one" if proxy is None else f"TLS to other machines goes through {proxy}"
+    return ok("proxies", f"{named}: {through}; the loopback and plaintext connections use none")
+
+
 def check_superlink(address: str, transport: Transport) -> Iterator[Finding]:
     """Reach the SuperLink, or what is before it, and compare clocks with it."""
     try:
@@ -40,7 +54,7 @@ def check_superlink(address: str, transport: Transport) -> Iterator[Finding]:
     except TransportError as error:
         yield failed("SuperLink", str(error))
         return
-    yield ok("SuperLink", f"answers at {address}, {_how(transport)}")
+    yield ok("SuperLink", f"answers at {address}, {_how(address, transport)}")
     yield _check_clock(address, transport)
 
 
@@ -63,7 +77,7 @@ def check_envproxy(address: str, arena: str, transport: Transport) -> Finding:
     own = version("pps-qmix")
     if found.version != own:
         return failed("env proxy", f"{address} runs pps-qmix {found.version}, this is {own}; install the same on both")
-    return ok("env proxy", f"answers at {address}, {_how(transport)}: arena {found.arena} plays {found.map}")
+    return ok("env proxy", f"answers at {address}, {_how(address, transport)}: arena {found.arena} plays {found.map}")
 
 
 def judge_clock(ahead: float) -> Finding:
@@ -80,13 +94,12 @@ def judge_clock(ahead: float) -> Finding:
 def _check_clock(address: str, transport: Transport) -> Finding:
     """By the date that every HTTP answer has, whatever it answers."""
     host, port = host_and_port(address)
-    if transport.root_certificates is None:
-        connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT)
-    else:
-        context = ssl.create_default_context(cafile=transport.root_certificates)
-        connection = http.client.HTTPSConnection(host, port, timeout=_TIMEOUT, context=context)
+    connection = http.client.HTTPConnection(host, port)
     try:
-        connection.connect()
+        connection.sock = connected(host, port, proxy_on_the_way(address, transport), _TIMEOUT)
+        if transport.root_certificates is not None:
+            context = ssl.create_default_context(cafile=transport.root_certificates)
+            connection.sock = context.wrap_socket(connection.sock, server_hostname=host)
         asked = time.time()
         connection.request("GET", "/")
         date = parsedate_to_datetime(connection.getresponse().headers["date"]).timestamp()
@@ -98,5 +111,8 @@ def _check_clock(address: str, transport: Transport) -> Finding:
     return judge_clock((asked + answered) / 2 - (date + _DATE_IS_CUT))
 
 
-def _how(transport: Transport) -> str:
-    return "in plaintext" if transport.root_certificates is None else "over TLS"
+def _how(address: str, transport: Transport) -> str:
+    if transport.root_certificates is None:
+        return "in plaintext"
+    proxy = proxy_on_the_way(address, transport)
+    return "over TLS" if proxy is None else f"over TLS through the proxy {proxy}"

@@ -21,6 +21,7 @@ from cli.experiment.schedule import Entry, State, left, schedule
 from cli.experiment.spec import Experiment, SpecError, parse_experiment
 from cli.plain_console import PlainConsole
 from envproxy.backend import MapSpec, create_backend
+from operations.files import read_text
 from operations.paths import shown, user_path
 from server.run_directory import read_rows
 
@@ -70,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _read(path: Path) -> tuple[Experiment, str]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         return parse_experiment(text), text
     except UnicodeDecodeError:
         raise SpecError(f"{path}: is no text in UTF-8") from None

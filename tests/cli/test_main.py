@@ -266,7 +266,7 @@ def test_a_home_that_no_device_can_use_is_told_before_anything_is_started(
 ) -> None:
     (tmp_path / "file").write_text("no folder")
     homes = {
-        "file": "Not a directory",
+        "file": "File exists",
         "x" * 256: "File name too long",
         "/".join(["x" * 200] * 25): "File name too long",
     }
@@ -274,7 +274,7 @@ def test_a_home_that_no_device_can_use_is_told_before_anything_is_started(
         monkeypatch.setenv("PPS_HOME", home)
         code, output, errors = command("train", "--run", "mine")
         assert (code, output) == (1, "")
-        assert errors == (f"pps-qmix: cannot make the device directory {tmp_path / home / 'mine' / 'seat-0'}: {why}\n")
+        assert errors == (f"pps-qmix: cannot make PPS_HOME {tmp_path / home}: {why}; name another folder in PPS_HOME\n")
     assert not (tmp_path / "runs").exists()
 
 

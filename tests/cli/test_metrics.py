@@ -53,7 +53,7 @@ def proxy() -> Iterator[Proxy]:
 def played(tmp_path: Path) -> None:
     """Let a device have written down two rounds of one run, after one of another."""
     for run, rounds in (("older", [1]), ("newer", [1, 2])):
-        directory = DeviceDirectory(tmp_path, run, 1)
+        directory = DeviceDirectory(tmp_path, run, "id", 1)
         directory.make()
         tally = Tally()
         for round_ in rounds:
@@ -65,8 +65,8 @@ def played(tmp_path: Path) -> None:
 def test_a_device_says_what_its_newest_run_has_done(tmp_path: Path) -> None:
     assert samples(shown(AgentMetrics(tmp_path, 1))) == {}
     played(tmp_path)
-    (tmp_path / "cut" / "seat-1").mkdir(parents=True)
-    (tmp_path / "cut" / "seat-1" / "tally.json").write_text('{"battles": ')
+    (tmp_path / "cut" / "id" / "seat-1").mkdir(parents=True)
+    (tmp_path / "cut" / "id" / "seat-1" / "tally.json").write_text('{"battles": ')
     found = samples(shown(AgentMetrics(tmp_path, 1)))
     assert found["agent_up seat=1"] == 0
     assert found["agent_round seat=1"] == 2
@@ -81,7 +81,7 @@ def test_a_device_says_what_its_newest_run_has_done(tmp_path: Path) -> None:
 
 def test_an_agent_process_is_up_while_it_answers(tmp_path: Path) -> None:
     played(tmp_path)
-    directory = DeviceDirectory(tmp_path, "newer", 1)
+    directory = DeviceDirectory(tmp_path, "newer", "id", 1)
     server = serve(AgentService(1, "127.0.0.1:1", tmp_path / "token"), directory.socket)
     up = "agent_up seat=1"
     assert samples(shown(AgentMetrics(tmp_path, 1)))[up] == 1

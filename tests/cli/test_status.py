@@ -120,13 +120,15 @@ def test_a_run_is_told_by_its_own_name_however_it_is_named(
     capsys: pytest.CaptureFixture[str], directory: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_checkpoint(directory.path, Checkpoint(2, 60, {0: {"w": np.zeros(1, np.float32)}}))
-    DeviceDirectory(tmp_path / "home", "mine", 0).make()
+    run_id = directory.run_id
+    DeviceDirectory(tmp_path / "home", "mine", run_id, 0).make()
+    DeviceDirectory(tmp_path / "home", "mine", "another", 0).make()  # a run of the same name
     (tmp_path / "link").symlink_to(directory.path)
     monkeypatch.chdir(directory.path)
     for written in (".", "./", "checkpoints/..", "../mine", f"{tmp_path}/link/"):
         found = status(capsys, written)
         assert (found["run"]["run"], found["run"]["path"]) == ("mine", str(directory.path)), written
-        assert [device["run"] for device in found["devices"]] == ["mine"]
+        assert [(device["run"], device["run_id"]) for device in found["devices"]] == [("mine", run_id)]
     assert main(["status", ""]) == 2
     assert capsys.readouterr().err == "pps-qmix: there is no run '', as a folder or in runs\n"
 
@@ -142,11 +144,12 @@ def test_a_folder_of_any_name_is_shown_in_one_line(
 
 def test_devices(capsys: pytest.CaptureFixture[str], tmp_path: Path, directory: RunDirectory) -> None:
     home = tmp_path / "home"
-    for run, seat in (("mine", 0), ("mine", 1), ("other", 10), ("other", 2)):
-        DeviceDirectory(home, run, seat).make()
+    run_id = directory.run_id
+    for run, id_, seat in (("mine", run_id, 0), ("mine", run_id, 1), ("other", "id", 10), ("other", "id", 2)):
+        DeviceDirectory(home, run, id_, seat).make()
     state = {"round": 4, "buffer": {"position": 3, "count": 20}, "settings": {"buffer_size": 50}}
-    DeviceDirectory(home, "mine", 0).save({}, state)
-    (home / "mine" / "seat-1" / "agent.json").write_text("{")
+    DeviceDirectory(home, "mine", run_id, 0).save({}, state)
+    (home / "mine" / run_id / "seat-1" / "agent.json").write_text("{")
     (home / ".supernodes" / "seat-0").mkdir(parents=True)
     (home / "tokens" / "main").mkdir(parents=True)
     first, broken, *others = device_statuses(home)
@@ -159,7 +162,7 @@ def test_devices(capsys: pytest.CaptureFixture[str], tmp_path: Path, directory: 
         ("other", 2, None, None),
         ("other", 10, None, None),
     ]
-    (home / "no run" / "seat-0").mkdir(parents=True)
+    (home / "no run" / "id" / "seat-0").mkdir(parents=True)
     assert [device["seat"] for device in status(capsys, "mine")["devices"]] == [0, 1]
     assert len(status(capsys)["devices"]) == 4
     shutil.rmtree(directory.path)

@@ -72,7 +72,7 @@ def agents(home: Path, arena: Arena, base: Base, *, centralised: bool = False) -
     told = learning(base, centralised=centralised)
     made = []
     for seat in range(N):
-        directory = DeviceDirectory(home, "run", seat)
+        directory = DeviceDirectory(home, "run", "id", seat)
         directory.make()
         sizes = SeatSpec(
             seat=seat,
@@ -81,7 +81,7 @@ def agents(home: Path, arena: Arena, base: Base, *, centralised: bool = False) -
             n_actions=arena.spec.n_actions,
             episode_limit=arena.spec.episode_limit,
         )
-        known = {"seed": SEED + seat, "run_id": "id", "directory": directory}
+        known = {"seed": SEED + seat, "directory": directory}
         made.append(Agent(sizes, E, told, make_learner=make_learner, **known))
     return made
 

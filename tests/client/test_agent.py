@@ -43,9 +43,9 @@ def agents(home: Path, arena: Arena, run_id: str = "id", learning: LearningSetti
     """The agents of all seats, taken up from `home` where they were kept there."""
     made = []
     for seat in range(arena.spec.n_agents):
-        directory = DeviceDirectory(home, "run", seat)
+        directory = DeviceDirectory(home, "run", run_id, seat)
         directory.make()
-        made.append(Agent(spec_of(arena, seat), E, learning, seed=5, run_id=run_id, directory=directory))
+        made.append(Agent(spec_of(arena, seat), E, learning, seed=5, directory=directory))
     return made
 
 
@@ -128,21 +128,35 @@ def test_a_killed_agent_begins_where_the_last_round_ended(tmp_path: Path, arena:
     assert [mind(agent) for agent in agents(tmp_path, arena)] == kept
 
 
-def test_another_run_of_the_same_name_begins_afresh(tmp_path: Path, arena: Arena) -> None:
+def test_runs_of_one_name_have_each_their_own_and_none_harms_another_s(tmp_path: Path, arena: Arena) -> None:
     new = [mind(agent) for agent in agents(tmp_path / "new", arena)]
     team = agents(tmp_path / "old", arena)
-    play(arena, team, 1, 0)
+    steps = played(play(arena, team, 1, 0))
     for agent in team:
         agent.keep(1)
-    other = agents(tmp_path / "old", arena, run_id="another")
+    kept = [mind(agent) for agent in team]
+    other = agents(tmp_path / "old", arena, run_id="another", learning=dataclasses.replace(TINY, buffer_size=20))
     assert [agent.resumed for agent in other] == [False] * 3
-    assert [mind(agent) for agent in other] == new
+    assert [mind(agent) for agent in agents(tmp_path / "old", arena, run_id="third")] == new
+    play(arena, other, 1, steps)
+    for agent in other:
+        agent.keep(1)
+    assert [mind(agent) for agent in agents(tmp_path / "old", arena)] == kept
+
+
+def test_a_state_that_was_copied_from_another_run_is_refused_and_stays(tmp_path: Path, arena: Arena) -> None:
+    for agent in agents(tmp_path, arena):
+        agent.keep(1)
+    (tmp_path / "run" / "id").rename(tmp_path / "run" / "another")
+    with pytest.raises(DeviceError, match=r"another/seat-0 holds the state of another run; remove the folder"):
+        agents(tmp_path, arena, run_id="another")
+    assert (tmp_path / "run" / "another" / "seat-0" / "agent.json").exists()
 
 
 def test_a_buffer_that_nobody_vouches_for_is_forgotten(tmp_path: Path, arena: Arena) -> None:
-    """A run was stopped in its first round; one of the same name has other settings."""
+    """A run was stopped in its first round and begins again with other settings, so its id was given twice."""
     play(arena, agents(tmp_path, arena), 1, 0)
-    (first, *_) = agents(tmp_path, arena, run_id="another", learning=dataclasses.replace(TINY, buffer_size=20))
+    (first, *_) = agents(tmp_path, arena, learning=dataclasses.replace(TINY, buffer_size=20))
     assert len(first.buffer) == 0
     assert not first.resumed
 
@@ -156,7 +170,7 @@ def test_other_sizes_in_the_same_run_are_refused(tmp_path: Path, arena: Arena, c
 
 
 def test_a_state_that_lacks_something_is_refused(tmp_path: Path, arena: Arena) -> None:
-    directory = DeviceDirectory(tmp_path, "run", 0)
+    directory = DeviceDirectory(tmp_path, "run", "id", 0)
     directory.make()
     directory.save({"online.fc1.bias": np.zeros(8, np.float32)}, {"run": "id", "round": 1})
     with pytest.raises(DeviceError, match=r"seat-0 is damaged \(KeyError.*; remove the folder to begin afresh"):

@@ -18,7 +18,7 @@ from safetensors.numpy import load, save
 
 import client.device as module
 import operations.sockets
-from client.device import DeviceDirectory, DeviceError, is_run_name, pps_home
+from client.device import DeviceDirectory, DeviceError, device_directories, is_run_name, pps_home
 from operations.sockets import reached
 from tests.nasty import NOT_UTF8, names
 
@@ -32,7 +32,7 @@ TENSORS = {
 
 @pytest.fixture
 def device(tmp_path: Path) -> DeviceDirectory:
-    made = DeviceDirectory(tmp_path, "run", 2)
+    made = DeviceDirectory(tmp_path, "run", "id", 2)
     made.make()
     return made
 
@@ -44,8 +44,8 @@ def bits(tensors: dict[str, Any]) -> dict[str, tuple[Any, bytes]]:
 # --- where ----------------------------------------------------------------------------------------------------
 
 
-def test_it_is_under_home_by_run_and_seat_and_private(device: DeviceDirectory, tmp_path: Path) -> None:
-    assert device.path == tmp_path / "run" / "seat-2"
+def test_it_is_under_home_by_run_id_and_seat_and_private(device: DeviceDirectory, tmp_path: Path) -> None:
+    assert device.path == tmp_path / "run" / "id" / "seat-2"
     assert device.path.stat().st_mode & 0o777 == 0o700
     device.make()  # again does no harm
 
@@ -64,12 +64,15 @@ def test_home_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp
 
 def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(DeviceError, match=r"cannot make the device directory .*file/run/seat-0: Not a directory"):
-        DeviceDirectory(tmp_path / "file", "run", 0).make()
+    with pytest.raises(
+        DeviceError,
+        match=r"cannot make the device directory .*file/run/id/seat-0: Not a directory; name another .* in PPS_HOME$",
+    ):
+        DeviceDirectory(tmp_path / "file", "run", "id", 0).make()
 
 
 def test_no_path_is_too_long_for_a_socket(tmp_path: Path) -> None:
-    device = DeviceDirectory(tmp_path / ("ü" * 50) / "a,b", "r" * 100, 0)
+    device = DeviceDirectory(tmp_path / ("ü" * 50) / "a,b", "r" * 100, "id", 0)
     device.check_socket()
     assert not device.answers()  # it is not there
     device.make()
@@ -82,8 +85,11 @@ def test_no_path_is_too_long_for_a_socket(tmp_path: Path) -> None:
 
 def test_where_one_is_it_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(operations.sockets, "_DESCRIPTORS", tmp_path / "none")  # as on another system
-    DeviceDirectory(Path("/tmp"), "r" * 60, 0).check_socket()
-    for long in (DeviceDirectory(Path("/tmp"), "r" * 100, 0), DeviceDirectory(Path("/tmp") / ("ü" * 50), "run", 0)):
+    DeviceDirectory(Path("/tmp"), "r" * 57, "id", 0).check_socket()
+    for long in (
+        DeviceDirectory(Path("/tmp"), "r" * 100, "id", 0),
+        DeviceDirectory(Path("/tmp") / ("ü" * 50), "run", "id", 0),
+    ):
         with pytest.raises(DeviceError, match=r"longer than the 104 bytes .*; set PPS_HOME to another one"):
             long.check_socket()
 
@@ -91,10 +97,25 @@ def test_where_one_is_it_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch, tm
 @given(name=names(NOT_UTF8))
 def test_a_run_is_a_folder_in_home_or_none(name: str) -> None:
     if is_run_name(name):
-        assert DeviceDirectory(Path("/home"), name, 0).path == Path("/home", name, "seat-0")
+        assert DeviceDirectory(Path("/home"), name, "id", 0).path == Path("/home", name, "id", "seat-0")
     else:
         with pytest.raises(DeviceError, match="expected up to 100 letters, digits and"):
-            DeviceDirectory(Path("/home"), name, 0)
+            DeviceDirectory(Path("/home"), name, "id", 0)
+
+
+@pytest.mark.parametrize("run_id", ["", ".", "..", "a/b", "/tmp", "a b", "x" * 65, "é"])
+def test_a_run_s_id_leads_to_no_folder_but_its_own(run_id: str) -> None:
+    with pytest.raises(DeviceError, match="expected up to 64 letters and digits"):
+        DeviceDirectory(Path("/home"), "run", run_id, 0)
+
+
+def test_all_directories_in_home_are_found_and_nothing_else(tmp_path: Path) -> None:
+    for run, run_id, seat in (("b", "2", 10), ("b", "2", 9), ("b", "1", 0), ("a", "3", 0)):
+        DeviceDirectory(tmp_path, run, run_id, seat).make()
+    for other in ("a/seat-0/buffer", ".supernodes/seat-0", "tokens/main", "a b/1/seat-0", "a/.x/seat-0", "a/3/seat-x"):
+        (tmp_path / other).mkdir(parents=True)
+    found = [(each.run, each.run_id, each.seat) for each in device_directories(tmp_path)]
+    assert found == [("a", "3", 0), ("b", "1", 0), ("b", "2", 9), ("b", "2", 10)]
 
 
 # --- keeping --------------------------------------------------------------------------------------------------
@@ -151,7 +172,7 @@ def test_a_kill_at_any_moment_leaves_one_of_two_rounds(device: DeviceDirectory) 
     """A process that saves round after round is killed; what it leaves is one of them, whole."""
     program = (
         "import sys, numpy as np; from pathlib import Path; from client.device import DeviceDirectory\n"
-        f"device = DeviceDirectory(Path({str(device.path.parent.parent)!r}), 'run', 2)\n"
+        f"device = DeviceDirectory(Path({str(device.home)!r}), 'run', 'id', 2)\n"
         "for round_ in range(1, 10**9):\n"
         "    device.save({'w': np.full(50_000, round_, np.float32)}, {'round': round_})\n"
         "    print(round_, flush=True)\n"
@@ -223,7 +244,7 @@ def test_forgetting_leaves_the_socket_the_lock_and_the_log(device: DeviceDirecto
 def test_the_lock_excludes_another_process_until_it_is_killed(device: DeviceDirectory) -> None:
     program = (
         "import sys, time; from pathlib import Path; from client.device import DeviceDirectory\n"
-        f"device = DeviceDirectory(Path({str(device.path.parent.parent)!r}), 'run', 2)\n"
+        f"device = DeviceDirectory(Path({str(device.home)!r}), 'run', 'id', 2)\n"
         "print(device.lock(), flush=True)\n"
         "sys.stdin.read()\n"
     )

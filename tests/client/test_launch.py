@@ -89,7 +89,7 @@ def processes(home: Path) -> list[psutil.Process]:
 
 
 def device(home: Path) -> DeviceDirectory:
-    return DeviceDirectory(home, RUN, 1)
+    return DeviceDirectory(home, RUN, "id", 1)
 
 
 def question(kind: str = DESCRIBE, **config: Any) -> Request:
@@ -193,7 +193,18 @@ def test_a_second_agent_process_of_a_seat_gives_way(
     first = device(home)
     first.make()
     assert first.lock()
-    arguments = ["--run", RUN, "--seat", "1", "--envproxy", address.envproxy, "--token", str(address.token)]
+    arguments = [
+        "--run",
+        RUN,
+        "--run-id",
+        "id",
+        "--seat",
+        "1",
+        "--envproxy",
+        address.envproxy,
+        "--token",
+        str(address.token),
+    ]
     assert client.resident.main(arguments) == 1
     assert f"another agent process writes in {first.path}" in caplog.text
     assert not first.socket.exists()
@@ -235,7 +246,7 @@ def test_a_path_too_long_is_told_before_anything_is_started(
     home: Path, address: SeatAddress, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(operations.sockets, "_DESCRIPTORS", home / "none")  # as on a system that is no Linux
-    long = DeviceDirectory(home / ("x" * 90), RUN, 1)
+    long = DeviceDirectory(home / ("x" * 90), RUN, "id", 1)
     with pytest.raises(DeviceError, match="set PPS_HOME to another one"):
         ask(long, RUN, address, question())
     assert not long.path.exists()
@@ -251,16 +262,27 @@ def test_an_agent_process_works_under_any_path(
     token.write_bytes(address.token.read_bytes())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PPS_HOME", f"{home.name}/{folder}/")  # relative: the agent process works in another folder
-    directory = DeviceDirectory(pps_home(), run, 1)
+    directory = DeviceDirectory(pps_home(), run, "id", 1)
     described = ask(directory, run, SeatAddress(1, address.envproxy, token), question(run=run))
     assert described.values["seat"] == 1
-    assert directory.path == home / folder / run / "seat-1"
+    assert directory.path == home / folder / run / "id" / "seat-1"
     assert directory.answers()
     assert ask(directory, run, address, question(run=run)) == described
     (process,) = processes(home)
     process.terminate()
     process.wait()
     assert not directory.socket.exists()
+
+
+@pytest.mark.timeout(120)
+def test_runs_of_one_name_have_an_agent_process_each(home: Path, address: SeatAddress) -> None:
+    """Of two federations that share a PPS_HOME."""
+    for run_id in ("first", "second"):
+        ask(DeviceDirectory(home, RUN, run_id, 1), RUN, address, question(run_id=run_id))
+    assert {process.cwd() for process in processes(home)} == {
+        str(home / RUN / each / "seat-1") for each in ("first", "second")
+    }
+    assert all((home / RUN / each / "seat-1" / "buffer").is_dir() for each in ("first", "second"))
 
 
 def test_only_a_supernode_is_watched() -> None:

@@ -452,10 +452,10 @@ def session(proxy: Proxy, seat: int) -> SeatSession:
 
 
 def agent(folder: Path, seat: int) -> Agent:
-    directory = DeviceDirectory(folder, "run", seat)
+    directory = DeviceDirectory(folder, "run", "id", seat)
     directory.make()
     spec = SeatSpec(seat=seat, n_agents=3, obs_size=4, n_actions=3, episode_limit=LIMIT)
-    return Agent(spec, 2, settings(), seed=0, run_id="run", directory=directory)
+    return Agent(spec, 2, settings(), seed=0, directory=directory)
 
 
 def pausing(round_: Round, at: int, reached: threading.Event, go_on: threading.Event) -> Round:

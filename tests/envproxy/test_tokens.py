@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from envproxy.attestation import keep_key
 from envproxy.tokens import keep_tokens, read_token, same_token, token_path
+from strategies.attestation import read_key
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +52,15 @@ def test_a_file_without_a_token_is_never_taken_for_one(tmp_path, content):
     for read in (lambda: read_token(path), lambda: keep_tokens(tmp_path, "main", 2)):
         with pytest.raises(OSError, match=r"seat-1\.token holds no token"):
             read()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_that_was_written_on_windows_is_read(tmp_path, encoding):
+    (tmp_path / "token").write_bytes("secret\r\n".encode(encoding))
+    assert read_token(tmp_path / "token") == "secret"
+    key = "0f" * 32
+    (tmp_path / "key").write_bytes(f"{key}\r\n".encode(encoding))
+    assert keep_key(tmp_path / "key") == read_key(tmp_path / "key") == bytes.fromhex(key)
 
 
 def test_a_token_that_is_not_there_cannot_be_read(tmp_path):

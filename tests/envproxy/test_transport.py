@@ -25,6 +25,7 @@ from envproxy.transport import (
     is_loopback,
     open_channel,
 )
+from tests.connect_proxy import connect_proxy
 from tests.envproxy.drill import Drill
 from tests.serving import served
 
@@ -40,6 +41,13 @@ def authority() -> Pair:
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seat_session, "_DESCRIBE_TIMEOUT", 0.5)
+
+
+@pytest.fixture(autouse=True)
+def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "grpc_proxy", "no_grpc_proxy"):
+        for variable in (name, name.upper()):
+            monkeypatch.delenv(variable, raising=False)
 
 
 def written(folder: Path, pair: Pair) -> tuple[Path, Path]:
@@ -146,6 +154,57 @@ def test_a_wrong_token_is_refused_over_tls(tmp_path: Path, authority: Pair, secu
         with pytest.raises(SeatSessionError, match="this is not the token of seat 1 of arena 'main'; give the device"):
             session.play(legal_round(2))
         session.close()
+
+
+@pytest.mark.parametrize("variable", ["https_proxy", "HTTPS_PROXY", "all_proxy"])
+def test_tls_to_another_machine_goes_through_the_proxy_that_the_environment_names(
+    tmp_path: Path, secure: Callable[..., object], monkeypatch: pytest.MonkeyPatch, authority: Pair, variable: str
+) -> None:
+    ca = Transport(ca_file(tmp_path, authority))
+    far = "battles.example:50551"
+    with secure(["battles.example"]) as address, connect_proxy(int(address.rpartition(":")[2])) as way:
+        monkeypatch.setenv(variable, way.url.replace("http://", "http://me:secret@"))
+        check_connection("env proxy", far, ca)
+        session = SeatSession(far, "main", 1, "main-1", ca)
+        assert session.describe().n_agents == 3
+        session.close()
+        assert way.asked == ["CONNECT battles.example:50551 HTTP/1.0", "CONNECT battles.example:50551 HTTP/1.1"]
+        assert all("Basic bWU6c2VjcmV0" in headers for headers in way.headers)
+
+
+def test_neither_the_loopback_nor_plaintext_goes_through_a_proxy(
+    tmp_path: Path, secure: Callable[..., object], monkeypatch: pytest.MonkeyPatch, authority: Pair
+) -> None:
+    with connect_proxy() as way:
+        for variable in ("http_proxy", "https_proxy", "all_proxy", "grpc_proxy"):
+            monkeypatch.setenv(variable, way.url)
+        with proxy(None) as address:
+            check_connection("env proxy", address, Transport())
+            SeatSession(address, "main", 1, "main-1").describe()
+            complaint("battles.example:50551", Transport(insecure=True))
+        with secure(["127.0.0.1"]) as address:
+            SeatSession(address, "main", 1, "main-1", Transport(ca_file(tmp_path, authority))).describe()
+        assert way.asked == []
+
+
+def test_a_proxy_that_is_away_or_refuses_is_what_is_blamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, authority: Pair
+) -> None:
+    ca = Transport(ca_file(tmp_path, authority))
+    with connect_proxy() as way:
+        monkeypatch.setenv("https_proxy", way.url)
+        assert complaint("battles.example:50551", ca) == (
+            f"the env proxy at battles.example:50551 cannot be reached through the proxy {way.address} (https_proxy): "
+            "Tunnel connection failed: 403 Forbidden; set the variable right, or add battles.example to no_proxy if it "
+            "can be reached without"
+        )
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
+    assert "through the proxy 127.0.0.1:1 (https_proxy): Connection refused" in complaint("battles.example:50551", ca)
+    monkeypatch.setenv("https_proxy", "socks5://127.0.0.1:1")
+    with pytest.raises(TransportError, match=r"https_proxy: expected http://HOST:PORT, found socks5://127\.0\.0\.1:1"):
+        SeatSession("battles.example:50551", "main", 1, "main-1", ca)
+    monkeypatch.setenv("no_proxy", "10.0.0.1, .example")
+    assert "no env proxy answers" in complaint("battles.example:50551", ca)
 
 
 @pytest.mark.parametrize("address", ["10.0.0.5:50551", "battles.example:50551", "[2001:db8::1]:1", "0.0.0.0:1"])

@@ -80,6 +80,13 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         RunDirectory.create(settings(runs=str(tmp_path / "file"), run="x"))
 
 
+def test_runs_without_a_name_have_each_a_directory_of_their_own(tmp_path: Path) -> None:
+    """As ServerApps that begin in one second."""
+    made = [RunDirectory.create(settings(runs=str(tmp_path), run="")) for _ in range(5)]
+    assert len({each.path for each in made}) == 5
+    assert all(each.settings.run == each.path.name for each in made)
+
+
 # --- resume ---------------------------------------------------------------------------------------------------
 
 

@@ -70,6 +70,6 @@ def seat(row: dict[str, Any], number: int) -> dict[str, Any]:
 
 
 def buffered(devices: Path, number: int) -> int:
-    """Count the battles in a seat's buffer files, as they stand on disk now."""
-    path = devices / f"seat-{number}" / "buffer" / "lengths.npy"
-    return int(np.count_nonzero(np.load(path, mmap_mode="r"))) if path.exists() else 0
+    """Count the battles in a seat's buffer files of the run of a name, as they stand on disk now."""
+    files = devices.glob(f"*/seat-{number}/buffer/lengths.npy")
+    return sum(int(np.count_nonzero(np.load(path, mmap_mode="r"))) for path in files)

@@ -136,7 +136,7 @@ def test_an_agent_process_is_let_in_over_tls_by_its_own_token(
     with subprocess.Popen(["sleep", "600"]) as supernode:  # in a SuperNode's place; the agent process ends with it
         monkeypatch.setattr(client.launch, "_watch_arguments", lambda: ["--watch", str(supernode.pid)])
         try:
-            found = ask(DeviceDirectory(home, RUN, 1), RUN, address, Request(DESCRIBE, config))
+            found = ask(DeviceDirectory(home, RUN, "id", 1), RUN, address, Request(DESCRIBE, config))
             assert (found.values["seat"], found.values["n-agents"]) == (1, 2)
             address.token.write_bytes((folder / "device-0" / "seat-0.token").read_bytes())
             (agent,) = agents(tmp_path)
@@ -144,7 +144,7 @@ def test_an_agent_process_is_let_in_over_tls_by_its_own_token(
             with pytest.raises(
                 AgentError, match="this is not the token of seat 1 of arena 'main'; give the device the"
             ):
-                ask(DeviceDirectory(home, RUN, 1), RUN, address, Request(TRAIN, config))
+                ask(DeviceDirectory(home, RUN, "id", 1), RUN, address, Request(TRAIN, config))
         finally:
             supernode.kill()
     wait_for(lambda: not agents(tmp_path), "the end of the agent process")

@@ -24,7 +24,10 @@ Train = Callable[..., "subprocess.Popen[str]"]
 def test_an_interrupt_ends_everything_and_the_run_can_be_resumed(
     train: Train, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In folders of any name, and with the longest name that a run may have."""
+    """In folders of any name, with the longest name that a run may have, and where proxies lead nowhere."""
+    for variable in ("http_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
     monkeypatch.setenv("PPS_HOME", str(home / "a #?%b, [c] \"'\\ é😀"))
     runs, name = tmp_path / "runs [old] a[" / "b] :cat: #?%\t\"'\\", "r" * 100
     run = runs / name

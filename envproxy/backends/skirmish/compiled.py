@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from numba import njit
+from numba import config, njit
+
+from envproxy.backend import BackendFailedError
+
+if config.DISABLE_JIT:  # type: ignore[attr-defined, unused-ignore]
+    raise BackendFailedError(
+        "NUMBA_DISABLE_JIT is set: the simulator would not be compiled, and take hours for minutes; unset it"
+    )
 
 # _nrt: nothing here allocates, so numba need not count references to arrays, atomically, at every slice and call;
 # steps take half the time. The option is numba's own and not documented.
@@ -16,8 +24,18 @@ _OPTIONS: Final[dict[str, Any]] = {"error_model": "numpy", "_nrt": False}
 # hand over all the arrays of a MapFacts word by word: steps take half the time, compiling takes as long.
 part = njit(forceinline=True, **_OPTIONS)
 
-# What Python calls. It frees the GIL, so arenas run side by side in threads.
-entry = njit(cache=True, nogil=True, **_OPTIONS)
+
+def entry(function: Callable[..., Any]) -> Any:
+    """Compile what Python calls. It frees the GIL, so arenas run side by side in threads.
+
+    Raises BackendFailedError if there is no folder for what is compiled.
+    """
+    try:
+        return njit(cache=True, nogil=True, **_OPTIONS)(function)
+    except RuntimeError as error:  # numba's own has no class of its own
+        raise BackendFailedError(
+            f"the compiled simulator cannot be kept ({error}); name a folder that can be written in NUMBA_CACHE_DIR"
+        ) from None
 
 
 def drop_stale(cache: str | None) -> None:

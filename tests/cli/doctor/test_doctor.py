@@ -8,6 +8,7 @@ import re
 import resource
 import shutil
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from email.utils import formatdate
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 import torch
 
+from cli.certs.authority import issue, make_authority
 from cli.certs.folders import Folders, Wanted
 from cli.doctor import machine, network, packages, starcraft
 from cli.doctor.credentials import check_credentials
@@ -32,6 +34,7 @@ from learning.buffer import BattleBuffer, buffer_bytes
 from learning.network import AgentNetwork
 from learning.settings import SeatSpec
 from tests.cli.conftest import surroundings
+from tests.connect_proxy import connect_proxy
 from tests.envproxy.conftest import Proxy
 from tests.envproxy.drill import Drill
 from tests.starcraft.faults import Fault
@@ -334,6 +337,51 @@ def test_the_superlinks_clock_is_in_its_answers(dated: Any) -> None:
     assert "behind the SuperLink's" in clock.says
     _, clock = network.check_superlink(dated(0.0), PLAIN)
     assert clock.level is not FAILED
+
+
+def test_the_proxies_of_the_environment_are_told(
+    dated: Any, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    assert network.check_proxies().says == "none named in the environment"
+    with connect_proxy() as way:
+        monkeypatch.setenv("http_proxy", way.url)
+        assert [finding.level for finding in network.check_superlink(dated(0.0), PLAIN)] == [OK, OK]
+        assert way.asked == []
+        monkeypatch.setenv("HTTPS_PROXY", way.url.replace("//", "//me:secret@"))
+        monkeypatch.setenv("no_proxy", "near.example")
+        assert network.check_proxies() == Finding(
+            "proxies",
+            OK,
+            f"http_proxy={way.url}, https_proxy={way.url}, no_proxy=near.example: TLS to other machines goes through "
+            f"{way.address} (https_proxy); the loopback and plaintext connections use none",
+        )
+        (far,) = network.check_superlink("far.example:9092", Transport(made / "device-0" / "ca.crt"))
+        assert far.says.startswith("SuperLink at far.example:9092 cannot be reached through the proxy")
+        assert way.asked == ["CONNECT far.example:9092 HTTP/1.0"]
+    monkeypatch.setenv("https_proxy", "socks5://127.0.0.1:1080")
+    assert network.check_proxies().level is WARNING
+
+
+def test_the_clock_of_a_superlink_behind_a_proxy_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = make_authority(NOW, 10)
+    pair = issue(authority, ["far.example"], NOW, 1)
+    for name, content in (("ca", authority.certificate), ("crt", pair.certificate), ("key", pair.private_key)):
+        (tmp_path / name).write_bytes(content)
+    server = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "crt", tmp_path / "key")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with connect_proxy(server.server_port) as way:
+        monkeypatch.setenv("https_proxy", way.url)
+        answers, clock = network.check_superlink("far.example:9092", Transport(tmp_path / "ca"))
+    server.shutdown()
+    server.server_close()
+    assert (answers.level, clock.level) == (OK, OK)
+    assert answers.says == f"answers at far.example:9092, over TLS through the proxy {way.address} (https_proxy)"
 
 
 def test_tls_is_told_from_plaintext(dated: Any, made: Path) -> None:

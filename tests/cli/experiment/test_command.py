@@ -41,6 +41,15 @@ def test_all_problems_are_told_and_nothing_is_begun(command: Command, tmp_path: 
     assert [path.name for path in tmp_path.iterdir()] == ["x.toml"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_with_a_byte_order_mark_is_read(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, encoding: str
+) -> None:
+    (tmp_path / "windows.toml").write_bytes(SMALL.replace("\n", "\r\n").encode(encoding))
+    assert main(["experiment", "windows.toml", "--dry-run"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_a_file_that_cannot_be_read_is_told_in_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "picture.toml").write_bytes(b"\xff\x00")
     for name, said in (("none.toml", "No such file or directory"), ("picture.toml", "is no text in UTF-8")):

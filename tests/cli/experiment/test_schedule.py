@@ -108,10 +108,10 @@ def test_only_one_plays_in_a_folder(folder: Folder) -> None:
 
 def test_only_a_finished_run_s_devices_are_forgotten(folder: Folder) -> None:
     for name in ("a", "b"):
-        (folder.devices / name / "seat-0").mkdir(parents=True)
+        (folder.devices / name / f"id-{name}" / "seat-0").mkdir(parents=True)
         (folder.devices / "mixers" / f"id-{name}").mkdir(parents=True)
         folder.run(name).mkdir(parents=True)
         (folder.run(name) / "run.json").write_text(json.dumps({"id": f"id-{name}", "settings": {}}))
     folder.forget_devices("a")
     folder.forget_devices("never begun")
-    assert {str(path.relative_to(folder.devices)) for path in folder.devices.glob("*/*")} == {"b/seat-0", "mixers/id-b"}
+    assert {str(path.relative_to(folder.devices)) for path in folder.devices.glob("*/*")} == {"b/id-b", "mixers/id-b"}
