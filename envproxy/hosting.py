@@ -126,7 +126,8 @@ class HostedArena:
 
     def tell(self, seat: int, speak: Callable[[Arena], None]) -> None:
         """Pass a seat's answer to the arena. Raises SeatError."""
-        self._check_budget(seat, self._arena.round_and_steps[0])
+        if self._seat_budget:
+            self._check_budget(seat, self._arena.round_and_steps[0])
         self._pass_on(seat, speak)
 
     async def next_event(self, seat: int) -> ArenaEvent:
@@ -167,12 +168,13 @@ class HostedArena:
 
     def _pass_on(self, seat: int, speak: Callable[[Arena], None]) -> None:
         arena = self._arena
-        waited_for = arena.awaited
+        awaited = arena.awaited if self._seat_budget else ()
+        was_awaiting = arena.is_awaiting
         speak(arena)
-        if not waited_for:  # no seat was awaited until now: the seats' time starts here
+        if not was_awaiting:  # no seat was awaited until now: the seats' time starts here
             self._begin_to_wait()
         if self._seat_budget:
-            self._count_lateness(seat, waited_for)
+            self._count_lateness(seat, awaited)
         if arena.ready:
             self._advance()
 

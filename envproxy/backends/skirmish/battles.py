@@ -97,18 +97,17 @@ class Skirmish:
         """Play one environment step with `actions` [E, N]."""
         check_array("actions", actions, np.dtype(np.uint8), (self.battles, self._spec.n_agents))
         actions = np.ascontiguousarray(actions)
-        place = engine.first_unavailable(self.units, self.progress, self._facts, actions)
+        reward = np.empty(self.battles, np.float32)
+        terminated, truncated, won, void = np.zeros((4, self.battles), np.bool_)
+        place = engine.play_step(
+            self.units, self.progress, self._facts, self._near, actions, reward, terminated, truncated, won
+        )
         if place >= 0:
             battle, seat = divmod(place, self._spec.n_agents)
             raise ValueError(
                 f"battle {battle}, seat {seat}: action {actions[battle, seat]} is not available; nothing was played"
             )
-        reward = np.empty(self.battles, np.float32)
-        terminated, truncated, won = (np.empty(self.battles, np.bool_) for _ in range(3))
-        engine.play_step(
-            self.units, self.progress, self._facts, self._near, actions, reward, terminated, truncated, won
-        )
-        return StepResult(reward, terminated, truncated, won, void=np.zeros(self.battles, np.bool_))
+        return StepResult(reward, terminated, truncated, won, void)
 
     def observe(self) -> Observation:
         """Return the present observations, availability and state."""

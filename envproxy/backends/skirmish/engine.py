@@ -38,7 +38,7 @@ def start_battles(
             start(units[e], progress[e], facts, seeds[e])
 
 
-@entry
+@part
 def first_unavailable(
     units: NDArray[np.void], progress: NDArray[np.void], facts: MapFacts, actions: NDArray[np.uint8]
 ) -> int:
@@ -62,11 +62,15 @@ def play_step(
     terminated: NDArray[np.bool_],
     truncated: NDArray[np.bool_],
     won: NDArray[np.bool_],
-) -> None:
-    """Play one step of the battles [E] that are on, with available `actions` [E, N]; fill the four results [E].
+) -> int:
+    """Play one step of the battles [E] that are on, with `actions` [E, N]; fill the four results [E], and return -1.
 
-    `near` [P, 2] is room to work in.
+    Return what `first_unavailable` does, and play nothing, if an action is not available. `near` [P, 2] is room to work
+    in.
     """
+    place: int = first_unavailable(units, progress, facts, actions)
+    if place >= 0:
+        return place
     for e in range(len(units)):
         reward[e] = 0.0
         terminated[e] = truncated[e] = won[e] = False
@@ -85,6 +89,7 @@ def play_step(
         reward[e] = step_reward(units[e], how, facts)
         if how != GOES_ON:
             progress[e].phase = OVER
+    return -1
 
 
 @entry
