@@ -148,20 +148,25 @@ class Seat:
         self._actions: dict[bytes, bytes] = {}  # by availability
 
     async def play(self) -> None:
-        async with open_channel(self._address) as channel:
-            ask = channel.unary_unary(DESCRIBE, None, pb.ArenaDescription.FromString)
-            request = pb.DescribeRequest(arena=self._call.arena).SerializeToString()
-            sizes = await ask(request, metadata=self._call.metadata(), timeout=PATIENCE)
+        sizes = None
         while True:
             async with open_channel(self._address) as channel:
                 self._counts.connections += 1
                 try:
+                    sizes = sizes or await self._describe(channel)
                     await self._converse(channel, sizes)
                 except grpc.aio.AioRpcError as error:
                     if any(key == ELSEWHERE for key, _ in _pairs(error)):
                         continue
+                    # INTERNAL: gRPC's asyncio client, where a refusal meets the first message on its way
                     self._counts.errors[f"{error.code().name}: {error.details()}"[:80]] += 1
-                    await asyncio.sleep(0.5)
+                    await asyncio.sleep(0.05)
+
+    async def _describe(self, channel: Channel) -> pb.ArenaDescription:
+        ask = channel.unary_unary(DESCRIBE, None, pb.ArenaDescription.FromString)
+        request = pb.DescribeRequest(arena=self._call.arena).SerializeToString()
+        sizes: pb.ArenaDescription = await ask(request, metadata=self._call.metadata(), timeout=PATIENCE)
+        return sizes
 
     async def _converse(self, channel: Channel, sizes: pb.ArenaDescription) -> None:
         stream = channel.stream_stream(PLAY)(metadata=self._call.metadata())

@@ -26,6 +26,9 @@ from operations.listening import Address
 # bytes; joint mixing's utilities may be large (`mixing.MAX_UTILITIES`), all else is not
 MAX_SEAT_MESSAGE: Final = 4 * 1024 * 1024
 _LOOK: Final = 1.0  # seconds between two signs of life
+# On the same addresses and loop: each takes in one new call between two looks at all streams, which is few where
+# hundreds of seats play and others come.
+_SERVERS: Final = 8
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", MAX_SEAT_MESSAGE),
     ("grpc.max_metadata_size", 8 * 1024),
@@ -147,25 +150,34 @@ class EnvProxyServer:
         credentials: Credentials | None,
         started: concurrent.futures.Future[None],
     ) -> None:
-        server = grpc.aio.server(options=_OPTIONS)
-        server.add_generic_rpc_handlers((service.handlers(),))
-        health_pb2_grpc.add_HealthServicer_to_server(health, server)
         for arena in self._arenas:
             arena.attach(self._loop)
-        given = None if credentials is None else credentials()
-        for address in addresses:
-            try:
-                if given is None:
-                    server.add_insecure_port(str(address))
-                else:
-                    server.add_secure_port(str(address), given)
-            except RuntimeError as error:
-                raise OSError(f"cannot listen on {address}: {error}") from None
-        await server.start()
+        servers = [_listening(service, health, addresses, credentials) for _ in range(_SERVERS)]
+        for server in servers:
+            await server.start()
         started.set_result(None)
         while not self._stop.is_set():
             for arena in self._arenas:
                 arena.look()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), _LOOK)
-        await server.stop(self._grace)
+        await asyncio.gather(*(server.stop(self._grace) for server in servers))
+
+
+def _listening(
+    service: BattleService, health: Health, addresses: Iterable[Address], credentials: Credentials | None
+) -> grpc.aio.Server:
+    """Return a gRPC server that listens. Raises OSError if an address cannot be listened on."""
+    server = grpc.aio.server(options=_OPTIONS)
+    server.add_generic_rpc_handlers((service.handlers(),))
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    given = None if credentials is None else credentials()
+    for address in addresses:
+        try:
+            if given is None:
+                server.add_insecure_port(str(address))
+            else:
+                server.add_secure_port(str(address), given)
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {address}: {error}") from None
+    return server
