@@ -77,17 +77,15 @@ def examine(options: argparse.Namespace) -> Iterator[Finding]:
     yield from packages.check_packages()
     if not options.starcraft:
         yield from starcraft.check_own_smac()
-    cache = machine.check_numba_cache()
-    yield cache
+    yield machine.check_numba_cache()
     home, runs = pps_home(), options.runs.absolute()
     yield machine.check_folder("PPS_HOME", home, "name another folder in PPS_HOME")
     flower = user_path(os.environ.get("FLWR_HOME") or Path.home() / ".flwr").absolute()
     yield machine.check_folder("FLWR_HOME", flower, "name another folder in FLWR_HOME")
-    if cache.level is not Level.FAILED:  # else there is no simulator to ask for the map's sizes
-        backend = create_backend(str(default_config()["backend"]), options.map, 1)
-        spec = backend.spec
-        backend.close()
-        yield from machine.check_room(home, runs, spec, options.buffer_size, int(default_config()["hidden"]))
+    backend = create_backend(str(default_config()["backend"]), options.map, 1)
+    spec = backend.spec
+    backend.close()
+    yield from machine.check_room(home, runs, spec, options.buffer_size, int(default_config()["hidden"]))
     yield machine.check_open_files()
     transport = Transport(insecure=True)
     if options.credentials is not None:

@@ -1,12 +1,18 @@
-"""How the simulator's functions are compiled."""
+"""How the simulator's functions are compiled, and where compiled code is kept."""
 
 from __future__ import annotations
 
-from contextlib import suppress
+import functools
+import hashlib
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from numba import njit
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator
+
+log = logging.getLogger("envproxy")
 
 # _nrt: nothing here allocates, so numba need not count references to arrays, atomically, at every slice and call;
 # steps take half the time. The option is numba's own and not documented.
@@ -16,19 +22,58 @@ _OPTIONS: Final[dict[str, Any]] = {"error_model": "numpy", "_nrt": False}
 # hand over all the arrays of a MapFacts word by word: steps take half the time, compiling takes as long.
 part = njit(forceinline=True, **_OPTIONS)
 
-# What Python calls. It frees the GIL, so arenas run side by side in threads.
-entry = njit(cache=True, nogil=True, **_OPTIONS)
 
+def entry(function: Callable[..., Any]) -> Any:
+    """Compile what Python calls. It frees the GIL, so arenas run side by side in threads.
 
-def drop_stale(cache: str | None) -> None:
-    """Remove from numba's `cache` folder, if it has one, what is older than the newest source of this package.
-
-    numba looks only at the file of an entry point; without this an edit of a part would go unnoticed.
+    numba's `cache=True` would stop the program where nothing can be written; here code is then compiled at every start.
     """
-    if cache is None:
-        return
-    newest = max(source.stat().st_mtime for source in Path(__file__).parent.rglob("*.py"))
-    for index in Path(cache).glob("*.nbi"):
-        with suppress(FileNotFoundError):  # another process is doing the same
-            if index.stat().st_mtime < newest:
-                index.unlink()
+    compiled = njit(nogil=True, **_OPTIONS)(function)
+    try:
+        compiled._cache = _Kept(function)  # type: ignore[no-untyped-call]
+    except RuntimeError:  # no folder can be written, and none has compiled code
+        _say_once("no folder for compiled code can be written; name one in NUMBA_CACHE_DIR")
+    return compiled
+
+
+class _Folder(UserProvidedCacheLocator):
+    """$NUMBA_CACHE_DIR. numba refuses a folder that it cannot write; compiled code in it can be read all the same."""
+
+    def ensure_cache_path(self) -> None:
+        folder = Path(self.get_cache_path())  # type: ignore[no-untyped-call]
+        if not any(folder.glob("*.nbi")):
+            super().ensure_cache_path()  # type: ignore[no-untyped-call]
+
+
+class _Implementation(CompileResultCacheImpl):
+    _locator_classes = [  # noqa: RUF012 - as numba has it
+        _Folder,
+        *CompileResultCacheImpl._locator_classes,
+    ]
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)  # type: ignore[no-untyped-call]
+        self._locator.get_source_stamp = _sources  # numba looks only at the file of an entry point, not at its parts
+
+
+class _Kept(FunctionCache):
+    _impl_class = _Implementation
+
+    def save_overload(self, *compiled: Any) -> None:
+        try:
+            super().save_overload(*compiled)  # type: ignore[no-untyped-call]
+        except OSError as error:
+            remedy = "it is compiled again at the next start; name a folder that can be written in NUMBA_CACHE_DIR"
+            log.warning("compiled code cannot be kept in %s (%s); %s", self.cache_path, error.strerror, remedy)
+
+
+@functools.cache
+def _say_once(text: str) -> None:
+    log.warning("%s", text)
+
+
+@functools.cache
+def _sources() -> str:
+    """Return what tells one state of this package's sources from another: their content, wherever they are copied."""
+    sources = sorted(Path(__file__).parent.rglob("*.py"))
+    return hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()
