@@ -33,8 +33,9 @@ RUN --mount=type=bind,from=wheels,target=/wheels --mount=type=cache,target=/root
     pip wheel --no-deps --find-links /wheels --wheel-dir /package .
 
 FROM ${BASE} AS user
+# The folders are of group 0, which a container has whose --user is none of its own.
 RUN useradd --uid 10001 --create-home pps-qmix \
-    && install -d -o pps-qmix -g pps-qmix -m 0700 /state /tokens /federation
+    && install -d -o pps-qmix -g 0 -m 0770 /state /tokens /federation
 
 FROM user AS nginx
 # The distribution's; a base that has it needs no package index.
@@ -45,11 +46,13 @@ CMD ["nginx", "-e", "stderr", "-c", "/etc/pps-qmix/nginx.conf"]
 
 FROM user AS pps-qmix
 COPY --from=dependencies /opt/pps-qmix /opt/pps-qmix
-ENV PATH=/opt/pps-qmix/bin:$PATH NUMBA_CACHE_DIR=/var/cache/numba FLWR_TELEMETRY_ENABLED=0 PYTHONUNBUFFERED=1
+ENV PATH=/opt/pps-qmix/bin:$PATH NUMBA_CACHE_DIR=/var/cache/numba FLWR_TELEMETRY_ENABLED=0 PYTHONUNBUFFERED=1 \
+    PPS_HOME=/state FLWR_HOME=/tmp/flwr
 RUN --mount=type=bind,from=package,source=/package,target=/package \
     pip --no-cache-dir --disable-pip-version-check --python /opt/pps-qmix/bin/python install --no-deps \
         --root-user-action=ignore /package/*.whl
-# The simulator is compiled here once, or every new env proxy would begin with that.
+# The simulator is compiled here once, or every new env proxy would begin with that. What is compiled is for this CPU: on
+# another one it is compiled again, and kept where NUMBA_CACHE_DIR can be written.
 RUN python -c 'import numpy as np; from envproxy.backend import create_backend; \
         battle = create_backend("skirmish", "3m", 1); \
         battle.reset(np.ones(1, bool), np.ones(1, np.uint64)); \

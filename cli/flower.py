@@ -10,8 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import grpc
-
+from cli.collected import Collected
 from cli.defaults import Value
 from cli.parts import (
     TELEMETRY_OFF,
@@ -30,8 +29,6 @@ from cli.supernode import supernode_command, supernode_environment
 from cli.warm.loaded import ENVIRONMENT
 from cli.warm.supernode import loaded_command
 from client.launch import SeatAddress
-from envproxy import battle_pb2 as pb
-from envproxy import battle_pb2_grpc
 from envproxy.tokens import token_path
 from envproxy.transport import Transport, open_channel
 from server.checkpoints import newest_checkpoint_steps
@@ -56,7 +53,7 @@ class FlowerRun:
         self._link_address = ""
         self._restarted: list[RestartedPart] = []  # what the others can wait for: the env proxy, the SuperNodes
         self._submission: Submission | None = None
-        self._channel: grpc.Channel | None = None
+        self._collected: Collected | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -85,7 +82,8 @@ class FlowerRun:
             self._restarted.append(RestartedPart(self._start_supernode(seat, port, link_port, proxy_port)))
         wait_until_listening(self._superlink, link_port, _START_LIMIT)
         self._link_address = f"127.0.0.1:{link_port}"
-        self._channel = open_channel(f"127.0.0.1:{proxy_port}", Transport())
+        channel = open_channel(f"127.0.0.1:{proxy_port}", Transport())
+        self._collected = Collected(channel, str(self._config["arena"]))
 
     def play(self, given: Mapping[str, Value], tell: Callable[[str], None]) -> None:
         """Submit the run with the settings `given` and return at its end; `start` first, if nothing is started.
@@ -117,20 +115,13 @@ class FlowerRun:
 
     def where(self) -> tuple[int, int] | None:
         """Return the round that is on and the environment steps collected in it, if the env proxy tells."""
-        channel = self._channel
-        if channel is None:
-            return None
-        stub = battle_pb2_grpc.BattleServiceStub(channel)  # type: ignore[no-untyped-call]
-        try:
-            found = stub.Describe(pb.DescribeRequest(arena=str(self._config["arena"])), timeout=1.0)
-        except (grpc.RpcError, ValueError):
-            return None
-        return found.round, found.steps
+        collected = self._collected
+        return None if collected is None else collected.ask()
 
     def _end(self) -> None:
         """End all parts, those first that call others."""
-        if self._channel is not None:
-            self._channel.close()
+        if self._collected is not None:
+            self._collected.close()
         parts = [each.part for each in self._restarted]
         serving = 1 if self._loaded is None else 2  # the env proxy, and what devices are forked from
         clients = parts[serving:] + ([self._submission.stream] if self._submission is not None else [])
@@ -145,7 +136,7 @@ class FlowerRun:
             for part in clients + servers:
                 part.kill()
             end_detached(self._flower)
-        self._restarted, self._superlink, self._submission, self._channel = [], None, None, None
+        self._restarted, self._superlink, self._submission, self._collected = [], None, None, None
 
     def _start_proxy(self, port: int) -> Part:
         config = self._config

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import deque
@@ -16,13 +17,17 @@ from rich.text import Text
 from cli.plain_console import PlainConsole
 from server.checkpoints import newest_checkpoint_steps
 from server.new_rows import NewRows
+from server.run_directory import now_path
+from server.seats import wanted
 
 _LOOK_EVERY = 0.5  # seconds
+_SAY_EVERY = 30.0  # seconds after which a file or pipe is told how far the round is
 _SPEED_OVER = 60.0  # seconds that the shown speed is a mean of
 
 
 class ProgressDisplay:
-    """A progress line that follows a run directory; on a file or pipe, a line for each evaluation and round.
+    """A progress line that follows a run directory; on a file or pipe, a line for each evaluation and round,
+    and for what is between them if that takes long. Either is told which seats the run waits for.
 
     `where` tells the round that is on and its environment steps, so that the line moves within a round.
     """
@@ -47,6 +52,10 @@ class ProgressDisplay:
         self._task = self._progress.add_task(
             "training", total=total_steps, round="-", win_rate="-", speed=0.0, seconds_left=None
         )
+        self._now = now_path(directory)
+        self._now_seen = self._now_written()
+        self._waits = True  # no round is on
+        self._said_at = time.monotonic()
         self._rows = NewRows(directory)
         self._rows.look()  # what was played before is not told again
         self._done = newest_checkpoint_steps(directory)
@@ -68,6 +77,7 @@ class ProgressDisplay:
 
     def tell(self, line: str) -> None:
         """Show a line above the progress."""
+        self._said_at = time.monotonic()
         self._console.say(line)
 
     def _follow(self) -> None:
@@ -75,6 +85,7 @@ class ProgressDisplay:
             self._look()
 
     def _look(self) -> None:
+        self._look_now()
         for row in self._rows.look():
             if row["kind"] == "evaluation":
                 self._progress.update(self._task, win_rate=f"{row['win-rate']:.2f}")
@@ -93,6 +104,31 @@ class ProgressDisplay:
         left = (self._total - steps) / speed if speed > 0 else None
         shown = self._round + (1 if within else 0)
         self._progress.update(self._task, completed=steps, round=str(shown or "-"), speed=speed, seconds_left=left)
+        if not self._console.is_terminal and not self._waits and time.monotonic() - self._said_at > _SAY_EVERY:
+            self.tell(f"round {self._round + 1} is played: step {steps:,} of {self._total:,}")
+
+    def _look_now(self) -> None:
+        """Tell what the run waits for, or that it does no more."""
+        written = self._now_written()
+        if written == self._now_seen:
+            return
+        self._now_seen = written
+        try:
+            now = json.loads(self._now.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return
+        if "waiting-for" in now:
+            self._waits = True
+            self.tell(f"waiting: {wanted(now['waiting-for'])}")
+        elif self._waits:
+            self._waits = False
+            self.tell(f"round {now['round']} begins at step {now['steps']:,}")
+
+    def _now_written(self) -> int:
+        try:
+            return self._now.stat().st_mtime_ns
+        except OSError:
+            return 0
 
     def _speed(self, steps: int) -> float:
         now = time.monotonic()

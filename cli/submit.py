@@ -5,14 +5,19 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cli import flags, following, superlink
+from cli.addresses import check_address
+from cli.collected import Collected
 from cli.defaults import Value
 from cli.flags import Chosen
 from cli.submission import Submission
+from cli.submitted import make_way, resume_hint
 from cli.superlink import SuperLink
+from envproxy.transport import Transport, open_channel
 from operations import logs
 from server.run_directory import is_held
 from server.settings import SettingsError
@@ -22,6 +27,11 @@ _NOTICED_WITHIN = 20.0  # seconds
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     superlink.add_arguments(parser)
+    parser.add_argument(
+        "--envproxy",
+        metavar="HOST:PORT",
+        help="env proxy of the devices: asked how far a round is (default: not asked)",
+    )
     following.add_arguments(parser)
     logs.add_arguments(parser)
     flags.add_arguments(parser)
@@ -34,19 +44,40 @@ def run(options: argparse.Namespace) -> int:
     chosen = flags.choose(options)
     if chosen.settings.centralised:
         raise SettingsError("centralised: expected false: a centralised run has nothing to federate (pps-qmix train)")
-    with flags.claimed(chosen) as claimed:
+    with flags.claimed(chosen) as claimed, _asked(options.envproxy, link, claimed) as where:
         console = following.console("submit", claimed.path.name)
+        make_way(claimed, link.address, console.say)
         with following.told(claimed, console), tempfile.TemporaryDirectory(prefix="pps-qmix-") as home:
-            following.follow(claimed, _player(claimed, link, Path(home)), lambda: None, options.retries, console)
+            try:
+                following.follow(claimed, _player(claimed, link, Path(home)), where, options.retries, console)
+            except KeyboardInterrupt:
+                console.say(resume_hint(claimed))
+                raise
     return 0
+
+
+@contextmanager
+def _asked(envproxy: str | None, link: SuperLink, chosen: Chosen) -> Iterator[Callable[[], tuple[int, int] | None]]:
+    """Yield what says how far the round is that is on. Raises ValueError, TransportError."""
+    if envproxy is None:
+        yield lambda: None
+        return
+    check_address("envproxy", envproxy)
+    transport = Transport(link.root_certificates, insecure=link.root_certificates is None)
+    collected = Collected(open_channel(envproxy, transport), chosen.settings.arena)
+    try:
+        yield collected.ask
+    finally:
+        collected.close()
 
 
 def _player(chosen: Chosen, link: SuperLink, home: Path) -> Callable[[dict[str, Value], Callable[[str], None]], None]:
     log = chosen.path / "logs" / "run.log"
     log.parent.mkdir(parents=True, exist_ok=True)
 
-    def play(given: dict[str, Value], _: Callable[[str], None]) -> None:
+    def play(given: dict[str, Value], tell: Callable[[str], None]) -> None:
         submission = Submission(link, given, home, log)
+        tell(f"submitted to the SuperLink at {link.address}; waiting for its ServerApp")
         try:
             submission.follow(lambda: None)
         except KeyboardInterrupt:

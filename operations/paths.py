@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+
+HOST_PATHS = "PPS_HOST_PATHS"  # INSIDE=OUTSIDE: a folder that is mounted into this container, and its name outside
 
 
 def user_path(text: str | Path) -> Path:
@@ -25,9 +28,10 @@ def real_path(path: Path) -> Path:
 def shown(text: str | Path) -> str:
     """Return a path, or a text with paths in it, as one line that any terminal, file and page can show.
 
-    A sign that moves the cursor, begins a line or is no character at all becomes its escape; all others stay.
+    A sign that moves the cursor, begins a line or is no character at all becomes its escape; all others stay. What is
+    in the folder that $PPS_HOST_PATHS names has the path that the user knows it by.
     """
-    return "".join(map(_shown, str(text)))
+    return "".join(map(_shown, _outside(str(text))))
 
 
 def shown_lines(text: str) -> str:
@@ -38,6 +42,14 @@ def shown_lines(text: str) -> str:
 def is_utf8(path: Path) -> bool:
     """Say whether a path can be written into a text: what is no UTF-8 cannot."""
     return not any("\ud800" <= sign <= "\udfff" for sign in str(path))
+
+
+def _outside(text: str) -> str:
+    inside, named, outside = os.environ.get(HOST_PATHS, "").partition("=")
+    if not named:
+        return text
+    told = rf"(?!{re.escape(outside)}(?![\w.-]))"  # a text may be shown more than once
+    return re.sub(rf"(?<![\w./~-]){told}{re.escape(inside)}(?![\w.-])", lambda _: outside, text)
 
 
 def _shown(sign: str) -> str:

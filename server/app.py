@@ -6,6 +6,7 @@ import errno
 import logging
 import math
 import os
+import sys
 import time
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
+from flwr.supercore.exit import add_exit_handler
 
 from operations import logs
 from operations.tied import tie
@@ -53,7 +55,29 @@ def main(grid: Grid, context: Context) -> None:
     # and hold the run's lock.
     tie(os.getppid())
     try:
-        train(UnreadableGrid(grid), context.run_config, grid.run.override_config)
+        _train(UnreadableGrid(grid), context.run_config, grid.run.override_config)
+    except NeedsYouError as error:
+        _say_last(error.reason)
+        raise
+    except Exception as error:
+        _say_last(str(error) or type(error).__name__)
+        raise
+
+
+def _say_last(reason: str) -> None:
+    """Make a sentence the last line of this process, which Flower ends: it prints the stack trace and its exit code.
+
+    `flwr run --stream` ends with it, too.
+    """
+    add_exit_handler(
+        lambda: print(logs.last_word("the run failed", reason), file=sys.stderr, flush=True), run_before_force_exit=True
+    )
+
+
+def _train(grid: Grid, config: Mapping[str, Value], given: Mapping[str, Value]) -> None:
+    """Train. Raises NeedsYouError if another try would end in the same way."""
+    try:
+        train(grid, config, given)
     except (SettingsError, RunDirectoryError, NoTeamError, DivergedError) as error:
         raise NeedsYouError(str(error)) from error
     except OSError as error:  # of a curve or an event file
@@ -83,7 +107,8 @@ def _play(grid: Grid, directory: RunDirectory) -> None:
     run_config = {**settings.config(), "run-id": directory.run_id, "version": version("pps-qmix")}
     board = Board(directory.path, start.steps if start else 0)
     picture = _Picture(directory)
-    rounds = Rounds(FoldingGrid(grid), settings, strategy, run_config, picture.draw_when_due, directory.note_provenance)
+    told = (picture.draw_when_due, directory.note_provenance, directory.note_now)
+    rounds = Rounds(FoldingGrid(grid), settings, strategy, run_config, *told)
     for result in rounds.play(start):
         _keep(directory, board, result)
         picture.due = True

@@ -10,6 +10,7 @@ class NeedsYouError(Exception):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"{_MARK}{reason}")
+        self.reason = reason
 
 
 def what_needs_you(details: str) -> str | None:

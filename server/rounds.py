@@ -51,11 +51,13 @@ class Rounds:
         run_config: dict[str, bool | int | float | str],
         meanwhile: Callable[[], None] = lambda: None,
         met: Callable[[Mapping[str, str]], None] = lambda _: None,
+        now: Callable[[Mapping[str, Any]], None] = lambda _: None,
     ) -> None:
         """`run_config` is what every device is told of the run: all settings, run-id and version.
 
         `met` is called with what the battles are played on (`Seats.provenance`) when the team has come together.
         `meanwhile` is called once a round, when its messages are out: what is done there delays no device.
+        `now` is called with what the run is at, as `now_path` has it.
         """
         self._grid = grid
         self._settings = settings
@@ -63,7 +65,8 @@ class Rounds:
         self._config = run_config
         self._meanwhile = meanwhile
         self._met = met
-        self._seats = Seats(grid, run_config)
+        self._now = now
+        self._seats = Seats(grid, run_config, lambda empty: now({"waiting-for": empty}))
 
     def play(self, start: Checkpoint | None) -> Iterator[RoundResult]:
         """Play on from `start` (None: from the beginning), yielding each round as it ends.
@@ -120,6 +123,7 @@ class Rounds:
         self._seats.look()
         if not self._seats.holders:
             self._seats.wait_for_all(self._settings.round_timeout, _GRACE)
+        self._now({"round": round_, "steps": steps})
         asked = self._seats.nodes
         self._strategy.place(asked)
         battles, seats = self._settings.round_battles(round_), sorted(asked)

@@ -7,6 +7,7 @@ runs/<name>/
     curve.png              win rate and return against environment steps
     report.html            what the run was and what came of it
     checkpoints/           what it is resumed from: server.checkpoints
+    now.json               what the ServerApp is at: the seats that it waits for, or the round
     lock                   held by the process that writes here
     command.lock           held by the command that plays it, if one does: before that process, and between two
 """
@@ -22,7 +23,7 @@ import re
 import secrets
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -126,6 +127,11 @@ class RunDirectory:
             log.warning("battles were played on %s; they are played on %s now", before, dict(provenance))
         with keeping(document_path(self.path)):
             self._write({**document, "provenance": dict(provenance)})
+
+    def note_now(self, now: Mapping[str, Any]) -> None:
+        """Say what the run is at, for those who follow it; it goes on if that cannot be written."""
+        with suppress(OSError):
+            replace_file(now_path(self.path), json.dumps(dict(now)).encode())
 
     def _document(self) -> dict[str, Any]:
         packages = ("pps-qmix", "flwr", "torch", "numpy")
@@ -240,6 +246,12 @@ def read_run(path: Path) -> dict[str, Any]:
 def metrics_path(path: Path) -> Path:
     """Return where a run directory has its rows."""
     return path / "metrics.jsonl"
+
+
+def now_path(path: Path) -> Path:
+    """Return where a run directory says what its run is at: `{"waiting-for": [seat, ...] or null}` or `{"round": 3,
+    "steps": 12345}`, the steps being those before the round."""
+    return path / "now.json"
 
 
 def checkpoints_path(path: Path) -> Path:

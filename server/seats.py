@@ -7,7 +7,7 @@ import logging
 import re
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from flwr.app import ConfigRecord, Message, MessageType, RecordDict
@@ -62,8 +62,17 @@ class _Refusal:
 class Seats:
     """The table of seats, kept up to date by `look`."""
 
-    def __init__(self, grid: Grid, config: Mapping[str, bool | int | float | str]) -> None:
-        """`config` is what every device is told of the run: all settings, run-id and version."""
+    def __init__(
+        self,
+        grid: Grid,
+        config: Mapping[str, bool | int | float | str],
+        waiting: Callable[[list[int] | None], None] = lambda _: None,
+    ) -> None:
+        """`config` is what every device is told of the run: all settings, run-id and version.
+
+        `waiting` is called with the seats that are waited for (`empty`), again when they are others.
+        """
+        self._waiting = waiting
         self._grid = grid
         self._config = dict(config)
         self._asked: dict[str, _Question] = {}  # message id -> what is not answered yet
@@ -122,7 +131,7 @@ class Seats:
         and no seat is held), or after `timeout` seconds.
         """
         began, patience = time.monotonic(), timeout if grace is None else min(grace, timeout)
-        told: list[int] | None = None
+        told: list[int] | None = []
         while True:
             self.look()
             empty, waited = self.empty(), time.monotonic() - began
@@ -131,15 +140,16 @@ class Seats:
             said = by_device(refusal.reason for refusal in self._refusals.values())
             if self.holders and grace is not None:
                 if waited > patience:
-                    log.warning("%s; the run goes on without it until it comes", _wanted(empty))
+                    log.warning("%s; the run goes on without it until it comes", wanted(empty))
                     return
             elif said and not self._asked:
                 raise SeatsError("; ".join(said))
             elif waited > timeout:
-                missing = f"after {timeout:.0f} s {_wanted(empty)}; start a SuperNode for each"
+                missing = f"after {timeout:.0f} s {wanted(empty)}; start a SuperNode for each"
                 raise SeatsError("; ".join([missing, *said]))
             if empty != told:
-                log.info("waiting: %s", _wanted(empty))
+                log.info("waiting: %s", wanted(empty))
+                self._waiting(empty)
                 told = empty
             time.sleep(_PAUSE)
 
@@ -275,5 +285,6 @@ def _provenance(said: object) -> str:
     return said if "".join([*told, *told.values()]).isprintable() else ""  # surrogates cannot be in a file
 
 
-def _wanted(empty: list[int] | None) -> str:
+def wanted(empty: list[int] | None) -> str:
+    """Return which devices are missing, as a sentence; None: nothing is known yet."""
     return "no device has answered yet" if empty is None else f"no device holds seat {', '.join(map(str, empty))}"

@@ -77,13 +77,12 @@ def examine(options: argparse.Namespace) -> Iterator[Finding]:
     yield from packages.check_packages()
     if not options.starcraft:
         yield from starcraft.check_own_smac()
-    cache = machine.check_numba_cache()
-    yield cache
+    yield machine.check_numba_cache()
     home, runs = _home("PPS_HOME", ".pps-qmix"), options.runs.absolute()
     yield machine.check_folder("PPS_HOME", home, "name another folder in PPS_HOME")
     yield machine.check_folder("FLWR_HOME", _home("FLWR_HOME", ".flwr"), "name another folder in FLWR_HOME")
     yield machine.check_flower_commands()
-    if home is not None and cache.level is not Level.FAILED:  # else there is no simulator to ask for the map's sizes
+    if home is not None:
         backend = create_backend(str(default_config()["backend"]), options.map, 1)
         spec = backend.spec
         backend.close()

@@ -102,12 +102,15 @@ def check_open_files() -> Finding:
 
 
 def check_numba_cache() -> Finding:
-    """The simulator is compiled, and what is compiled is kept in a folder: without either it cannot be loaded."""
+    """The simulator is compiled, at every start where there is no folder to keep that in."""
     try:
         from envproxy.backends.skirmish.engine import play_step  # noqa: PLC0415 - loading it is what is checked
     except BackendFailedError as error:
         return failed("numba cache", str(error))
-    cache = Path(str(play_step.stats.cache_path))
+    if play_step.stats.cache_path is None:
+        remedy = "the simulator is compiled at every start; name a folder that can be written in NUMBA_CACHE_DIR"
+        return warning("numba cache", f"there is no folder for it; {remedy}")
+    cache = Path(play_step.stats.cache_path)
     if any(cache.glob("*.nbi")):
         return ok("numba cache", f"{cache}: the simulator is compiled")
     return ok("numba cache", f"{cache}: the first battle compiles the simulator, which takes a minute or two")

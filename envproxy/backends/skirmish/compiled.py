@@ -1,15 +1,20 @@
-"""How the simulator's functions are compiled."""
+"""How the simulator's functions are compiled, and where compiled code is kept."""
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import logging
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from numba import config, njit
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator
 
 from envproxy.backend import BackendFailedError
+
+log = logging.getLogger("envproxy")
 
 if config.DISABLE_JIT:  # type: ignore[attr-defined, unused-ignore]
     raise BackendFailedError(
@@ -28,25 +33,54 @@ part = njit(forceinline=True, **_OPTIONS)
 def entry(function: Callable[..., Any]) -> Any:
     """Compile what Python calls. It frees the GIL, so arenas run side by side in threads.
 
-    Raises BackendFailedError if there is no folder for what is compiled.
+    numba's `cache=True` would stop the program where nothing can be written; here code is then compiled at every start.
     """
+    compiled = njit(nogil=True, **_OPTIONS)(function)
     try:
-        return njit(cache=True, nogil=True, **_OPTIONS)(function)
-    except RuntimeError as error:  # numba's own has no class of its own
-        raise BackendFailedError(
-            f"the compiled simulator cannot be kept ({error}); name a folder that can be written in NUMBA_CACHE_DIR"
-        ) from None
+        compiled._cache = _Kept(function)  # type: ignore[no-untyped-call]
+    except RuntimeError:  # no folder can be written, and none has compiled code
+        _say_once("no folder for compiled code can be written; name one in NUMBA_CACHE_DIR")
+    return compiled
 
 
-def drop_stale(cache: str | None) -> None:
-    """Remove from numba's `cache` folder, if it has one, what is older than the newest source of this package.
+class _Folder(UserProvidedCacheLocator):
+    """$NUMBA_CACHE_DIR. numba refuses a folder that it cannot write; compiled code in it can be read all the same."""
 
-    numba looks only at the file of an entry point; without this an edit of a part would go unnoticed.
-    """
-    if cache is None:
-        return
-    newest = max(source.stat().st_mtime for source in Path(__file__).parent.rglob("*.py"))
-    for index in Path(cache).glob("*.nbi"):
-        with suppress(FileNotFoundError):  # another process is doing the same
-            if index.stat().st_mtime < newest:
-                index.unlink()
+    def ensure_cache_path(self) -> None:
+        folder = Path(self.get_cache_path())  # type: ignore[no-untyped-call]
+        if not any(folder.glob("*.nbi")):
+            super().ensure_cache_path()  # type: ignore[no-untyped-call]
+
+
+class _Implementation(CompileResultCacheImpl):
+    _locator_classes = [  # noqa: RUF012 - as numba has it
+        _Folder,
+        *CompileResultCacheImpl._locator_classes,
+    ]
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)  # type: ignore[no-untyped-call]
+        self._locator.get_source_stamp = _sources  # numba looks only at the file of an entry point, not at its parts
+
+
+class _Kept(FunctionCache):
+    _impl_class = _Implementation
+
+    def save_overload(self, *compiled: Any) -> None:
+        try:
+            super().save_overload(*compiled)  # type: ignore[no-untyped-call]
+        except OSError as error:
+            remedy = "it is compiled again at the next start; name a folder that can be written in NUMBA_CACHE_DIR"
+            log.warning("compiled code cannot be kept in %s (%s); %s", self.cache_path, error.strerror, remedy)
+
+
+@functools.cache
+def _say_once(text: str) -> None:
+    log.warning("%s", text)
+
+
+@functools.cache
+def _sources() -> str:
+    """Return what tells one state of this package's sources from another: their content, wherever they are copied."""
+    sources = sorted(Path(__file__).parent.rglob("*.py"))
+    return hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()

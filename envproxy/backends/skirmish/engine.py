@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envproxy.backends.skirmish.combat import land_strikes, tick_weapon
-from envproxy.backends.skirmish.compiled import drop_stale, entry, part
+from envproxy.backends.skirmish.compiled import entry, part
 from envproxy.backends.skirmish.enemy import fight_on
 from envproxy.backends.skirmish.maps import MapFacts
 from envproxy.backends.skirmish.orders import obey, take_order
@@ -160,6 +160,3 @@ def _play_loop(units: Units, progress: Progress, near: NDArray[np.int64], facts:
                 unit.pace = 0.0
     land_strikes(units, facts)
     separate(units, near, facts)
-
-
-drop_stale(play_step.stats.cache_path)
