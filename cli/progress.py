@@ -26,9 +26,10 @@ _SPEED_OVER = 60.0  # seconds that the shown speed is a mean of
 
 
 class ProgressDisplay:
-    """A progress line that follows a run directory; on a file or pipe, a line for each evaluation and round,
-    and for what is between them if that takes long. Either is told which seats the run waits for.
+    """A progress line that follows a run directory.
 
+    A file or pipe gets a line for each evaluation and round, and for what is between them if that takes long. Either is
+    told which seats the run waits for.
     `where` tells the round that is on and its environment steps, so that the line moves within a round.
     """
 

@@ -48,7 +48,7 @@ def make_way(chosen: Chosen, address: str, tell: Callable[[str], None]) -> None:
         last = others[-1]
         tell(
             f"the run before, {last.path.name}, ended at step {last.steps:,} of {last.total_steps:,}; "
-            f"go on with it later: {_resume(last)}{_beside()}"
+            f"resume it later with {_resume(last)}{_beside()}"
         )
     (chosen.path / "logs").mkdir(parents=True, exist_ok=True)
     replace_file(chosen.path / "logs" / _FILE, json.dumps({"superlink": where}).encode())
@@ -59,7 +59,7 @@ def resume_hint(chosen: Chosen) -> str:
     run = _run(chosen.path)
     if run is None:
         return f"{chosen.path.name} has not begun"
-    return f"{chosen.path.name} was stopped at step {run.steps:,} of {run.total_steps:,}; go on with it: {_resume(run)}"
+    return f"{chosen.path.name} was stopped at step {run.steps:,} of {run.total_steps:,}; resume it with {_resume(run)}"
 
 
 def _see_ended(run: _Before, address: str, tell: Callable[[str], None]) -> None:

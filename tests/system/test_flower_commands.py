@@ -34,7 +34,11 @@ def test_flwr_run_trains_and_says_what_is_wrong(federation: Federation, tmp_path
 
     status, streamed = federation.run({**settings, "run": "bad", "map": "8m"})
     assert status == "finished:failed", streamed
-    assert "the run wants map '8m', but arena 'main' of the env proxy plays '3m'" in streamed
+    assert "the run wants map '8m', but arena 'main' of the env proxy plays '3m'" in streamed.splitlines()[-1]
+
+    status, streamed = federation.run({**settings, "run": "worse", "strategy": "no-such"})
+    assert status == "finished:failed", streamed
+    assert "no-such" in streamed.splitlines()[-1], streamed
 
     federation.close()
     wait_for(lambda: not agents(tmp_path), "the end of the agents")
