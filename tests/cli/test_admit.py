@@ -19,7 +19,7 @@ def _flwr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / "flwr"
     script.write_text(SCRIPT)
     script.chmod(0o755)
-    monkeypatch.setattr(cli.superlink, "_FLWR", str(script))
+    monkeypatch.setattr(cli.superlink, "flower_command", lambda _: str(script))
 
 
 def admit(folder: Path, **answers: str) -> int:

@@ -339,7 +339,7 @@ def test_an_address_in_use_is_told(command: Callable[..., tuple[int, str, str]],
         taken.listen()
         code, _, errors = command("envproxy", "--listen", f"127.0.0.1:{port}", "--tokens", str(tmp_path / "t"))
     assert code == 2
-    assert f"cannot listen on 127.0.0.1:{port}: is another program using the port?" in errors
+    assert f"cannot listen on 127.0.0.1:{port}: another program uses this port; end it, or" in errors
 
 
 # --- what there is --------------------------------------------------------------------------------------------

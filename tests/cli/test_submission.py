@@ -51,7 +51,7 @@ def flwr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     (folder / "flwr").write_text(SCRIPT)
     (folder / "flwr").chmod(0o755)
-    monkeypatch.setattr(cli.superlink, "_FLWR", str(folder / "flwr"))
+    monkeypatch.setattr(cli.superlink, "flower_command", lambda _: str(folder / "flwr"))
     monkeypatch.setattr(cli.submission, "_ASK_AGAIN", 0.0)
     monkeypatch.setattr(cli.submission, "_LOOK_EVERY", 0.01)
     return folder

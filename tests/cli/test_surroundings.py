@@ -82,17 +82,6 @@ def test_a_simulator_that_would_not_be_compiled_is_refused(tmp_path: Path, argum
     assert errors.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", EVERY[:3], ids=" ".join)
-def test_a_simulator_that_no_folder_can_keep_is_told(tmp_path: Path, sealed: Path, arguments: tuple[str, ...]) -> None:
-    """As where the package is another user's and there is no home: numba looks in no other place here."""
-    changes = {"NUMBA_CACHE_DIR": str(sealed), "NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator"}
-    code, errors = said(arguments, tmp_path, changes)
-    assert code == 1
-    assert errors.startswith("pps-qmix: the compiled simulator cannot be kept (")
-    assert errors.endswith("; name a folder that can be written in NUMBA_CACHE_DIR\n")
-    assert errors.count("\n") == 1
-
-
 def test_the_working_directory_may_be_gone(tmp_path: Path) -> None:
     (tmp_path / "gone").mkdir()
     program = f"import os; os.rmdir(os.getcwd()); {MAIN}"

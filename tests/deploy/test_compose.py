@@ -29,9 +29,11 @@ ONE_SHOT = ["experiment", "certs", "admission"]
 
 def test_there_are_as_many_agents_as_seats() -> None:
     (included,) = COMPOSE["include"]
-    assert included == {"path": "deploy/agents.yaml", "env_file": "deploy/maps/${MAP:-3m}.env"}
-    assert AGENTS["services"]["agent"]["deploy"]["replicas"] == "${SEATS}"
-    said = {path.stem: path.read_text() for path in (ROOT / "deploy" / "maps").iterdir()}
+    assert included == {"path": "deploy/agents.yaml", "project_directory": "deploy/maps/${MAP:-3m}"}
+    missing = ", ".join(sorted(map_names("skirmish")))  # what a MAP that does not exist is told
+    replicas = AGENTS["services"]["agent"]["deploy"]["replicas"]
+    assert replicas == f"${{SEATS:?there is no map ${{MAP:-3m}}; expected MAP to be one of {missing}}}"
+    said = {path.name: (path / ".env").read_text() for path in (ROOT / "deploy" / "maps").iterdir()}
     seats = {}
     for name in map_names("skirmish"):
         backend = create_backend("skirmish", name, 1)
@@ -56,17 +58,20 @@ def test_every_service_is_watched_and_has_no_more_rights_than_it_needs(name: str
     assert service["restart"] == ("no" if name in ONE_SHOT else "on-failure")
     if name not in [*ONE_SHOT, "coordinator"]:
         assert {"test", "interval", "timeout", "retries", "start_period"} <= service["healthcheck"].keys()
+    assert (service["read_only"], service["tmpfs"]) == (True, ["/tmp"])
     for needed, how in service.get("depends_on", {}).items():
         assert how == {"condition": "service_completed_successfully" if needed in ONE_SHOT else condition(needed)}
 
 
 def condition(needed: str) -> str:
-    return "service_started" if needed.startswith("agent") else "service_healthy"
+    """With settings that cannot be the env proxy never serves: what needs it starts, and the run says what is wrong."""
+    return "service_started" if needed.startswith(("agent", "envproxy")) else "service_healthy"
 
 
 def test_an_override_takes_no_protection_away() -> None:
     for service in OVERRIDDEN.values():
-        assert service.keys() <= {"network_mode", "depends_on", "command", "working_dir", "volumes", "deploy"}
+        own = {"network_mode", "depends_on", "command", "working_dir", "volumes", "deploy", "healthcheck"}
+        assert service.keys() <= own
 
 
 def test_a_secure_experiment_waits_for_every_agent() -> None:
