@@ -55,7 +55,7 @@ def make_way(chosen: Chosen, address: str, tell: Callable[[str], None]) -> None:
 
 
 def resume_hint(chosen: Chosen) -> str:
-    """Return how to go on with a run that was stopped, nothing if it has not begun."""
+    """Return how to resume a run that was stopped, or that it has not begun."""
     run = _run(chosen.path)
     if run is None:
         return f"{chosen.path.name} has not begun"

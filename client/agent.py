@@ -66,7 +66,7 @@ class Agent:
         self._recorder = Recorder(spec, battles)
         kept = directory.load()
         if kept is None:
-            directory.forget()  # nobody vouches for a buffer without a state
+            directory.forget()  # a buffer without a state belongs to no agent
         elif kept[1].get("run") != directory.run_id:
             raise DeviceError(f"{directory.path} holds the state of another run; remove the folder to begin afresh")
         try:

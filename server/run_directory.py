@@ -129,7 +129,7 @@ class RunDirectory:
             self._write({**document, "provenance": dict(provenance)})
 
     def note_now(self, now: Mapping[str, Any]) -> None:
-        """Say what the run is at, for those who follow it; it goes on if that cannot be written."""
+        """Say what the run is at, for those who follow it; the run continues if that cannot be written."""
         with suppress(OSError):
             replace_file(now_path(self.path), json.dumps(dict(now)).encode())
 

@@ -19,9 +19,9 @@ CHECKOUT = str(Path(cli.__file__).parents[1])
 # What begins with this has no home: neither HOME nor an entry of the user says where one is.
 HOMELESS = """
 import pwd, sys
-def nobody(*_):
+def no_entry(*_):
     raise KeyError("uid not found")
-pwd.getpwuid = pwd.getpwnam = nobody
+pwd.getpwuid = pwd.getpwnam = no_entry
 """
 MAIN = "import sys; from cli.main import main; sys.exit(main(sys.argv[1:]))"
 EVERY = [
