@@ -28,10 +28,9 @@ ONE_SHOT = ["experiment", "certs", "admission"]
 
 
 def test_there_are_as_many_agents_as_seats() -> None:
-    (included,) = COMPOSE["include"]
-    assert included == {"path": "deploy/agents.yaml", "env_file": "deploy/maps/${MAP:-3m}.env"}
-    assert AGENTS["services"]["agent"]["deploy"]["replicas"] == "${SEATS}"
-    said = {path.stem: path.read_text() for path in (ROOT / "deploy" / "maps").iterdir()}
+    for document, path in ((COMPOSE, "deploy/agents.yaml"), (SECURE, "deploy/secure-agents.yaml")):
+        assert document["include"] == [{"path": path, "project_directory": "deploy/maps/${MAP:-3m}"}]
+    said = {path.name: (path / ".env").read_text() for path in (ROOT / "deploy" / "maps").iterdir()}
     seats = {}
     for name in map_names("skirmish"):
         backend = create_backend("skirmish", name, 1)
@@ -39,6 +38,8 @@ def test_there_are_as_many_agents_as_seats() -> None:
         backend.close()
     each = {n: "".join(f"SEAT_{i}=1\n" for i in range(n)) for n in seats.values()}  # for compose.secure.yaml
     assert said == {name: f"SEATS={n}\n{each[n]}" for name, n in seats.items()}
+    unknown = f"there is no map ${{MAP:-3m}}; expected MAP to be one of {', '.join(sorted(seats))}"
+    assert AGENTS["services"]["agent"]["deploy"]["replicas"] == f"${{SEATS:?{unknown}}}"
     assert [name for name in SECURE_AGENTS["services"] if name != "certs"] == [
         f"agent-{i}" for i in range(max(seats.values()))
     ]
@@ -51,6 +52,7 @@ def test_every_service_is_watched_and_has_no_more_rights_than_it_needs(name: str
     assert service["init"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
+    assert (service["read_only"], service["tmpfs"]) == (True, ["/tmp"])
     assert "ports" not in service  # or devices' and operators' APIs would be open to whoever reaches this host
     assert "privileged" not in service
     assert service["restart"] == ("no" if name in ONE_SHOT else "on-failure")
@@ -61,7 +63,8 @@ def test_every_service_is_watched_and_has_no_more_rights_than_it_needs(name: str
 
 
 def condition(needed: str) -> str:
-    return "service_started" if needed.startswith("agent") else "service_healthy"
+    """What a wrong setting ends is not waited for: `experiment` begins, and says which setting it is."""
+    return "service_started" if needed.startswith(("agent", "envproxy")) else "service_healthy"
 
 
 def test_an_override_takes_no_protection_away() -> None:
@@ -138,6 +141,7 @@ def test_nothing_runs_as_root_but_what_becomes_the_owner_of_the_results() -> Non
     writers = ["superexec", "experiment"]
     assert [name for name, service in SERVICES.items() if "user" in service] == writers
     assert all(SERVICES[name]["entrypoint"][0] == "as-owner" for name in writers)
+    assert all("KILL" in SERVICES[name]["cap_add"] for name in writers)  # or their init could not pass signals on
     assert not any("user" in service for service in [*OVERRIDDEN.values(), *ADDED.values()])
     assert set(re.findall(r"^USER (.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)) == {"pps-qmix"}
 

@@ -1,0 +1,41 @@
+"""What a user is told of a run before its first evaluation: whom it waits for, and how far it is."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+import cli.progress
+from cli.plain_console import PlainConsole
+from cli.progress import ProgressDisplay
+from server.run_directory import RunDirectory
+from server.settings import check_settings
+from tests.server.squad import defaults
+from tests.waiting import wait_for
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    return RunDirectory.create(check_settings({**defaults(), "runs": str(tmp_path), "run": "a"}))
+
+
+def test_a_log_is_told_whom_the_run_waits_for_and_how_far_it_is(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli.progress, "_LOOK_EVERY", 0.01)
+    monkeypatch.setattr(cli.progress, "_SAY_EVERY", 0.05)
+    said = io.StringIO()
+    run.note_now({"round": 7, "steps": 70})  # of the ServerApp before
+    where = (1, 250)
+    with ProgressDisplay(run.path, 1000, lambda: where, PlainConsole(file=said, width=200)):
+        for now, line in (
+            ({"waiting-for": None}, "waiting: no device has answered yet\n"),
+            ({"waiting-for": [0, 2]}, "waiting: no device holds seat 0, 2\n"),
+            ({"round": 1, "steps": 0}, "round 1 begins at step 0\n"),
+        ):
+            run.note_now(now)
+            wait_for(lambda line=line: line in said.getvalue(), line, 20.0)
+        wait_for(lambda: "round 1 is played: step 250 of 1,000\n" in said.getvalue(), "how far the round is", 20.0)
+    assert "round 7" not in said.getvalue()
