@@ -21,6 +21,8 @@ _LOOK_EVERY = 0.5  # seconds
 _ASK_EVERY = 600.0  # seconds after which the SuperLink is asked though the log still streams: the network may be cut
 _ASK_AGAIN = 5.0  # seconds until a SuperLink is asked again that did not answer
 _LOST_AFTER = 120.0  # seconds without an answer
+_REFUSED = "500 Internal Server Error"  # what Flower's SuperLink says of an exception in it
+_LOCKED = "after 'database is locked' give it more of a processor, and --database a faster disk"
 _NO_SUCH_RUN = "[code: 16]"  # flwr.supercore.error.ApiErrorCode.RUN_ID_NOT_FOUND, which takes a second to import
 
 
@@ -120,6 +122,8 @@ class Submission:
         reason = what_needs_you(details)
         if reason is not None:
             raise StopError(reason)
+        if _REFUSED in details:
+            details = f"{details}; the log of the SuperLink says why ({_LOCKED})"
         raise PartFailedError(f"the run ended as {status}: {details} (see {self._log})")
 
     def _flwr(self, *arguments: str) -> Part:

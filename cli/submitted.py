@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli.defaults import Value, default_config
 from cli.flags import Chosen
 from cli.parts import PartFailedError
 from operations.files import replace_file
@@ -28,8 +30,7 @@ class _Before:
     """A run that was submitted here before."""
 
     path: Path
-    arena: str
-    map: str
+    settings: Mapping[str, Value]
     steps: int
     total_steps: int
 
@@ -42,7 +43,7 @@ def make_way(chosen: Chosen, address: str, tell: Callable[[str], None]) -> None:
     where = _where(address)
     others = [run for run in _submitted(chosen.path.parent, where) if run.path != chosen.path]
     for run in others:
-        if run.arena == chosen.settings.arena:
+        if run.settings.get("arena") == chosen.settings.arena:
             _see_ended(run, address, tell)
     if others and others[-1].steps < others[-1].total_steps:
         last = others[-1]
@@ -86,9 +87,17 @@ def _beside() -> str:
 
 
 def _resume(run: _Before) -> str:
-    if _in_compose():
-        return f"MAP={run.map} SETTINGS='--resume {run.path.name}' docker compose up experiment"
-    return f"--resume {shown(run.path)}"
+    if not _in_compose():
+        return f"--resume {shown(run.path)}"
+    defaults = default_config()
+    named = {"MAP": run.settings.get("map")}  # what the env proxy needs to know, too
+    named |= {
+        name.upper(): value
+        for name in ("battles", "rules")
+        if (value := run.settings.get(name, defaults[name])) != defaults[name]
+    }
+    words = [f"{name}={shlex.quote(str(value))}" for name, value in named.items()]
+    return " ".join([*words, f"SETTINGS='--resume {run.path.name}' docker compose up experiment"])
 
 
 def _in_compose() -> bool:
@@ -122,6 +131,4 @@ def _run(path: Path) -> _Before | None:
         settings = read_run(path)["settings"]
     except RunDirectoryError:
         return None
-    total = settings.get("total-steps", 0)
-    arena, map_ = str(settings.get("arena", "")), str(settings.get("map", ""))
-    return _Before(path, arena, map_, newest_checkpoint_steps(path), int(total))
+    return _Before(path, settings, newest_checkpoint_steps(path), int(settings.get("total-steps", 0)))

@@ -1,4 +1,4 @@
-"""What a file or pipe is told of a run between its evaluations."""
+"""What a user is told of a run before its first evaluation: whom it waits for, and how far it is."""
 
 from __future__ import annotations
 
@@ -7,27 +7,35 @@ from pathlib import Path
 
 import pytest
 
-from cli import progress
+import cli.progress
 from cli.plain_console import PlainConsole
 from cli.progress import ProgressDisplay
-from server.run_directory import RunDirectory, now_path
-from tests.cli.test_flags import chosen
+from server.run_directory import RunDirectory
+from server.settings import check_settings
+from tests.server.squad import defaults
 from tests.waiting import wait_for
 
 
-def test_it_says_what_the_run_waits_for_and_how_far_a_round_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "_LOOK_EVERY", 0.01)
-    monkeypatch.setattr(progress, "_SAY_EVERY", 0.05)
-    settings = chosen("--runs", str(tmp_path), "--run", "r").settings
-    directory = RunDirectory.create(settings)
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    return RunDirectory.create(check_settings({**defaults(), "runs": str(tmp_path), "run": "a"}))
+
+
+def test_a_log_is_told_whom_the_run_waits_for_and_how_far_it_is(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli.progress, "_LOOK_EVERY", 0.01)
+    monkeypatch.setattr(cli.progress, "_SAY_EVERY", 0.05)
     said = io.StringIO()
-    with ProgressDisplay(directory.path, 5000, lambda: (1, 240), PlainConsole(file=said)):
-        for now, words in (
-            ({"waiting-for": None}, "waiting: no device has answered yet"),
-            ({"waiting-for": [0, 2]}, "waiting: no device holds seat 0, 2"),
-            ({"round": 1, "steps": 0}, "round 1 begins at step 0"),
+    run.note_now({"round": 7, "steps": 70})  # of the ServerApp before
+    where = (1, 250)
+    with ProgressDisplay(run.path, 1000, lambda: where, PlainConsole(file=said, width=200)):
+        for now, line in (
+            ({"waiting-for": None}, "waiting: no device has answered yet\n"),
+            ({"waiting-for": [0, 2]}, "waiting: no device holds seat 0, 2\n"),
+            ({"round": 1, "steps": 0}, "round 1 begins at step 0\n"),
         ):
-            directory.note_now(now)
-            wait_for(lambda words=words: words in said.getvalue(), words, limit=60.0, every=0.01)
-        wait_for(lambda: "round 1 is played: step 240 of 5,000" in said.getvalue(), "the step", limit=60.0, every=0.01)
-        now_path(directory.path).write_text("[", encoding="utf-8")  # of another version, or cut off: nothing is said
+            run.note_now(now)
+            wait_for(lambda line=line: line in said.getvalue(), line, 20.0)
+        wait_for(lambda: "round 1 is played: step 250 of 1,000\n" in said.getvalue(), "how far the round is", 20.0)
+    assert "round 7" not in said.getvalue()

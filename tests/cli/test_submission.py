@@ -99,6 +99,11 @@ def test_what_is_asked_is_the_newest_run_in_the_log(submit: Submit, tmp_path: Pa
     ("status", "kind", "said"),
     [
         (listed("finished:failed", "No heartbeat received from the task"), PartFailedError, "finished:failed: No hear"),
+        (
+            listed("finished:failed", "Server error '500 Internal Server Error' for url 'http://there:1/v1/runtime'"),
+            PartFailedError,
+            "the log of the SuperLink says why .after 'database is locked' give it",
+        ),
         (listed("finished:stopped"), StopError, "somebody has stopped the run"),
         (
             listed("finished:failed", f"ServerApp failed with exception: {NeedsYouError('map: expected 3m')}"),

@@ -29,6 +29,20 @@ def test_any_other_path_stays_as_it_is_written(folders: list[str]) -> None:
     assert user_path(Path("/") / path) == Path("/") / path
 
 
+def test_a_mounted_folder_is_shown_as_it_is_named_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PPS_HOST_PATHS", "/runs=./runs")
+    for inside, outside in (
+        ("/runs", "./runs"),
+        ("cannot write /runs/a/run.json: full", "cannot write ./runs/a/run.json: full"),
+        ("'/runs/a', /runs/b", "'./runs/a', ./runs/b"),
+        ("/runs2/a and /x/runs/a and ./runs/a", "/runs2/a and /x/runs/a and ./runs/a"),
+    ):
+        assert shown(inside) == outside
+        assert shown(shown(inside)) == outside
+    monkeypatch.setenv("PPS_HOST_PATHS", "/runs=/runs/mine")
+    assert shown(shown("/runs/a")) == "/runs/mine/a"
+
+
 def test_a_path_leads_to_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = tmp_path / "runs" / "a run"
     (run / "checkpoints").mkdir(parents=True)

@@ -56,6 +56,14 @@ def test_a_missing_seat_is_named_when_time_is_up(caplog: pytest.LogCaptureFixtur
     assert "waiting: no device holds seat 1" in caplog.text
 
 
+def test_who_is_waited_for_is_told_once() -> None:
+    grid, _, _ = team(0, 2)
+    told: list[list[int] | None] = []
+    with pytest.raises(SeatsError):
+        Seats(grid, CONFIG, told.append).wait_for_all(0.3)
+    assert told == [[1]]
+
+
 def test_no_device_at_all() -> None:
     grid, _, seats = team(0, 1, 2)
     grid.present = set()
