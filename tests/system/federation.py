@@ -104,9 +104,10 @@ class Federation:
         done = subprocess.run(
             [str(BIN / "flwr"), *arguments],
             cwd=APP,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,  # as a terminal shows both
             text=True,
             check=False,
             env={**os.environ, **self.environment("operator")},
         )
-        return done.stdout + done.stderr
+        return done.stdout
