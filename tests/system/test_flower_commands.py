@@ -21,6 +21,11 @@ def federation(tmp_path: Path, home: Path) -> Iterator[Federation]:
         yield made
 
 
+def last_line(streamed: str) -> str:
+    """Return what the ServerApp said last; the command's own lines are on the other stream, and behind."""
+    return [line for line in streamed.splitlines() if line.strip() and "INFO" not in line][-1]
+
+
 @pytest.mark.timeout(400)
 def test_flwr_run_trains_and_says_what_is_wrong(federation: Federation, tmp_path: Path, home: Path) -> None:
     settings = {**TINY, "runs": str(tmp_path), "strategy": "pp-pps", "total-steps": 700}
@@ -34,12 +39,12 @@ def test_flwr_run_trains_and_says_what_is_wrong(federation: Federation, tmp_path
 
     status, streamed = federation.run({**settings, "run": "bad", "map": "8m"})
     assert status == "finished:failed", streamed
-    wrong = "the run wants map '8m', but arena 'main' of the env proxy plays '3m'"
-    assert streamed.strip().splitlines()[-1].startswith(f"the run failed: {wrong}")
+    wrong = "seats 0, 1, 2: the run wants map '8m', but arena 'main' of the env proxy plays '3m'"
+    assert last_line(streamed).startswith(f"the run failed: {wrong}")
 
     status, streamed = federation.run({**settings, "run": "wrong", "strategy": "pppps"})
     assert status == "finished:failed", streamed
-    assert streamed.strip().splitlines()[-1].startswith("the run failed: strategy: ")
+    assert last_line(streamed).startswith("the run failed: strategy: ")
 
     federation.close()
     wait_for(lambda: not agents(tmp_path), "the end of the agents")
