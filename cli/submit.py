@@ -14,6 +14,7 @@ from cli.addresses import check_address
 from cli.collected import Collected
 from cli.defaults import Value
 from cli.flags import Chosen
+from cli.parts import PartFailedError
 from cli.submission import Submission
 from cli.submitted import make_way, resume_hint
 from cli.superlink import SuperLink
@@ -23,6 +24,8 @@ from server.run_directory import is_held
 from server.settings import SettingsError
 
 _NOTICED_WITHIN = 20.0  # seconds
+_SERVES_WITHIN = 180.0  # seconds that an env proxy has to answer; without compiled code it begins with compiling
+_ASK_AGAIN = 1.0  # seconds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +50,8 @@ def run(options: argparse.Namespace) -> int:
     with flags.claimed(chosen) as claimed, _asked(options.envproxy, link, claimed) as where:
         console = following.console("submit", claimed.path.name)
         make_way(claimed, link.address, console.say)
+        if options.envproxy is not None:
+            _see_serving(options.envproxy, where, console.say)
         with following.told(claimed, console), tempfile.TemporaryDirectory(prefix="pps-qmix-") as home:
             try:
                 following.follow(claimed, _player(claimed, link, Path(home)), where, options.retries, console)
@@ -69,6 +74,20 @@ def _asked(envproxy: str | None, link: SuperLink, chosen: Chosen) -> Iterator[Ca
         yield collected.ask
     finally:
         collected.close()
+
+
+def _see_serving(envproxy: str, ask: Callable[[], object | None], tell: Callable[[str], None]) -> None:
+    """Wait until an env proxy serves the arena. Raises PartFailedError."""
+    deadline = time.monotonic() + _SERVES_WITHIN
+    told = False
+    while ask() is None:
+        missing = f"no env proxy serves the run's arena at {envproxy}"
+        if time.monotonic() > deadline:
+            raise PartFailedError(f"{missing} after {_SERVES_WITHIN:.0f} s; its log says why")
+        if not told:
+            tell(f"waiting: {missing} yet")
+            told = True
+        time.sleep(_ASK_AGAIN)
 
 
 def _player(chosen: Chosen, link: SuperLink, home: Path) -> Callable[[dict[str, Value], Callable[[str], None]], None]:

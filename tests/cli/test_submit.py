@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import cli.submit
 from cli.main import main
 from server.failure import NeedsYouError, what_needs_you
 from server.run_directory import RunDirectory, open_run
@@ -59,6 +60,17 @@ def test_a_run_that_is_being_played_is_not_resumed_beside(
         assert main([*command, "--resume", str(directory.path)]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert line == f"pps-qmix: {directory.path}: another process writes this run; wait for its end, or end it"
+
+
+def test_an_env_proxy_that_does_not_serve_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli.submit, "_SERVES_WITHIN", 0.5)
+    assert main(["submit", "--superlink", "127.0.0.1:1", "--envproxy", "127.0.0.1:1"]) == 1
+    said = capsys.readouterr()
+    missing = "no env proxy serves the run's arena at 127.0.0.1:1"
+    assert said.out == f"waiting: {missing} yet\n"
+    assert said.err == f"pps-qmix: {missing} after 0 s; its log says why\n"
 
 
 def test_flower_hands_on_what_needs_the_user() -> None:

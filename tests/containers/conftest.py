@@ -36,7 +36,8 @@ class Stack:
         """Return what a command has printed, on either stream if it may fail."""
         command = ("compose", "--project-name", self.project, *self.which, *words)
         done = docker(*command, check=check, RUNS=str(self._runs), **settings)
-        return (done.stdout if check else done.stdout + done.stderr).strip()
+        said = done.stdout if check else done.stdout + done.stderr
+        return said.replace("\x1b[2K", "").strip()  # with which compose begins each line of a log
 
     def containers(self, service: str) -> list[str]:
         return self.compose("ps", "--all", "--quiet", service).splitlines()
