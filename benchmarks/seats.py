@@ -136,10 +136,6 @@ class Counts:
     errors: Counter[str] = dataclasses.field(default_factory=Counter)
 
 
-def _pairs(error: Any) -> Any:
-    return error.trailing_metadata()
-
-
 class Seat:
     """One seat that plays until it is cancelled."""
 
@@ -156,7 +152,8 @@ class Seat:
                     sizes = sizes or await self._describe(channel)
                     await self._converse(channel, sizes)
                 except grpc.aio.AioRpcError as error:
-                    if any(key == ELSEWHERE for key, _ in _pairs(error)):
+                    trailing: Any = error.trailing_metadata()
+                    if any(key == ELSEWHERE for key, _ in trailing):
                         continue
                     # INTERNAL: gRPC's asyncio client, where a refusal meets the first message on its way
                     self._counts.errors[f"{error.code().name}: {error.details()}"[:80]] += 1

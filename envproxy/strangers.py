@@ -64,9 +64,10 @@ def _host(peer: str) -> str:
     """Return the part of gRPC's name of a peer, as ipv4:127.0.0.1:4321, that stays the same over its connections."""
     kind, _, rest = peer.partition(":")
     if kind == "ipv6":
-        address = unquote(rest).rpartition(":")[0].strip("[]").partition("%")[0]
+        text = unquote(rest).rpartition(":")[0].strip("[]").partition("%")[0]
         try:
-            return str(ipaddress.ip_network(f"{address}/{_PREFIX}", strict=False))
+            address = ipaddress.IPv6Address(text)
         except ValueError:
-            return address
+            return text
+        return str(address.ipv4_mapped or ipaddress.ip_network((address, _PREFIX), strict=False))
     return rest.rpartition(":")[0] or peer
