@@ -163,7 +163,7 @@ def flower_command(name: str) -> str:
     if by_name := shutil.which(name):
         return by_name
     raise PartFailedError(
-        f"there is no command {name} of Flower's; pip install --force-reinstall flwr, or add its folder to PATH"
+        f"Flower's command {name} is not installed; pip install --force-reinstall flwr, or add its folder to PATH"
     )
 
 

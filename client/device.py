@@ -44,13 +44,13 @@ class DeviceError(Exception):
 
 
 def pps_home() -> Path:
-    """Return $PPS_HOME, or ~/.pps-qmix. Raises DeviceError if there is no home folder."""
+    """Return $PPS_HOME, or ~/.pps-qmix. Raises DeviceError if the home folder is unknown."""
     named = os.environ.get("PPS_HOME")
     if not named:
         try:
             named = str(Path.home() / ".pps-qmix")
         except RuntimeError:  # no HOME, and the user is not in the list of users
-            raise DeviceError("there is no home folder: HOME is not set; name a folder in PPS_HOME") from None
+            raise DeviceError("the home folder is unknown: HOME is not set; name a folder in PPS_HOME") from None
     return user_path(named).absolute()
 
 

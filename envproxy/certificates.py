@@ -26,7 +26,7 @@ class ServerCertificate:
     """A certificate and its private key, in PEM files. Any thread may call it."""
 
     def __init__(self, certificate: Path, private_key: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        """Raises OSError if a file cannot be read, TransportError if they are no pair of PEM files or have expired."""
+        """Raises OSError if a file cannot be read, TransportError if the two do not fit together or have expired."""
         self._files = (certificate, private_key)
         self._clock = clock
         self._lock = threading.Lock()

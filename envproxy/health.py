@@ -39,7 +39,7 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
         if not await self._strangers.turn(context.peer()):
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls come from here")
         if request.service and request.service not in self._rows:
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no arena {request.service[:80]!a} here")
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"arena {request.service[:80]!a} is not served here")
         return health_pb2.HealthCheckResponse(status=self._status(request.service))
 
     async def Watch(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802

@@ -64,7 +64,7 @@ class BattleService:
         self._version = version("pps-qmix")
 
     def handlers(self) -> grpc.GenericRpcHandler[Any, Any]:
-        """Return how gRPC calls this. Messages come and go as bytes: they are counted, and garbage is no exception."""
+        """Return the handlers for gRPC. They take and give bytes: messages are counted, and garbage raises nothing."""
         methods = {
             "Describe": grpc.unary_unary_rpc_method_handler(self._describe),
             "Play": grpc.stream_stream_rpc_method_handler(self._play),
@@ -212,7 +212,7 @@ def _cancelled_if_over() -> Iterator[None]:
 
 
 async def _first(context: Context) -> bytes:
-    """Return the first message of a stream. Raises _RefusedError if there is none in time, or it is no Join."""
+    """Return the first message of a stream. Raises _RefusedError if it comes too late, MalformedError at its end."""
     try:
         async with asyncio.timeout(JOIN_TIMEOUT):
             message = await context.read()

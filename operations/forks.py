@@ -56,7 +56,7 @@ class Fork:
 
 
 def fork(command: Sequence[str], environment: Mapping[str, str], folder: Path, files: Sequence[int]) -> Fork | None:
-    """Have a command started that the process at the socket in `environment` has loaded; None if there is no such.
+    """Have a command started that the process at the socket in `environment` has loaded; None if nothing listens.
 
     `files` become the command's standard input, output and error.
     """

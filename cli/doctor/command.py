@@ -109,7 +109,7 @@ def examine(options: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _home(variable: str, name: str) -> Path | None:
-    """Return what a variable names, or a folder in the home folder; None if there is no home folder."""
+    """Return the folder that a variable names, or a folder in the home folder; None if the user has not got one."""
     try:
         return user_path(os.environ.get(variable) or Path.home() / name).absolute()
     except RuntimeError:

@@ -68,9 +68,9 @@ def _room(check: str, folder: Path, needed: int, comfortable: int, whose: str) -
 
 
 def check_folder(name: str, folder: Path | None, remedy: str) -> Finding:
-    """Say whether files can be written in a folder, or where it would be made. None: there is no home folder for it."""
+    """Say whether files can be written in a folder, or where it would be made. None: the home folder is unknown."""
     if folder is None:
-        return failed(name, f"there is no home folder: HOME is not set; {remedy}")
+        return failed(name, f"the home folder is unknown: HOME is not set; {remedy}")
     existing = nearest(folder)
     in_the_way = next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None)
     if in_the_way is not None:
@@ -102,14 +102,14 @@ def check_open_files() -> Finding:
 
 
 def check_numba_cache() -> Finding:
-    """The simulator is compiled, at every start where there is no folder to keep that in."""
+    """Look for the compiled simulator. Without a folder to keep it in, every start compiles it."""
     try:
         from envproxy.backends.skirmish.engine import play_step  # noqa: PLC0415 - loading it is what is checked
     except BackendFailedError as error:
         return failed("numba cache", str(error))
     if play_step.stats.cache_path is None:
         remedy = "the simulator is compiled at every start; name a folder that can be written in NUMBA_CACHE_DIR"
-        return warning("numba cache", f"there is no folder for it; {remedy}")
+        return warning("numba cache", f"compiled code cannot be kept; {remedy}")
     cache = Path(play_step.stats.cache_path)
     if any(cache.glob("*.nbi")):
         return ok("numba cache", f"{cache}: the simulator is compiled")

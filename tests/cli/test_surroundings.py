@@ -113,7 +113,7 @@ def test_without_a_home_that_can_be_written_a_command_says_what_to_name(
     assert code == 1
     (line,) = errors.splitlines()
     assert line.startswith(
-        "pps-qmix: there is no home folder: HOME is not set"
+        "pps-qmix: the home folder is unknown: HOME is not set"
         if home == "none"
         else f"pps-qmix: cannot make PPS_HOME {sealed}/.pps-qmix: "
     )
@@ -156,5 +156,5 @@ def test_a_flower_without_its_commands_is_told(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(parts, "files", lambda _: None)  # as a package of another kind
-    with pytest.raises(PartFailedError, match=r"there is no command flwr of Flower's; pip install .*"):
+    with pytest.raises(PartFailedError, match=r"Flower's command flwr is not installed; pip install .*"):
         flower_command("flwr")

@@ -32,7 +32,7 @@ def test_there_are_as_many_agents_as_seats() -> None:
     assert included == {"path": "deploy/agents.yaml", "project_directory": "deploy/maps/${MAP:-3m}"}
     missing = ", ".join(sorted(map_names("skirmish")))  # what a MAP that does not exist is told
     replicas = AGENTS["services"]["agent"]["deploy"]["replicas"]
-    assert replicas == f"${{SEATS:?there is no map ${{MAP:-3m}}; expected MAP to be one of {missing}}}"
+    assert replicas == f"${{SEATS:?unknown map ${{MAP:-3m}}; expected MAP to be one of {missing}}}"
     said = {path.name: (path / ".env").read_text() for path in (ROOT / "deploy" / "maps").iterdir()}
     seats = {}
     for name in map_names("skirmish"):

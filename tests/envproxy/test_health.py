@@ -76,7 +76,7 @@ def test_the_command_says_whether_it_serves(proxy):
     assert ask(proxy.address, "--arena", "a").returncode == 0
     absent = ask(proxy.address, "--arena", "c")
     assert absent.returncode == 1
-    assert "there is no arena 'c' here" in absent.stderr
+    assert "arena 'c' is not served here" in absent.stderr
     proxy.close()
     gone = ask(proxy.address)
     assert gone.returncode == 1
