@@ -105,7 +105,7 @@ def test_one_run_after_another(stack: Stack, runs: Path) -> None:
 
 def test_a_wrong_map_is_told_with_those_that_there_are(stack: Stack) -> None:
     said = stack.compose("up", "--detach", check=False, MAP="3mm")
-    assert said.endswith(f"there is no map 3mm; expected MAP to be one of {', '.join(sorted(map_names('skirmish')))}")
+    assert said.endswith(f"unknown map 3mm; expected MAP to be one of {', '.join(sorted(map_names('skirmish')))}")
     assert stack.left_behind() == []
 
 
