@@ -97,5 +97,5 @@ def test_an_interrupt_stops_the_run_where_it_is_played(federation: Federation, t
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 130, output
-    assert f"cut was stopped at step 0 of 100,000; go on with it: --resume {tmp_path / 'cut'}" in output
+    assert f"cut was stopped at step 0 of 100,000; resume it with --resume {tmp_path / 'cut'}" in output
     wait_for(lambda: not processes("flwr-serverapp", superexec), "the end of the ServerApp")
