@@ -51,16 +51,16 @@ AGENT = "pps-qmix agent --seat 0 --superlink coordinator:9092 --envproxy envprox
 
 TOKEN = """
 import grpc
-from importlib.metadata import version
 from pathlib import Path
 from envproxy import battle_pb2 as pb, battle_pb2_grpc
+from envproxy.calls import SeatCall
 from envproxy.transport import Transport, open_channel
 
 stub = battle_pb2_grpc.BattleServiceStub(open_channel("envproxy:50551", Transport(Path("/device/ca.crt"))))
 token = Path("/device/seat-0.token").read_text().strip()
-join = pb.Join(arena="main", seat=1, token=token, version=version("pps-qmix"))
+call = SeatCall("main", 1, token)
 try:
-    next(stub.Play(iter([pb.SeatMessage(join=join)]), timeout=60))
+    next(stub.Play(iter([pb.SeatMessage(join=pb.Join())]), timeout=60, metadata=call.metadata()))
 except grpc.RpcError as error:
     print(error.details())
 """
