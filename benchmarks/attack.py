@@ -21,7 +21,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, Re
 from flwr.supercore.run import Run
 from numpy.typing import NDArray
 
-from cli.defaults import default_config
+from pps_qmix.configuration import default_config
 from server.in_process import InProcessGrid
 from strategies.figures import COUNTS, NUMBERS
 from strategies.registry import create_strategy

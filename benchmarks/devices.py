@@ -36,7 +36,7 @@ _PARTS = {  # what a process of a device is, by a word of its command
     "client.resident": "agent process",
     "flower-supernode": "SuperNode",
     "flower-superexec": "SuperExec",
-    "cli.warm.loaded": "loaded for them",
+    "pps_qmix.runtime.preloaded.loaded": "loaded for them",
     "cli.main": "pps-qmix agent",
 }
 

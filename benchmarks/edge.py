@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import IO
 
 from benchmarks.hosts import Hosts, Impairment
-from cli.certs.folders import Folders, Wanted
-from cli.parts import TELEMETRY_OFF, Part, end_detached
+from pps_qmix.credentials.folders import Folders, Wanted
+from pps_qmix.runtime.processes import TELEMETRY_OFF, Part, end_detached
 
 FLEET, BATTLES = "fleet", "battles"  # the networks: of the SuperLink, of the env proxy
 SUBNETS = {FLEET: IPv4Network("192.0.2.0/24"), BATTLES: IPv4Network("198.51.100.0/24")}  # RFC 5737: nobody's

@@ -26,9 +26,6 @@ import torch
 from flwr.app import Message
 from numpy.typing import NDArray
 
-from cli.defaults import Value, default_config
-from cli.in_process import Team, run_in_process
-from cli.sizes import seat_spec
 from client.messages import TRAIN
 from envproxy.backends.skirmish import create, map_names
 from envproxy.backends.skirmish.policies import POLICIES
@@ -38,6 +35,9 @@ from learning.joint import JointMixer
 from learning.learner import Learner
 from learning.memory import keep_freed_memory
 from learning.settings import Base, LearningSettings, Mixing
+from pps_qmix.configuration import Value, default_config
+from pps_qmix.runtime.in_process import Team, run_in_process
+from pps_qmix.runtime.seat_sizes import seat_spec
 from server.run_directory import read_rows
 
 MAPS: Final = ["3m", "2s3z", "MMM2"]

@@ -22,7 +22,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.soak.census import Reading, look, members
-from cli.parts import Part, PartFailedError
+from pps_qmix.runtime.processes import Part, PartFailedError
 from server.new_rows import NewRows
 
 _LOOK_EVERY = 0.5  # seconds

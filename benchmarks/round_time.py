@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cli.experiment.results import evaluations, first_at
+from pps_qmix.experiment.results import evaluations, first_at
 from server.report import mean_seconds
 from server.run_directory import read_rows
 

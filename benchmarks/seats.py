@@ -34,12 +34,12 @@ import numpy as np
 import psutil
 import uvloop
 
-from cli.parts import free_ports
 from envproxy import battle_pb2 as pb
 from envproxy import wire
 from envproxy.calls import ELSEWHERE, SeatCall
 from envproxy.protocol import Phase, PhaseKind, Standing
 from envproxy.tokens import read_token, token_path
+from pps_qmix.runtime.processes import free_ports
 
 PLAY: Final = "/pps_qmix.battle.v1.BattleService/Play"
 DESCRIBE: Final = "/pps_qmix.battle.v1.BattleService/Describe"

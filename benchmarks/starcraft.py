@@ -31,13 +31,13 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from cli.defaults import Value, default_config, preset
 from envproxy.backend import Backend, StepResult
 from envproxy.backends import skirmish
 from envproxy.backends.skirmish import Skirmish
 from envproxy.backends.smac import SmacBattles, create
 from envproxy.backends.smac.options import INTERPRETER
 from envproxy.rules import SMAC_RULES, Rules
+from pps_qmix.configuration import Value, default_config, preset
 from tests.starcraft.battle import battle_seed
 from tests.starcraft.faults import Fault, write_faults
 from tests.starcraft.installation import make_installation
@@ -222,7 +222,7 @@ class GamesAgain(Skirmish):
 
 def curve(runs: Path, map_name: str, total_steps: int, seed: int) -> None:
     """Train on both backends."""
-    from cli.in_process import Team, run_in_process  # noqa: PLC0415 - loads torch
+    from pps_qmix.runtime.in_process import Team, run_in_process  # noqa: PLC0415 - loads torch
 
     def again(map_name: str, battles: int, rules: Rules = SMAC_RULES, options: str = "") -> Skirmish:
         return GamesAgain(map_name, battles, rules)

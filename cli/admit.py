@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
-import tempfile
-from collections.abc import Mapping
-from pathlib import Path
 
 from cli import superlink
-from cli.parts import PartFailedError
-from operations import proxies
 from operations.paths import shown, user_path
-
-_KNOWN = "[code: 23]"  # flwr.supercore.error.ApiErrorCode.PUBLIC_KEY_ALREADY_IN_USE, which takes a second to import
-_TRIES = 3  # calls for a key, of a minute at most each
+from pps_qmix.runtime.admission import admit
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,30 +16,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Register the keys that are not known yet. Raises ValueError for wrong flags and files, PartFailedError."""
-    link = superlink.choose(options)
-    missing = [str(key) for key in options.keys if not key.is_file()]
-    if missing:
-        raise ValueError(f"keys: there is no file {missing[0]}")
-    with tempfile.TemporaryDirectory(prefix="pps-qmix-") as home:
-        environment = {**proxies.environment(), **link.environment(Path(home))}
-        for key in options.keys:
-            print(f"{shown(key.name)}: {_admit(key, link.address, environment)}", flush=True)
+    for key, new in admit(superlink.choose(options), options.keys):
+        print(f"{shown(key.name)}: {'admitted' if new else 'was admitted already'}", flush=True)
     return 0
-
-
-def _admit(key: Path, address: str, environment: Mapping[str, str]) -> str:
-    for _ in range(_TRIES):
-        said = superlink.ask(
-            environment, "supernode", "register", str(key.absolute()), superlink.PROFILE, "--format", "json"
-        )
-        try:
-            document = json.loads(said)
-        except ValueError:
-            continue
-        if document.get("success"):
-            return "admitted"
-        reason = " ".join(str(document.get("error-message", said)).split())
-        if _KNOWN in reason:
-            return "was admitted already"
-        raise PartFailedError(f"the SuperLink at {address} has not taken {key}: {reason}")
-    raise PartFailedError(f"the SuperLink at {address} does not answer")

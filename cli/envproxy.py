@@ -13,8 +13,6 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from cli import metrics
-from cli.addresses import check_address, host_and_port
-from cli.defaults import default_config, preset, preset_names
 from client.app import DEFAULT_ENVPROXY
 from client.device import made_home, pps_home
 from envproxy.arena import Arena
@@ -31,8 +29,10 @@ from envproxy.server import EnvProxyServer
 from envproxy.tokens import keep_tokens
 from envproxy.transport import is_loopback
 from operations import logs
+from operations.addresses import check_address, host_and_port
 from operations.listening import Reservation
 from operations.paths import user_path
+from pps_qmix.configuration import default_config, preset, preset_names
 from server.settings import LONGEST_WAIT
 
 log = logging.getLogger("envproxy")

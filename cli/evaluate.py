@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from cli.defaults import default_config
 from cli.plain_console import PlainConsole
 from envproxy.backend import create_backend
 from envproxy.phases import MAX_PHASE_BATTLES
 from operations.paths import user_path
+from pps_qmix.configuration import default_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
 
     Raises RunDirectoryError if there is nothing to evaluate, ValueError for wrong flags, BackendFailedError.
     """
-    from cli.in_process import evaluate, read_trained  # noqa: PLC0415 - loads torch
+    from pps_qmix.runtime.evaluation import evaluate, read_trained  # noqa: PLC0415 - loads torch
 
     if not 1 <= options.evaluate_battles <= MAX_PHASE_BATTLES:
         raise ValueError(f"evaluate-battles: expected 1..{MAX_PHASE_BATTLES}, found {options.evaluate_battles}")

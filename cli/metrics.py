@@ -14,9 +14,9 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
 from prometheus_client.registry import Collector
 
-from cli.addresses import check_address, host_and_port
 from envproxy.certificates import ServerCertificate
 from envproxy.transport import is_loopback
+from operations.addresses import check_address, host_and_port
 from operations.listening import Address, Reservation
 
 _PATIENCE: Final = 10.0  # seconds that a caller may be silent

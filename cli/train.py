@@ -5,25 +5,16 @@ from __future__ import annotations
 import argparse
 import logging
 
-from cli import flags, following, memory
-from cli.cores import cores
-from cli.flags import Chosen
-from cli.flower import FlowerRun
-from cli.plain_console import PlainConsole
-from cli.playable import check_in_process
-from cli.progress import ProgressDisplay
-from client.device import check_devices
-from envproxy.rules import Rules
+from cli import flags, memory_flag, run_display
 from operations import logs
-from server.settings import SettingsError
+from pps_qmix import training
+from pps_qmix.requested_run import claimed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--runtime", choices=("flower", "in-process"), help="(default: flower; in-process with --centralised)"
-    )
-    following.add_arguments(parser)
-    memory.add_arguments(parser)
+    parser.add_argument("--runtime", choices=training.RUNTIMES, help="(default: flower; in-process with --centralised)")
+    run_display.add_arguments(parser)
+    memory_flag.add_arguments(parser)
     logs.add_arguments(parser)
     flags.add_arguments(parser)
 
@@ -35,54 +26,17 @@ def run(options: argparse.Namespace) -> int:
     or PartFailedError.
     """
     logs.choose(options.log_format)
-    chosen = flags.choose(options)
-    settings = chosen.settings
-    runtime = options.runtime or ("in-process" if settings.centralised else "flower")
-    if settings.centralised and runtime == "flower":
-        raise SettingsError("runtime: a centralised run has nothing to federate; expected in-process, found flower")
-    check_devices(chosen.path.name)
-    if runtime == "in-process":
-        check_in_process(settings)
-    else:
-        backend = flags.backend_of(settings, 1)
-        if not options.no_memory_check:
-            memory.check_over_flower(backend.spec, settings)
-        backend.prepare()  # the env proxy would say it in its log
-    with flags.claimed(chosen) as claimed:
-        console = following.console("train", claimed.path.name)
-        with following.told(claimed, console):
-            if runtime == "flower":
-                _train_over_flower(claimed, options.retries, console)
-            else:
-                _train_in_process(claimed, console)
+    requested = flags.choose(options)
+    runtime = training.chosen_runtime(requested, options.runtime)
+    training.check_here(requested, runtime, memory=not options.no_memory_check)
+    with claimed(requested) as run:
+        if runtime == training.IN_PROCESS:
+            _silence_logs()
+        training.play(run, runtime, options.retries, run_display.RunDisplay("train", run.path.name))
     return 0
 
 
-def _train_over_flower(chosen: Chosen, retries: int, console: PlainConsole) -> None:
-    with FlowerRun(chosen.settings.config(), chosen.path, chosen.n_agents) as flower:
-        with console.status("starting the env proxy, the SuperLink and the SuperNodes"):
-            flower.start()
-        following.follow(chosen, flower.play, flower.where, retries, console)
-
-
-def _train_in_process(chosen: Chosen, console: PlainConsole) -> None:
-    from cli.in_process import Team, run_in_process  # noqa: PLC0415 - no torch where Flower's processes do the work
-
-    logging.getLogger("server").addHandler(logging.NullHandler())  # the display tells what the log would
-    logging.getLogger("strategies").addHandler(logging.NullHandler())
-    settings = chosen.settings
-    team = Team(
-        settings.backend,
-        settings.map,
-        settings.battles,
-        settings.arena,
-        Rules.parse(settings.rules),
-        options=settings.backend_options,
-        centralised=settings.centralised,
-        threads=settings.threads or cores(),
-    )
-    try:
-        with ProgressDisplay(chosen.path, settings.total_steps, lambda: team.progress, console):
-            run_in_process(settings.config(), chosen.given, team)
-    finally:
-        team.close()
+def _silence_logs() -> None:
+    """Keep the ServerApp's log from standard error: the display shows the same."""
+    for name in ("server", "strategies"):
+        logging.getLogger(name).addHandler(logging.NullHandler())

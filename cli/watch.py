@@ -15,7 +15,7 @@ from operations.files import replacing
 from operations.paths import real_path, shown, user_path
 
 if TYPE_CHECKING:
-    from cli.viewer.film import Film
+    from pps_qmix.viewer.film import Film
 
 _MOST_BATTLES = 64  # beyond, a browser has much to load
 
@@ -45,9 +45,9 @@ def run(options: argparse.Namespace) -> int:
     if picture is not None and real_path(picture) == real_path(page):
         raise ValueError(f"gif: expected another file than the page's, found {picture}")
 
-    from cli.viewer.film import verdict  # noqa: PLC0415 - these load the simulator
-    from cli.viewer.gif import make_gif  # noqa: PLC0415
-    from cli.viewer.page import make_page  # noqa: PLC0415
+    from pps_qmix.viewer.film import verdict  # noqa: PLC0415 - these load the simulator
+    from pps_qmix.viewer.gif import make_gif  # noqa: PLC0415
+    from pps_qmix.viewer.page import make_page  # noqa: PLC0415
 
     with contextlib.ExitStack() as files:  # first of all: nobody plays for a file that cannot be written
         write_page = files.enter_context(_writer(page))
@@ -66,8 +66,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _film(options: argparse.Namespace) -> Film:
-    from cli.filming import film_policy, film_run  # noqa: PLC0415 - loads the simulator
     from envproxy.backends.skirmish.policies import POLICIES  # noqa: PLC0415
+    from pps_qmix.viewer.recorded_battles import film_policy, film_run  # noqa: PLC0415 - loads the simulator
 
     if options.team in POLICIES:
         if options.map is None:

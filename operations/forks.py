@@ -1,4 +1,4 @@
-"""Programs that run in forks of a process that has loaded what they need (`cli.warm`): quick, and in shared memory.
+"""Programs that run in forks of a process that has loaded what they need: quick, and in shared memory.
 
 The caller's side, and what a fork does about itself. Linux only. It imports nothing but the standard library.
 """

@@ -9,7 +9,7 @@ from pathlib import Path
 HOST_PATHS = "PPS_HOST_PATHS"  # INSIDE=OUTSIDE: a folder that is mounted into this container, and its name outside
 
 
-def user_path(text: str | Path) -> Path:
+def user_path(text: str | os.PathLike[str]) -> Path:
     """Return the path that a user writes: `~` and `~USER` are home folders, `~` before any other name is a sign of it.
 
     `Path.expanduser` raises RuntimeError for the latter.

@@ -1,7 +1,7 @@
 """The in-process Grid: Flower's `Grid` interface over a team of agents that lives in this very process.
 
-Same ServerApp, same strategies, same messages; nothing is started and nothing travels. See `cli.in_process` for the
-team.
+Same ServerApp, same strategies, same messages; nothing is started and nothing travels. The team is in
+`pps_qmix.runtime.in_process`.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from benchmarks.soak.census import disk_use, look, members
 from benchmarks.soak.faults import Fault, strike, whole_again
 from benchmarks.soak.figures import Progress, fault_table, figures, problems, table
 from benchmarks.soak.record import Record
-from cli.parts import Part, PartFailedError
+from pps_qmix.runtime.processes import Part, PartFailedError
 from server.new_rows import NewRows
 
 FAILED, INTERRUPTED = 1, 130

@@ -16,12 +16,14 @@ ENV_PROXY: Final = "env proxy"
 SUPERNODE: Final = "SuperNode"
 CLIENTAPP: Final = "ClientApp"
 AGENT: Final = "agent"
-LOADED: Final = "loaded"  # Flower and PyTorch, for the devices: it runs their commands in forks of itself (cli.warm)
+LOADED: Final = (
+    "loaded"  # Flower and PyTorch: runs the devices' commands in forks of itself (pps_qmix.runtime.preloaded)
+)
 OTHER: Final = "other"
 
 _ROLES: Final = {  # a program or module early in the command line
     "client.resident": AGENT,
-    "cli.warm.loaded": LOADED,
+    "pps_qmix.runtime.preloaded.loaded": LOADED,
     "pass_on.py": "passes on",
     "flwr-clientapp": CLIENTAPP,
     "flwr-serverapp": "ServerApp",
@@ -57,7 +59,7 @@ def role_of(command: Sequence[str]) -> str:
 
 
 def part_of(process: psutil.Process) -> str:
-    """Return the part it belongs to. A fork of `cli.warm` has the environment of what it is forked from."""
+    """Return the part it belongs to. A fork (pps_qmix.runtime.preloaded) has the environment of its parent."""
     command = process.cmdline()
     if seat := re.search(r"(?:\0--seat\0|\bseat=)(\d+)", "\0".join(command)):
         return f"seat-{seat.group(1)}"

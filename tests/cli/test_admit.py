@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import cli.superlink
+import pps_qmix.runtime.superlink
 from cli.main import main
 
 # Answers with what is in a key's file.
@@ -19,7 +19,7 @@ def _flwr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / "flwr"
     script.write_text(SCRIPT)
     script.chmod(0o755)
-    monkeypatch.setattr(cli.superlink, "flower_command", lambda _: str(script))
+    monkeypatch.setattr(pps_qmix.runtime.superlink, "flower_command", lambda _: str(script))
 
 
 def admit(folder: Path, **answers: str) -> int:
@@ -54,4 +54,4 @@ def test_nobody_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_a_key_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["admit", "--superlink", "127.0.0.1:1", "no.pub"]) == 2
-    assert capsys.readouterr().err == "pps-qmix: keys: there is no file no.pub\n"
+    assert capsys.readouterr().err == "pps-qmix: keys: the file no.pub does not exist\n"

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 import cli.agent
 from cli.agent import RESTARTS, keep_running
-from cli.certs.folders import Folders, Wanted
 from cli.main import build_parser, main
-from cli.parts import Part, PartFailedError, free_ports
-from cli.supernode import supernode_command
 from client.app import seat_address
 from client.launch import SeatAddress
 from envproxy.tokens import keep_tokens
 from envproxy.transport import Transport
+from pps_qmix.credentials.folders import Folders, Wanted
+from pps_qmix.runtime.processes import Part, PartFailedError, free_ports
+from pps_qmix.runtime.supernode import supernode_command
 from tests.nasty import names
 
 

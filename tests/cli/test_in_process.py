@@ -14,11 +14,11 @@ import pytest
 
 import server.app
 import server.exchange
-from cli.defaults import Value, default_config
-from cli.in_process import Team, run_in_process
 from cli.main import main
 from client.device import DeviceDirectory
 from envproxy.mixer_store import MixerStore
+from pps_qmix.configuration import Value, default_config
+from pps_qmix.runtime.in_process import Team, run_in_process
 from server.checkpoints import Checkpoint, newest_checkpoint, save_checkpoint, whole_checkpoints
 from server.rounds import RoundsError
 from server.run_directory import NotKeptError, RunDirectory, read_rows, read_run

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 import torch
 
-from cli.in_process import play_in_lockstep
 from client.play import Round, RoundReport, advance, play_round
 from envproxy.arena import Arena
 from envproxy.protocol import MixBatch
+from pps_qmix.runtime.in_process import play_in_lockstep
 from tests.client.joint_team import E, N, agents, order
 from tests.envproxy.drill import Parade
 

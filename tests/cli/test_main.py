@@ -24,13 +24,13 @@ from hypothesis import strategies as st
 
 import cli.envproxy
 import cli.main
-import cli.parts
-from cli.defaults import PresetError, default_config, parse_value, preset, preset_names
+import pps_qmix.runtime.processes
 from cli.flags import named
 from cli.main import build_parser, main
 from client.device import DeviceError
 from envproxy.backend import map_names
 from operations.paths import shown
+from pps_qmix.configuration import PresetError, default_config, parse_value, preset, preset_names
 from server.rounds import RoundsError
 from server.run_directory import NotKeptError, RunDirectory
 from server.settings import Settings, check_settings
@@ -221,7 +221,7 @@ def test_a_resumed_run_is_not_another_one(command: Callable[..., tuple[int, str,
     for flag, other in (("run", "other"), ("runs", "elsewhere")):
         code, _, errors = command("train", "--resume", str(run), f"--{flag}", other)
         assert code == 2
-        assert errors == f"pps-qmix: {flag}: --resume goes on with {run}; leave --{flag} {other} away\n"
+        assert errors == f"pps-qmix: {flag}: --resume names the run {run}; omit --{flag} {other}\n"
     for same in (("--run", "begun"), ("--runs", str(run.parent))):
         _, _, errors = command("train", "--resume", str(run), *same, "--gamma", "0.5")
         assert errors == "pps-qmix: gamma: the run began with 0.99, a resumed run cannot change it\n"
@@ -244,7 +244,7 @@ def test_a_resumed_run_is_that_of_its_folder_however_it_is_named(
     monkeypatch.chdir(run / "checkpoints")
     for where in ("..", "../../begun/", "../.", str(tmp_path / "link")):
         _, _, errors = command("train", "--resume", where, "--run", "other")
-        assert errors == f"pps-qmix: run: --resume goes on with {run}; leave --run other away\n"
+        assert errors == f"pps-qmix: run: --resume names the run {run}; omit --run other\n"
         _, _, errors = command("train", "--resume", where, "--run", "begun", "--gamma", "0.5")
         assert errors == "pps-qmix: gamma: the run began with 0.99, a resumed run cannot change it\n"
 
@@ -310,7 +310,7 @@ def test_what_standard_output_has_no_sign_for_is_shown_as_its_escape(tmp_path: P
         (RoundsError("3 times no device"), 1),
         (DeviceError("cannot save"), 1),
         (NotKeptError("cannot write"), 1),
-        (cli.parts.PartFailedError("the SuperLink ended"), 1),
+        (pps_qmix.runtime.processes.PartFailedError("the SuperLink ended"), 1),
         (OSError(98, "Address already in use"), 2),
         (KeyboardInterrupt(), 130),
     ],
@@ -333,7 +333,7 @@ def test_what_fails_later_has_its_exit_code_and_line(
 
 
 def test_an_address_in_use_is_told(command: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
-    (port,) = cli.parts.free_ports(1)
+    (port,) = pps_qmix.runtime.processes.free_ports(1)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
         taken.listen()
@@ -472,7 +472,7 @@ def test_what_left_its_group_is_ended_and_nobody_elses(tmp_path: Path) -> None:
         return subprocess.Popen(["sleep", "60"], env=environment, start_new_session=True)
 
     agent, serverapp, others = start("run/flower/seat-0"), start("run/flower/superlink"), start("run-2/flower/seat-0")
-    cli.parts.end_detached(tmp_path / "run" / "flower")
+    pps_qmix.runtime.processes.end_detached(tmp_path / "run" / "flower")
     assert agent.poll() is not None
     assert serverapp.poll() is not None
     assert others.poll() is None
@@ -481,18 +481,18 @@ def test_what_left_its_group_is_ended_and_nobody_elses(tmp_path: Path) -> None:
 
 
 def test_a_part_that_ends_is_told_with_its_last_words(tmp_path: Path) -> None:
-    part = cli.parts.Part(
+    part = pps_qmix.runtime.processes.Part(
         "the thing", ["sh", "-c", "printf 'one\\n\\n\\033[91mtwo\\033[0m\\n' >&2; exit 3"], tmp_path / "thing.log"
     )
-    with pytest.raises(cli.parts.PartFailedError) as failed:
-        cli.parts.wait_until_listening(part, *cli.parts.free_ports(1), limit=60.0)
+    with pytest.raises(pps_qmix.runtime.processes.PartFailedError) as failed:
+        pps_qmix.runtime.processes.wait_until_listening(part, *pps_qmix.runtime.processes.free_ports(1), limit=60.0)
     said = str(failed.value)
     assert said == f"the thing ended (exit code 3). Its last words are in {tmp_path / 'thing.log'}:\n  one\n  two"
     part.end()  # again does no harm
 
 
 def test_ending_a_part_ends_what_it_has_started(tmp_path: Path) -> None:
-    part = cli.parts.Part("a shell", ["sh", "-c", "sleep 600 & echo $!; wait"], tmp_path / "shell.log")
+    part = pps_qmix.runtime.processes.Part("a shell", ["sh", "-c", "sleep 600 & echo $!; wait"], tmp_path / "shell.log")
     while not (said := (tmp_path / "shell.log").read_text()).endswith("\n"):
         assert part.running
     child = psutil.Process(int(said))

@@ -7,14 +7,16 @@ from typing import Any, NoReturn
 
 import pytest
 
-import cli.doctor.machine
-import cli.memory
 import cli.train
-from cli.defaults import default_config
-from cli.doctor.finding import Level
-from cli.doctor.machine import check_memory
+import pps_qmix.doctor.machine
+import pps_qmix.runtime.memory
 from cli.main import main
-from cli.memory import (
+from envproxy.backend import MapSpec
+from operations.memory import Memory
+from pps_qmix.configuration import default_config
+from pps_qmix.doctor.finding import Level
+from pps_qmix.doctor.machine import check_memory
+from pps_qmix.runtime.memory import (
     DEVICE,
     FEDERATION,
     ONE_DEVICE,
@@ -27,9 +29,7 @@ from cli.memory import (
     over_flower,
     training_step,
 )
-from cli.parts import PartFailedError
-from envproxy.backend import MapSpec
-from operations.memory import Memory
+from pps_qmix.runtime.processes import PartFailedError
 from server.settings import Settings, check_settings
 from tests.cli.conftest import surroundings
 from tests.memory_groups import little_memory
@@ -48,7 +48,7 @@ def settings(**changed: Any) -> Settings:
 
 def there(monkeypatch: pytest.MonkeyPatch, free: float, total: float = 32 * GB, *, limited: bool = False) -> None:
     """Let this machine have so much memory."""
-    for module in (cli.memory, cli.doctor.machine):
+    for module in (pps_qmix.runtime.memory, pps_qmix.doctor.machine):
         monkeypatch.setattr(module, "memory", lambda: Memory(int(free), int(total), limited))
 
 
@@ -150,7 +150,7 @@ def test_a_part_that_the_kernel_ended_for_lack_of_memory_is_told_as_that(tmp_pat
     program = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from cli.parts import Part\n"
+        "from pps_qmix.runtime.processes import Part\n"
         "for code in ('x = bytearray(1 << 30)', 'import os; os.kill(os.getpid(), 9)'):\n"
         "    part = Part('it', [sys.executable, '-c', code], Path(sys.argv[1]))\n"
         "    part.wait()\n"

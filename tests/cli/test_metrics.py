@@ -16,16 +16,16 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from cli import metrics
-from cli.agent_metrics import AgentMetrics
-from cli.certs.folders import Folders, Wanted
 from cli.main import main
-from cli.parts import free_ports
 from client.device import DeviceDirectory
 from client.resident import AgentService, serve
 from client.tally import Tally
 from envproxy.arena import Arena
 from envproxy.certificates import ServerCertificate
 from envproxy.metrics import ArenaMetrics
+from pps_qmix.credentials.folders import Folders, Wanted
+from pps_qmix.runtime.device_metrics import AgentMetrics
+from pps_qmix.runtime.processes import free_ports
 from tests.envproxy.conftest import Proxy
 from tests.envproxy.drill import Drill
 from tests.prometheus import samples, shown

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-import cli.submission
-import cli.superlink
-from cli.parts import PartFailedError, StopError
-from cli.submission import Submission
-from cli.superlink import SuperLink
+import pps_qmix.runtime.submission
+import pps_qmix.runtime.superlink
+from pps_qmix.runtime.processes import PartFailedError, StopError
+from pps_qmix.runtime.submission import Submission
+from pps_qmix.runtime.superlink import SuperLink
 from server.failure import NeedsYouError
 
 # Prints what is in the files `run`, `log` and `list` beside it; of `list` a line a call, the last one again and again.
@@ -51,9 +51,9 @@ def flwr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     (folder / "flwr").write_text(SCRIPT)
     (folder / "flwr").chmod(0o755)
-    monkeypatch.setattr(cli.superlink, "flower_command", lambda _: str(folder / "flwr"))
-    monkeypatch.setattr(cli.submission, "_ASK_AGAIN", 0.0)
-    monkeypatch.setattr(cli.submission, "_LOOK_EVERY", 0.01)
+    monkeypatch.setattr(pps_qmix.runtime.superlink, "flower_command", lambda _: str(folder / "flwr"))
+    monkeypatch.setattr(pps_qmix.runtime.submission, "_ASK_AGAIN", 0.0)
+    monkeypatch.setattr(pps_qmix.runtime.submission, "_LOOK_EVERY", 0.01)
     return folder
 
 
@@ -120,7 +120,7 @@ def test_how_a_run_failed(submit: Submit, status: str, kind: type[PartFailedErro
 
 
 def test_a_superlink_that_stays_away_is_lost(submit: Submit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli.submission, "_LOST_AFTER", 0.0)
+    monkeypatch.setattr(pps_qmix.runtime.submission, "_LOST_AFTER", 0.0)
     with pytest.raises(PartFailedError, match="the SuperLink at there:1 does not answer"):
         submit(UNAVAILABLE).follow(lambda: None)
 
@@ -129,7 +129,7 @@ def test_a_superlink_is_not_lost_when_it_is_first_asked_in_vain(
     submit: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However long the log has streamed before: a busy machine answers late."""
-    monkeypatch.setattr(cli.submission, "_LOST_AFTER", 0.2)
+    monkeypatch.setattr(pps_qmix.runtime.submission, "_LOST_AFTER", 0.2)
     streamed = iter([0.3])
     submit(UNAVAILABLE, COMPLETED).follow(lambda: time.sleep(next(streamed, 0.0)))
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-import cli.submitted
+import pps_qmix.runtime.submitted_runs
 from cli import flags
-from cli.flags import Chosen
-from cli.parts import PartFailedError
-from cli.submitted import make_way, resume_hint
+from pps_qmix.requested_run import RequestedRun
+from pps_qmix.runtime.processes import PartFailedError
+from pps_qmix.runtime.submitted_runs import make_way, resume_hint
 from server.run_directory import RunDirectory, open_run
 from tests.server.squad import defaults
 
@@ -20,7 +20,7 @@ HERE = "there:8000"
 
 @pytest.fixture(autouse=True)
 def _no_patience(monkeypatch: pytest.MonkeyPatch, surroundings: None) -> None:
-    monkeypatch.setattr(cli.submitted, "_GONE_WITHIN", 0.0)
+    monkeypatch.setattr(pps_qmix.runtime.submitted_runs, "_GONE_WITHIN", 0.0)
 
 
 @pytest.fixture(params=["", "mine"])
@@ -31,20 +31,20 @@ def project(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return name
 
 
-def chosen(runs: Path, name: str, *words: str) -> Chosen:
+def chosen(runs: Path, name: str, *words: str) -> RequestedRun:
     parser = argparse.ArgumentParser()
     flags.add_arguments(parser)
     return flags.choose(parser.parse_args(["--runs", str(runs), "--run", name, *words]))
 
 
-def submit(run: Chosen, address: str = HERE) -> list[str]:
+def submit(run: RequestedRun, address: str = HERE) -> list[str]:
     """Return what is said."""
     said: list[str] = []
     make_way(run, address, said.append)
     return said
 
 
-def begun(runs: Path, name: str, *words: str) -> Chosen:
+def begun(runs: Path, name: str, *words: str) -> RequestedRun:
     """A run that was submitted and has begun."""
     run = chosen(runs, name, *words)
     submit(run)

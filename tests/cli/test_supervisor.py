@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-import cli.restarted
-import cli.supervisor
-from cli.parts import Part, PartFailedError, StopError
-from cli.patience import Patience
-from cli.restarted import RestartedPart
-from cli.supervisor import supervise
+import pps_qmix.runtime.process_restart
+import pps_qmix.runtime.supervisor
+from pps_qmix.runtime.process_restart import RestartedProcess
+from pps_qmix.runtime.processes import Part, PartFailedError, StopError
+from pps_qmix.runtime.retry_policy import RetryPolicy
+from pps_qmix.runtime.supervisor import supervise
 from tests.waiting import wait_for
 
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli.supervisor, "PAUSE", 0.0)
-    monkeypatch.setattr(cli.restarted, "_PAUSE", 0.0)
+    monkeypatch.setattr(pps_qmix.runtime.supervisor, "PAUSE", 0.0)
+    monkeypatch.setattr(pps_qmix.runtime.process_restart, "_PAUSE", 0.0)
 
 
 class Run:
@@ -93,11 +93,11 @@ def test_an_interrupt_is_no_failure() -> None:
 
 
 def test_patience_waits_twice_as_long_each_time() -> None:
-    patience = Patience(tries=4, pause=2.0)
+    patience = RetryPolicy(tries=4, pause=2.0)
     assert [patience.next_pause() for _ in range(5)] == [2.0, 4.0, 8.0, 16.0, None]
     patience.forget()
     assert patience.next_pause() == 2.0
-    patient = Patience(tries=1000, pause=2.0)
+    patient = RetryPolicy(tries=1000, pause=2.0)
     assert max(pause for _ in range(1000) if (pause := patient.next_pause()) is not None) == 300.0
 
 
@@ -110,7 +110,7 @@ def ending(tmp_path: Path) -> Callable[[str], Part]:
 
 
 def test_a_part_is_started_again_until_it_ends_too_often(ending: Callable[[str], Part], tmp_path: Path) -> None:
-    restarted, told = RestartedPart(ending("echo begun; exit 3")), list[str]()
+    restarted, told = RestartedProcess(ending("echo begun; exit 3")), list[str]()
 
     def given_up() -> str | None:
         try:
@@ -126,7 +126,7 @@ def test_a_part_is_started_again_until_it_ends_too_often(ending: Callable[[str],
 
 
 def test_a_finished_round_makes_the_next_end_of_a_part_the_first(ending: Callable[[str], Part]) -> None:
-    restarted, told = RestartedPart(ending("exit 3")), list[str]()
+    restarted, told = RestartedProcess(ending("exit 3")), list[str]()
 
     def ended_often() -> bool:
         restarted.forget()

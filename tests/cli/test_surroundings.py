@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import cli
-from cli import parts
-from cli.parts import FLOWER_COMMANDS, Part, PartFailedError, flower_command
+from pps_qmix.runtime import processes as parts
+from pps_qmix.runtime.processes import FLOWER_COMMANDS, Part, PartFailedError, flower_command
 
 CHECKOUT = str(Path(cli.__file__).parents[1])
 # What begins with this has no home: neither HOME nor an entry of the user says where one is.

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cli.filming import film_policy
-from cli.viewer.film import Film
-from cli.viewer.page import make_page
 from envproxy.recording import NOBODY
+from pps_qmix.viewer.film import Film
+from pps_qmix.viewer.page import make_page
+from pps_qmix.viewer.recorded_battles import film_policy
 from tests.cli.browser import Page
 
 AGENTS = 5  # of 2s3z

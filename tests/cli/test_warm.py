@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cli.parts import free_ports
+from pps_qmix.runtime.processes import free_ports
 from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +37,16 @@ def start(home: Path, tmp_path: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
 
     def start(script: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-P", "-m", "cli.warm.supernode", str(home / "warm.sock"), "sh", "-c", script]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "pps_qmix.runtime.preloaded.supernode",
+            str(home / "warm.sock"),
+            "sh",
+            "-c",
+            script,
+        ]
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, cwd=tmp_path, env=environment, text=True, start_new_session=True
         )
@@ -80,7 +89,7 @@ def test_a_command_has_the_files_the_folder_and_the_environment_of_its_caller(
     assert shell.stdout is not None
     assert USAGE in shell.stdout.readline()
     wait_for(lambda: not processes(home, "flwr-clientapp --help"), "the forks' end", 60)
-    loaded = only(processes(home, "cli.warm.loaded"))
+    loaded = only(processes(home, "pps_qmix.runtime.preloaded.loaded"))
     assert loaded.ppid() == shell.pid
     shell.kill()
     wait_for(lambda: not processes(home), "its end", 60)
@@ -89,7 +98,7 @@ def test_a_command_has_the_files_the_folder_and_the_environment_of_its_caller(
 def test_without_a_process_that_has_loaded_it_flowers_own_is_started(start: Start, home: Path, tmp_path: Path) -> None:
     shell = start("until [ -e go ]; do sleep 0.05; done; flwr-clientapp --help; echo ended with $?")
     wait_for((home / "warm.sock").exists, "its socket", 60)
-    only(processes(home, "cli.warm.loaded")).kill()
+    only(processes(home, "pps_qmix.runtime.preloaded.loaded")).kill()
     (tmp_path / "go").touch()
     said, _ = shell.communicate(timeout=120)
     assert USAGE in said
@@ -111,7 +120,7 @@ def test_a_supernode_is_ended_and_told_like_a_child_and_outlives_what_it_was_for
         return processes(home, "flower-superexec", f":{port}")
 
     wait_for(lambda: all(superexec(port) for port in ports), "SuperNodes with their SuperExecs", 120)
-    loaded = only(processes(home, "cli.warm.loaded"))
+    loaded = only(processes(home, "pps_qmix.runtime.preloaded.loaded"))
     assert {node(port).ppid() for port in ports} == {loaded.pid}
     assert {only(superexec(port)).ppid() for port in ports} == {loaded.pid}
     keepers = {port: only(processes(home, f"waits for {node(port).pid}")) for port in ports}
@@ -131,7 +140,9 @@ def test_a_supernode_is_ended_and_told_like_a_child_and_outlives_what_it_was_for
     # what it was forked from is killed: it stays
     node_0 = node(ports[0])
     loaded.kill()
-    wait_for(lambda: not processes(home, "cli.warm.loaded"), "the end of what they were forked from", 60)
+    wait_for(
+        lambda: not processes(home, "pps_qmix.runtime.preloaded.loaded"), "the end of what they were forked from", 60
+    )
     assert superexec(ports[0])
     node_0.terminate()
     wait_for(lambda: not node_0.is_running() and not processes(home, "flower"), "the end of the last", 60)

@@ -16,18 +16,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cli.defaults import default_config
-from cli.filming import film_policy
 from cli.main import main
-from cli.viewer.film import Film, verdict
-from cli.viewer.gif import FRAMES_PER_STEP, make_gif
-from cli.viewer.look import DARK, LIGHT, SIGNS
-from cli.viewer.page import make_page
 from envproxy.backends.skirmish import map_names
 from envproxy.backends.skirmish.maps import kind_names, map_facts
 from envproxy.recording import FRAME, Outcome, Recording
 from envproxy.rules import SMAC_RULES
 from operations.paths import shown
+from pps_qmix.configuration import default_config
+from pps_qmix.viewer.appearance import DARK, LIGHT, SIGNS
+from pps_qmix.viewer.film import Film, verdict
+from pps_qmix.viewer.gif import FRAMES_PER_STEP, make_gif
+from pps_qmix.viewer.page import make_page
+from pps_qmix.viewer.recorded_battles import film_policy
 from server.checkpoints import Checkpoint, save_checkpoint
 from server.run_directory import RunDirectory
 from server.settings import check_settings

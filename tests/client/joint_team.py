@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from cli.in_process import play_in_lockstep
 from client.agent import Agent
 from client.device import DeviceDirectory
 from client.plan import RoundOrder
@@ -15,6 +14,7 @@ from envproxy.protocol import ArenaEvent, MixBatch
 from learning.learner import Learner
 from learning.settings import Base, LearningSettings, SeatSpec
 from learning.shared import SharedLearners
+from pps_qmix.runtime.in_process import play_in_lockstep
 from tests.envproxy.drill import Parade, mix_order
 from tests.learning.toy import settings
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from cli.defaults import default_config
 from client.messages import DESCRIBE, Request
 from client.seat import Seat, SeatRefusedError, check_same
 from envproxy import battle_pb2 as pb
+from pps_qmix.configuration import default_config
 
 CONFIG = {**default_config(), "version": version("pps-qmix")}
 

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 from flwr.superlink.routers.fleet.router import router as fleet
 
-from cli.certs.folders import Folders, Wanted
-from cli.parts import Part, free_ports, wait_until_listening
+from pps_qmix.credentials.folders import Folders, Wanted
+from pps_qmix.runtime.processes import Part, free_ports, wait_until_listening
 
 CONFIGURATION = Path(__file__).parents[2] / "deploy" / "nginx-fleet.conf"
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")

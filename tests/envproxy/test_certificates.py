@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from cli.certs.authority import Pair, issue, make_authority
 from client.seat_session import SeatSession
 from envproxy.arena import Arena
 from envproxy.certificates import ServerCertificate
 from envproxy.hosting import HostedArena
 from envproxy.transport import Transport
+from pps_qmix.credentials.authority import Pair, issue, make_authority
 from tests.envproxy.drill import Drill
 from tests.serving import served
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import grpc
 import pytest
 
-from cli.certs.authority import Pair, issue, make_authority
 from client import seat_session
 from client.seat_session import SeatSession, SeatSessionError
 from envproxy.arena import Arena
@@ -25,6 +24,7 @@ from envproxy.transport import (
     is_loopback,
     open_channel,
 )
+from pps_qmix.credentials.authority import Pair, issue, make_authority
 from tests.connect_proxy import connect_proxy
 from tests.envproxy.drill import Drill
 from tests.serving import served

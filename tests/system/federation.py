@@ -12,7 +12,7 @@ from typing import Any
 
 import tomli_w
 
-from cli.parts import Part, free_ports, wait_until_listening
+from pps_qmix.runtime.processes import Part, free_ports, wait_until_listening
 from tests.system.conftest import TINY, processes
 
 BIN = Path(sys.executable).parent

@@ -15,9 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cli.parts import free_ports
 from client.seat_session import SeatSession
 from envproxy.tokens import read_token, token_path
+from pps_qmix.runtime.processes import free_ports
 from tests.envproxy.drill import legal_round
 from tests.waiting import wait_for
 

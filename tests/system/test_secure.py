@@ -15,9 +15,6 @@ from pathlib import Path
 import pytest
 
 import client.launch
-from cli.certs.folders import Folders, Wanted
-from cli.defaults import default_config
-from cli.parts import TELEMETRY_OFF, Part, free_ports, wait_until_listening
 from client.device import DeviceDirectory
 from client.launch import AgentError, SeatAddress, ask
 from client.messages import DESCRIBE, TRAIN, Request
@@ -26,6 +23,9 @@ from envproxy.certificates import ServerCertificate
 from envproxy.hosting import HostedArena
 from envproxy.tokens import keep_tokens
 from envproxy.transport import Transport
+from pps_qmix.configuration import default_config
+from pps_qmix.credentials.folders import Folders, Wanted
+from pps_qmix.runtime.processes import TELEMETRY_OFF, Part, free_ports, wait_until_listening
 from tests.envproxy.drill import Drill
 from tests.serving import served
 from tests.system.conftest import agents, processes

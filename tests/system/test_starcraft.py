@@ -14,9 +14,9 @@ from typing import Any
 import grpc
 import pytest
 
-from cli.parts import free_ports
 from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc
+from pps_qmix.runtime.processes import free_ports
 from server.run_directory import read_run
 from tests.starcraft.faults import Fault
 from tests.starcraft.host import ENVIRONMENT, SMAC, Host, battle_host, needs_smac

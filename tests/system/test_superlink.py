@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cli.parts import Part
+from pps_qmix.runtime.processes import Part
 from server.checkpoints import newest_checkpoint_steps
 from tests.system.conftest import TINY, flags, rounds, timed
 from tests.system.federation import Federation

@@ -33,7 +33,7 @@ def test_a_run_comes_to_its_end_though_its_parts_are_killed(train: Train, tmp_pa
     proxy.send_signal(signal.SIGKILL)
 
     in_the_middle_after(2)
-    (loaded,) = processes("cli.warm.loaded", f"{run}/flower")
+    (loaded,) = processes("pps_qmix.runtime.preloaded.loaded", f"{run}/flower")
     loaded.send_signal(signal.SIGKILL)
     (clientapp,) = clientapps(run, 0)
     clientapp.send_signal(signal.SIGKILL)

@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.serialization import load_ssh_private_key, l
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 from flwr.supercore.primitives.asymmetric import uses_nist_ec_curve
 
-from cli.certs import command
-from cli.certs.folders import FoldersError
+from cli import certs as command
 from envproxy.attestation import keep_key
+from pps_qmix.credentials.folders import FoldersError
 from strategies.attestation import read_key
 
 

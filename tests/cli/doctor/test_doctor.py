@@ -19,13 +19,7 @@ from typing import Any
 import pytest
 import torch
 
-from cli.certs.authority import issue, make_authority
-from cli.certs.folders import Folders, Wanted
-from cli.doctor import machine, network, packages, starcraft
-from cli.doctor.credentials import check_credentials
-from cli.doctor.finding import Finding, Level
 from cli.main import main
-from cli.parts import free_ports
 from envproxy.arena import Arena
 from envproxy.backend import MapSpec
 from envproxy.rules import Rules
@@ -33,6 +27,12 @@ from envproxy.transport import Transport
 from learning.buffer import BattleBuffer, buffer_bytes
 from learning.network import AgentNetwork
 from learning.settings import SeatSpec
+from pps_qmix.credentials.authority import issue, make_authority
+from pps_qmix.credentials.folders import Folders, Wanted
+from pps_qmix.doctor import machine, network, packages, starcraft
+from pps_qmix.doctor.credentials import check_credentials
+from pps_qmix.doctor.finding import Finding, Level
+from pps_qmix.runtime.processes import free_ports
 from tests.cli.conftest import surroundings
 from tests.connect_proxy import connect_proxy
 from tests.envproxy.conftest import Proxy

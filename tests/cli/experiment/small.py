@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cli.experiment.folder import Folder
-from cli.experiment.results import Evaluation, Result
-from cli.experiment.spec import PlannedRun
+from pps_qmix.experiment.folder import Folder
+from pps_qmix.experiment.results import Evaluation, Result
+from pps_qmix.experiment.spec import PlannedRun
 from server.checkpoints import Checkpoint, save_checkpoint
 from server.run_directory import RunDirectory
 

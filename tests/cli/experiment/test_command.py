@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.experiment.folder import Folder
-from cli.experiment.spec import parse_experiment
 from cli.main import main
+from pps_qmix.experiment.folder import Folder
+from pps_qmix.experiment.spec import parse_experiment
 from tests.cli.experiment.small import SMALL, begin
 
 Command = Callable[..., tuple[int, str, str]]

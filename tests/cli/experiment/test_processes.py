@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cli.cores import cores
-from cli.experiment.folder import Folder
-from cli.experiment.processes import Ended, Started, play_all
-from cli.experiment.schedule import Entry, State
-from cli.experiment.spec import parse_experiment
+from pps_qmix.experiment.folder import Folder
+from pps_qmix.experiment.processes import Ended, Started, play_all
+from pps_qmix.experiment.schedule import Entry, State
+from pps_qmix.experiment.spec import parse_experiment
+from pps_qmix.runtime.cores import cores
 from tests.cli.experiment.small import SMALL
 
 

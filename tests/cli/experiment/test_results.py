@@ -12,14 +12,22 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from cli.experiment.cells import Cell, cells
-from cli.experiment.estimate import seconds_left, seconds_of_all, seconds_per_step, shown
-from cli.experiment.figures import draw_map
-from cli.experiment.results import COLUMNS, evaluations, first_at, measured_per_step, result, win_rates_at, write_csv
-from cli.experiment.schedule import Entry, State
-from cli.experiment.spec import parse_experiment
-from cli.experiment.statistics import median_time, over_seeds
-from cli.experiment.table import page
+from pps_qmix.experiment.cells import Cell, cells
+from pps_qmix.experiment.estimate import seconds_left, seconds_of_all, seconds_per_step, shown
+from pps_qmix.experiment.plots import draw_map
+from pps_qmix.experiment.results import (
+    COLUMNS,
+    evaluations,
+    first_at,
+    measured_per_step,
+    result,
+    win_rates_at,
+    write_csv,
+)
+from pps_qmix.experiment.schedule import Entry, State
+from pps_qmix.experiment.spec import parse_experiment
+from pps_qmix.experiment.statistics import median_time, over_seeds
+from pps_qmix.experiment.table import page
 from tests.cli.experiment import small
 from tests.cli.experiment.small import SMALL, evaluation_row, round_row
 

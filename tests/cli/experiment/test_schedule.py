@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from cli.experiment.folder import Folder
-from cli.experiment.processes import command
-from cli.experiment.schedule import State, left, schedule
-from cli.experiment.spec import SpecError, parse_experiment
 from cli.main import build_parser
 from operations.locks import InUseError
+from pps_qmix.experiment.folder import Folder
+from pps_qmix.experiment.processes import command
+from pps_qmix.experiment.schedule import State, left, schedule
+from pps_qmix.experiment.spec import SpecError, parse_experiment
 from tests.cli.experiment.small import SMALL, begin
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.defaults import default_config, preset
-from cli.experiment.spec import METHOD_SETTINGS, Method, SpecError, parse_experiment
+from pps_qmix.configuration import default_config, preset
+from pps_qmix.experiment.spec import METHOD_SETTINGS, Method, SpecError, parse_experiment
 from tests.cli.experiment.small import SMALL
 
 _ROOT = Path(__file__).parents[3]
@@ -124,7 +124,7 @@ def test_what_is_shipped_is_right(name: str) -> None:
             "learning-rate = 1e-3",
             "methods #2.learning-rate: a method has only name, strategy, base, mixing and centralised; 'learning-",
         ),
-        ("seeds = [4, 2]", "seeds = [4, 2", "is no TOML: "),
+        ("seeds = [4, 2]", "seeds = [4, 2", "invalid TOML: "),
     ],
 )
 def test_a_problem_has_one_line(old: str, new: str, said: str) -> None:

@@ -1,1 +1,0 @@
-"""`pps-qmix doctor`: looks at what a machine needs before a run needs it."""

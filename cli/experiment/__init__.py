@@ -1,1 +1,0 @@
-"""`pps-qmix experiment`: many runs from one file, and what came of them over seeds."""

@@ -1,0 +1,65 @@
+"""A run as the user of a command sees it: its settings, progress and retries while it is played, its result."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cli.plain_console import PlainConsole
+from cli.progress import ProgressDisplay
+from operations import logs
+from operations.paths import shown
+from pps_qmix.requested_run import RequestedRun
+from pps_qmix.runtime.supervisor import RETRIES
+from pps_qmix.training import Progress, Tell
+from server.report import result_of
+from server.run_directory import read_rows
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--retries",
+        type=_count,
+        default=RETRIES,
+        metavar="N",
+        help="how often in a row a run over Flower that failed resumes from its newest checkpoint; "
+        "a round that was finished since makes the next failure the first again (default: %(default)s)",
+    )
+
+
+class RunDisplay:
+    """Shows what a command says of a run, on standard output or in its log."""
+
+    def __init__(self, command: str, run: str) -> None:
+        self._console = _console(command, run)
+
+    @contextmanager
+    def __call__(self, run: RequestedRun, progress: Progress) -> Iterator[Tell]:
+        """Say what is played, show the progress, and in the end the result."""
+        settings = run.settings
+        self._console.say(
+            f"{settings.map}: {run.n_agents} agents, {settings.method}, {settings.base}; run {shown(run.path)}"
+        )
+        began = time.monotonic()
+        with ProgressDisplay(run.path, settings.total_steps, progress, self._console) as display:
+            yield display.tell
+        for name, value in result_of(read_rows(run.path)).items():
+            self._console.say(f"{name}: {value}")
+        self._console.say(f"time: {time.monotonic() - began:.0f} s")
+        self._console.say(f"learning curve: {shown(run.path / 'curve.png')}")
+
+
+def _console(command: str, run: str) -> PlainConsole:
+    if not logs.is_json():
+        return PlainConsole()
+    logs.set_up(command, run=run)
+    return PlainConsole(file=logs.LoggedLines(logging.getLogger(command)), width=10_000)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected 0, 1, 2, ..., found {text!r}")
+    return int(text)

@@ -1,0 +1,1 @@
+"""Many runs of one file: methods compared over maps and seeds."""

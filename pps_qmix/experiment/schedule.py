@@ -1,0 +1,83 @@
+"""What is done of an experiment and what is left, as its folder says."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from enum import Enum
+from pathlib import Path
+from typing import NamedTuple
+
+from pps_qmix.configuration import kept_settings
+from pps_qmix.experiment.folder import Folder
+from pps_qmix.experiment.spec import PlannedRun, SpecError
+from server.checkpoints import newest_checkpoint_steps
+from server.run_directory import check_unchanged, has_run
+from server.settings import SettingsError
+
+
+class State(Enum):
+    """How far a run is."""
+
+    NEW = "new"
+    CUT = "goes on"
+    FINISHED = "finished"
+
+
+class Entry(NamedTuple):
+    """A run and how far it is."""
+
+    run: PlannedRun
+    state: State
+    steps: int  # environment steps up to the newest checkpoint
+
+    @property
+    def steps_left(self) -> int:
+        return max(self.run.settings.total_steps - self.steps, 0)
+
+
+def schedule(runs: Iterable[PlannedRun], folder: Folder) -> list[Entry]:
+    """Say how far every run is. Raises SpecError if some were begun with other settings than they have now."""
+    runs = list(runs)
+    _check_begun(runs, folder)
+    return [_entry(run, folder.run(run.name)) for run in runs]
+
+
+def left(entries: Iterable[Entry]) -> list[Entry]:
+    """Return what is to be played: first the runs that were cut, then the new ones."""
+    return sorted((each for each in entries if each.state is not State.FINISHED), key=lambda e: e.state is State.NEW)
+
+
+def _entry(run: PlannedRun, path: Path) -> Entry:
+    if not has_run(path):
+        return Entry(run, State.NEW, 0)
+    steps = newest_checkpoint_steps(path)
+    return Entry(run, State.FINISHED if steps >= run.settings.total_steps else State.CUT, steps)
+
+
+def _check_begun(runs: Iterable[PlannedRun], folder: Folder) -> None:
+    """Runs are compared with one another, and a finished one has no buffers to go on with: nothing may change."""
+    differing: dict[str, list[str]] = defaultdict(list)
+    for run in runs:
+        if not has_run(folder.run(run.name)):
+            continue
+        kept, wanted = kept_settings(folder.run(run.name)), run.settings.config()
+        try:
+            check_unchanged(kept, wanted)
+            if kept.get("total-steps") != wanted["total-steps"]:
+                raise SettingsError(
+                    f"total-steps: the run began with {kept.get('total-steps')}, now it is {wanted['total-steps']}"
+                )
+        except SettingsError as error:
+            differing[str(error)].append(run.name)
+    if differing:
+        raise SpecError(
+            "\n".join(
+                f"{_some(names)} in {folder.runs}: {problem}; choose another --out, or remove what is there"
+                for problem, names in differing.items()
+            )
+        )
+
+
+def _some(names: list[str]) -> str:
+    return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")

@@ -1,0 +1,215 @@
+"""A run as the Python API has it: train one, read its directory, evaluate and resume it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from envproxy.backend import create_backend
+from envproxy.phases import MAX_PHASE_BATTLES
+from operations.paths import real_path, user_path
+from pps_qmix import training
+from pps_qmix.configuration import Value, default_config, kept_settings
+from pps_qmix.configuration import preset as preset_settings
+from pps_qmix.requested_run import RequestedRun, claimed, new_run, resumed_run
+from pps_qmix.runtime.supervisor import RETRIES
+from server.new_rows import NewRows
+from server.run_directory import read_rows, read_run
+from server.settings import Settings, SettingsError, check_settings
+
+if TYPE_CHECKING:
+    from client.play import Evaluation as Battles
+
+_LOOK_EVERY = 0.5  # seconds
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Greedy battles of a whole team during a run."""
+
+    steps: int  # environment steps collected before
+    win_rate: float  # 0..1
+    mean_return: float  # reward of the team per battle; SMAC's reach 20
+
+
+OnEvaluation = Callable[[Evaluation], object]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory, finished or not."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def settings(self) -> Settings:
+        """All settings; `settings.config()` has them by their names. Raises RunDirectoryError."""
+        return check_settings(kept_settings(self.path))
+
+    @property
+    def evaluations(self) -> list[Evaluation]:
+        """The evaluations so far, in order. Raises RunDirectoryError if metrics.jsonl is damaged."""
+        return [_evaluation(row) for row in read_rows(self.path) if row["kind"] == "evaluation"]
+
+    def evaluate(
+        self,
+        battles: int = 32,
+        *,
+        seed: int | None = None,
+        backend: str | None = None,
+        backend_options: str | None = None,
+    ) -> Battles:
+        """Play `battles` greedy battles with the agents of the newest checkpoint.
+
+        What is None is the run's: the seed of the battles, the backend and its options. Loads PyTorch.
+
+        Returns what was played: `won`, `battles`, `return_mean`, `length_mean` (steps).
+
+        Raises:
+            RunDirectoryError: the run has no checkpoint yet.
+            ValueError: an argument is wrong; the message says what was expected.
+            BackendFailedError: the backend cannot play on this machine.
+        """
+        from pps_qmix.runtime.evaluation import evaluate, read_trained  # noqa: PLC0415 - loads torch
+
+        if not 1 <= battles <= MAX_PHASE_BATTLES:
+            raise ValueError(f"battles: expected 1..{MAX_PHASE_BATTLES}, found {battles}")
+        if seed is not None and not 0 <= seed < 2**63:
+            raise ValueError(f"seed: expected 0..2^63-1, found {seed}")
+        trained = read_trained(self.path)
+        settings = trained.settings
+        name, options = trained.backend(backend, backend_options)
+        played = create_backend(name, settings.map, min(settings.battles, battles), trained.rules, options)
+        played.prepare()
+        return evaluate(trained, played, battles, seed)
+
+    def resume(
+        self,
+        *,
+        runtime: str | None = None,
+        on_evaluation: OnEvaluation | None = None,
+        retries: int = RETRIES,
+        memory_check: bool = True,
+        **settings: Value,
+    ) -> Run:
+        """Play the run from its newest checkpoint to its end, with changed settings such as `total_steps=400_000`.
+
+        Parameters and errors are those of `train`. RunDirectoryError if the directory holds no run; SettingsError for
+        a setting that a run must keep; InUseError if another process plays the run.
+        """
+        requested = resumed_run(self.path, _named(settings))
+        return _play(requested, runtime, on_evaluation, retries, memory_check)
+
+
+def train(
+    *,
+    preset: str | None = None,
+    runtime: str | None = None,
+    on_evaluation: OnEvaluation | None = None,
+    retries: int = RETRIES,
+    memory_check: bool = True,
+    **settings: Value,
+) -> Run:
+    """Train a team on this machine and return its run.
+
+    Args:
+        preset: settings that go together, such as "quick"; `settings` override them.
+        runtime: "flower": an env proxy, a SuperLink and a SuperNode for each seat, as processes of this machine;
+            "in-process": the same agents in this process. Both give the same weights. Default: "flower",
+            "in-process" with `centralised=True`.
+        on_evaluation: called with each evaluation, in order, in a thread of this call. An exception that it raises
+            is raised at the end of the run.
+        retries: how often in a row a failed run over Flower resumes from its newest checkpoint.
+        memory_check: refuse a run over Flower that needs more memory than is free.
+        settings: any setting of `[tool.flwr.app.config]`, with _ for -: `map="3m"`, `strategy="rs-pps"`,
+            `total_steps=200_000`. Their defaults are the paper's.
+
+    Raises:
+        SettingsError: a setting is unknown or wrong; a ValueError, as all errors of arguments.
+        RunDirectoryError: the directory of the run exists, or cannot be made.
+        TooLittleMemoryError: see `memory_check`.
+        PartFailedError: a process of the run failed more often than `retries`.
+        BackendFailedError: the backend cannot play on this machine.
+    """
+    named = {**(preset_settings(preset) if preset else {}), **_named(settings)}
+    return _play(new_run(named), runtime, on_evaluation, retries, memory_check)
+
+
+def load_run(path: str | PathLike[str]) -> Run:
+    """Return the run of a directory. Raises RunDirectoryError if `path` is not a run directory."""
+    found = real_path(user_path(path))
+    read_run(found)
+    return Run(found)
+
+
+def _named(settings: dict[str, Value]) -> dict[str, Value]:
+    """Return settings under their own names. Raises SettingsError for one that does not exist."""
+    named = {name.replace("_", "-"): value for name, value in settings.items()}
+    unknown = sorted(set(named) - (set(default_config()) - {"resume"}))
+    if unknown:
+        raise SettingsError(f"{unknown[0]}: unknown setting; expected one of {', '.join(default_config())}")
+    return {name: str(value) if isinstance(value, PathLike) else value for name, value in named.items()}
+
+
+def _play(
+    requested: RequestedRun, named_runtime: str | None, on_evaluation: OnEvaluation | None, retries: int, memory: bool
+) -> Run:
+    runtime = training.chosen_runtime(requested, named_runtime)
+    training.check_here(requested, runtime, memory=memory)
+    follower = _Follower(on_evaluation)
+    with claimed(requested) as run:
+        training.play(run, runtime, retries, follower.follow)
+    follower.raise_error()
+    return Run(run.path)
+
+
+class _Follower:
+    """Calls a function with each new evaluation of a run."""
+
+    def __init__(self, call: OnEvaluation | None) -> None:
+        self._call = call
+        self._error: Exception | None = None
+        self._stop = threading.Event()
+
+    @contextmanager
+    def follow(self, run: RequestedRun, _: training.Progress) -> Iterator[training.Tell]:
+        rows = NewRows(run.path)
+        rows.look()  # those of an earlier call
+        thread = threading.Thread(target=self._look_on, args=(rows,), daemon=True)
+        thread.start()
+        try:
+            yield lambda _: None
+        finally:
+            self._stop.set()
+            thread.join()
+            self._look(rows)
+
+    def raise_error(self) -> None:
+        """Raise the exception of the function, if it raised one."""
+        if self._error is not None:
+            raise self._error
+
+    def _look_on(self, rows: NewRows) -> None:
+        while not self._stop.wait(_LOOK_EVERY):
+            self._look(rows)
+
+    def _look(self, rows: NewRows) -> None:
+        for row in rows.look():
+            if row["kind"] == "evaluation" and self._call is not None and self._error is None:
+                try:
+                    self._call(_evaluation(row))
+                except Exception as error:
+                    self._error = error
+
+
+def _evaluation(row: dict[str, float]) -> Evaluation:
+    return Evaluation(int(row["steps"]), float(row["win-rate"]), float(row["return"]))

@@ -1,0 +1,146 @@
+"""A device: the seat that it holds, its credentials, and its SuperNode, which is restarted when it ends."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from client.device import pps_home
+from client.launch import SeatAddress
+from envproxy.private_files import make_private_folder
+from envproxy.tokens import read_token, token_path
+from envproxy.transport import Transport, TransportError, UnreachableError, check_connection, is_loopback
+from operations.locks import InUseError, locked
+from pps_qmix.configuration import default_config
+from pps_qmix.credentials.folders import CA, SUPERNODE_KEY, seat_token
+from pps_qmix.runtime.processes import Part, PartFailedError, free_ports
+from pps_qmix.runtime.retry_policy import RetryPolicy
+from pps_qmix.runtime.supernode import supernode_command, supernode_environment
+
+log = logging.getLogger("agent")
+
+RESTARTS = 5  # of a SuperNode that never stayed; whoever started this command may start it again
+STAYED = 600.0  # seconds after which a SuperNode that ends is restarted as if it were the first time
+PAUSE = 2.0  # seconds before the first restart; before each further one twice as many
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a device has of `pps-qmix certs`, or with plaintext at least a token."""
+
+    token: Path
+    root_certificates: Path | None
+    key: Path | None
+
+
+def play(seat: int, home: Path, found: Credentials, superlink: str, envproxy: str, *, insecure: bool) -> None:
+    """Run the SuperNode of a seat until interrupted; `home` is the seat's, from `held_seat`.
+
+    Raises PartFailedError if a server has the wrong certificate, or the SuperNode ends again and again.
+    """
+    for who, where in (("SuperLink", superlink), ("env proxy", envproxy)):
+        try:
+            check_connection(who, where, Transport(found.root_certificates, insecure))
+        except UnreachableError as error:
+            log.warning("%s; the device calls it again and again", error)
+        except TransportError as error:
+            raise PartFailedError(f"the {error}") from None
+    transport = Transport(found.root_certificates, insecure and not is_loopback(envproxy))
+    address = SeatAddress(seat, envproxy, found.token, transport)
+    (port,) = free_ports(1)
+    node = Part(
+        f"the SuperNode of seat {seat}",
+        supernode_command(address, superlink, port, home, found.root_certificates, found.key),
+        log=None,
+        environment=supernode_environment(superlink, home, found.root_certificates),
+    )
+    try:
+        keep_running(node)
+    finally:
+        node.end()
+
+
+def keep_running(node: Part) -> None:
+    """Start a process again whenever it ends. Raises PartFailedError when it has not stayed for too many times."""
+    patience = RetryPolicy(RESTARTS, PAUSE)
+    while True:
+        began = time.monotonic()
+        node.wait()
+        if time.monotonic() - began > STAYED:
+            patience.forget()
+        pause = patience.next_pause()
+        if pause is None:
+            times = patience.failures
+            raise PartFailedError(f"{node.name} ended {times} times ({node.ending}); see above why")
+        log.warning("%s ended (%s); starting it again in %.0f s", node.name, node.ending, pause)
+        node.kill()  # what it has left behind in its group
+        time.sleep(pause)
+        node.restart()
+
+
+@contextmanager
+def held_seat(seat: int | None, folder: Path | None, *, insecure: bool) -> Iterator[tuple[int, Path, Credentials]]:
+    """Hold a seat (None: the first free one) while the block lasts; yield it, its folder and its credentials.
+
+    `folder` has the credentials of `pps-qmix certs`. Raises InUseError if another process holds the seat, ValueError
+    or OSError for wrong credentials.
+    """
+    folder = folder and folder.absolute()
+    if seat is not None:
+        found = _credentials(folder, seat, insecure)
+        with _home(seat) as home:
+            yield seat, home, found
+        return
+    where = folder or pps_home() / "tokens" / str(default_config()["arena"])
+    numbers = [path.stem.removeprefix("seat-") for path in where.glob("seat-*.token")]
+    seats = sorted(int(number) for number in numbers if number.isdecimal())
+    for free in seats:
+        with ExitStack() as held:
+            try:
+                home = held.enter_context(_home(free))
+            except InUseError:
+                continue
+            yield free, home, _credentials(folder, free, insecure)
+            return
+    raise ValueError(f"seat: none is free of the {len(seats)} that {where} has tokens of")
+
+
+def _credentials(folder: Path | None, seat: int, insecure: bool) -> Credentials:
+    """Return the device's files. Raises ValueError or OSError, saying what is missing."""
+    if folder is None:
+        if not insecure:
+            raise ValueError(
+                "credentials: name this device's folder of pps-qmix certs, --credentials DIR, or say --insecure "
+                "on a private network"
+            )
+        arena = str(default_config()["arena"])
+        token = token_path(pps_home() / "tokens", arena, seat)
+        read_token(token)
+        return Credentials(token, None, None)
+    token = seat_token(folder, seat)
+    if not folder.is_dir():
+        raise ValueError(f"credentials: there is no folder {folder}")
+    others = sorted(path.name for path in folder.glob("seat-*.token"))
+    if others and token.name not in others:
+        raise ValueError(f"seat: {folder} has {others[0]}, not {token.name}; which seat does this device hold?")
+    root_certificates, key = folder / CA, folder / SUPERNODE_KEY
+    needed = [token] if insecure else [token, root_certificates, key]
+    missing = [path.name for path in needed if not path.is_file()]
+    if missing:
+        raise ValueError(f"credentials: {folder} lacks {', '.join(missing)}; copy the whole folder device-{seat}")
+    read_token(token)
+    return Credentials(token, None, None) if insecure else Credentials(token, root_certificates, key)
+
+
+@contextmanager
+def _home(seat: int) -> Iterator[Path]:
+    """Keep the SuperNode's folder for this process alone. Raises InUseError if another one has it."""
+    folder = pps_home() / ".supernodes" / f"seat-{seat}"  # no run has a name like that
+    make_private_folder(folder)
+    in_use = f"seat: another pps-qmix agent plays seat {seat} here; PPS_HOME tells devices apart"
+    with locked(folder / "lock", in_use):
+        yield folder

@@ -1,0 +1,75 @@
+"""Greedy battles of a run's agents: those of its newest checkpoint."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from client.agent import Agent
+from client.device import DeviceDirectory
+from client.play import Evaluation, play_evaluation
+from envproxy.arena import Arena
+from envproxy.backend import Backend
+from envproxy.rules import Rules
+from learning.settings import LearningSettings
+from operations.paths import real_path
+from pps_qmix.configuration import kept_settings
+from pps_qmix.runtime.battles import evaluation_phase
+from pps_qmix.runtime.in_process import play_in_lockstep
+from pps_qmix.runtime.seat_sizes import seat_spec
+from server.checkpoints import Checkpoint, newest_checkpoint
+from server.run_directory import RunDirectoryError
+from server.settings import Settings, check_settings
+
+
+class Trained(NamedTuple):
+    """What a run has brought forth: its settings, and its agents as they were in the newest checkpoint."""
+
+    run: Path
+    settings: Settings
+    checkpoint: Checkpoint
+
+    @property
+    def rules(self) -> Rules:
+        """What the run's battles were played under."""
+        return Rules.parse(self.settings.rules)
+
+    def backend(self, name: str | None, options: str | None) -> tuple[str, str]:
+        """Return a backend and its options. None is the run's; its options are for its own backend alone."""
+        own = self.settings.backend
+        name = name or own
+        return name, options if options is not None else self.settings.backend_options if name == own else ""
+
+
+def read_trained(run: Path) -> Trained:
+    """Read a run directory, under whatever name it is kept.
+
+    Raises RunDirectoryError if `run` is not a run directory or has no checkpoint yet.
+    """
+    settings = check_settings(kept_settings(run))
+    checkpoint = newest_checkpoint(run)
+    if checkpoint is None:
+        raise RunDirectoryError(f"{run} has no checkpoint yet: its first round has not ended")
+    return Trained(real_path(run), settings, checkpoint)
+
+
+def evaluate(trained: Trained, backend: Backend, battles: int, seed: int | None) -> Evaluation:
+    """Play `battles` greedy battles of `seed` (None: the run's) with a run's agents, and close the backend."""
+    settings = trained.settings
+    arena = Arena(backend)
+    spec = arena.spec
+    phase = evaluation_phase(settings.seed if seed is None else seed, battles)
+    with contextlib.closing(arena), tempfile.TemporaryDirectory() as home:
+        players = []
+        for seat, tensors in sorted(trained.checkpoint.agents.items()):
+            directory = DeviceDirectory(Path(home), "evaluated", "0", seat)
+            directory.make()
+            sizes = seat_spec(spec, seat)
+            learning = LearningSettings.from_config({**settings.config(), "device": "cpu"})  # the same battles anywhere
+            agent = Agent(sizes, arena.battles, learning, seed=settings.seed, directory=directory)
+            agent.adopt(tensors)
+            players.append(play_evaluation(agent, phase, trained.checkpoint.steps))
+        reports = play_in_lockstep(arena, players)
+    return reports[0].evaluations[0]

@@ -1,0 +1,171 @@
+"""The in-process runtime: N agents and their arena in this very process, behind Flower's messages.
+
+The agents play exactly the rounds they play as processes of their own (`client.play`); here the arena is called
+directly, seat by seat, tick by tick, instead of over gRPC. With the same seed both give the same weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+
+import torch
+from flwr.app import Error, Message
+from flwr.supercore.run import Run
+
+from client.device import DeviceError, pps_home
+from client.flower import message_from_reply, request_from_message
+from client.messages import TRAIN, WEIGHTS
+from client.play import Answer, Move, Round, RoundReport, advance
+from client.seat import Seat, SeatRefusedError
+from envproxy.arena import Arena
+from envproxy.backend import create_backend
+from envproxy.hosting import describe
+from envproxy.mixer_store import MIXERS
+from envproxy.protocol import ArenaEvent, MixAnswer, MixEvent, Phase, Tick
+from envproxy.rules import SMAC_RULES, Rules
+from learning.learner import Learner
+from learning.shared import SharedLearners
+from pps_qmix.configuration import Value
+from server.app import train
+from server.in_process import InProcessGrid
+from server.run_directory import RunDirectory
+
+_APP_ERROR = 0  # Flower's "unknown" error code; the reason tells
+
+
+class Team:
+    """All seats of one arena, for one run. Called with the messages of the server, it answers each."""
+
+    def __init__(
+        self,
+        backend: str,
+        map_name: str,
+        battles: int,
+        arena: str,
+        rules: Rules = SMAC_RULES,
+        *,
+        options: str = "",
+        centralised: bool = False,
+        threads: int = 1,
+    ) -> None:
+        """`centralised`: one learner for all seats, which learns from one after the other; otherwise up to `threads`
+        seats learn at the same time, and it makes no difference to what they learn.
+
+        Raises UnknownNameError if there is no such backend or map, OptionsError if it does not know its `options`,
+        BackendFailedError if it cannot play on this machine.
+        """
+        plays = create_backend(backend, map_name, battles, rules, options)
+        plays.prepare()
+        self._arena = Arena(plays, pps_home() / MIXERS)
+        self._name, self._backend, self._rules = arena, backend, rules
+        make_learner = SharedLearners() if centralised else Learner
+        self._seats = [Seat(seat, pps_home(), make_learner) for seat in range(self._arena.spec.n_agents)]
+        at_once = 1 if centralised else min(threads, self.n_agents)
+        # OpenMP counts threads for each of the threads that call it: every one of ours is told to compute alone.
+        self._pool = ThreadPoolExecutor(at_once, "learning", torch.set_num_threads, (1,)) if at_once > 1 else None
+
+    @property
+    def n_agents(self) -> int:
+        return len(self._seats)
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """The round that is on and the environment steps collected in it."""
+        return self._arena.round_and_steps
+
+    def __call__(self, messages: Sequence[Message]) -> Iterable[Message]:
+        """Answer every message; node i + 1 is seat i."""
+        trains = [message for message in messages if message.metadata.message_type == TRAIN]
+        others = [message for message in messages if message.metadata.message_type != TRAIN]
+        return [self._answer(message) for message in others] + (self._play(trains) if trains else [])
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()  # a seat that is learning still ends its training step
+        self._arena.close()
+
+    def _answer(self, message: Message) -> Message:
+        kind = message.metadata.message_type.split(".")[-1]
+        request, seat = request_from_message(kind, message), self._seat_of(message)
+        if kind == WEIGHTS:
+            return message_from_reply(seat.weights(), message)
+        try:
+            met = seat.meet(request, describe(self._name, self._backend, self._arena, self._rules))
+        except (SeatRefusedError, DeviceError) as error:
+            return Message(Error(_APP_ERROR, str(error)), reply_to=message)
+        return message_from_reply(met, message)
+
+    def _play(self, messages: Sequence[Message]) -> list[Message]:
+        """Play one round with all seats."""
+        seats = [self._seat_of(message) for message in messages]
+        requests = [request_from_message(TRAIN, message) for message in messages]
+        try:
+            rounds = [seat.begin(request) for seat, request in zip(seats, requests, strict=True)]
+        except SeatRefusedError as error:  # nobody can play without it: here nobody waits for a silent seat
+            return [Message(Error(_APP_ERROR, str(error)), reply_to=message) for message in messages]
+        reports = play_in_lockstep(self._arena, rounds, self._pool)
+        return [
+            message_from_reply(seat.finish(request, report), message)
+            for seat, request, report, message in zip(seats, requests, reports, messages, strict=True)
+        ]
+
+    def _seat_of(self, message: Message) -> Seat:
+        return self._seats[message.metadata.dst_node_id - 1]
+
+
+def play_in_lockstep(arena: Arena, rounds: Sequence[Round], pool: Executor | None = None) -> list[RoundReport]:
+    """Play one round for every seat of an arena, tick by tick, and return the seats' reports in seat order.
+
+    With a `pool` the seats learn at the same time. The arena hears them in seat order, whoever is done first.
+    """
+    reports: dict[int, RoundReport] = {}
+
+    def hear(seat: int, answer: Answer | RoundReport) -> None:
+        if isinstance(answer, RoundReport):
+            reports[seat] = answer
+            arena.leave(seat)
+        elif isinstance(answer, Phase):
+            arena.propose(seat, answer)
+        elif isinstance(answer, Move):
+            arena.act(seat, answer.tick, answer.actions)
+        elif isinstance(answer, MixAnswer):
+            arena.mix(seat, answer)
+
+    for seat, round_ in enumerate(rounds):
+        hear(seat, advance(round_, None))
+    while len(reports) < len(rounds):
+        if not arena.ready:  # a seat has left the round before its end
+            arena.hold_silent()
+        arena.advance()
+        while events := {
+            seat: event
+            for seat in range(len(rounds))
+            if seat not in reports and (event := arena.next_event(seat)) is not None
+        }:
+            for seat, answer in _answers(rounds, events, pool):
+                hear(seat, answer)
+    return [reports[seat] for seat in range(len(rounds))]
+
+
+def _answers(
+    rounds: Sequence[Round], events: Mapping[int, ArenaEvent], pool: Executor | None
+) -> Iterator[tuple[int, Answer | RoundReport]]:
+    """Send every seat its event; yield the seats and what they answer, in the order of `events`."""
+    asked = [rounds[seat] for seat in events]
+    at_once = pool is not None and any(map(_teaches, events.values()))
+    compute = pool.map if pool is not None and at_once else map
+    return zip(events, compute(advance, asked, events.values()), strict=True)
+
+
+def _teaches(event: ArenaEvent) -> bool:
+    """Whether seats may learn from it; to answer any other takes less time than to hand it to a thread."""
+    return isinstance(event, MixEvent) or (isinstance(event, Tick) and bool(event.ended.any()))
+
+
+def run_in_process(config: Mapping[str, Value], given: Mapping[str, Value], team: Team) -> RunDirectory:
+    """Play a run to its end. Raises as `server.app.train` does."""
+    run = Run.create_empty(1)
+    run.override_config = dict(given)
+    grid = InProcessGrid(team.n_agents, team, run)
+    return train(grid, config, given)
