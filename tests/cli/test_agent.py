@@ -12,14 +12,14 @@ from flwr.common.config import parse_config_args
 from hypothesis import given
 from hypothesis import strategies as st
 
-import cli.agent
-from cli.agent import RESTARTS, keep_running
-from cli.main import build_parser, main
+from cli.main import main
 from client.app import seat_address
 from client.launch import SeatAddress
 from envproxy.tokens import keep_tokens
 from envproxy.transport import Transport
 from pps_qmix.credentials.folders import Folders, Wanted
+from pps_qmix.runtime import device
+from pps_qmix.runtime.device import RESTARTS, held_seat, keep_running
 from pps_qmix.runtime.processes import Part, PartFailedError, free_ports
 from pps_qmix.runtime.supernode import supernode_command
 from tests.nasty import names
@@ -109,7 +109,7 @@ def test_flower_and_the_clientapp_read_any_path_in_a_node_config(token: str, fol
 
 
 def test_a_supernode_that_does_not_stay_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(cli.agent, "PAUSE", 0.001)
+    monkeypatch.setattr(device, "PAUSE", 0.001)
     node = Part("the SuperNode", ["sh", "-c", "echo begun; exit 3"], tmp_path / "log")
     with pytest.raises(PartFailedError, match=rf"the SuperNode ended {RESTARTS + 1} times \(exit code 3\)"):
         keep_running(node)
@@ -117,8 +117,8 @@ def test_a_supernode_that_does_not_stay_is_given_up(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_supernode_that_stayed_is_always_started_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(cli.agent, "PAUSE", 0.001)
-    monkeypatch.setattr(cli.agent, "STAYED", -1.0)
+    monkeypatch.setattr(device, "PAUSE", 0.001)
+    monkeypatch.setattr(device, "STAYED", -1.0)
     node = Part("the SuperNode", ["sh", "-c", "exit 3"], tmp_path / "log")
     restarts = iter(range(3 * RESTARTS))
 
@@ -135,23 +135,23 @@ def test_a_supernode_that_stayed_is_always_started_again(monkeypatch: pytest.Mon
 def test_one_device_runs_a_seat_once(capsys: pytest.CaptureFixture[str], credentials: Path) -> None:
     link, proxy = free_ports(2)
     arguments = ("--seat", "0", "--superlink", f"127.0.0.1:{link}", "--envproxy", f"127.0.0.1:{proxy}")
-    with cli.agent._home(0):
+    with held_seat(0, credentials / "device-0", insecure=False):
         assert main(["agent", *arguments, "--credentials", str(credentials / "device-0")]) == 2
     assert "another pps-qmix agent plays seat 0 here" in capsys.readouterr().err
 
 
-def test_a_free_seat_is_one_that_nobody_holds(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_free_seat_is_one_that_no_other_process_holds(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     keep_tokens(tmp_path / "tokens", "main", 3)
-    arguments = ["agent", "--seat", "free", *LINK, "--insecure", "--credentials", str(tmp_path / "tokens" / "main")]
-    options = build_parser().parse_args(arguments)
+    tokens = tmp_path / "tokens" / "main"
+    arguments = ["--seat", "free", *LINK, "--insecure", "--credentials", str(tokens)]
     with (
-        cli.agent._home(1),
-        cli.agent._seat(options) as (first, _, credentials),
-        cli.agent._seat(options) as (second, home, _),
+        held_seat(1, tokens, insecure=True),
+        held_seat(None, tokens, insecure=True) as (first, _, credentials),
+        held_seat(None, tokens, insecure=True) as (second, home, _),
     ):
         assert (first, second) == (0, 2)
         assert credentials.token.name == "seat-0.token"
         assert home.name == "seat-2"
-        assert refused(capsys, *arguments[1:]).startswith("pps-qmix: seat: none is free of the 3 that")
-    with cli.agent._seat(options) as (again, _, _):
+        assert refused(capsys, *arguments).startswith("pps-qmix: seat: none is free of the 3 that")
+    with held_seat(None, tokens, insecure=True) as (again, _, _):
         assert again == 0

@@ -7,12 +7,12 @@ from typing import Any, NoReturn
 
 import pytest
 
-import cli.train
 import pps_qmix.doctor.machine
 import pps_qmix.runtime.memory
 from cli.main import main
 from envproxy.backend import MapSpec
 from operations.memory import Memory
+from pps_qmix import training
 from pps_qmix.configuration import default_config
 from pps_qmix.doctor.finding import Level
 from pps_qmix.doctor.machine import check_memory
@@ -100,7 +100,7 @@ def test_train_refuses_in_one_line_and_goes_ahead_if_told_to(
     def started(*_: object) -> NoReturn:
         raise PartFailedError("the run is started")
 
-    monkeypatch.setattr(cli.train, "FlowerRun", started)  # what comes after the look at the memory
+    monkeypatch.setattr(training, "FlowerRun", started)  # what comes after the look at the memory
     assert main([*command, "--no-memory-check"]) == 1
     assert "the run is started" in capsys.readouterr().err
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-import cli.submit
 from cli.main import main
+from pps_qmix import training
 from server.failure import NeedsYouError, what_needs_you
 from server.run_directory import RunDirectory, open_run
 from server.settings import Settings, check_settings
@@ -65,11 +65,11 @@ def test_a_run_that_is_being_played_is_not_resumed_beside(
 def test_an_env_proxy_that_does_not_serve_is_told(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli.submit, "_SERVES_WITHIN", 0.5)
+    monkeypatch.setattr(training, "_SERVES_WITHIN", 0.5)
     assert main(["submit", "--superlink", "127.0.0.1:1", "--envproxy", "127.0.0.1:1"]) == 1
     said = capsys.readouterr()
     missing = "no env proxy serves the run's arena at 127.0.0.1:1"
-    assert said.out == f"waiting: {missing} yet\n"
+    assert said.out.splitlines()[1:] == [f"waiting: {missing} yet"]
     assert said.err == f"pps-qmix: {missing} after 0 s; its log says why\n"
 
 

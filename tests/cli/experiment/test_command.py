@@ -52,7 +52,7 @@ def test_a_file_with_a_byte_order_mark_is_read(
 
 def test_a_file_that_cannot_be_read_is_told_in_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "picture.toml").write_bytes(b"\xff\x00")
-    for name, said in (("none.toml", "No such file or directory"), ("picture.toml", "is no text in UTF-8")):
+    for name, said in (("none.toml", "No such file or directory"), ("picture.toml", "expected a text in UTF-8")):
         assert main(["experiment", name]) == 2
         assert capsys.readouterr().err == f"pps-qmix: {name}: {said}\n"
 
