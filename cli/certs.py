@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import ipaddress
-import re
 from pathlib import Path
 
 from cli.envproxy import ARENA_NAME
 from operations.paths import shown, user_path
 from pps_qmix.configuration import default_config
 from pps_qmix.credentials.folders import Folders, Wanted
-
-_HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9-]{1,63})*")
+from pps_qmix.credentials.hosts import is_host, plain_host
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> Wanted:
     battle_hosts = options.battle_host or options.host
     for host in [*options.host, *battle_hosts]:
-        if not _is_host(host):
+        if not is_host(host):
             raise ValueError(f"host: expected a name or an address, without a port, found {host!r}")
     if not 1 <= options.seats <= 1024:
         raise ValueError(f"seats: expected 1..1024, found {options.seats}")
@@ -76,23 +73,5 @@ def _check(options: argparse.Namespace) -> Wanted:
     replaced = frozenset(options.replace_seat)
     if not replaced <= set(range(options.seats)):
         raise ValueError(f"replace-seat: expected 0..{options.seats - 1}, found {max(replaced)}; --seats says how many")
-    hosts, battle_hosts = ([_plain(host) for host in named] for named in (options.host, battle_hosts))
+    hosts, battle_hosts = ([plain_host(host) for host in named] for named in (options.host, battle_hosts))
     return Wanted(hosts, battle_hosts, options.seats, options.arena, options.days, options.renew, replaced)
-
-
-def _plain(host: str) -> str:
-    """Write an address as certificates have it."""
-    try:
-        return str(ipaddress.ip_address(host))
-    except ValueError:
-        return host.lower()
-
-
-def _is_host(host: str) -> bool:
-    if "%" in host:  # an address with the name of an interface of this very machine
-        return False
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return _HOST_NAME.fullmatch(host) is not None and not host.replace(".", "").isdecimal()
-    return True

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import datetime
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from rich.text import Text
 
 from cli.plain_console import PlainConsole
-from client.app import DEFAULT_ENVPROXY
 from envproxy.backend import create_backend
 from envproxy.rules import Rules
-from envproxy.transport import Transport
 from operations.addresses import check_address
 from operations.paths import shown, user_path
 from pps_qmix.configuration import default_config
-from pps_qmix.credentials.folders import CA
-from pps_qmix.doctor import credentials, machine, network, packages, starcraft
-from pps_qmix.doctor.finding import Finding, Level
-from server.settings import check_settings
+from pps_qmix.doctor import starcraft
+from pps_qmix.doctor.examination import Machine, examine
+from pps_qmix.doctor.finding import Level
 
-_DEFAULT_SUPERLINK = "127.0.0.1:8000"  # Flower's
 _COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.FAILED: "red"}
 
 
@@ -59,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
         create_backend(starcraft.BACKEND, options.map, 1, Rules.parse(options.rules), options.backend_options)
     console = PlainConsole()
     found = []
-    for finding in examine(options):
+    for finding in examine(_machine(options)):
         found.append(finding)
         if not options.json:
             console.print(
@@ -72,45 +65,5 @@ def run(options: argparse.Namespace) -> int:
     return 0 if healthy else 1
 
 
-def examine(options: argparse.Namespace) -> Iterator[Finding]:
-    """Make all checks that the options ask for."""
-    yield from packages.check_packages()
-    if not options.starcraft:
-        yield from starcraft.check_own_smac()
-    yield machine.check_numba_cache()
-    home, runs = _home("PPS_HOME", ".pps-qmix"), options.runs.absolute()
-    yield machine.check_folder("PPS_HOME", home, "name another folder in PPS_HOME")
-    yield machine.check_folder("FLWR_HOME", _home("FLWR_HOME", ".flwr"), "name another folder in FLWR_HOME")
-    yield machine.check_flower_commands()
-    if home is not None:
-        backend = create_backend(str(default_config()["backend"]), options.map, 1)
-        spec = backend.spec
-        backend.close()
-        yield from machine.check_room(home, runs, spec, options.buffer_size, int(default_config()["hidden"]))
-        yield machine.check_memory(spec, check_settings({**default_config(), "map": options.map}))
-    yield machine.check_open_files()
-    transport = Transport(insecure=True)
-    if options.credentials is not None:
-        folder = options.credentials.absolute()
-        yield from credentials.check_credentials(folder, datetime.datetime.now(datetime.UTC))
-        if (folder / CA).is_file():
-            transport = Transport(folder / CA)
-    yield network.check_proxies()
-    if options.superlink is None:
-        yield network.check_port("SuperLink", _DEFAULT_SUPERLINK)
-    else:
-        yield from network.check_superlink(options.superlink, transport)
-    if options.envproxy is None:
-        yield network.check_port("env proxy", DEFAULT_ENVPROXY)
-    else:
-        yield network.check_envproxy(options.envproxy, options.arena, transport)
-    if options.starcraft:
-        yield from starcraft.check_starcraft(options.map, Rules.parse(options.rules), options.backend_options)
-
-
-def _home(variable: str, name: str) -> Path | None:
-    """Return the folder that a variable names, or a folder in the home folder; None if the user has not got one."""
-    try:
-        return user_path(os.environ.get(variable) or Path.home() / name).absolute()
-    except RuntimeError:
-        return None
+def _machine(options: argparse.Namespace) -> Machine:
+    return Machine(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Machine)})

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import errno
-import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.plain_console import PlainConsole
-from operations.files import replacing
 from operations.paths import real_path, shown, user_path
 
 if TYPE_CHECKING:
@@ -45,13 +40,14 @@ def run(options: argparse.Namespace) -> int:
     if picture is not None and real_path(picture) == real_path(page):
         raise ValueError(f"gif: expected another file than the page's, found {picture}")
 
+    from pps_qmix.viewer.files import writer  # noqa: PLC0415
     from pps_qmix.viewer.film import verdict  # noqa: PLC0415 - these load the simulator
     from pps_qmix.viewer.gif import make_gif  # noqa: PLC0415
     from pps_qmix.viewer.page import make_page  # noqa: PLC0415
 
     with contextlib.ExitStack() as files:  # first of all: nobody plays for a file that cannot be written
-        write_page = files.enter_context(_writer(page))
-        write_picture = files.enter_context(_writer(picture)) if picture is not None else None
+        write_page = files.enter_context(writer(page))
+        write_picture = files.enter_context(writer(picture)) if picture is not None else None
         film = _film(options)
         if write_picture is not None:
             write_picture(make_gif(film, film.recordings[0]))
@@ -80,33 +76,3 @@ def _film(options: argparse.Namespace) -> Film:
     if not run.is_dir():
         raise ValueError(f"{options.team}: expected a policy ({', '.join(POLICIES)}) or a run directory")
     return film_run(run, options.map, options.battles, options.seed, options.backend, options.backend_options)
-
-
-@contextlib.contextmanager
-def _writer(path: Path) -> Iterator[Callable[[bytes], None]]:
-    """Give what writes the file `path`, whole or not at all. Raises OSError at once if that will not be possible."""
-    with contextlib.ExitStack() as beside:
-        with _naming(path):
-            if path.is_dir():
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            place = real_path(path)  # where a link leads: it is to stay one
-            if place.is_symlink():  # in a circle
-                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-            file = beside.enter_context(replacing(place))
-
-        def write(content: bytes) -> None:
-            with _naming(path):
-                file.write(content)
-
-        yield write
-        with _naming(path):
-            beside.close()  # here, so that it is named; after an error elsewhere nothing takes the file's place
-
-
-@contextlib.contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Say what could not be written, and why."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(f"cannot write {path}: {error.strerror}") from None

@@ -11,7 +11,7 @@ PACKAGES = ("learning", "strategies", "envproxy", "client", "server", "operation
 # Who asks what time it is, and why it must be that clock.
 ASKS_THE_TIME = {
     "cli/certs.py": "certificates have dates",
-    "cli/doctor.py": "certificates have dates",
+    "pps_qmix/doctor/examination.py": "certificates have dates",
     "pps_qmix/doctor/network.py": "compares this clock with the SuperLink's",
     "cli/status.py": "says how old a file is, by the file system's time stamps",
     "client/tally.py": "when the last round ended, for Prometheus, which has times of that clock",
