@@ -6,14 +6,14 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("learning", "strategies", "envproxy", "client", "server", "operations", "cli")
+PACKAGES = ("learning", "strategies", "envproxy", "client", "server", "operations", "pps_qmix", "cli")
 
 # Who asks what time it is, and why it must be that clock.
 ASKS_THE_TIME = {
     "cli/certs.py": "certificates have dates",
     "pps_qmix/doctor/examination.py": "certificates have dates",
     "pps_qmix/doctor/network.py": "compares this clock with the SuperLink's",
-    "cli/status.py": "says how old a file is, by the file system's time stamps",
+    "pps_qmix/status.py": "says how old a file is, by the file system's time stamps",
     "client/tally.py": "when the last round ended, for Prometheus, which has times of that clock",
     "envproxy/certificates.py": "certificates have dates",
     "envproxy/transport.py": "certificates have dates",
