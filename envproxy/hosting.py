@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from importlib.metadata import version
 
 from envproxy import battle_pb2 as pb
-from envproxy.arena import Arena, LateError, NoBattlesError, TakenSeatError, given_up, take
+from envproxy.arena import Arena, take
 from envproxy.attestation import attest
 from envproxy.backend import BackendFailedError
 from envproxy.board import Row, board
 from envproxy.lateness import Lateness
 from envproxy.protocol import ArenaEvent, Phase, PhaseEnd
 from envproxy.rules import SMAC_RULES, Rules
+from envproxy.seats import LateError, NoBattlesError, TakenSeatError, given_up
 from envproxy.tally import ArenaFigures, Traffic, Waits
 
 log = logging.getLogger("envproxy")

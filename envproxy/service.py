@@ -12,11 +12,11 @@ import grpc
 
 from envproxy import battle_pb2 as pb
 from envproxy import wire
-from envproxy.arena import GivenUpError, LateError, NoBattlesError, SeatError, StaleRoundError, TakenSeatError
 from envproxy.calls import ELSEWHERE, SeatCall
 from envproxy.hosting import HostedArena
 from envproxy.protocol import Phase, awaits_answer
 from envproxy.refusals import Refusals
+from envproxy.seats import GivenUpError, LateError, NoBattlesError, SeatError, StaleRoundError, TakenSeatError
 from envproxy.strangers import LONGEST_WAIT, Strangers
 from envproxy.tokens import same_token
 

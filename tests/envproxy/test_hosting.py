@@ -10,10 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 import envproxy.mixing
-from envproxy.arena import Arena, GivenUpError, NoBattlesError
+from envproxy.arena import Arena
 from envproxy.backend import BackendFailedError, StepResult
 from envproxy.hosting import HostedArena
 from envproxy.protocol import Phase, PhaseEnd, Seated, Tick
+from envproxy.seats import GivenUpError, NoBattlesError
 from tests.envproxy.drill import Drill, collect, eager, mix_order
 
 
