@@ -10,23 +10,29 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli import metrics
-from cli.addresses import check_address
 from cli.agent_metrics import AgentMetrics
 from cli.certs.folders import CA, SUPERNODE_KEY, seat_token
 from cli.defaults import default_config
 from cli.parts import Part, PartFailedError, free_ports
 from cli.patience import Patience
 from cli.supernode import supernode_command, supernode_environment
-from client.app import DEFAULT_ENVPROXY
-from client.device import made_home, pps_home
 from client.launch import SeatAddress
-from envproxy.private_files import make_private_folder
+from envproxy import metrics_endpoint
 from envproxy.tokens import read_token, token_path
-from envproxy.transport import Transport, TransportError, UnreachableError, check_connection, is_loopback
+from envproxy.transport import (
+    DEFAULT_ADDRESS,
+    Transport,
+    TransportError,
+    UnreachableError,
+    check_connection,
+    is_loopback,
+)
 from operations import logs
+from operations.addresses import check_address
+from operations.home import made_home, pps_home
 from operations.locks import InUseError, locked
 from operations.paths import user_path
+from operations.private_files import make_private_folder
 
 log = logging.getLogger("agent")
 
@@ -53,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "other pps-qmix agent with this $PPS_HOME holds",
     )
     parser.add_argument("--superlink", required=True, metavar="HOST:PORT", help="where devices reach the SuperLink")
-    parser.add_argument("--envproxy", default=DEFAULT_ENVPROXY, metavar="HOST:PORT", help="(default: %(default)s)")
+    parser.add_argument("--envproxy", default=DEFAULT_ADDRESS, metavar="HOST:PORT", help="(default: %(default)s)")
     parser.add_argument(
         "--credentials", type=user_path, metavar="DIR", help="this device's folder, device-SEAT, of pps-qmix certs"
     )
@@ -62,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="speak plaintext with both; of --credentials only the token counts (default: $PPS_HOME/tokens/)",
     )
-    metrics.add_arguments(parser)
+    metrics_endpoint.add_arguments(parser)
     logs.add_arguments(parser)
 
 
@@ -74,11 +80,11 @@ def run(options: argparse.Namespace) -> int:
         check_address(name, getattr(options, name))
     if options.seat != FREE and not options.seat.isdecimal():
         raise ValueError(f"seat: expected 0, 1, 2, ... or {FREE}, found {options.seat}")
-    metrics.check(options.metrics_listen, insecure=options.insecure)
+    metrics_endpoint.check(options.metrics_listen, insecure=options.insecure)
     made_home()
     with _seat(options) as (seat, home, credentials):
         logs.set_up(seat=seat)
-        with metrics.served(options.metrics_listen, AgentMetrics(pps_home(), seat)):
+        with metrics_endpoint.served(options.metrics_listen, AgentMetrics(pps_home(), seat)):
             _play(options, seat, home, credentials)
     return 0
 

@@ -21,7 +21,7 @@ from cli.battles import evaluation_phase
 from cli.defaults import Value, kept_settings
 from cli.sizes import seat_spec
 from client.agent import Agent
-from client.device import DeviceDirectory, DeviceError, pps_home
+from client.device import DeviceDirectory
 from client.flower import message_from_reply, request_from_message
 from client.messages import TRAIN, WEIGHTS
 from client.play import Answer, Evaluation, Move, Round, RoundReport, advance, play_evaluation
@@ -35,6 +35,7 @@ from envproxy.rules import SMAC_RULES, Rules
 from learning.learner import Learner
 from learning.settings import LearningSettings
 from learning.shared import SharedLearners
+from operations.home import HomeError, pps_home
 from operations.paths import real_path
 from server.app import train
 from server.checkpoints import Checkpoint, newest_checkpoint
@@ -103,7 +104,7 @@ class Team:
             return message_from_reply(seat.weights(), message)
         try:
             met = seat.meet(request, describe(self._name, self._backend, self._arena, self._rules))
-        except (SeatRefusedError, DeviceError) as error:
+        except (SeatRefusedError, HomeError) as error:
             return Message(Error(_APP_ERROR, str(error)), reply_to=message)
         return message_from_reply(met, message)
 

@@ -19,10 +19,10 @@ from cli.certs import command as certs
 from cli.doctor import command as doctor
 from cli.experiment import command as experiment
 from cli.parts import PartFailedError
-from client.device import DeviceError
 from envproxy.backend import BackendFailedError
 from envproxy.server import ProcessEndedError
 from operations import logs
+from operations.home import HomeError
 from operations.locks import InUseError
 from operations.paths import shown
 from server.rounds import RoundsError
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except (
         *(BackendFailedError, ProcessEndedError, PartFailedError),
-        *(RoundsError, SeatsError, DeviceError, NotKeptError),
+        *(RoundsError, SeatsError, HomeError, NotKeptError),
     ) as error:
         _tell(str(error))
         return RUN_FAILED

@@ -13,7 +13,8 @@ from typing import Any
 
 from cli.defaults import default_config
 from cli.plain_console import PlainConsole
-from client.device import DeviceDirectory, device_directories, pps_home
+from client.device import DeviceDirectory, device_directories
+from operations.home import pps_home
 from operations.paths import real_path, shown, user_path
 from server.checkpoints import whole_checkpoints
 from server.run_directory import RunDirectoryError, document_path, is_held, metrics_path, read_rows, read_run

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cli import flags, following, superlink
-from cli.addresses import check_address
 from cli.collected import Collected
 from cli.defaults import Value
 from cli.flags import Chosen
@@ -20,6 +19,7 @@ from cli.submitted import make_way, resume_hint
 from cli.superlink import SuperLink
 from envproxy.transport import Transport, open_channel
 from operations import logs
+from operations.addresses import check_address
 from server.run_directory import is_held
 from server.settings import SettingsError
 

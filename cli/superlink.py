@@ -10,9 +10,9 @@ from pathlib import Path
 
 import tomli_w
 
-from cli.addresses import check_address, host_and_port
 from cli.parts import TELEMETRY_OFF, flower_command
 from envproxy.transport import is_loopback
+from operations.addresses import check_address, host_and_port
 from operations.paths import user_path
 from operations.proxies import proxy_to, without_proxy
 

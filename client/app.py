@@ -14,15 +14,14 @@ from __future__ import annotations
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
-from client.device import DeviceDirectory, pps_home
+from client.device import DeviceDirectory
 from client.flower import message_from_reply, request_from_message
 from client.launch import SeatAddress, ask
 from client.messages import DESCRIBE, TRAIN, WEIGHTS
 from envproxy.tokens import token_path
-from envproxy.transport import Transport, TransportError
+from envproxy.transport import DEFAULT_ADDRESS, Transport, TransportError
+from operations.home import pps_home
 from operations.paths import user_path
-
-DEFAULT_ENVPROXY = "127.0.0.1:50551"
 
 app = ClientApp()
 
@@ -65,7 +64,7 @@ def seat_address(node_config: dict[str, bool | float | int | str], arena: str) -
             f"the node config names no seat (found {dict(node_config)}); "
             "start the SuperNode with --node-config 'seat=0' (0, 1, 2, ...: one per device)"
         )
-    envproxy = str(node_config.get("envproxy", DEFAULT_ENVPROXY))
+    envproxy = str(node_config.get("envproxy", DEFAULT_ADDRESS))
     host, _, port = envproxy.rpartition(":")
     if not host or not port.isdecimal():
         raise NodeConfigError(

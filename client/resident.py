@@ -22,7 +22,7 @@ import psutil
 
 from client import agent_pb2 as pb
 from client import agent_pb2_grpc
-from client.device import DeviceDirectory, DeviceError, pps_home
+from client.device import DeviceDirectory
 from client.messages import (
     DESCRIBE,
     SOCKET_OPTIONS,
@@ -41,6 +41,7 @@ from envproxy import wire
 from envproxy.tokens import read_token
 from envproxy.transport import Transport, TransportError
 from operations import logs
+from operations.home import HomeError, pps_home
 from operations.sockets import grpc_target, reached
 
 log = logging.getLogger("agent")
@@ -83,7 +84,7 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
             try:
                 self._begin(number)
                 return reply_to(self._answer(question))
-            except (SeatRefusedError, SeatSessionError, DeviceError) as error:
+            except (SeatRefusedError, SeatSessionError, HomeError) as error:
                 log.error("%s", error)
                 if isinstance(error, SeatSessionError):
                     self._disconnect()
@@ -174,7 +175,7 @@ def main(arguments: list[str] | None = None) -> int:
     directory = DeviceDirectory(pps_home(), options.run, options.run_id, options.seat)
     try:
         directory.make()
-    except DeviceError as error:
+    except HomeError as error:
         log.error("%s", error)
         return 1
     if not _lock(directory):

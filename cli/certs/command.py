@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cli.certs.folders import Folders, Wanted
 from cli.defaults import default_config
-from cli.envproxy import ARENA_NAME
+from envproxy.command import ARENA_NAME
 from operations.paths import shown, user_path
 
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9-]{1,63})*")

@@ -19,9 +19,9 @@ from cryptography import x509
 
 from cli.certs.authority import Pair, hosts_of, issue, make_authority, make_supernode_key, public_supernode_key
 from envproxy.attestation import keep_key
-from envproxy.private_files import make_private_folder, replace_private
 from envproxy.tokens import keep_tokens, read_token, replace_token, token_path
 from envproxy.transport import expiry
+from operations.private_files import make_private_folder, replace_private
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 CA, SUPERNODE_KEY, ATTEST_KEY = "ca.crt", "supernode.key", "attest.key"

@@ -12,16 +12,15 @@ from pathlib import Path
 
 from rich.text import Text
 
-from cli.addresses import check_address
 from cli.certs.folders import CA
 from cli.defaults import default_config
 from cli.doctor import credentials, machine, network, packages, starcraft
 from cli.doctor.finding import Finding, Level
 from cli.plain_console import PlainConsole
-from client.app import DEFAULT_ENVPROXY
 from envproxy.backend import create_backend
 from envproxy.rules import Rules
-from envproxy.transport import Transport
+from envproxy.transport import DEFAULT_ADDRESS, Transport
+from operations.addresses import check_address
 from operations.paths import shown, user_path
 from server.settings import check_settings
 
@@ -101,7 +100,7 @@ def examine(options: argparse.Namespace) -> Iterator[Finding]:
     else:
         yield from network.check_superlink(options.superlink, transport)
     if options.envproxy is None:
-        yield network.check_port("env proxy", DEFAULT_ENVPROXY)
+        yield network.check_port("env proxy", DEFAULT_ADDRESS)
     else:
         yield network.check_envproxy(options.envproxy, options.arena, transport)
     if options.starcraft:

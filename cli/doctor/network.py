@@ -12,11 +12,11 @@ from importlib.metadata import version
 
 import grpc
 
-from cli.addresses import host_and_port
 from cli.doctor.finding import Finding, failed, ok, warning
 from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc
 from envproxy.transport import Transport, TransportError, check_connection, open_channel, proxy_on_the_way
+from operations.addresses import host_and_port
 from operations.proxies import ProxyError, connected, tls_proxy, variables
 
 _TIMEOUT = 5.0  # seconds

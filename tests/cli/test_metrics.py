@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from cli import metrics
 from cli.agent_metrics import AgentMetrics
 from cli.certs.folders import Folders, Wanted
 from cli.main import main
@@ -23,6 +22,7 @@ from cli.parts import free_ports
 from client.device import DeviceDirectory
 from client.resident import AgentService, serve
 from client.tally import Tally
+from envproxy import metrics_endpoint
 from envproxy.arena import Arena
 from envproxy.certificates import ServerCertificate
 from envproxy.metrics import ArenaMetrics
@@ -109,7 +109,7 @@ def test_the_page_names_every_metric_and_no_other(proxy: Proxy, tmp_path: Path) 
 def test_it_is_served_where_and_while_it_is_wanted(proxy: Proxy) -> None:
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}/metrics"
-    with metrics.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.server.figures)):
+    with metrics_endpoint.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.server.figures)):
         text = urllib.request.urlopen(url, timeout=30).read().decode()
         assert samples(text)["arena_ticks_total"] == 0
         assert "process_resident_memory_bytes" in text
@@ -117,12 +117,12 @@ def test_it_is_served_where_and_while_it_is_wanted(proxy: Proxy) -> None:
             pytest.raises(
                 OSError, match=rf"^metrics-listen: cannot listen on 127.0.0.1:{port}: another program uses this port"
             ),
-            metrics.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.server.figures)),
+            metrics_endpoint.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.server.figures)),
         ):
             pass
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(url, timeout=30)
-    with metrics.served(None, ArenaMetrics(proxy.server.figures)):
+    with metrics_endpoint.served(None, ArenaMetrics(proxy.server.figures)):
         pass
 
 
@@ -131,7 +131,7 @@ def test_with_a_certificate_it_is_served_over_tls(proxy: Proxy, tmp_path: Path) 
     folder = tmp_path / "battle-host"
     (port,) = free_ports(1)
     context = ssl.create_default_context(cafile=tmp_path / "authority" / "ca.crt")
-    served = metrics.served(
+    served = metrics_endpoint.served(
         f"127.0.0.1:{port}",
         ArenaMetrics(proxy.server.figures),
         ServerCertificate(folder / "envproxy.crt", folder / "envproxy.key"),
@@ -154,7 +154,7 @@ def test_a_caller_who_says_nothing_or_nonsense_holds_up_nobody(
         certificate = ServerCertificate(folder / "envproxy.crt", folder / "envproxy.key")
         context = ssl.create_default_context(cafile=tmp_path / "authority" / "ca.crt")
     (port,) = free_ports(1)
-    with metrics.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.server.figures), certificate):
+    with metrics_endpoint.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.server.figures), certificate):
         with socket.create_connection(("127.0.0.1", port)) as caller:
             caller.sendall(words)
             answer = urllib.request.urlopen(f"{scheme}://127.0.0.1:{port}/metrics", timeout=30, context=context)
@@ -178,6 +178,6 @@ def test_where_others_could_listen_it_must_be_wanted(
 ) -> None:
     assert main([*command, "--metrics-listen", address]) == 2
     assert f"pps-qmix: {words}" in capsys.readouterr().err
-    metrics.check("127.0.0.1:9464", insecure=False)
-    metrics.check("0.0.0.0:9464", insecure=True)
-    metrics.check("0.0.0.0:9464", insecure=False, certificate=Path("x.crt"))
+    metrics_endpoint.check("127.0.0.1:9464", insecure=False)
+    metrics_endpoint.check("0.0.0.0:9464", insecure=True)
+    metrics_endpoint.check("0.0.0.0:9464", insecure=False, certificate=Path("x.crt"))

@@ -22,7 +22,7 @@ import client.resident
 import client.seat_session
 import operations.sockets
 from cli.defaults import default_config
-from client.device import DeviceDirectory, DeviceError, pps_home
+from client.device import DeviceDirectory, DeviceError
 from client.launch import AgentError, SeatAddress, ask
 from client.messages import DESCRIBE, TRAIN, WEIGHTS, Reply, Request, request_to
 from client.resident import AgentService
@@ -30,6 +30,7 @@ from envproxy.arena import Arena
 from envproxy.backend import create_backend
 from envproxy.hosting import HostedArena
 from envproxy.tokens import keep_tokens, token_path
+from operations.home import pps_home
 from tests.serving import served
 from tests.waiting import wait_for
 

@@ -1,4 +1,4 @@
-"""`--metrics-listen`: serves metrics to Prometheus, where somebody wants them."""
+"""`--metrics-listen`: serves metrics to Prometheus over HTTP, or over TLS with a certificate."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
 from prometheus_client.registry import Collector
 
-from cli.addresses import check_address, host_and_port
 from envproxy.certificates import ServerCertificate
 from envproxy.transport import is_loopback
+from operations.addresses import check_address, host_and_port
 from operations.listening import Address, Reservation
 
 _PATIENCE: Final = 10.0  # seconds that a caller may be silent
@@ -37,8 +37,8 @@ def check(address: str | None, *, insecure: bool, certificate: Path | None = Non
     check_address("metrics-listen", address)
     if certificate is None and not insecure and not is_loopback(address):
         raise ValueError(
-            f"metrics-listen: other machines reach {address}, in plaintext; listen on 127.0.0.1, or say --insecure "
-            "where nobody else can listen"
+            f"metrics-listen: other machines reach {address}, in plaintext; listen on 127.0.0.1, or give "
+            "--insecure on a network that you trust"
         )
 
 
