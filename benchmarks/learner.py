@@ -135,10 +135,10 @@ def joint_step(team: Sequence[Student], mixer: JointMixer, played: Played, batch
     battles, lengths = drawn[order], every_length[order]
     batches = [_selected(buffer, battles.astype(np.uint64)) for _, buffer in team]
     utilities = [learner.utilities(batch) for (learner, _), batch in zip(team, batches, strict=True)]
-    chosen, following = (np.stack([each[i].detach().numpy() for each in utilities], -1) for i in range(2))
+    chosen, bootstrap = (np.stack([each[i].detach().numpy() for each in utilities], -1) for i in range(2))
     gradient = mixer.gradient(
         chosen,
-        following,
+        bootstrap,
         played.states[: lengths[0] + 1, battles],
         batches[0].rewards.numpy(),
         lengths,

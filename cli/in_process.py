@@ -39,7 +39,7 @@ from operations.home import HomeError, pps_home
 from operations.paths import real_path
 from server.app import train
 from server.checkpoints import Checkpoint, newest_checkpoint
-from server.in_process import InProcessGrid
+from server.in_process_grid import InProcessGrid
 from server.run_directory import RunDirectory, RunDirectoryError
 from server.settings import Settings, check_settings
 

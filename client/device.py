@@ -7,7 +7,7 @@ $PPS_HOME/<run>/<run id>/seat-<i>/
     lock                held (flock) by the one process that may write here
     agent.sock          where the resident agent process listens
     agent.log           what it logged
-    tally.json          what it has done since it began, for who watches it
+    counters.json       what it has done since its start, for monitoring
 
 A name may be that of several runs, of other federations for one; the id in their run.json is of one run alone.
 """
@@ -85,7 +85,7 @@ class DeviceDirectory:
         self.buffer = self.path / "buffer"
         self.socket = self.path / "agent.sock"
         self.log = self.path / "agent.log"
-        self.tally = self.path / "tally.json"
+        self.counters = self.path / "counters.json"
         self._lock: int | None = None
 
     def make(self) -> None:

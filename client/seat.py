@@ -189,12 +189,12 @@ def _values(agent: Agent, report: RoundReport) -> dict[str, Any]:
         "seconds-acting": report.acting,
         "seconds-learning": report.learning,
     }
-    if report.trained:
+    if report.train_metrics:
         values |= {
-            "loss": float(np.mean([m.loss for m in report.trained])),
-            "q-mean": float(np.mean([m.q_mean for m in report.trained])),
-            "td-error": float(np.mean([m.td_error_abs for m in report.trained])),
-            "grad-norm": float(np.mean([m.grad_norm for m in report.trained])),
+            "loss": float(np.mean([m.loss for m in report.train_metrics])),
+            "q-mean": float(np.mean([m.q_mean for m in report.train_metrics])),
+            "td-error": float(np.mean([m.td_error_abs for m in report.train_metrics])),
+            "grad-norm": float(np.mean([m.grad_norm for m in report.train_metrics])),
         }
     if report.evaluations:
         values |= {

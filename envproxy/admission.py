@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from envproxy.battle_loop import PhaseFigures
+from envproxy.battle_loop import PhaseTotals
 from envproxy.protocol import Phase, Seated, Standing
 from envproxy.seats import Seat, SeatError, stale
 from envproxy.votes import chosen, outvotes, overtaking
@@ -14,7 +14,7 @@ from envproxy.votes import chosen, outvotes, overtaking
 class EndedPhase:
     """A phase that has ended, for seats that were absent."""
 
-    figures: PhaseFigures
+    totals: PhaseTotals
     standing: Standing  # after it
     missed: list[int]  # for every seat the battles that it has not played from beginning to end
 
@@ -49,7 +49,7 @@ class Admission:
         state.wanted = phase
         if (ended := self.ended_without(phase)) is not None:
             state.stop()
-            state.events.append(Seated(ended.figures.phase))
+            state.events.append(Seated(ended.totals.phase))
         elif self._phase is not None and self._joins(seat, phase, self._phase):
             state.playing, state.answered = True, True
             state.events.append(Seated(self._phase))
@@ -73,7 +73,7 @@ class Admission:
 
     def ended_without(self, phase: Phase) -> EndedPhase | None:
         """Return the first phase of a proposal's order that has ended beyond what the proposing seat knows."""
-        return next((e for e in self._ended if e.figures.phase.of_order(phase) and e.standing > phase.standing), None)
+        return next((e for e in self._ended if e.totals.phase.of_order(phase) and e.standing > phase.standing), None)
 
     # --- the phase that is on ---------------------------------------------------------------------------------
 
@@ -89,7 +89,7 @@ class Admission:
             for number, seat in enumerate(self.seats)
             if seat.proposal is not None and seat.proposal.common() == phase.common()
         }
-        self._ended = [ended for ended in self._ended if ended.figures.phase.of_order(phase)]
+        self._ended = [ended for ended in self._ended if ended.totals.phase.of_order(phase)]
         for seat in self.seats:
             if seat.proposal is not None and seat.proposal.round < phase.round:
                 _turn_away(seat, phase.round)

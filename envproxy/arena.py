@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from envproxy.admission import Admission, EndedPhase
 from envproxy.backend import Backend, MapSpec
 from envproxy.battle_loop import BattleLoop, Turn, Work
+from envproxy.counters import BattleCounters
 from envproxy.joint_training import JointTraining
 from envproxy.ledger import Ledger
 from envproxy.phases import check_phase
 from envproxy.protocol import ArenaEvent, MixAnswer, Phase, PhaseEnd, PhaseKind
 from envproxy.seats import SeatError, given_up
-from envproxy.tally import Played
 
 
 class Arena:
@@ -39,7 +39,7 @@ class Arena:
         """
         self.spec: MapSpec = backend.spec
         self.battles: int = backend.battles
-        self.played = Played()
+        self.played = BattleCounters()
         self.quick = backend.quick
         self._backend = backend
         self._admission = Admission(self.spec.n_agents)
@@ -95,7 +95,7 @@ class Arena:
             raise SeatError("no phase is on for this seat: propose one first")
         if actions.shape != (self.battles,):
             raise SeatError(f"{actions.size} actions; expected one uint8 for each of {self.battles} battles")
-        on = loop.figures.tick
+        on = loop.totals.tick
         if tick > on or (tick < on and not state.silent):
             raise SeatError(f"an answer to tick {tick}; expected one to tick {on}")
         if self._training.takes_part(seat):
@@ -206,7 +206,7 @@ class Arena:
         """The newest round, and the environment steps collected in it so far."""
         loop = self._loop
         playing = loop is not None and loop.phase.kind is PhaseKind.COLLECT
-        return self._round, self._collected + (loop.figures.steps if playing and loop else 0)
+        return self._round, self._collected + (loop.totals.steps if playing and loop else 0)
 
     @property
     def restarts(self) -> int:
@@ -233,11 +233,11 @@ class Arena:
         return self._loop
 
     def _end(self, loop: BattleLoop) -> None:
-        standing = loop.figures.standing()
+        standing = loop.totals.standing()
         self._collected = standing.steps
         self._training.keep(loop.phase)
         self._loop = None
-        ended = EndedPhase(loop.figures, standing, loop.missed)
+        ended = EndedPhase(loop.totals, standing, loop.missed)
         for seat in self._admission.end(ended):
             self._seats[seat].events.append(self._phase_end(ended, seat))
 
@@ -266,15 +266,15 @@ class Arena:
             self._loop.pause(seat)
 
     def _phase_end(self, ended: EndedPhase, seat: int) -> PhaseEnd:
-        figures = ended.figures
+        totals = ended.totals
         return PhaseEnd(
             standing=ended.standing,
-            battles=figures.battles,
-            steps=figures.steps,
-            won=figures.won,
-            return_sum=figures.return_sum,
+            battles=totals.battles,
+            steps=totals.steps,
+            won=totals.won,
+            return_sum=totals.return_sum,
             missed=ended.missed[seat],
-            earned=self._ledger.balance(seat, figures.phase.round),
+            earned=self._ledger.balance(seat, totals.phase.round),
         )
 
 

@@ -16,19 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envproxy.backend import Backend, Observation, StepResult
+from envproxy.counters import BattleCounters
 from envproxy.joint_training import JointTraining
 from envproxy.ledger import Ledger
 from envproxy.phases import MAX_PHASE_BATTLES, battle_id, battle_seed
 from envproxy.protocol import ACTION_NO_OP, ACTION_STOP, Ended, Phase, PhaseKind, Standing, Tick
 from envproxy.seats import Seat, SeatError, present
-from envproxy.tally import Played
 
 Work: TypeAlias = Callable[[], Any]  # what the backend has to do before a turn can continue
 Turn: TypeAlias = Generator[Work, Any, None]  # is sent what its work returned
 
 
 @dataclass
-class PhaseFigures:
+class PhaseTotals:
     """What a phase has come to. Battles that the backend lost are in `begun` and `void` alone."""
 
     phase: Phase
@@ -62,12 +62,12 @@ class BattleLoop:
         seats: Sequence[Seat],
         ledger: Ledger,
         training: JointTraining,
-        played: Played,
+        played: BattleCounters,
     ) -> None:
         """`ledger`, `training` and `played` see what is played; they outlive the loop."""
         spec, battles = backend.spec, backend.battles
         self.phase = phase
-        self.figures = PhaseFigures(phase)
+        self.totals = PhaseTotals(phase)
         self.over = False  # ended, or given up
         self.missed = [0] * len(seats)  # battles that each seat has not played from beginning to end
         self._backend = backend
@@ -118,7 +118,7 @@ class BattleLoop:
             available = ", ".join(map(str, np.flatnonzero(self._available[slot, seat])))
             raise SeatError(
                 f"action {actions[slot]} is not available in slot {slot} "
-                f"(battle {self._ids[slot]}, tick {self.figures.tick}); available: {available}"
+                f"(battle {self._ids[slot]}, tick {self.totals.tick}); available: {available}"
             )
         self._actions[:, seat] = actions
         self._acted[seat] = True
@@ -144,16 +144,16 @@ class BattleLoop:
         return int(wrong[0]) if len(wrong) else None
 
     def _count_step(self, result: StepResult) -> None:
-        """Count a step of the battles that are on, and take battles that are void now out of the figures."""
-        figures = self.figures
+        """Count a step of the battles that are on, and take battles that are void now out of the totals."""
+        totals = self.totals
         self._steps += self._on
         self._returns += result.reward
-        figures.steps += int(np.count_nonzero(self._on))
-        figures.return_sum += float(result.reward.sum(dtype=np.float64))
+        totals.steps += int(np.count_nonzero(self._on))
+        totals.return_sum += float(result.reward.sum(dtype=np.float64))
         if void := int(np.count_nonzero(result.void)):
-            figures.steps -= int(self._steps[result.void].sum())
-            figures.return_sum -= float(self._returns[result.void].sum())
-            figures.void += void
+            totals.steps -= int(self._steps[result.void].sum())
+            totals.return_sum -= float(self._returns[result.void].sum())
+            totals.void += void
 
     def _joint_actions(self) -> NDArray[np.uint8]:
         """[E, N]: what the seats answered; a seat without an answer stops, or does nothing if its unit is dead."""
@@ -180,8 +180,8 @@ class BattleLoop:
         observation = yield functools.partial(self._observe, fresh, seeds)
         if self.over:
             return
-        figures = self.figures
-        figures.tick += 1
+        totals = self.totals
+        totals.tick += 1
         self._played.ticks += 1
         self._available = observation.available
         if self.phase.mixing is not None:
@@ -194,8 +194,8 @@ class BattleLoop:
         if begun:
             self._take_part |= fresh[:, None] & np.array(here)
         tick = Tick(
-            figures.tick,
-            figures.steps,
+            totals.tick,
+            totals.steps,
             observation.obs,
             observation.available,
             result.reward,
@@ -213,23 +213,23 @@ class BattleLoop:
         """Let battles begin in the free slots; return those [E] and the seeds [E]."""
         fresh, seeds = self._none, np.zeros(self._battles, np.uint64)
         if np.count_nonzero(self._on) < self._battles:
-            figures, fresh = self.figures, self._free_slots()
+            totals, fresh = self.totals, self._free_slots()
             for slot in np.flatnonzero(fresh):
-                seeds[slot] = battle_seed(self.phase, figures.begun)
-                self._ids[slot] = battle_id(self.phase, figures.begun)
-                figures.begun += 1
+                seeds[slot] = battle_seed(self.phase, totals.begun)
+                self._ids[slot] = battle_id(self.phase, totals.begun)
+                totals.begun += 1
             self._ledger.begin(fresh)
             self._steps[fresh], self._returns[fresh] = 0, 0.0
         return fresh, seeds
 
     def _free_slots(self) -> NDArray[np.bool_]:
         """[E]: the slots, lowest first, in which the phase's bounds let a battle begin."""
-        phase, figures, free = self.phase, self.figures, ~self._on
-        if phase.steps and figures.steps >= phase.steps:
+        phase, totals, free = self.phase, self.totals, ~self._on
+        if phase.steps and totals.steps >= phase.steps:
             free[:] = False
         else:
-            bound = min((phase.battles or MAX_PHASE_BATTLES) + figures.void, MAX_PHASE_BATTLES)
-            free[np.flatnonzero(free)[bound - figures.begun :]] = False
+            bound = min((phase.battles or MAX_PHASE_BATTLES) + totals.void, MAX_PHASE_BATTLES)
+            free[np.flatnonzero(free)[bound - totals.begun :]] = False
         return free
 
     def _observe(self, fresh: NDArray[np.bool_], seeds: NDArray[np.uint64]) -> Observation:
@@ -244,8 +244,8 @@ class BattleLoop:
             for i in present(self._seats):
                 self._ledger.end(i, counted & self._take_part[:, i])
         battles, won = int(counted.sum()), int((counted & result.won).sum())
-        self.figures.battles += battles
-        self.figures.won += won
+        self.totals.battles += battles
+        self.totals.won += won
         lost = int((counted & result.terminated & ~result.won).sum())
         self._played.add(won, lost, battles - won - lost, int(result.void.sum()))
 

@@ -236,18 +236,18 @@ class MixBatch(_message.Message):
     def __init__(self, step: _Optional[int] = ..., battles: _Optional[bytes] = ...) -> None: ...
 
 class MixUtilities(_message.Message):
-    __slots__ = ("step", "steps", "battles", "chosen", "following")
+    __slots__ = ("step", "steps", "battles", "chosen", "bootstrap")
     STEP_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
     BATTLES_FIELD_NUMBER: _ClassVar[int]
     CHOSEN_FIELD_NUMBER: _ClassVar[int]
-    FOLLOWING_FIELD_NUMBER: _ClassVar[int]
+    BOOTSTRAP_FIELD_NUMBER: _ClassVar[int]
     step: int
     steps: int
     battles: int
     chosen: bytes
-    following: bytes
-    def __init__(self, step: _Optional[int] = ..., steps: _Optional[int] = ..., battles: _Optional[int] = ..., chosen: _Optional[bytes] = ..., following: _Optional[bytes] = ...) -> None: ...
+    bootstrap: bytes
+    def __init__(self, step: _Optional[int] = ..., steps: _Optional[int] = ..., battles: _Optional[int] = ..., chosen: _Optional[bytes] = ..., bootstrap: _Optional[bytes] = ...) -> None: ...
 
 class MixHoldings(_message.Message):
     __slots__ = ("step", "battles")

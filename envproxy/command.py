@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 
 from envproxy import metrics_endpoint
 from envproxy.arena import Arena
+from envproxy.arena_status import shared_statuses
 from envproxy.attestation import keep_key
 from envproxy.backend import create_backend
-from envproxy.board import board
 from envproxy.certificates import ServerCertificate, credentials_of
 from envproxy.hosting import HostedArena
 from envproxy.metrics import ArenaMetrics
@@ -37,7 +37,7 @@ from operations.paths import user_path
 log = logging.getLogger("envproxy")
 
 _GRACE = 1.0  # seconds for streams to end by themselves
-_LOOK = 0.2  # seconds between two looks at signals and processes
+_CHECK_EVERY = 0.2  # seconds between two checks of signals and processes
 
 _MOST_PROCESSES = 256
 ARENA_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -128,13 +128,13 @@ def _host(options: argparse.Namespace, maps: Mapping[str, str]) -> list[HostedAr
     key = keep_key(options.attest_key) if options.attest_key else None
     tokens = options.tokens or made_home() / "tokens"
     arenas = []
-    for (name, map_name), row in zip(maps.items(), board(len(maps)), strict=True):
+    for (name, map_name), status in zip(maps.items(), shared_statuses(len(maps)), strict=True):
         backend = create_backend(options.backend, map_name, options.battles, rules, options.backend_options)
         backend.prepare()
         arena = Arena(backend, pps_home() / MIXERS)
         seats = keep_tokens(tokens, name, arena.spec.n_agents)
         times = (options.seat_timeout, options.seat_budget)
-        arenas.append(HostedArena(name, options.backend, arena, seats, *times, rules, key, row))
+        arenas.append(HostedArena(name, options.backend, arena, seats, *times, rules, key, status))
         log.info(
             "arena %s: %s, %d seats, %d battles, tokens in %s",
             *(name, map_name, arena.spec.n_agents, arena.battles, tokens / name),
@@ -162,8 +162,8 @@ def _serve(
     for address in reserved.addresses:
         log.info("listening on %s, %s", address, "over TLS" if certificate else "in plaintext")
     try:
-        with metrics_endpoint.served(options.metrics_listen, ArenaMetrics(server.figures), certificate):
-            while not stop.wait(_LOOK):
+        with metrics_endpoint.served(options.metrics_listen, ArenaMetrics(server.metrics), certificate):
+            while not stop.wait(_CHECK_EVERY):
                 server.check()
                 if reload.is_set() and certificate is not None:
                     certificate.reload(at_once=True)

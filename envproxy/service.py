@@ -27,7 +27,7 @@ JOIN_TIMEOUT = 10.0  # seconds from the admission of a stream to its Join
 Context = grpc.aio.ServicerContext[bytes, bytes]
 Code = grpc.StatusCode
 
-# What a seat is told that said, or asked for, what cannot be: its status and the reason that is counted.
+# What a seat is sent that said, or asked for, what cannot be: its status and the reason that is counted.
 _SEAT_ERRORS: Final = {
     StaleRoundError: (Code.FAILED_PRECONDITION, "stale-round"),
     GivenUpError: (Code.ABORTED, "given-up"),  # the seat did nothing wrong and may come again
@@ -39,7 +39,7 @@ _SEAT_ERRORS: Final = {
 
 
 class _RefusedError(Exception):
-    """A call ends with a status that is not OK; the message is what the client is told."""
+    """A call ends with a status that is not OK; the message is what the client is sent."""
 
     def __init__(self, code: grpc.StatusCode, reason: str, why: str) -> None:
         super().__init__(why)
@@ -105,19 +105,19 @@ class BattleService:
             phase = _phase_of(first)
             traffic = hosted.traffic[seat]
             with hosted.seat(seat):
-                traffic.came(first)
+                traffic.received(first)
                 hosted.propose(seat, phase)
                 while True:
                     event = await hosted.next_event(seat)
-                    told = wire.event_to(event).SerializeToString()
-                    traffic.went(told)
-                    await context.write(told)
+                    sent = wire.event_to(event).SerializeToString()
+                    traffic.sent(sent)
+                    await context.write(sent)
                     if not awaits_answer(event):
                         continue
                     message = await context.read()
                     if message is _END:
                         return
-                    traffic.came(message)
+                    traffic.received(message)
                     _pass_on(hosted, seat, message)
         except TakenSeatError as error:
             raise _refused(error, str(error)) from None

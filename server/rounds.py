@@ -13,8 +13,8 @@ from flwr.serverapp import Grid
 
 from server.checkpoints import Checkpoint
 from server.exchange import Exchange
-from server.figures import Report, evaluation_rows, round_row, steps_played
 from server.initial import NoWeightsError, most_agreed
+from server.metrics import Report, evaluation_rows, round_row, steps_played
 from server.seats import NoTeamError, Seats, SeatsError
 from server.settings import Settings
 from strategies.sentences import by_seat
@@ -120,7 +120,7 @@ class Rounds:
         return ArrayRecord({name: Array(tensor) for name, tensor in tensors.items()})
 
     def _play_one(self, round_: int, steps: int, initial: ArrayRecord) -> RoundResult | None:
-        self._seats.look()
+        self._seats.poll()
         if not self._seats.holders:
             self._seats.wait_for_all(self._settings.round_timeout, _GRACE)
         self._now({"round": round_, "steps": steps})

@@ -19,7 +19,7 @@ log = logging.getLogger("server")
 
 _SHOWN = 200  # characters of what a device said
 _REASON = 1000  # characters of why it cannot play
-_PAUSE = 0.2  # seconds between two looks
+_PAUSE = 0.2  # seconds between two polls
 _MOST_AGENTS = 1000  # of a team: no map of SMAC's has more than 27
 _FAIR = 30.0  # seconds that devices which are there have to answer before a team counts as whole
 _MOST_PROVENANCE = 2000  # characters of what the battles are played on
@@ -60,7 +60,7 @@ class _Refusal:
 
 
 class Seats:
-    """The table of seats, kept up to date by `look`."""
+    """The table of seats, kept up to date by `poll`."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class Seats:
         votes = Counter(text for holder in self.holders.values() if (text := self._provenances.get(holder.node)))
         return dict(json.loads(votes.most_common(1)[0][0])) if votes else {}
 
-    def look(self) -> list[int]:
+    def poll(self) -> list[int]:
         """Ask nodes that are new, take in what they have answered, forget those that are gone; do not wait.
 
         A node that comes back is new, also under the id it had. One that refused is asked again after a while.
@@ -110,7 +110,7 @@ class Seats:
         return self._take_answers() if self._asked else []
 
     def doubt(self, seat: int) -> None:
-        """Ask a seat's node once more; `look` returns the seat when it has answered.
+        """Ask a seat's node once more; `poll` returns the seat when it has answered.
 
         A SuperNode is busy with one message at a time, in the order they were sent: this answer says that it is done
         with all that it was sent before.
@@ -130,16 +130,16 @@ class Seats:
         pass itself off as the whole team. Raises SeatsError if a device refused and a seat stays empty (with a `grace`:
         and no seat is held), or after `timeout` seconds.
         """
-        began, patience = time.monotonic(), timeout if grace is None else min(grace, timeout)
+        began, limit = time.monotonic(), timeout if grace is None else min(grace, timeout)
         told: list[int] | None = []
         while True:
-            self.look()
+            self.poll()
             empty, waited = self.empty(), time.monotonic() - began
-            if empty == [] and not (self._may_yet_answer() and waited < patience):
+            if empty == [] and not (self._may_yet_answer() and waited < limit):
                 return
             said = by_device(refusal.reason for refusal in self._refusals.values())
             if self.holders and grace is not None:
-                if waited > patience:
+                if waited > limit:
                     log.warning("%s; the run goes on without it until it comes", wanted(empty))
                     return
             elif said and not self._asked:

@@ -873,9 +873,9 @@ class Bustle:
             return
         player.present, player.tick = True, None
         on, ended = self.arena._loop, self.arena._admission.ended_without(player.phase)
-        joined = on.figures if on is not None and on.phase.round == player.phase.round else None
+        joined = on.totals if on is not None and on.phase.round == player.phase.round else None
         if ended is not None:
-            joined = ended.figures
+            joined = ended.totals
         if joined is None or joined is not player.play:  # else it comes back to the same phase
             player.ended = []
         player.play = joined
@@ -925,11 +925,11 @@ class Bustle:
         assert not waiting & set(arena.awaited)
         assert bool(waiting) == bool(arena.awaited)  # who waits, waits for somebody who may still speak or be held
         if (loop := arena._loop) is not None:
-            assert loop.figures.begun == loop.figures.battles + loop.battles_on
+            assert loop.totals.begun == loop.totals.battles + loop.battles_on
 
     def hear(self, player: Player, event: Seated | Tick | PhaseEnd) -> None:
         if isinstance(event, Seated):
-            player.play = player.play or self.arena._loop.figures
+            player.play = player.play or self.arena._loop.totals
             assert player.play.phase == event.phase
         elif isinstance(event, Tick):
             player.tick = event

@@ -158,7 +158,7 @@ def test_an_arena_answers_while_its_backend_begins_a_battle():
     async def test(beginning: Beginning) -> None:
         arena = beginning.hosted
         assert arena.description().map == "drill"
-        assert arena.figures().played.ticks == 0
+        assert arena.counters().played.ticks == 0
         arena.close()
         assert beginning.backend.closed == 1
         assert beginning.backend.working.is_set(), "it still begins"
@@ -197,7 +197,7 @@ def test_a_phase_that_all_leave_while_its_battle_begins_is_not_played():
             beginning.hosted.propose(seat, beginning.phase)
         await beginning.answer_first_ticks()
         assert isinstance(await beginning.hosted.next_event(0), Tick)
-        assert beginning.hosted.figures().played.ticks == 2
+        assert beginning.hosted.counters().played.ticks == 2
 
     while_a_battle_begins(test)
 

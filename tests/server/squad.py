@@ -14,7 +14,7 @@ from flwr.common.constant import SUPERLINK_NODE_ID
 from flwr.supercore.run import Run
 from numpy.typing import NDArray
 
-from server.in_process import InProcessGrid
+from server.in_process_grid import InProcessGrid
 from server.rounds import Rounds
 from server.settings import Settings, Value, check_settings
 from strategies.registry import create_strategy

@@ -1,15 +1,19 @@
-"""The figures of a round: of what its devices report, the rows of `metrics.jsonl` (docs/metrics.md). Pure functions.
+"""The rows of `metrics.jsonl` (docs/metrics.md): made of what the devices of a round report, and read as they appear.
 
-A report has passed `strategies.figures`: its numbers can be reckoned with. They can still be lies, so where one number
-of all is wanted it is one that most agents vouch for.
+A report has passed `strategies.figures`: its numbers are finite and in range. They can still be false, so where one
+number for the team is wanted it is one that most agents report.
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
+
+from server.run_directory import metrics_path, whole_rows
 
 Report = dict[str, Any]  # the metrics of one agent's reply
 
@@ -69,6 +73,35 @@ def evaluation_rows(round_: int, steps_before: int, reports: Mapping[int, Report
         for steps, votes in sorted(said.items())
         if 2 * votes.total() >= witnesses
     ]
+
+
+class MetricsReader:
+    """Reads the rows of a run that is played, each once."""
+
+    def __init__(self, path: Path) -> None:
+        """`path` is the run directory; it may not exist yet."""
+        self._path = metrics_path(path)
+        self._file: int | None = None  # inode: a run that resumes from a checkpoint rewrites the file
+        self._read = 0  # bytes
+        self._rows = 0  # in them
+
+    def read_new(self) -> list[dict[str, Any]]:
+        """Return the complete rows since the last call; of a rewritten file, those beyond the number returned before."""
+        try:
+            with open(self._path, "rb") as file:
+                status = os.fstat(file.fileno())
+                seen = 0
+                if status.st_ino != self._file or status.st_size < self._read:
+                    self._file, self._read, seen, self._rows = status.st_ino, 0, self._rows, 0
+                file.seek(self._read)
+                added = file.read()
+        except FileNotFoundError:
+            return []
+        whole = added[: added.rfind(b"\n") + 1]
+        rows = whole_rows(whole.decode("utf-8", errors="replace"))
+        self._read += len(whole)
+        self._rows += len(rows)
+        return rows[seen:]
 
 
 def _evaluation(round_: int, steps: int, battles: float, won: float, return_: float, length: float) -> Report:
