@@ -8,7 +8,6 @@ import logging
 import math
 import shlex
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from envproxy.rules import Rules, RulesError
 from learning.compute import NoCudaError
 from learning.learner import Learner
 from learning.settings import LearningSettings, SeatSpec
+from operations.protocol import PROTOCOL, own, spoken
 
 log = logging.getLogger("agent")
 
@@ -144,12 +144,15 @@ def is_finite(reply: Reply) -> bool:
 
 
 def check_same(config: dict[str, Any], arena: pb.ArenaDescription, seat: int) -> None:
-    """Raise SeatRefusedError if server, env proxy and device differ in version, map, battles, backend or rules."""
-    own = version("pps-qmix")
-    for who, other in (("the server", config["version"]), ("the env proxy", arena.version)):
-        if other != own:
+    """Raise SeatRefusedError if server, env proxy and device differ in protocol, map, battles, backend or rules."""
+    for who, protocol, package in (
+        ("the server", int(config.get("protocol", 0)), str(config["version"])),
+        ("the env proxy", arena.protocol, arena.version),
+    ):
+        if protocol != PROTOCOL:
             raise SeatRefusedError(
-                f"{who} runs pps-qmix {other}, the device of seat {seat} runs {own}; install the same version on all"
+                f"{who} speaks {spoken(protocol, package)}, the device of seat {seat} speaks {own()}; install versions "
+                "of the same protocol on all"
             )
     try:
         rules = Rules.parse(str(config["rules"])).text()

@@ -22,6 +22,7 @@ from envproxy.lateness import Lateness
 from envproxy.protocol import ArenaEvent, Phase, PhaseEnd
 from envproxy.rules import SMAC_RULES, Rules
 from envproxy.seats import LateError, NoBattlesError, TakenSeatError, given_up
+from operations.protocol import PROTOCOL
 
 log = logging.getLogger("envproxy")
 
@@ -34,6 +35,7 @@ def describe(name: str, backend: str, arena: Arena, rules: Rules) -> pb.ArenaDes
         arena=name,
         map=spec.name,
         backend=backend,
+        protocol=PROTOCOL,
         version=version("pps-qmix"),
         battles=arena.battles,
         n_agents=spec.n_agents,

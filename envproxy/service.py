@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import version
 from typing import Any, Final, NoReturn
 
 import grpc
@@ -19,6 +18,7 @@ from envproxy.refusals import Refusals
 from envproxy.seats import GivenUpError, LateError, NoBattlesError, SeatError, StaleRoundError, TakenSeatError
 from envproxy.strangers import LONGEST_WAIT, Strangers
 from envproxy.tokens import same_token
+from operations.protocol import PROTOCOL, own, spoken
 
 _SERVICE = pb.DESCRIPTOR.services_by_name["BattleService"].full_name
 _END: Final[Any] = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs lack it
@@ -61,7 +61,6 @@ class BattleService:
         self._here = frozenset(here)
         self._refusals = refusals
         self._strangers = strangers
-        self._version = version("pps-qmix")
 
     def handlers(self) -> grpc.GenericRpcHandler[Any, Any]:
         """Return the handlers for gRPC. They take and give bytes: messages are counted, and garbage raises nothing."""
@@ -150,17 +149,15 @@ class BattleService:
             raise _RefusedError(
                 Code.UNAUTHENTICATED,
                 "no-token",
-                "a call for a seat names arena, seat, version and token in its metadata; a client of pps-qmix "
-                f"{self._version} does",
+                f"a call for a seat names arena, seat, protocol and token in its metadata, as a client of {own()} does",
             )
         hosted = self._find(call.arena)
-        if call.version != self._version:
+        if call.protocol != PROTOCOL:
             raise _RefusedError(
                 Code.FAILED_PRECONDITION,
-                "version",
-                f"the env proxy runs pps-qmix {self._version}, seat {call.seat} runs "
-                f"{ascii(call.version[:80]) if call.version else 'an unknown version'}; "
-                "install the same version on both",
+                "protocol",
+                f"the env proxy speaks {own()}, seat {call.seat} speaks {spoken(call.protocol, call.version)}; "
+                "install versions of the same protocol on both",
             )
         if call.seat >= len(hosted.tokens):
             raise _RefusedError(

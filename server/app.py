@@ -17,6 +17,7 @@ from flwr.serverapp import Grid, ServerApp
 from flwr.supercore.exit import add_exit_handler
 
 from operations import logs
+from operations.protocol import PROTOCOL
 from operations.tied import tie
 from server.checkpoints import newest_checkpoint, save_checkpoint
 from server.curve import draw_curve
@@ -103,7 +104,12 @@ def _play(grid: Grid, directory: RunDirectory) -> None:
         directory.drop_after(start.round if start else 0)
     log.info("run %s in %s", settings.run, directory.path, extra={"run": settings.run})
     strategy = create_strategy(settings.strategy, _sharing(settings, directory.run_id))
-    run_config = {**settings.config(), "run-id": directory.run_id, "version": version("pps-qmix")}
+    run_config = {
+        **settings.config(),
+        "run-id": directory.run_id,
+        "protocol": PROTOCOL,
+        "version": version("pps-qmix"),
+    }
     writer = TensorBoardWriter(directory.path, start.steps if start else 0)
     picture = _Picture(directory)
     told = (picture.draw_when_due, directory.note_provenance, directory.note_now)

@@ -86,7 +86,7 @@ class MetricsReader:
         self._rows = 0  # in them
 
     def read_new(self) -> list[dict[str, Any]]:
-        """Return the complete rows since the last call; of a rewritten file, those beyond the number returned before."""
+        """Return complete rows since the last call; of a rewritten file, those beyond the number returned before."""
         try:
             with open(self._path, "rb") as file:
                 status = os.fstat(file.fileno())

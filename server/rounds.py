@@ -53,7 +53,7 @@ class Rounds:
         met: Callable[[Mapping[str, str]], None] = lambda _: None,
         now: Callable[[Mapping[str, Any]], None] = lambda _: None,
     ) -> None:
-        """`run_config` is what every device is told of the run: all settings, run-id and version.
+        """`run_config` is what every device is told of the run: all settings, run-id, protocol and version.
 
         `met` is called with what the battles are played on (`Seats.provenance`) when the team has come together.
         `meanwhile` is called once a round, when its messages are out: what is done there delays no device.

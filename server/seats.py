@@ -68,7 +68,7 @@ class Seats:
         config: Mapping[str, bool | int | float | str],
         waiting: Callable[[list[int] | None], None] = lambda _: None,
     ) -> None:
-        """`config` is what every device is told of the run: all settings, run-id and version.
+        """`config` is what every device is told of the run: all settings, run-id, protocol and version.
 
         `waiting` is called with the seats that are waited for (`empty`), again when they are others.
         """

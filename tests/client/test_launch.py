@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +30,20 @@ from envproxy.backend import create_backend
 from envproxy.hosting import HostedArena
 from envproxy.tokens import keep_tokens, token_path
 from operations.home import pps_home
+from operations.protocol import PROTOCOL
 from tests.serving import served
 from tests.waiting import wait_for
 
 RUN = "launched"
-CONFIG = {**default_config(), "run": RUN, "run-id": "id", "version": version("pps-qmix"), "battles": 2, "hidden": 8}
+CONFIG = {
+    **default_config(),
+    "run": RUN,
+    "run-id": "id",
+    "protocol": PROTOCOL,
+    "version": "1",
+    "battles": 2,
+    "hidden": 8,
+}
 ORDERS = {"round": 1, "steps_before": 0, "round_battles": 100, "seats": [0, 1, 2], "order": 1}
 
 

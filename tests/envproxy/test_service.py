@@ -25,6 +25,7 @@ from envproxy.rules import Rules
 from envproxy.server import MAX_SEAT_MESSAGE
 from learning.settings import SeatSpec
 from operations.listening import Reservation
+from operations.protocol import PROTOCOL
 from tests.envproxy.conftest import PLAY, Client, Proxy, play_out, play_tick
 from tests.envproxy.drill import LIMIT, Drill, Driver, collect, drawn, eager, legal_round
 from tests.learning.toy import settings
@@ -47,6 +48,7 @@ def test_an_arena_describes_itself(proxies):
         arena="main",
         map="drill",
         backend="drill",
+        protocol=PROTOCOL,
         version=version("pps-qmix"),
         battles=2,
         n_agents=3,
@@ -90,16 +92,17 @@ AT_THE_DOOR = {
     "token of another seat": (_call_as(token="main-2"), Code.UNAUTHENTICATED, "not the token of seat 1"),
     "no such seat": (_call_as(seat=3), Code.INVALID_ARGUMENT, "has seats 0..2; there is no seat 3"),
     "far-off seat": (_call_as(seat=999_999_999), Code.INVALID_ARGUMENT, "has seats 0..2"),
-    "seat that is no number": (_call_as(seat="0x1"), Code.UNAUTHENTICATED, "names arena, seat, version and token"),
-    "seat without end": (_call_as(seat="9" * 4000), Code.UNAUTHENTICATED, "names arena, seat, version and token"),
-    "no arena": (_call_as(arena=""), Code.UNAUTHENTICATED, "names arena, seat, version and token"),
+    "seat that is no number": (_call_as(seat="0x1"), Code.UNAUTHENTICATED, "names arena, seat, protocol and token"),
+    "seat without end": (_call_as(seat="9" * 4000), Code.UNAUTHENTICATED, "names arena, seat, protocol and token"),
+    "no arena": (_call_as(arena=""), Code.UNAUTHENTICATED, "names arena, seat, protocol and token"),
     "taken seat": (lambda c: c.join(), Code.ALREADY_EXISTS, "seat 1 of arena 'main' is taken"),
-    "other version": (
-        _call_as(version="0.0.1"),
+    "other protocol": (
+        _call_as(protocol=PROTOCOL + 1, version="0.0.1"),
         Code.FAILED_PRECONDITION,
-        "seat 1 runs '0.0.1'; install the same version",
+        f"seat 1 speaks protocol {PROTOCOL + 1} (pps-qmix 0.0.1); install versions of the same protocol on both",
     ),
-    "no version": (_call_as(version=""), Code.FAILED_PRECONDITION, "an unknown version"),
+    "no protocol": (_call_as(protocol="", version=""), Code.FAILED_PRECONDITION, "seat 1 speaks protocol unknown; "),
+    "protocol that is no number": (_call_as(protocol="1.0"), Code.FAILED_PRECONDITION, "protocol unknown"),
     "act first": (lambda c: c.act(b"", tick=1), Code.INVALID_ARGUMENT, "a stream begins with Join"),
     "propose first": (lambda c: c.propose(collect(battles=1)), Code.INVALID_ARGUMENT, "a stream begins with Join"),
     "empty message": (lambda c: c.send_bytes(b""), Code.INVALID_ARGUMENT, "a stream begins with Join"),

@@ -184,7 +184,7 @@ class Field(InProcessGrid):
 
 def config_of(run: Settings) -> dict[str, Value]:
     """What every device is told of a run."""
-    return {**run.config(), "run-id": "id", "version": "1"}
+    return {**run.config(), "run-id": "id", "protocol": 1, "version": "1"}
 
 
 def rounds(grid: InProcessGrid, run: Settings, meanwhile: Callable[[], None] = lambda: None) -> Rounds:

@@ -73,7 +73,7 @@ def test_every_seat_is_told_where_the_round_begins_and_how_long_it_is() -> None:
         ]
         assert [o["round-battles"] for o in orders] == [13, 10, 10]
         assert [o["seats"] for o in orders] == [[0, 1, 2]] * 3
-        assert {"run-id", "version", *RUN.config()} < orders[0].keys()
+        assert {"run-id", "protocol", "version", *RUN.config()} < orders[0].keys()
 
 
 def test_battles_that_give_the_training_steps_of_a_round() -> None:

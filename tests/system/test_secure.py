@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -26,6 +25,7 @@ from envproxy.certificates import ServerCertificate
 from envproxy.hosting import HostedArena
 from envproxy.tokens import keep_tokens
 from envproxy.transport import Transport
+from operations.protocol import PROTOCOL
 from tests.envproxy.drill import Drill
 from tests.serving import served
 from tests.system.conftest import agents, processes
@@ -122,7 +122,15 @@ def test_an_agent_process_is_let_in_over_tls_by_its_own_token(
     _, port = serving.enter_context(served([hosted], credentials=certificate.credentials))
     address = SeatAddress(1, f"127.0.0.1:{port}", device / "seat-1.token", Transport(device / "ca.crt"))
     config = {
-        **{**default_config(), "run": RUN, "run-id": "id", "version": version("pps-qmix"), "hidden": 8, "battles": 2},
+        **{
+            **default_config(),
+            "run": RUN,
+            "run-id": "id",
+            "protocol": PROTOCOL,
+            "version": "1",
+            "hidden": 8,
+            "battles": 2,
+        },
         **{
             "map": "drill",
             "backend": "drill",
