@@ -29,7 +29,6 @@ from numpy.typing import NDArray
 from cli.defaults import Value, default_config
 from cli.in_process import Team, run_in_process
 from cli.sizes import seat_spec
-from client.messages import TRAIN
 from envproxy.backends.skirmish import create, map_names
 from envproxy.backends.skirmish.policies import POLICIES
 from learning.battle import Battle
@@ -39,6 +38,7 @@ from learning.learner import Learner
 from learning.memory import keep_freed_memory
 from learning.settings import Base, LearningSettings, Mixing
 from server.run_directory import read_rows
+from strategies.messages import TRAIN
 
 MAPS: Final = ["3m", "2s3z", "MMM2"]
 BATTLES: Final = 128  # in a buffer, of which a batch is drawn

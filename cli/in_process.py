@@ -23,7 +23,6 @@ from cli.sizes import seat_spec
 from client.agent import Agent
 from client.device import DeviceDirectory
 from client.flower import message_from_reply, request_from_message
-from client.messages import TRAIN, WEIGHTS
 from client.play import Answer, Evaluation, Move, Round, RoundReport, advance, play_evaluation
 from client.seat import Seat, SeatRefusedError
 from envproxy.arena import Arena
@@ -42,6 +41,7 @@ from server.checkpoints import Checkpoint, newest_checkpoint
 from server.in_process_grid import InProcessGrid
 from server.run_directory import RunDirectory, RunDirectoryError
 from server.settings import Settings, check_settings
+from strategies.messages import TRAIN, WEIGHTS
 
 _APP_ERROR = 0  # Flower's "unknown" error code; the reason tells
 

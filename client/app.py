@@ -15,13 +15,13 @@ from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
 from client.device import DeviceDirectory
-from client.flower import message_from_reply, request_from_message
+from client.flower import config_of, message_from_answer, pack_request
 from client.launch import SeatAddress, ask
-from client.messages import DESCRIBE, TRAIN, WEIGHTS
 from envproxy.tokens import token_path
 from envproxy.transport import DEFAULT_ADDRESS, Transport, TransportError
 from operations.home import pps_home
 from operations.paths import user_path
+from strategies.messages import DESCRIBE, TRAIN, WEIGHTS
 
 app = ClientApp()
 
@@ -49,11 +49,11 @@ def train(message: Message, context: Context) -> Message:
 
 
 def _pass_on(kind: str, message: Message, context: Context) -> Message:
-    request = request_from_message(kind, message)
-    run, run_id = str(request.config["run"]), str(request.config["run-id"])
-    address = seat_address(context.node_config, str(request.config["arena"]))
-    reply = ask(DeviceDirectory(pps_home(), run, run_id, address.seat), run, address, request)
-    return message_from_reply(reply, message)
+    config = config_of(message)
+    run, run_id = str(config["run"]), str(config["run-id"])
+    address = seat_address(context.node_config, str(config["arena"]))
+    directory = DeviceDirectory(pps_home(), run, run_id, address.seat)
+    return message_from_answer(ask(directory, run, address, pack_request(kind, message)), message)
 
 
 def seat_address(node_config: dict[str, bool | float | int | str], arena: str) -> SeatAddress:

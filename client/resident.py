@@ -25,10 +25,7 @@ from client import agent_pb2_grpc
 from client.counters import DeviceCounters
 from client.device import DeviceDirectory
 from client.messages import (
-    DESCRIBE,
     SOCKET_OPTIONS,
-    TRAIN,
-    WEIGHTS,
     MalformedRequestError,
     Reply,
     Request,
@@ -43,6 +40,7 @@ from envproxy.transport import Transport, TransportError
 from operations import logs
 from operations.home import HomeError, pps_home
 from operations.sockets import grpc_target, reached
+from strategies.messages import DESCRIBE, TRAIN, WEIGHTS
 
 log = logging.getLogger("agent")
 

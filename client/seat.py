@@ -24,6 +24,7 @@ from learning.compute import NoCudaError
 from learning.learner import Learner
 from learning.settings import LearningSettings, SeatSpec
 from operations.protocol import PROTOCOL, own, spoken
+from strategies.messages import Description, Report
 
 log = logging.getLogger("agent")
 
@@ -80,7 +81,7 @@ class Seat:
             except NoCudaError as error:
                 raise SeatRefusedError(f"seat {self._seat}: {error}") from None
             self._run_id = config["run-id"]
-        met: dict[str, Any] = {"seat": self._seat, "round": self._known().round, "n-agents": arena.n_agents}
+        met: Description = {"seat": self._seat, "round": self._known().round, "n-agents": arena.n_agents}
         if arena.provenance:
             met["provenance"] = json.dumps(dict(arena.provenance), sort_keys=True)
         return Reply(met)
@@ -123,7 +124,7 @@ class Seat:
         An agent whose training has diverged is not kept: what was kept before can still learn, at a smaller rate.
         """
         agent = self._known()
-        reply = Reply(_values(agent, report), agent.learner.tensors())
+        reply = Reply(_report(agent, report), agent.learner.tensors())
         if is_finite(reply):
             agent.keep(int(request.config["round"]))
         elif self._make_learner is Learner:  # seats that share one learner have nothing of their own to go back to
@@ -138,9 +139,9 @@ class Seat:
 
 
 def is_finite(reply: Reply) -> bool:
-    """Say whether all weights and all figures of learning are finite."""
-    figures = (reply.values.get(name, 0.0) for name in ("loss", "q-mean", "td-error", "grad-norm"))
-    return all(map(math.isfinite, figures)) and all(np.isfinite(tensor).all() for tensor in reply.tensors.values())
+    """Return whether all weights and all metrics of learning are finite."""
+    metrics = (reply.values.get(name, 0.0) for name in ("loss", "q-mean", "td-error", "grad-norm"))
+    return all(map(math.isfinite, metrics)) and all(np.isfinite(tensor).all() for tensor in reply.tensors.values())
 
 
 def check_same(config: dict[str, Any], arena: pb.ArenaDescription, seat: int) -> None:
@@ -174,8 +175,8 @@ def check_same(config: dict[str, Any], arena: pb.ArenaDescription, seat: int) ->
         raise SeatRefusedError(f"map {arena.map} has seats 0..{arena.n_agents - 1}; there is no seat {seat}")
 
 
-def _values(agent: Agent, report: RoundReport) -> dict[str, Any]:
-    values: dict[str, Any] = {
+def _report(agent: Agent, report: RoundReport) -> Report:
+    values: Report = {
         "seat": agent.spec.seat,
         "steps": report.standing.steps,
         "battles": report.battles,

@@ -11,6 +11,7 @@ from flwr.app import Message
 from flwr.serverapp import Grid
 
 from server.seats import Seats
+from strategies.messages import CONFIG
 
 log = logging.getLogger("server")
 
@@ -38,7 +39,7 @@ class _Order:
     @property
     def seat(self) -> int:
         """The seat that it is for; -1 for a question of another kind than train."""
-        seat = self.message.content.config_records["config"].get("seat", -1)
+        seat = self.message.content.config_records[CONFIG].get("seat", -1)
         return seat if isinstance(seat, int) else -1
 
     def is_given_up(self, reply: Message) -> bool:

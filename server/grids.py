@@ -16,9 +16,9 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from safetensors.numpy import load, save
 
-log = logging.getLogger("server")
+from strategies.messages import ARRAYS, PACKED
 
-PACKED = "safetensors"  # name of the one array; devices (`client.flower`) know it by the same name
+log = logging.getLogger("server")
 
 
 class GridWrapper(Grid):
@@ -101,20 +101,20 @@ class UnreadableReplyFilter(GridWrapper):
 def _packed(message: Message) -> Message:
     """Return a packed copy: the sender may send the message once more. Empty records are left out."""
     content = RecordDict({name: record for name, record in message.content.items() if len(record)})
-    if arrays := content.array_records.get("arrays"):
+    if arrays := content.array_records.get(ARRAYS):
         file = save({name: array.numpy() for name, array in arrays.items()})
-        content["arrays"] = ArrayRecord({PACKED: Array(np.frombuffer(file, np.uint8))})
+        content[ARRAYS] = ArrayRecord({PACKED: Array(np.frombuffer(file, np.uint8))})
     metadata = message.metadata
     return Message(content, metadata.dst_node_id, metadata.message_type, ttl=metadata.ttl, group_id=metadata.group_id)
 
 
 def _unpacked(reply: Message) -> Message:
     """Return `reply` with its tensors; one that cannot be read stays as it came, for the strategy to refuse by name."""
-    arrays = reply.content.array_records.get("arrays") if reply.has_content() else None
+    arrays = reply.content.array_records.get(ARRAYS) if reply.has_content() else None
     if arrays is not None and PACKED in arrays:
         try:
             tensors = load(arrays[PACKED].numpy().tobytes())
         except Exception:  # the bytes come from another machine, and only this reply may fail
             return reply
-        reply.content["arrays"] = ArrayRecord({name: Array(tensor) for name, tensor in tensors.items()})
+        reply.content[ARRAYS] = ArrayRecord({name: Array(tensor) for name, tensor in tensors.items()})
     return reply

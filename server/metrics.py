@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from server.run_directory import metrics_path, whole_rows
-
-Report = dict[str, Any]  # the metrics of one agent's reply
+from strategies.messages import Report
 
 _MINE = ("waiting", "acting", "learning")  # what an agent's time goes into
 _LEARNING = ("epsilon", "loss", "q-mean", "td-error", "grad-norm")
@@ -27,11 +26,13 @@ def steps_played(reports: Mapping[int, Report]) -> int:
     return steps
 
 
-def round_row(round_: int, steps_before: int, reports: Mapping[int, Report], seconds: Mapping[str, float]) -> Report:
+def round_row(
+    round_: int, steps_before: int, reports: Mapping[int, Report], seconds: Mapping[str, float]
+) -> dict[str, Any]:
     """Return a round's row; what came of sharing is the caller's to add. `seconds` has "round" and "aggregation"."""
     report = _middle(reports.values())
     battles, played = _battles(report), steps_played(reports)
-    busy = [sum(float(report[f"seconds-{part}"]) for part in _MINE) for report in reports.values()]
+    busy = [_seconds(report) for report in reports.values()]
     return {
         "kind": "round",
         "round": round_,
@@ -53,7 +54,7 @@ def round_row(round_: int, steps_before: int, reports: Mapping[int, Report], sec
     }
 
 
-def evaluation_rows(round_: int, steps_before: int, reports: Mapping[int, Report]) -> list[Report]:
+def evaluation_rows(round_: int, steps_before: int, reports: Mapping[int, Report]) -> list[dict[str, Any]]:
     """Return one row for each evaluation of the round; what most say of it counts.
 
     It is one if at least half of the seats that saw any to its end say so: no device makes one up.
@@ -63,7 +64,13 @@ def evaluation_rows(round_: int, steps_before: int, reports: Mapping[int, Report
     steps_after = steps_before + steps_played(reports)
     for report in reports.values():
         witnesses += "evaluate-steps" in report
-        columns = [report.get(f"evaluate-{name}", []) for name in ("steps", "battles", "won", "return", "length")]
+        columns = [
+            report.get("evaluate-steps", []),
+            report.get("evaluate-battles", []),
+            report.get("evaluate-won", []),
+            report.get("evaluate-return", []),
+            report.get("evaluate-length", []),
+        ]
         ballots = {steps: tuple(figures) for steps, *figures in zip(*columns, strict=True)}  # one for each evaluation
         for steps, figures in ballots.items():
             if steps_before <= steps <= steps_after:
@@ -104,7 +111,7 @@ class MetricsReader:
         return rows[seen:]
 
 
-def _evaluation(round_: int, steps: int, battles: float, won: float, return_: float, length: float) -> Report:
+def _evaluation(round_: int, steps: int, battles: float, won: float, return_: float, length: float) -> dict[str, Any]:
     return {
         "kind": "evaluation",
         "round": round_,
@@ -131,7 +138,12 @@ def _battles(report: Report) -> int:
     return int(report["battles"] + report["missed"])
 
 
-def _mean(reports: Mapping[int, Report], name: str) -> float | None:
+def _seconds(report: Report) -> float:
+    """Return the seconds that the agent was busy."""
+    return report["seconds-waiting"] + report["seconds-acting"] + report["seconds-learning"]
+
+
+def _mean(reports: Mapping[int, Mapping[str, Any]], name: str) -> float | None:
     values = [float(report[name]) for report in reports.values() if name in report]
     return sum(values) / len(values) if values else None
 
@@ -140,5 +152,5 @@ def _ratio(value: float, battles: int) -> float | None:
     return float(value) / battles if battles else None
 
 
-def _plain(report: Report) -> Report:
+def _plain(report: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in report.items() if not name.startswith("evaluate-")}

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 from flwr.serverapp import Grid
 
+from strategies.messages import CONFIG, DESCRIBE, METRICS
 from strategies.sentences import by_device
 
 log = logging.getLogger("server")
@@ -171,9 +172,9 @@ class Seats:
 
     def _question(self, node: int) -> Message:
         return Message(
-            RecordDict({"config": ConfigRecord(dict(self._config))}),
+            RecordDict({CONFIG: ConfigRecord(dict(self._config))}),
             dst_node_id=node,
-            message_type=f"{MessageType.QUERY}.describe",
+            message_type=f"{MessageType.QUERY}.{DESCRIBE}",
             group_id="0",
             ttl=float(self._config["round-timeout"]),
         )
@@ -229,7 +230,7 @@ class Seats:
         """Return the seat and the round of a node's answer. Raises _RefusedError if it has none that can be."""
         if reply.has_error():
             raise _RefusedError(error_text(reply)[:_REASON])
-        numbers = dict(reply.content.metric_records.get("metrics", {}))
+        numbers = dict(reply.content.metric_records.get(METRICS, {}))
         seat, n_agents, round_ = (numbers.get(name) for name in ("seat", "n-agents", "round"))
         if not (isinstance(seat, int) and isinstance(n_agents, int) and isinstance(round_, int)):
             found = f"seat {seat}, n-agents {n_agents}, round {round_}"[:_SHOWN]
@@ -241,7 +242,7 @@ class Seats:
         held = next((held for held, holder in self.holders.items() if holder.node == node and held != seat), None)
         if held is not None:
             raise _RefusedError(f"a device that holds seat {held} says that it holds seat {seat}; one of them counts")
-        self._provenances[node] = _provenance(dict(reply.content.config_records.get("config", {})).get("provenance"))
+        self._provenances[node] = _provenance(dict(reply.content.config_records.get(CONFIG, {})).get("provenance"))
         self._sizes[node] = n_agents
         self._agree()
         if n_agents != self.n_agents:

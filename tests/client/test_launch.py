@@ -22,8 +22,8 @@ import client.seat_session
 import operations.sockets
 from cli.defaults import default_config
 from client.device import DeviceDirectory, DeviceError
-from client.launch import AgentError, SeatAddress, ask
-from client.messages import DESCRIBE, TRAIN, WEIGHTS, Reply, Request, request_to
+from client.launch import AgentError, SeatAddress
+from client.messages import Reply, Request, reply_from, request_to
 from client.resident import AgentService
 from envproxy.arena import Arena
 from envproxy.backend import create_backend
@@ -31,6 +31,7 @@ from envproxy.hosting import HostedArena
 from envproxy.tokens import keep_tokens, token_path
 from operations.home import pps_home
 from operations.protocol import PROTOCOL
+from strategies.messages import DESCRIBE, TRAIN, WEIGHTS
 from tests.serving import served
 from tests.waiting import wait_for
 
@@ -99,6 +100,11 @@ def processes(home: Path) -> list[psutil.Process]:
 
 def device(home: Path) -> DeviceDirectory:
     return DeviceDirectory(home, RUN, "id", 1)
+
+
+def ask(directory: DeviceDirectory, run: str, address: SeatAddress, request: Request) -> Reply:
+    """Ask as a ClientApp does."""
+    return reply_from(client.launch.ask(directory, run, address, request_to(request)))
 
 
 def question(kind: str = DESCRIBE, **config: Any) -> Request:

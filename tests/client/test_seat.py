@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from cli.defaults import default_config
-from client.messages import DESCRIBE, Request
+from client.messages import Request
 from client.seat import Seat, SeatRefusedError, check_same
 from envproxy import battle_pb2 as pb
 from operations.protocol import PROTOCOL
+from strategies.messages import DESCRIBE
 
 CONFIG = {**default_config(), "protocol": PROTOCOL, "version": "0.3.0"}
 

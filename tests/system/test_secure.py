@@ -19,13 +19,14 @@ from cli.defaults import default_config
 from cli.parts import TELEMETRY_OFF, Part, free_ports, wait_until_listening
 from client.device import DeviceDirectory
 from client.launch import AgentError, SeatAddress, ask
-from client.messages import DESCRIBE, TRAIN, Request
+from client.messages import Request, reply_from, request_to
 from envproxy.arena import Arena
 from envproxy.certificates import ServerCertificate
 from envproxy.hosting import HostedArena
 from envproxy.tokens import keep_tokens
 from envproxy.transport import Transport
 from operations.protocol import PROTOCOL
+from strategies.messages import DESCRIBE, TRAIN
 from tests.envproxy.drill import Drill
 from tests.serving import served
 from tests.system.conftest import agents, processes
@@ -144,7 +145,9 @@ def test_an_agent_process_is_let_in_over_tls_by_its_own_token(
     with subprocess.Popen(["sleep", "600"]) as supernode:  # in a SuperNode's place; the agent process ends with it
         monkeypatch.setattr(client.launch, "_watch_arguments", lambda: ["--watch", str(supernode.pid)])
         try:
-            found = ask(DeviceDirectory(home, RUN, "id", 1), RUN, address, Request(DESCRIBE, config))
+            found = reply_from(
+                ask(DeviceDirectory(home, RUN, "id", 1), RUN, address, request_to(Request(DESCRIBE, config)))
+            )
             assert (found.values["seat"], found.values["n-agents"]) == (1, 2)
             address.token.write_bytes((folder / "device-0" / "seat-0.token").read_bytes())
             (agent,) = agents(tmp_path)
@@ -152,7 +155,7 @@ def test_an_agent_process_is_let_in_over_tls_by_its_own_token(
             with pytest.raises(
                 AgentError, match="this is not the token of seat 1 of arena 'main'; give the device the"
             ):
-                ask(DeviceDirectory(home, RUN, "id", 1), RUN, address, Request(TRAIN, config))
+                ask(DeviceDirectory(home, RUN, "id", 1), RUN, address, request_to(Request(TRAIN, config)))
         finally:
             supernode.kill()
     wait_for(lambda: not agents(tmp_path), "the end of the agent process")
