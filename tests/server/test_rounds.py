@@ -357,7 +357,7 @@ def test_a_seat_that_comes_back_too_late_for_the_round_is_asked_in_the_next(kept
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look at once, and doubt everybody who has not answered."""
-    for name in ("_PAUSE", "_LOOK_EVERY", "_LATE", "_SILENCE"):
+    for name in ("_PAUSE", "_POLL_EVERY", "_LATE", "_SILENCE"):
         monkeypatch.setattr(server.exchange, name, 0.0)
 
 
