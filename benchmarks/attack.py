@@ -22,7 +22,7 @@ from flwr.supercore.run import Run
 from numpy.typing import NDArray
 
 from pps_qmix.configuration import default_config
-from server.in_process import InProcessGrid
+from server.in_process_grid import InProcessGrid
 from strategies.figures import COUNTS, NUMBERS
 from strategies.registry import create_strategy
 from strategies.settings import SharingSettings

@@ -26,7 +26,6 @@ import torch
 from flwr.app import Message
 from numpy.typing import NDArray
 
-from client.messages import TRAIN
 from envproxy.backends.skirmish import create, map_names
 from envproxy.backends.skirmish.policies import POLICIES
 from learning.battle import Battle
@@ -39,6 +38,7 @@ from pps_qmix.configuration import Value, default_config
 from pps_qmix.runtime.in_process import Team, run_in_process
 from pps_qmix.runtime.seat_sizes import seat_spec
 from server.run_directory import read_rows
+from strategies.messages import TRAIN
 
 MAPS: Final = ["3m", "2s3z", "MMM2"]
 BATTLES: Final = 128  # in a buffer, of which a batch is drawn
@@ -135,10 +135,10 @@ def joint_step(team: Sequence[Student], mixer: JointMixer, played: Played, batch
     battles, lengths = drawn[order], every_length[order]
     batches = [_selected(buffer, battles.astype(np.uint64)) for _, buffer in team]
     utilities = [learner.utilities(batch) for (learner, _), batch in zip(team, batches, strict=True)]
-    chosen, following = (np.stack([each[i].detach().numpy() for each in utilities], -1) for i in range(2))
+    chosen, bootstrap = (np.stack([each[i].detach().numpy() for each in utilities], -1) for i in range(2))
     gradient = mixer.gradient(
         chosen,
-        following,
+        bootstrap,
         played.states[: lengths[0] + 1, battles],
         batches[0].rewards.numpy(),
         lengths,

@@ -23,7 +23,7 @@ import psutil
 
 from benchmarks.soak.census import Reading, look, members
 from pps_qmix.runtime.processes import Part, PartFailedError
-from server.new_rows import NewRows
+from server.metrics import MetricsReader
 
 _LOOK_EVERY = 0.5  # seconds
 _END_LIMIT = 60.0  # seconds that the run has to end everything it started
@@ -41,14 +41,14 @@ def measure(folder: Path, rounds: int, flags: Sequence[str]) -> list[Reading]:
         {"PPS_HOME": str(home)},
     )
     most: list[Reading] = []
-    rows, ended, began = NewRows(folder / "run"), 0, time.monotonic()
+    rows, ended, began = MetricsReader(folder / "run"), 0, time.monotonic()
     try:
         while ended < rounds:
             part.check()
             now = look(home, time.monotonic() - began)
             if _sum(now) > _sum(most):
                 most = now
-            ended += sum(row["kind"] == "round" for row in rows.look())
+            ended += sum(row["kind"] == "round" for row in rows.read_new())
             time.sleep(_LOOK_EVERY)
     finally:
         _end(part, home)

@@ -4,7 +4,7 @@
     python -m benchmarks.seats thousand [--arenas 334] [--processes 2]
     python -m benchmarks.seats attacks [--seconds 10]
 
-The env proxy is `pps-qmix envproxy` in processes of its own. Seats are clients that take the first action that is
+The env proxy is `python -m envproxy` in processes of its own. Seats are clients that take the first action that is
 available; they learn nothing, so what is measured is the env proxy. Attackers are processes of their own, too, on the
 same cores and from the same address as the team.
 """
@@ -60,14 +60,14 @@ def open_channel(address: str) -> Channel:
 
 
 class Proxy:
-    """`pps-qmix envproxy` of some arenas a0, a1, ... of one map."""
+    """`python -m envproxy` of some arenas a0, a1, ... of one map."""
 
     def __init__(self, folder: Path, map_name: str, battles: int, arenas: int, processes: int) -> None:
         self.names = [f"a{number}" for number in range(arenas)]
         (self.port,) = free_ports(1)
         self.address = f"127.0.0.1:{self.port}"
         self.tokens = folder / "tokens"
-        command = [sys.executable, "-P", "-m", "cli.main", "envproxy", "--listen", self.address, "--map", map_name]
+        command = [sys.executable, "-P", "-m", "envproxy", "--listen", self.address, "--map", map_name]
         command += ["--battles", str(battles), "--processes", str(processes), "--tokens", str(self.tokens)]
         command += [flag for name in self.names for flag in ("--arena", name)]
         self.log = folder / "envproxy.log"

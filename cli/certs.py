@@ -6,7 +6,7 @@ import argparse
 import datetime
 from pathlib import Path
 
-from cli.envproxy import ARENA_NAME
+from envproxy.command import ARENA_NAME
 from operations.paths import shown, user_path
 from pps_qmix.configuration import default_config
 from pps_qmix.credentials.folders import Folders, Wanted

@@ -15,10 +15,10 @@ from pps_qmix.surroundings import check_modules, check_working_directory
 check_modules()  # before they are imported
 
 from cli import admit, agent, certs, doctor, envproxy, evaluate, experiment, listing, status, submit, train, watch
-from client.device import DeviceError
 from envproxy.backend import BackendFailedError
 from envproxy.server import ProcessEndedError
 from operations import logs
+from operations.home import HomeError
 from operations.locks import InUseError
 from operations.paths import shown
 from pps_qmix.runtime.processes import PartFailedError
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except (
         *(BackendFailedError, ProcessEndedError, PartFailedError),
-        *(RoundsError, SeatsError, DeviceError, NotKeptError),
+        *(RoundsError, SeatsError, HomeError, NotKeptError),
     ) as error:
         _tell(str(error))
         return RUN_FAILED

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from cli.plain_console import PlainConsole
 from server.checkpoints import newest_checkpoint_steps
-from server.new_rows import NewRows
+from server.metrics import MetricsReader
 from server.run_directory import now_path
 from server.seats import wanted
 
@@ -57,8 +57,8 @@ class ProgressDisplay:
         self._now_seen = self._now_written()
         self._waits = True  # no round is on
         self._said_at = time.monotonic()
-        self._rows = NewRows(directory)
-        self._rows.look()  # what was played before is not told again
+        self._rows = MetricsReader(directory)
+        self._rows.read_new()  # what was played before is not told again
         self._done = newest_checkpoint_steps(directory)
         self._round = 0
         self._samples: deque[tuple[float, int]] = deque()
@@ -87,7 +87,7 @@ class ProgressDisplay:
 
     def _look(self) -> None:
         self._look_now()
-        for row in self._rows.look():
+        for row in self._rows.read_new():
             if row["kind"] == "evaluation":
                 self._progress.update(self._task, win_rate=f"{row['win-rate']:.2f}")
                 self.tell(f"step {row['steps']:>9,}: test win rate {row['win-rate']:.2f}, return {row['return']:.2f}")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cli.plain_console import PlainConsole
-from client.device import pps_home
+from operations.home import pps_home
 from operations.paths import real_path, shown, user_path
 from pps_qmix.configuration import default_config
 from pps_qmix.status import BROKEN, DeviceStatus, RunStatus, device_statuses, newest_run, run_status

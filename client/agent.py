@@ -154,8 +154,8 @@ class Agent:
         batch = self.buffer.select(event.battles)
         if batch is None:
             return MixHoldings(event.step, self.buffer.ids())
-        self._chosen, following = self.learner.utilities(batch)
-        return MixUtilities(event.step, self._chosen.detach().cpu().numpy(), following.cpu().numpy())
+        self._chosen, bootstrap = self.learner.utilities(batch)
+        return MixUtilities(event.step, self._chosen.detach().cpu().numpy(), bootstrap.cpu().numpy())
 
     def mixed(self, event: MixScale) -> TrainMetrics:
         """Take the joint training step."""

@@ -14,15 +14,14 @@ from __future__ import annotations
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
-from client.device import DeviceDirectory, pps_home
-from client.flower import message_from_reply, request_from_message
+from client.device import DeviceDirectory
+from client.flower import config_of, message_from_answer, pack_request
 from client.launch import SeatAddress, ask
-from client.messages import DESCRIBE, TRAIN, WEIGHTS
 from envproxy.tokens import token_path
-from envproxy.transport import Transport, TransportError
+from envproxy.transport import DEFAULT_ADDRESS, Transport, TransportError
+from operations.home import pps_home
 from operations.paths import user_path
-
-DEFAULT_ENVPROXY = "127.0.0.1:50551"
+from strategies.messages import DESCRIBE, TRAIN, WEIGHTS
 
 app = ClientApp()
 
@@ -50,11 +49,11 @@ def train(message: Message, context: Context) -> Message:
 
 
 def _pass_on(kind: str, message: Message, context: Context) -> Message:
-    request = request_from_message(kind, message)
-    run, run_id = str(request.config["run"]), str(request.config["run-id"])
-    address = seat_address(context.node_config, str(request.config["arena"]))
-    reply = ask(DeviceDirectory(pps_home(), run, run_id, address.seat), run, address, request)
-    return message_from_reply(reply, message)
+    config = config_of(message)
+    run, run_id = str(config["run"]), str(config["run-id"])
+    address = seat_address(context.node_config, str(config["arena"]))
+    directory = DeviceDirectory(pps_home(), run, run_id, address.seat)
+    return message_from_answer(ask(directory, run, address, pack_request(kind, message)), message)
 
 
 def seat_address(node_config: dict[str, bool | float | int | str], arena: str) -> SeatAddress:
@@ -65,7 +64,7 @@ def seat_address(node_config: dict[str, bool | float | int | str], arena: str) -
             f"the node config names no seat (found {dict(node_config)}); "
             "start the SuperNode with --node-config 'seat=0' (0, 1, 2, ...: one per device)"
         )
-    envproxy = str(node_config.get("envproxy", DEFAULT_ENVPROXY))
+    envproxy = str(node_config.get("envproxy", DEFAULT_ADDRESS))
     host, _, port = envproxy.rpartition(":")
     if not host or not port.isdecimal():
         raise NodeConfigError(

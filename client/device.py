@@ -7,14 +7,13 @@ $PPS_HOME/<run>/<run id>/seat-<i>/
     lock                held (flock) by the one process that may write here
     agent.sock          where the resident agent process listens
     agent.log           what it logged
-    tally.json          what it has done since it began, for who watches it
+    counters.json       what it has done since its start, for monitoring
 
 A name may be that of several runs, of other federations for one; the id in their run.json is of one run alone.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -28,39 +27,18 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save
 
 from operations.files import replace_file
+from operations.home import HomeError, made_home, make_folder, pps_home
 from operations.locks import lock
-from operations.paths import user_path
 from operations.sockets import LONGEST_PATH, can_listen, reached
 
 FORMAT = 1
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # as the settings have it
 _RUN_ID = re.compile(r"[A-Za-z0-9]{1,64}")
-_REMEDY = "name another folder in PPS_HOME"
 _SOME_ID = "0" * 16  # as long as the ids that are made
 
 
-class DeviceError(Exception):
+class DeviceError(HomeError):
     """The device directory cannot be used; the message says why and what to do."""
-
-
-def pps_home() -> Path:
-    """Return $PPS_HOME, or ~/.pps-qmix. Raises DeviceError if the home folder is unknown."""
-    named = os.environ.get("PPS_HOME")
-    if not named:
-        try:
-            named = str(Path.home() / ".pps-qmix")
-        except RuntimeError:  # no HOME, and the user is not in the list of users
-            raise DeviceError("the home folder is unknown: HOME is not set; name a folder in PPS_HOME") from None
-    return user_path(named).absolute()
-
-
-def made_home() -> Path:
-    """Return $PPS_HOME, made if it is not there. Raises DeviceError if files cannot be written there."""
-    home = pps_home()
-    _make(home, "PPS_HOME")
-    if not os.access(home, os.W_OK | os.X_OK):
-        raise DeviceError(f"cannot write in {home}: {os.strerror(errno.EACCES)}; {_REMEDY}")
-    return home
 
 
 def is_run_name(name: str) -> bool:
@@ -84,9 +62,9 @@ def device_directories(home: Path) -> list[DeviceDirectory]:
 
 
 def check_devices(run: str) -> None:
-    """Raise DeviceError if no device of a run, whose id is yet to be made, can have its directory in $PPS_HOME.
+    """Raise HomeError if no device of a run, whose id is yet to be made, can have its directory in $PPS_HOME.
 
-    $PPS_HOME is made if it is not there.
+    $PPS_HOME is created if necessary.
     """
     DeviceDirectory(pps_home(), run, _SOME_ID, 0).check_socket()
     made_home()
@@ -107,12 +85,12 @@ class DeviceDirectory:
         self.buffer = self.path / "buffer"
         self.socket = self.path / "agent.sock"
         self.log = self.path / "agent.log"
-        self.tally = self.path / "tally.json"
+        self.counters = self.path / "counters.json"
         self._lock: int | None = None
 
     def make(self) -> None:
-        """Make the directory. Raises DeviceError if that fails."""
-        _make(self.path)
+        """Create the directory. Raises HomeError if that fails."""
+        make_folder(self.path, "the device directory")
 
     def check_socket(self) -> None:
         """Raise DeviceError if no socket can be in the directory. On Linux one always can."""
@@ -183,10 +161,3 @@ class DeviceDirectory:
         for name in ("agent.safetensors", "agent.json"):
             (self.path / name).unlink(missing_ok=True)
         shutil.rmtree(self.buffer, ignore_errors=True)
-
-
-def _make(folder: Path, what: str = "the device directory") -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise DeviceError(f"cannot make {what} {folder}: {error.strerror}; {_REMEDY}") from None

@@ -1,36 +1,52 @@
-"""What an agent is asked and what it answers, as Flower messages.
+"""Messages of the server and an agent's answers, as Flower messages.
 
-All tensors of a message are one array, the bytes of a safetensors file: Flower delivers every array by requests of its
-own. `server.folding` is the other end.
+All tensors of a message are one array, the bytes of a safetensors file: Flower delivers every array by separate
+requests. `server.grids.PackingGrid` is the other end.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
-from safetensors.numpy import load, save
 
-from client.messages import Reply, Request
+from client import agent_pb2 as pb
+from client.messages import Reply, Request, reply_to, request_from
+from strategies.messages import ARRAYS, CONFIG, METRICS, PACKED
 
-_FOLDED = "safetensors"  # name of the one array
+
+def config_of(message: Message) -> dict[str, Any]:
+    """Return the settings and orders of a message. Raises KeyError if it has none."""
+    return dict(message.content.config_records[CONFIG])
+
+
+def pack_request(kind: str, message: Message) -> pb.Request:
+    """Return a message of the server for the agent's socket; its tensors pass as bytes. Raises KeyError as above."""
+    arrays = message.content.array_records.get(ARRAYS)  # absent where nothing is sent
+    tensors = arrays[PACKED].numpy().tobytes() if arrays else b""
+    return pb.Request(kind=kind, tensors=tensors, config=json.dumps(config_of(message)))
+
+
+def message_from_answer(answer: pb.Answer, question: Message) -> Message:
+    """Return the Flower message that answers `question`; the tensors pass as bytes."""
+    values: dict[str, Any] = json.loads(answer.values)
+    texts = {name: value for name, value in values.items() if isinstance(value, str)}
+    numbers = {name: value for name, value in values.items() if name not in texts}
+    content = RecordDict({METRICS: MetricRecord(numbers)})
+    if answer.tensors:
+        content[ARRAYS] = ArrayRecord({PACKED: Array(np.frombuffer(answer.tensors, np.uint8))})
+    if texts:
+        content[CONFIG] = ConfigRecord({**texts})
+    return Message(content, reply_to=question)
 
 
 def request_from_message(kind: str, message: Message) -> Request:
-    """Take a Flower message of the server apart. Raises KeyError if a record is missing."""
-    config = message.content.config_records["config"]
-    arrays = message.content.array_records.get("arrays")  # none came where nothing is sent
-    return Request(kind, dict(config), load(arrays[_FOLDED].numpy().tobytes()) if arrays else {})
+    """Return a message of the server, with its tensors. Raises KeyError as above, and MalformedRequestError."""
+    return request_from(pack_request(kind, message))
 
 
 def message_from_reply(reply: Reply, question: Message) -> Message:
-    """Make the Flower message that answers `question`: records "arrays", "metrics" (numbers), "config" (texts)."""
-    texts: dict[str, Any] = {name: value for name, value in reply.values.items() if isinstance(value, str)}
-    numbers = {name: value for name, value in reply.values.items() if name not in texts}
-    content = RecordDict({"metrics": MetricRecord(numbers)})
-    if reply.tensors:
-        content["arrays"] = ArrayRecord({_FOLDED: Array(np.frombuffer(save(reply.tensors), np.uint8))})
-    if texts:
-        content["config"] = ConfigRecord(texts)
-    return Message(content, reply_to=question)
+    """Return the Flower message with which an agent answers `question`."""
+    return message_from_answer(reply_to(reply), question)

@@ -12,9 +12,10 @@ from pathlib import Path
 import grpc
 import psutil
 
+from client import agent_pb2 as pb
 from client import agent_pb2_grpc
 from client.device import DeviceDirectory
-from client.messages import SOCKET_OPTIONS, Reply, Request, reply_from, request_to
+from client.messages import SOCKET_OPTIONS
 from envproxy.transport import Transport
 from operations.forks import SUPERNODE, Fork, fork
 from operations.memory import killed
@@ -39,7 +40,7 @@ class SeatAddress:
     transport: Transport = field(default_factory=Transport)
 
 
-def ask(directory: DeviceDirectory, run: str, address: SeatAddress, request: Request) -> Reply:
+def ask(directory: DeviceDirectory, run: str, address: SeatAddress, request: pb.Request) -> pb.Answer:
     """Put a question to the seat's agent process; start the process if none runs, or if it dies on the way.
 
     Raises AgentError, and DeviceError if the device directory cannot be made or its path is too long.
@@ -55,7 +56,8 @@ def ask(directory: DeviceDirectory, run: str, address: SeatAddress, request: Req
         ):
             stub = agent_pb2_grpc.AgentServiceStub(channel)  # type: ignore[no-untyped-call]
             try:
-                return reply_from(stub.Handle(request_to(request)))
+                answer: pb.Answer = stub.Handle(request)
+                return answer
             except grpc.RpcError as error:
                 if error.code() is not grpc.StatusCode.UNAVAILABLE or attempt == _ATTEMPTS:
                     short = "; memory has probably run out" if killed() > killed_before else ""

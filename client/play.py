@@ -77,7 +77,7 @@ class RoundReport:
     missed: int = 0  # collected by the others without it
     training_steps: int = 0
     evaluations: list[Evaluation] = field(default_factory=list)
-    trained: list[TrainMetrics] = field(default_factory=list)
+    train_metrics: list[TrainMetrics] = field(default_factory=list)
     return_sum: float = 0.0  # of all battles of the round's collect phases
     won: int = 0
     attested: str = ""  # what the env proxy says this seat has earned
@@ -112,7 +112,7 @@ def play_round(agent: Agent, order: RoundOrder) -> Round:
         while (phase := ordered(report.standing)) is not None:
             yield from _play_phase(agent, order.steps_before, phase, ordered, report)
     except _DivergedError:
-        report.trained.append(TrainMetrics(math.nan, math.nan, math.nan, math.nan))
+        report.train_metrics.append(TrainMetrics(math.nan, math.nan, math.nan, math.nan))
     return report
 
 
@@ -186,8 +186,8 @@ def _check_ordered(played: Phase, ordered: Phase | None) -> None:
 def _learn(agent: Agent, report: RoundReport) -> float:
     """Take the training steps that are owed; return the seconds it took."""
     begun = time.perf_counter()
-    while (trained := agent.learn()) is not None:
-        report.trained.append(trained)
+    while (metrics := agent.learn()) is not None:
+        report.train_metrics.append(metrics)
         report.training_steps += 1
     took = time.perf_counter() - begun
     report.learning += took
@@ -199,14 +199,14 @@ def _mix(agent: Agent, event: MixEvent, report: RoundReport) -> Answer:
     if isinstance(event, MixAbandoned):
         return None
     if isinstance(event, MixScale):
-        report.trained.append(agent.mixed(event))
+        report.train_metrics.append(agent.mixed(event))
         report.training_steps += 1
         return None
     answer = agent.mix(event)
     if isinstance(answer, MixNorm) and not math.isfinite(answer.squared):
         raise _DivergedError
     if isinstance(answer, MixUtilities):
-        for utilities in (answer.chosen, answer.following):
+        for utilities in (answer.chosen, answer.bootstrap):
             if not (np.abs(utilities) < MAX_UTILITY).all():  # the env proxy would refuse them
                 raise _DivergedError
     return answer

@@ -22,12 +22,10 @@ import psutil
 
 from client import agent_pb2 as pb
 from client import agent_pb2_grpc
-from client.device import DeviceDirectory, DeviceError, pps_home
+from client.counters import DeviceCounters
+from client.device import DeviceDirectory
 from client.messages import (
-    DESCRIBE,
     SOCKET_OPTIONS,
-    TRAIN,
-    WEIGHTS,
     MalformedRequestError,
     Reply,
     Request,
@@ -36,12 +34,13 @@ from client.messages import (
 )
 from client.seat import Seat, SeatRefusedError
 from client.seat_session import SeatSession, SeatSessionError
-from client.tally import Tally
 from envproxy import wire
 from envproxy.tokens import read_token
 from envproxy.transport import Transport, TransportError
 from operations import logs
+from operations.home import HomeError, pps_home
 from operations.sockets import grpc_target, reached
+from strategies.messages import DESCRIBE, TRAIN, WEIGHTS
 
 log = logging.getLogger("agent")
 
@@ -61,7 +60,7 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         self._token_file = token_file
         self._transport = transport
         self._seat = Seat(seat, pps_home())
-        self._tally = Tally()
+        self._counters = DeviceCounters()
         self._session: SeatSession | None = None
         self._newest = 0  # number of the last question; it may come in while another one is being answered
         self._order = threading.Lock()  # of their numbers, and of stopping and allowing
@@ -83,7 +82,7 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
             try:
                 self._begin(number)
                 return reply_to(self._answer(question))
-            except (SeatRefusedError, SeatSessionError, DeviceError) as error:
+            except (SeatRefusedError, SeatSessionError, HomeError) as error:
                 log.error("%s", error)
                 if isinstance(error, SeatSessionError):
                     self._disconnect()
@@ -122,12 +121,12 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         """Note what was done, for who watches the device; that this fails is no reason to lose a round."""
         run, run_id = str(request.config["run"]), str(request.config["run-id"])
         round_ = int(request.config["round"])
-        self._tally.add(round_, reply.values)
+        self._counters.add(round_, reply.values)
         log.info("round %d played: %d battles", round_, reply.values["battles"], extra={"round": round_})
         try:
-            self._tally.save(DeviceDirectory(pps_home(), run, run_id, self._seat_number).tally)
+            self._counters.save(DeviceDirectory(pps_home(), run, run_id, self._seat_number).counters)
         except OSError as error:
-            log.warning("cannot write the tally: %s", error, extra={"round": round_})
+            log.warning("cannot write the counters: %s", error, extra={"round": round_})
 
     def _connect(self, arena: str) -> SeatSession:
         if self._session is None:
@@ -174,7 +173,7 @@ def main(arguments: list[str] | None = None) -> int:
     directory = DeviceDirectory(pps_home(), options.run, options.run_id, options.seat)
     try:
         directory.make()
-    except DeviceError as error:
+    except HomeError as error:
         log.error("%s", error)
         return 1
     if not _lock(directory):

@@ -8,7 +8,6 @@ import logging
 import math
 import shlex
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,8 @@ from envproxy.rules import Rules, RulesError
 from learning.compute import NoCudaError
 from learning.learner import Learner
 from learning.settings import LearningSettings, SeatSpec
+from operations.protocol import PROTOCOL, own, spoken
+from strategies.messages import Description, Report
 
 log = logging.getLogger("agent")
 
@@ -80,7 +81,7 @@ class Seat:
             except NoCudaError as error:
                 raise SeatRefusedError(f"seat {self._seat}: {error}") from None
             self._run_id = config["run-id"]
-        met: dict[str, Any] = {"seat": self._seat, "round": self._known().round, "n-agents": arena.n_agents}
+        met: Description = {"seat": self._seat, "round": self._known().round, "n-agents": arena.n_agents}
         if arena.provenance:
             met["provenance"] = json.dumps(dict(arena.provenance), sort_keys=True)
         return Reply(met)
@@ -123,7 +124,7 @@ class Seat:
         An agent whose training has diverged is not kept: what was kept before can still learn, at a smaller rate.
         """
         agent = self._known()
-        reply = Reply(_values(agent, report), agent.learner.tensors())
+        reply = Reply(_report(agent, report), agent.learner.tensors())
         if is_finite(reply):
             agent.keep(int(request.config["round"]))
         elif self._make_learner is Learner:  # seats that share one learner have nothing of their own to go back to
@@ -138,18 +139,21 @@ class Seat:
 
 
 def is_finite(reply: Reply) -> bool:
-    """Say whether all weights and all figures of learning are finite."""
-    figures = (reply.values.get(name, 0.0) for name in ("loss", "q-mean", "td-error", "grad-norm"))
-    return all(map(math.isfinite, figures)) and all(np.isfinite(tensor).all() for tensor in reply.tensors.values())
+    """Return whether all weights and all metrics of learning are finite."""
+    metrics = (reply.values.get(name, 0.0) for name in ("loss", "q-mean", "td-error", "grad-norm"))
+    return all(map(math.isfinite, metrics)) and all(np.isfinite(tensor).all() for tensor in reply.tensors.values())
 
 
 def check_same(config: dict[str, Any], arena: pb.ArenaDescription, seat: int) -> None:
-    """Raise SeatRefusedError if server, env proxy and device differ in version, map, battles, backend or rules."""
-    own = version("pps-qmix")
-    for who, other in (("the server", config["version"]), ("the env proxy", arena.version)):
-        if other != own:
+    """Raise SeatRefusedError if server, env proxy and device differ in protocol, map, battles, backend or rules."""
+    for who, protocol, package in (
+        ("the server", int(config.get("protocol", 0)), str(config["version"])),
+        ("the env proxy", arena.protocol, arena.version),
+    ):
+        if protocol != PROTOCOL:
             raise SeatRefusedError(
-                f"{who} runs pps-qmix {other}, the device of seat {seat} runs {own}; install the same version on all"
+                f"{who} speaks {spoken(protocol, package)}, the device of seat {seat} speaks {own()}; install versions "
+                "of the same protocol on all"
             )
     try:
         rules = Rules.parse(str(config["rules"])).text()
@@ -171,8 +175,8 @@ def check_same(config: dict[str, Any], arena: pb.ArenaDescription, seat: int) ->
         raise SeatRefusedError(f"map {arena.map} has seats 0..{arena.n_agents - 1}; there is no seat {seat}")
 
 
-def _values(agent: Agent, report: RoundReport) -> dict[str, Any]:
-    values: dict[str, Any] = {
+def _report(agent: Agent, report: RoundReport) -> Report:
+    values: Report = {
         "seat": agent.spec.seat,
         "steps": report.standing.steps,
         "battles": report.battles,
@@ -189,12 +193,12 @@ def _values(agent: Agent, report: RoundReport) -> dict[str, Any]:
         "seconds-acting": report.acting,
         "seconds-learning": report.learning,
     }
-    if report.trained:
+    if report.train_metrics:
         values |= {
-            "loss": float(np.mean([m.loss for m in report.trained])),
-            "q-mean": float(np.mean([m.q_mean for m in report.trained])),
-            "td-error": float(np.mean([m.td_error_abs for m in report.trained])),
-            "grad-norm": float(np.mean([m.grad_norm for m in report.trained])),
+            "loss": float(np.mean([m.loss for m in report.train_metrics])),
+            "q-mean": float(np.mean([m.q_mean for m in report.train_metrics])),
+            "td-error": float(np.mean([m.td_error_abs for m in report.train_metrics])),
+            "grad-norm": float(np.mean([m.grad_norm for m in report.train_metrics])),
         }
     if report.evaluations:
         values |= {

@@ -8,9 +8,9 @@ import json
 import secrets
 from pathlib import Path
 
-from envproxy.private_files import create_private
 from envproxy.protocol import Earned
 from operations.files import read_text
+from operations.private_files import create_private
 
 _KEY_BYTES = 32
 

@@ -23,7 +23,7 @@ class DescribeRequest(_message.Message):
     def __init__(self, arena: _Optional[str] = ...) -> None: ...
 
 class ArenaDescription(_message.Message):
-    __slots__ = ("arena", "map", "backend", "version", "battles", "n_agents", "n_actions", "obs_size", "state_size", "episode_limit", "round", "steps", "rules", "provenance")
+    __slots__ = ("arena", "map", "backend", "version", "battles", "n_agents", "n_actions", "obs_size", "state_size", "episode_limit", "round", "steps", "rules", "provenance", "protocol")
     class ProvenanceEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -45,6 +45,7 @@ class ArenaDescription(_message.Message):
     STEPS_FIELD_NUMBER: _ClassVar[int]
     RULES_FIELD_NUMBER: _ClassVar[int]
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     arena: str
     map: str
     backend: str
@@ -59,7 +60,8 @@ class ArenaDescription(_message.Message):
     steps: int
     rules: str
     provenance: _containers.ScalarMap[str, str]
-    def __init__(self, arena: _Optional[str] = ..., map: _Optional[str] = ..., backend: _Optional[str] = ..., version: _Optional[str] = ..., battles: _Optional[int] = ..., n_agents: _Optional[int] = ..., n_actions: _Optional[int] = ..., obs_size: _Optional[int] = ..., state_size: _Optional[int] = ..., episode_limit: _Optional[int] = ..., round: _Optional[int] = ..., steps: _Optional[int] = ..., rules: _Optional[str] = ..., provenance: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    protocol: int
+    def __init__(self, arena: _Optional[str] = ..., map: _Optional[str] = ..., backend: _Optional[str] = ..., version: _Optional[str] = ..., battles: _Optional[int] = ..., n_agents: _Optional[int] = ..., n_actions: _Optional[int] = ..., obs_size: _Optional[int] = ..., state_size: _Optional[int] = ..., episode_limit: _Optional[int] = ..., round: _Optional[int] = ..., steps: _Optional[int] = ..., rules: _Optional[str] = ..., provenance: _Optional[_Mapping[str, str]] = ..., protocol: _Optional[int] = ...) -> None: ...
 
 class Standing(_message.Message):
     __slots__ = ("index", "battles", "steps", "evaluations")
@@ -236,18 +238,18 @@ class MixBatch(_message.Message):
     def __init__(self, step: _Optional[int] = ..., battles: _Optional[bytes] = ...) -> None: ...
 
 class MixUtilities(_message.Message):
-    __slots__ = ("step", "steps", "battles", "chosen", "following")
+    __slots__ = ("step", "steps", "battles", "chosen", "bootstrap")
     STEP_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
     BATTLES_FIELD_NUMBER: _ClassVar[int]
     CHOSEN_FIELD_NUMBER: _ClassVar[int]
-    FOLLOWING_FIELD_NUMBER: _ClassVar[int]
+    BOOTSTRAP_FIELD_NUMBER: _ClassVar[int]
     step: int
     steps: int
     battles: int
     chosen: bytes
-    following: bytes
-    def __init__(self, step: _Optional[int] = ..., steps: _Optional[int] = ..., battles: _Optional[int] = ..., chosen: _Optional[bytes] = ..., following: _Optional[bytes] = ...) -> None: ...
+    bootstrap: bytes
+    def __init__(self, step: _Optional[int] = ..., steps: _Optional[int] = ..., battles: _Optional[int] = ..., chosen: _Optional[bytes] = ..., bootstrap: _Optional[bytes] = ...) -> None: ...
 
 class MixHoldings(_message.Message):
     __slots__ = ("step", "battles")

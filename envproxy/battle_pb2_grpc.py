@@ -26,8 +26,9 @@ if _version_not_supported:
 
 
 class BattleServiceStub:
-    """A call for a seat says so in its metadata (envproxy/calls.py): pps-qmix-arena, pps-qmix-seat, pps-qmix-version (of the
-    package) and authorization ("Bearer " and the seat's token). It is let in, or refused, before a message is read.
+    """A call for a seat says so in its metadata (envproxy/calls.py): pps-qmix-arena, pps-qmix-seat, pps-qmix-protocol (its
+    protocol number, operations/protocol.py), pps-qmix-version (of the package, for messages) and authorization ("Bearer "
+    and the seat's token). It is admitted, or refused, before a message is read.
     """
 
     def __init__(self, channel):
@@ -49,8 +50,9 @@ class BattleServiceStub:
 
 
 class BattleServiceServicer:
-    """A call for a seat says so in its metadata (envproxy/calls.py): pps-qmix-arena, pps-qmix-seat, pps-qmix-version (of the
-    package) and authorization ("Bearer " and the seat's token). It is let in, or refused, before a message is read.
+    """A call for a seat says so in its metadata (envproxy/calls.py): pps-qmix-arena, pps-qmix-seat, pps-qmix-protocol (its
+    protocol number, operations/protocol.py), pps-qmix-version (of the package, for messages) and authorization ("Bearer "
+    and the seat's token). It is admitted, or refused, before a message is read.
     """
 
     def Describe(self, request, context):
@@ -92,8 +94,9 @@ def add_BattleServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class BattleService:
-    """A call for a seat says so in its metadata (envproxy/calls.py): pps-qmix-arena, pps-qmix-seat, pps-qmix-version (of the
-    package) and authorization ("Bearer " and the seat's token). It is let in, or refused, before a message is read.
+    """A call for a seat says so in its metadata (envproxy/calls.py): pps-qmix-arena, pps-qmix-seat, pps-qmix-protocol (its
+    protocol number, operations/protocol.py), pps-qmix-version (of the package, for messages) and authorization ("Bearer "
+    and the seat's token). It is admitted, or refused, before a message is read.
     """
 
     @staticmethod

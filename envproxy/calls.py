@@ -1,4 +1,4 @@
-"""What a call to an env proxy says of itself in its metadata: which seat it is for, and that it may hold it.
+"""The metadata of a call to an env proxy: the seat it is for, the token of that seat, and the protocol number.
 
 An env proxy reads this before it reads any message, so a call without a token costs it next to nothing.
 """
@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
 
-_ARENA, _SEAT, _VERSION, _TOKEN = "pps-qmix-arena", "pps-qmix-seat", "pps-qmix-version", "authorization"
+from operations.protocol import PROTOCOL
+
+_ARENA, _SEAT, _TOKEN = "pps-qmix-arena", "pps-qmix-seat", "authorization"
+_PROTOCOL, _VERSION = "pps-qmix-protocol", "pps-qmix-version"
 _SCHEME: Final = "Bearer "  # RFC 6750
-_LONGEST_SEAT: Final = 9  # digits
+_LONGEST_NUMBER: Final = 9  # digits
 
 # In the metadata of a refusal: another process of this env proxy plays the arena, and a new connection may reach it.
 ELSEWHERE: Final = "pps-qmix-elsewhere"
@@ -25,23 +28,29 @@ class SeatCall:
     arena: str
     seat: int
     token: str
-    version: str = version("pps-qmix")
+    protocol: int = PROTOCOL  # 0: the call does not say it
+    version: str = version("pps-qmix")  # of the package; for messages only
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """Return what goes with the call."""
         return (
             (_ARENA, self.arena),
             (_SEAT, str(self.seat)),
+            (_PROTOCOL, str(self.protocol)),
             (_VERSION, self.version),
             (_TOKEN, f"{_SCHEME}{self.token}"),
         )
 
     @classmethod
     def read(cls, metadata: Iterable[tuple[str, str | bytes]] | None) -> SeatCall | None:
-        """Return what a call says of itself; None if it names no arena or no seat. What is missing else is empty."""
+        """Return the call of this metadata; None if it names no arena or no seat. Other missing fields are empty."""
         said: Mapping[str, str] = {key: text for key, text in metadata or () if isinstance(text, str)}
-        arena, seat = said.get(_ARENA, ""), said.get(_SEAT, "")
-        if not arena or not (seat.isascii() and seat.isdigit()) or len(seat) > _LONGEST_SEAT:
+        arena, seat = said.get(_ARENA, ""), _number(said.get(_SEAT, ""))
+        if not arena or seat is None:
             return None
-        token = said.get(_TOKEN, "")
-        return cls(arena, int(seat), token.removeprefix(_SCHEME), said.get(_VERSION, ""))
+        token, protocol = said.get(_TOKEN, "").removeprefix(_SCHEME), _number(said.get(_PROTOCOL, ""))
+        return cls(arena, seat, token, protocol or 0, said.get(_VERSION, ""))
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER else None

@@ -17,7 +17,7 @@ from typing import Any, Final
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from envproxy.board import Row
+from envproxy.arena_status import ArenaStatus
 from envproxy.strangers import Strangers
 from envproxy.transport import Transport, TransportError, open_channel
 
@@ -31,14 +31,14 @@ _UNKNOWN: Final = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
     """Health of arenas, by name; of all of them for the service ""."""
 
-    def __init__(self, rows: Mapping[str, Row], strangers: Strangers) -> None:
-        self._rows = rows
+    def __init__(self, statuses: Mapping[str, ArenaStatus], strangers: Strangers) -> None:
+        self._statuses = statuses
         self._strangers = strangers
 
     async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802
         if not await self._strangers.turn(context.peer()):
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls come from here")
-        if request.service and request.service not in self._rows:
+        if request.service and request.service not in self._statuses:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"arena {request.service[:80]!a} is not served here")
         return health_pb2.HealthCheckResponse(status=self._status(request.service))
 
@@ -54,10 +54,10 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
             await asyncio.sleep(_LOOK)
 
     def _status(self, service: str) -> int:
-        if service and service not in self._rows:
+        if service and service not in self._statuses:
             return int(_UNKNOWN)
-        rows = [self._rows[service]] if service else self._rows.values()
-        return int(_SERVING if all(row.fresh for row in rows) else _NOT_SERVING)
+        statuses = [self._statuses[service]] if service else self._statuses.values()
+        return int(_SERVING if all(status.is_alive for status in statuses) else _NOT_SERVING)
 
 
 def check(address: str, arena: str, transport: Transport) -> str | None:

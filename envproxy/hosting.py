@@ -13,14 +13,16 @@ from contextlib import contextmanager
 from importlib.metadata import version
 
 from envproxy import battle_pb2 as pb
-from envproxy.arena import Arena, LateError, NoBattlesError, TakenSeatError, given_up, take
+from envproxy.arena import Arena, take
+from envproxy.arena_status import ArenaStatus, shared_statuses
 from envproxy.attestation import attest
 from envproxy.backend import BackendFailedError
-from envproxy.board import Row, board
+from envproxy.counters import ArenaCounters, Traffic, WaitHistogram
 from envproxy.lateness import Lateness
 from envproxy.protocol import ArenaEvent, Phase, PhaseEnd
 from envproxy.rules import SMAC_RULES, Rules
-from envproxy.tally import ArenaFigures, Traffic, Waits
+from envproxy.seats import LateError, NoBattlesError, TakenSeatError, given_up
+from operations.protocol import PROTOCOL
 
 log = logging.getLogger("envproxy")
 
@@ -33,6 +35,7 @@ def describe(name: str, backend: str, arena: Arena, rules: Rules) -> pb.ArenaDes
         arena=name,
         map=spec.name,
         backend=backend,
+        protocol=PROTOCOL,
         version=version("pps-qmix"),
         battles=arena.battles,
         n_agents=spec.n_agents,
@@ -60,9 +63,10 @@ class HostedArena:
         seat_budget: float = 0.0,
         rules: Rules = SMAC_RULES,
         attest_key: bytes | None = None,
-        row: Row | None = None,
+        status: ArenaStatus | None = None,
     ) -> None:
-        """`attest_key` signs what seats have earned; None: nothing is said of it. `row` shows others how far it is.
+        """`attest_key` signs what seats have earned; None: it is not attested. `status` shows other processes
+        how far the arena is.
 
         `seat_timeout` is how long the seats have for an answer, `seat_budget` for how long one of them may make the
         others wait in a round, in seconds; 0: without end.
@@ -73,7 +77,7 @@ class HostedArena:
         self.name = name
         self.tokens = list(tokens)
         self.battles = arena.battles
-        self.row = row if row is not None else board(1)[0]
+        self.status = status if status is not None else shared_statuses(1)[0]
         self._description = describe(name, backend, arena, rules)
         self._attest_key = attest_key
         self._arena = arena
@@ -82,7 +86,7 @@ class HostedArena:
         self._lateness = Lateness(arena.spec.n_agents, seat_budget)
         self._waiting: dict[int, asyncio.Future[None]] = {}  # by seat: done when there may be an event for it
         self._taken: set[int] = set()
-        self._waits = Waits()
+        self._waits = WaitHistogram()
         self._held = [0] * arena.spec.n_agents  # how often a seat was silent for too long
         self.traffic = [Traffic() for _ in range(arena.spec.n_agents)]
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -96,11 +100,11 @@ class HostedArena:
         """Let the arena play on a loop."""
         self._loop = loop
         self._waiting_since = loop.time()
-        self.row.live()
+        self.status.heartbeat()
 
     def description(self) -> pb.ArenaDescription:
         """Return what the arena plays and how far it is, in whatever process it is played."""
-        self._description.round, self._description.steps = self.row.round_and_steps
+        self._description.round, self._description.steps = self.status.round_and_steps
         return self._description
 
     @contextmanager
@@ -141,15 +145,15 @@ class HostedArena:
                 self._waiting.pop(seat, None)
         return self._attested(event)
 
-    def look(self) -> None:
-        """Hold the seats whose time is over, and give a sign of life."""
-        self.row.live()
+    def check_clock(self) -> None:
+        """Hold the seats whose time is over, and record that the process is alive."""
+        self.status.heartbeat()
         self._hold_late()
 
-    def figures(self) -> ArenaFigures:
-        """Return what there is to count, as it is now."""
+    def counters(self) -> ArenaCounters:
+        """Return all counters, as they are now."""
         round_, steps = self._arena.round_and_steps
-        return ArenaFigures(
+        return ArenaCounters(
             arena=self.name,
             round=round_,
             steps=steps,
@@ -237,13 +241,13 @@ class HostedArena:
 
     def _turned(self) -> None:
         round_, steps = self._arena.round_and_steps
-        self.row.write(round_, steps)
+        self.status.write(round_, steps)
         self._lateness.begin(round_)
         self._begin_to_wait()
         self._wake()
 
     def _wake(self) -> None:
-        """Let the waiting seats look again."""
+        """Let the waiting seats check for events."""
         for waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_result(None)
@@ -254,14 +258,14 @@ class HostedArena:
         assert self._loop is not None
         self._waiting_since = self._loop.time()
         if self._timer is None:
-            self._look_at(self._waiting_since + self._seat_timeout)
+            self._check_at(self._waiting_since + self._seat_timeout)
 
     def _time_is_over(self) -> None:
         self._timer = None
         self._hold_late()
 
     def _hold_late(self) -> None:
-        """Hold the awaited seats if their time is over; else look again when it is."""
+        """Hold the awaited seats if their time is over; else check again when it is."""
         assert self._loop is not None
         awaited = self._arena.awaited
         if not awaited:
@@ -273,20 +277,20 @@ class HostedArena:
             held = self._lateness.end_late(awaited, now)
             why = f"has made the others wait for {self._seat_budget:g} s in this round; they play it without it"
         if not held:
-            self._look_at(min(timeout, self._lateness.deadline(awaited)))
+            self._check_at(min(timeout, self._lateness.deadline(awaited)))
             return
         self._arena.hold(held)
         for seat in held:
             self._held[seat] += 1
             log.warning("arena %s: seat %d %s", *(self.name, seat, why), extra={"arena": self.name, "seat": seat})
         self._advance_if_ready()
-        self._look_at(self._loop.time() + self._seat_timeout)
+        self._check_at(self._loop.time() + self._seat_timeout)
 
     def _count_lateness(self, seat: int, waited_for: Collection[int]) -> None:
         assert self._loop is not None
         if seat in waited_for:
             self._lateness.answered(seat, self._arena.awaited, self._loop.time())
-        self._look_at(self._lateness.deadline(self._arena.awaited))
+        self._check_at(self._lateness.deadline(self._arena.awaited))
 
     def _check_budget(self, seat: int, round_: int) -> None:
         """Raises LateError."""
@@ -296,8 +300,8 @@ class HostedArena:
                 "it may play again in the next round"
             )
 
-    def _look_at(self, when: float) -> None:
-        """Look at the clock at `when`, or before."""
+    def _check_at(self, when: float) -> None:
+        """Check the clock at `when`, or before."""
         assert self._loop is not None
         if self._timer is not None:
             if self._timer_at <= when:

@@ -8,18 +8,18 @@ from collections.abc import Callable, Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from envproxy.counters import WAIT_BOUNDS, WaitHistogram
 from envproxy.refusals import REASONS
-from envproxy.server import ProxyFigures
-from envproxy.tally import WAITS_UP_TO, Waits
+from envproxy.server import ProxyCounters
 
-_BOUNDS = [*map(str, WAITS_UP_TO), "+Inf"]
+_BOUNDS = [*map(str, WAIT_BOUNDS), "+Inf"]
 
 
 class ArenaMetrics(Collector):
     """What an env proxy says of itself."""
 
-    def __init__(self, figures: Callable[[], ProxyFigures]) -> None:
-        self._figures = figures
+    def __init__(self, counters: Callable[[], ProxyCounters]) -> None:
+        self._counters = counters
 
     def collect(self) -> Iterator[Metric]:
         arena, seat = ["arena"], ["arena", "seat"]
@@ -37,7 +37,7 @@ class ArenaMetrics(Collector):
         messages = CounterMetricFamily("pps_qmix_seat_messages", "Messages", labels=[*seat, "direction"])
         bytes_ = CounterMetricFamily("pps_qmix_seat_bytes", "Bytes of messages", labels=[*seat, "direction"])
         refused = CounterMetricFamily("pps_qmix_refused", "Calls that were refused", labels=["reason"])
-        proxy = self._figures()
+        proxy = self._counters()
         for reason in REASONS:
             refused.add_metric([reason], proxy.refused[reason])
         for now in proxy.arenas:
@@ -61,5 +61,5 @@ class ArenaMetrics(Collector):
         yield from (ticks, battles, restarts, mixing, round_, steps, waits, taken, held, messages, bytes_, refused)
 
 
-def _buckets(waits: Waits) -> list[tuple[str, float]]:
+def _buckets(waits: WaitHistogram) -> list[tuple[str, float]]:
     return list(zip(_BOUNDS, itertools.accumulate(waits.counts), strict=True))

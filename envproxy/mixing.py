@@ -238,7 +238,7 @@ class Mixing:
         if seat in step.utilities:
             raise ValueError(f"utilities for training step {step.number} once more; expected a gradient norm")
         shape = (int(step.lengths[0]), len(step.lengths))
-        for array in (answer.chosen, answer.following):
+        for array in (answer.chosen, answer.bootstrap):
             if array.shape != shape:
                 raise ValueError(
                     f"utilities of seat {seat} of shape {array.shape}; expected {shape}, steps and battles"
@@ -252,11 +252,11 @@ class Mixing:
 
     def _gradients(self, step: _Step) -> dict[int, MixEvent]:
         longest, count = int(step.lengths[0]), len(step.lengths)
-        chosen, following = (np.zeros((longest, count, self._spec.n_agents), np.float32) for _ in range(2))
+        chosen, bootstrap = (np.zeros((longest, count, self._spec.n_agents), np.float32) for _ in range(2))
         for seat, answer in step.utilities.items():
-            chosen[..., seat], following[..., seat] = answer.chosen, answer.following
+            chosen[..., seat], bootstrap[..., seat] = answer.chosen, answer.bootstrap
         states, rewards, terminated = self._battles.batch(step.battles.tolist())
-        gradient = self._mixer.gradient(chosen, following, states, rewards, step.lengths, terminated)
+        gradient = self._mixer.gradient(chosen, bootstrap, states, rewards, step.lengths, terminated)
         return {seat: MixGradient(step.number, gradient[..., seat]) for seat in step.seats}
 
 

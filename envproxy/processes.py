@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from envproxy.certificates import ServerCertificate, credentials_of
 from envproxy.hosting import HostedArena
-from envproxy.server import EnvProxyServer, ProcessEndedError, ProxyFigures
+from envproxy.server import EnvProxyServer, ProcessEndedError, ProxyCounters
 from operations.listening import Address
 
 _PATIENCE: Final = 10.0  # seconds for an answer of a process
@@ -73,14 +73,14 @@ class EnvProxyProcesses:
                     "start the env proxy again"
                 )
 
-    def figures(self) -> ProxyFigures:
+    def counters(self) -> ProxyCounters:
         """Return what there is to count, as it is now. Raises ProcessEndedError."""
-        total = ProxyFigures()
+        total = ProxyCounters()
         with self._asking:
             for connection in self._connections:
                 while connection.poll():  # an answer that came too late
                     connection.recv()
-                connection.send("figures")
+                connection.send("counters")
             for number in range(len(self._processes)):
                 total.add(self._answer(number, _PATIENCE))
         return total
@@ -142,8 +142,8 @@ def _work(
             if not parent.poll(_LOOK):
                 continue
             match parent.recv():
-                case "figures":
-                    parent.send(server.figures())
+                case "counters":
+                    parent.send(server.counters())
                 case "reload" if certificate is not None:
                     certificate.reload(at_once=True)
                 case ("stop", float(grace)):

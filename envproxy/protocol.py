@@ -179,7 +179,7 @@ class MixUtilities:
 
     step: int
     chosen: NDArray[np.float32]  # [T, B]
-    following: NDArray[np.float32]  # [T, B]
+    bootstrap: NDArray[np.float32]  # [T, B]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Final
 log = logging.getLogger("envproxy")
 
 REASONS: Final = (
-    "unknown-arena", "version", "no-seat", "token", "no-token", "too-many-calls", "no-join", "taken", "stale-round",
+    "unknown-arena", "protocol", "no-seat", "token", "no-token", "too-many-calls", "no-join", "taken", "stale-round",
     "given-up", "no-battles", "seat-budget", "malformed",
 )  # fmt: skip
 _LINES: Final = 10  # of one reason in a period

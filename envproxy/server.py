@@ -15,18 +15,18 @@ import grpc
 import uvloop
 from grpc_health.v1 import health_pb2_grpc
 
+from envproxy.counters import ArenaCounters
 from envproxy.health import Health
 from envproxy.hosting import HostedArena
 from envproxy.refusals import Refusals
 from envproxy.service import BattleService
 from envproxy.strangers import Strangers
-from envproxy.tally import ArenaFigures
 from operations.listening import Address
 
 # bytes; joint mixing's utilities may be large (`mixing.MAX_UTILITIES`), all else is not
 MAX_SEAT_MESSAGE: Final = 4 * 1024 * 1024
-_LOOK: Final = 1.0  # seconds between two signs of life
-# On the same addresses and loop: each takes in one new call between two looks at all streams, which is few where
+_CHECK_EVERY: Final = 1.0  # seconds between two heartbeats
+# On the same addresses and loop: each takes in one new call between two passes over all streams, which is few where
 # hundreds of seats play and others come.
 _SERVERS: Final = 8
 _OPTIONS: Final = (
@@ -52,13 +52,13 @@ class ProcessEndedError(Exception):
 
 
 @dataclass
-class ProxyFigures:
-    """What there is to count of an env proxy, or of one of its processes."""
+class ProxyCounters:
+    """The counters of an env proxy, or of one of its processes."""
 
-    arenas: list[ArenaFigures] = field(default_factory=list)
+    arenas: list[ArenaCounters] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)  # by reason
 
-    def add(self, other: ProxyFigures) -> None:
+    def add(self, other: ProxyCounters) -> None:
         """Add those of another process."""
         self.arenas += other.arenas
         self.refused += other.refused
@@ -84,7 +84,7 @@ class EnvProxyServer:
         self._refusals = Refusals()
         strangers = Strangers()
         service = BattleService({arena.name: arena for arena in arenas}, names, self._refusals, strangers)
-        health = Health({arena.name: arena.row for arena in arenas}, strangers)
+        health = Health({arena.name: arena.status for arena in arenas}, strangers)
         self._loop = uvloop.new_event_loop()
         self._stop = asyncio.Event()
         self._grace: float | None = None
@@ -106,22 +106,22 @@ class EnvProxyServer:
     def reload(self) -> None:
         """Do nothing: `credentials` look at the certificate for every connection."""
 
-    def figures(self) -> ProxyFigures:
-        """Return what there is to count, as it is now."""
+    def counters(self) -> ProxyCounters:
+        """Return all counters, as they are now."""
 
-        async def read() -> ProxyFigures:
-            return ProxyFigures([arena.figures() for arena in self._arenas], Counter(self._refusals.counts))
+        async def read() -> ProxyCounters:
+            return ProxyCounters([arena.counters() for arena in self._arenas], Counter(self._refusals.counts))
 
         return self._call(read())
 
     def wake(self) -> None:
-        """Let every arena look at its clock."""
+        """Let every arena check its clock."""
 
-        async def look() -> None:
+        async def check() -> None:
             for arena in self._arenas:
-                arena.look()
+                arena.check_clock()
 
-        self._call(look())
+        self._call(check())
 
     def stop(self, grace: float | None = None) -> None:
         """Stop serving; streams that have not ended after `grace` seconds are cancelled, at once if it is None."""
@@ -158,9 +158,9 @@ class EnvProxyServer:
         started.set_result(None)
         while not self._stop.is_set():
             for arena in self._arenas:
-                arena.look()
+                arena.check_clock()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), _LOOK)
+                await asyncio.wait_for(self._stop.wait(), _CHECK_EVERY)
         await asyncio.gather(*(server.stop(self._grace) for server in servers))
 
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import version
 from typing import Any, Final, NoReturn
 
 import grpc
 
 from envproxy import battle_pb2 as pb
 from envproxy import wire
-from envproxy.arena import GivenUpError, LateError, NoBattlesError, SeatError, StaleRoundError, TakenSeatError
 from envproxy.calls import ELSEWHERE, SeatCall
 from envproxy.hosting import HostedArena
 from envproxy.protocol import Phase, awaits_answer
 from envproxy.refusals import Refusals
+from envproxy.seats import GivenUpError, LateError, NoBattlesError, SeatError, StaleRoundError, TakenSeatError
 from envproxy.strangers import LONGEST_WAIT, Strangers
 from envproxy.tokens import same_token
+from operations.protocol import PROTOCOL, own, spoken
 
 _SERVICE = pb.DESCRIPTOR.services_by_name["BattleService"].full_name
 _END: Final[Any] = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs lack it
@@ -27,7 +27,7 @@ JOIN_TIMEOUT = 10.0  # seconds from the admission of a stream to its Join
 Context = grpc.aio.ServicerContext[bytes, bytes]
 Code = grpc.StatusCode
 
-# What a seat is told that said, or asked for, what cannot be: its status and the reason that is counted.
+# What a seat is sent that said, or asked for, what cannot be: its status and the reason that is counted.
 _SEAT_ERRORS: Final = {
     StaleRoundError: (Code.FAILED_PRECONDITION, "stale-round"),
     GivenUpError: (Code.ABORTED, "given-up"),  # the seat did nothing wrong and may come again
@@ -39,7 +39,7 @@ _SEAT_ERRORS: Final = {
 
 
 class _RefusedError(Exception):
-    """A call ends with a status that is not OK; the message is what the client is told."""
+    """A call ends with a status that is not OK; the message is what the client is sent."""
 
     def __init__(self, code: grpc.StatusCode, reason: str, why: str) -> None:
         super().__init__(why)
@@ -61,7 +61,6 @@ class BattleService:
         self._here = frozenset(here)
         self._refusals = refusals
         self._strangers = strangers
-        self._version = version("pps-qmix")
 
     def handlers(self) -> grpc.GenericRpcHandler[Any, Any]:
         """Return the handlers for gRPC. They take and give bytes: messages are counted, and garbage raises nothing."""
@@ -105,19 +104,19 @@ class BattleService:
             phase = _phase_of(first)
             traffic = hosted.traffic[seat]
             with hosted.seat(seat):
-                traffic.came(first)
+                traffic.received(first)
                 hosted.propose(seat, phase)
                 while True:
                     event = await hosted.next_event(seat)
-                    told = wire.event_to(event).SerializeToString()
-                    traffic.went(told)
-                    await context.write(told)
+                    sent = wire.event_to(event).SerializeToString()
+                    traffic.sent(sent)
+                    await context.write(sent)
                     if not awaits_answer(event):
                         continue
                     message = await context.read()
                     if message is _END:
                         return
-                    traffic.came(message)
+                    traffic.received(message)
                     _pass_on(hosted, seat, message)
         except TakenSeatError as error:
             raise _refused(error, str(error)) from None
@@ -150,17 +149,15 @@ class BattleService:
             raise _RefusedError(
                 Code.UNAUTHENTICATED,
                 "no-token",
-                "a call for a seat names arena, seat, version and token in its metadata; a client of pps-qmix "
-                f"{self._version} does",
+                f"a call for a seat names arena, seat, protocol and token in its metadata, as a client of {own()} does",
             )
         hosted = self._find(call.arena)
-        if call.version != self._version:
+        if call.protocol != PROTOCOL:
             raise _RefusedError(
                 Code.FAILED_PRECONDITION,
-                "version",
-                f"the env proxy runs pps-qmix {self._version}, seat {call.seat} runs "
-                f"{ascii(call.version[:80]) if call.version else 'an unknown version'}; "
-                "install the same version on both",
+                "protocol",
+                f"the env proxy speaks {own()}, seat {call.seat} speaks {spoken(call.protocol, call.version)}; "
+                "install versions of the same protocol on both",
             )
         if call.seat >= len(hosted.tokens):
             raise _RefusedError(

@@ -10,8 +10,8 @@ import hmac
 import secrets
 from pathlib import Path
 
-from envproxy.private_files import create_private, make_private_folder, replace_private
 from operations.files import read_text
+from operations.private_files import create_private, make_private_folder, replace_private
 
 
 def token_path(directory: Path, arena: str, seat: int) -> Path:

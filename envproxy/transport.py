@@ -18,6 +18,7 @@ import grpc
 
 from operations.proxies import Proxy, ProxyError, connected, proxy_to
 
+DEFAULT_ADDRESS = "127.0.0.1:50551"  # where an env proxy listens, and a device looks for it
 _TIMEOUT = 5.0  # seconds for a connection and a handshake
 
 # OpenSSL's X509_V_ERR_...

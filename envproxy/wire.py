@@ -135,7 +135,7 @@ def mix_answer_to(answer: MixAnswer) -> pb.SeatMessage:
             steps=steps,
             battles=battles,
             chosen=answer.chosen.tobytes(),
-            following=answer.following.tobytes(),
+            bootstrap=answer.bootstrap.tobytes(),
         )
         return pb.SeatMessage(mix_utilities=utilities)
     if isinstance(answer, MixHoldings):
@@ -148,8 +148,8 @@ def mix_answer_from(message: pb.SeatMessage) -> MixAnswer:
     match message.WhichOneof("message"):
         case "mix_utilities":
             utilities = message.mix_utilities
-            chosen, following = (_steps_by_battles(a, utilities) for a in (utilities.chosen, utilities.following))
-            return MixUtilities(utilities.step, chosen, following)
+            chosen, bootstrap = (_steps_by_battles(a, utilities) for a in (utilities.chosen, utilities.bootstrap))
+            return MixUtilities(utilities.step, chosen, bootstrap)
         case "mix_holdings":
             return MixHoldings(message.mix_holdings.step, _ids(message.mix_holdings.battles))
         case "mix_norm":

@@ -16,7 +16,7 @@ from learning import td
 from learning.metrics import TrainMetrics, train_metrics
 from learning.mixer import MonotoneMixer
 from learning.settings import Base
-from learning.trained import Trained, frozen_copy
+from learning.trainable import TrainableParameters, frozen_copy
 
 
 class JointMixer:
@@ -47,7 +47,7 @@ class JointMixer:
         generator = torch.Generator().manual_seed(seed)
         self._mixer = MonotoneMixer(n_agents, state_size, generator=generator) if base == "qmix" else None
         self._target = None if self._mixer is None else frozen_copy(self._mixer)
-        self._trained = Trained(
+        self._parameters = TrainableParameters(
             {} if self._mixer is None else dict(self._mixer.named_parameters()),
             {} if self._target is None else dict(self._target.named_parameters()),
             learning_rate,
@@ -61,7 +61,7 @@ class JointMixer:
     def gradient(
         self,
         chosen: NDArray[np.float32],
-        following: NDArray[np.float32],
+        bootstrap: NDArray[np.float32],
         states: NDArray[np.float32],
         rewards: NDArray[np.float32],
         lengths: NDArray[np.int64],
@@ -71,7 +71,7 @@ class JointMixer:
 
         Args:
             chosen: [T, B, N], each agent's utility of the action it took; 0 for an agent that is not there.
-            following: [T, B, N], each agent's target utility of its best next action.
+            bootstrap: [T, B, N], each agent's target utility of its best next action.
             states: [T+1, B, s]; base "vdn" does not look at them.
             rewards: [T, B].
             lengths: [B], in steps.
@@ -79,12 +79,12 @@ class JointMixer:
         """
         length, utilities = torch.from_numpy(lengths), torch.from_numpy(chosen).requires_grad_()
         mask = td.battle_mask(length, len(rewards))
-        values, next_values = self._mixed(utilities, torch.from_numpy(following), torch.from_numpy(states))
+        values, next_values = self._mixed(utilities, torch.from_numpy(bootstrap), torch.from_numpy(states))
         targets = td.td_targets(
             torch.from_numpy(rewards), next_values, length, torch.from_numpy(terminated), self._gamma, self._td_lambda
         )
         loss = td.td_loss(values, targets, mask)
-        self._trained.zero_grad()
+        self._parameters.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._step = loss, values, targets, mask
         assert utilities.grad is not None
@@ -93,7 +93,7 @@ class JointMixer:
 
     def set_learning_rate(self, rate: float) -> None:
         """Learn at this rate from now on."""
-        self._trained.set_learning_rate(rate)
+        self._parameters.set_learning_rate(rate)
 
     def apply(self, squared_norm: float) -> tuple[float, TrainMetrics]:
         """Take the step prepared by ``gradient``; return the scale by which every agent takes its own.
@@ -101,26 +101,26 @@ class JointMixer:
         ``squared_norm`` is the sum of the agents' squared gradient norms.
         """
         assert self._step is not None
-        norm = (squared_norm + self._trained.squared_norm()) ** 0.5
+        norm = (squared_norm + self._parameters.squared_norm()) ** 0.5
         scale = min(1.0, self._grad_clip / (norm + 1e-6))  # as torch.nn.utils.clip_grad_norm_ has it
-        self._trained.scale_grad(scale)
-        self._trained.step()
+        self._parameters.scale_grad(scale)
+        self._parameters.step()
         metrics = train_metrics(*self._step, grad_norm=norm)
         self._step = None
         return scale, metrics
 
     def state(self) -> tuple[dict[str, NDArray[np.float32]], dict[str, Any]]:
         """Everything that ``restore`` needs to go on bit for bit: tensors (copies) and counters."""
-        tensors, counters = self._trained.state()
+        tensors, counters = self._parameters.state()
         return {name: tensor.numpy() for name, tensor in tensors.items()}, counters
 
     def restore(self, tensors: Mapping[str, NDArray[np.float32]], counters: Mapping[str, Any]) -> None:
         """Become the mixer whose ``state`` this is. Raises ValueError, without a change, if it does not fit."""
-        self._trained.restore({name: torch.from_numpy(tensor) for name, tensor in tensors.items()}, counters)
+        self._parameters.restore({name: torch.from_numpy(tensor) for name, tensor in tensors.items()}, counters)
 
-    def _mixed(self, chosen: Tensor, following: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+    def _mixed(self, chosen: Tensor, bootstrap: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
         if self._mixer is None or self._target is None:
-            return chosen.sum(-1), following.sum(-1)
+            return chosen.sum(-1), bootstrap.sum(-1)
         with torch.no_grad():
-            next_values = self._target(following, states[1:])
+            next_values = self._target(bootstrap, states[1:])
         return self._mixer(chosen, states[:-1]), next_values

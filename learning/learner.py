@@ -15,7 +15,7 @@ from learning.metrics import TrainMetrics, train_metrics
 from learning.mixer import MonotoneMixer, solo_mixer
 from learning.network import AgentNetwork, sequence_inputs
 from learning.settings import LearningSettings, SeatSpec
-from learning.trained import Trained, frozen_copy
+from learning.trainable import TrainableParameters, frozen_copy
 
 
 class Learner:
@@ -44,7 +44,7 @@ class Learner:
         self._target_network = frozen_copy(self.network)
         self._target_mixer = None if self._mixer is None else frozen_copy(self._mixer)
         online = _named_tensors(self.network, self._mixer)
-        self._trained = Trained(
+        self._parameters = TrainableParameters(
             online,
             _named_tensors(self._target_network, self._target_mixer),
             settings.learning_rate,
@@ -55,11 +55,11 @@ class Learner:
     @property
     def steps(self) -> int:
         """Training steps taken."""
-        return self._trained.steps
+        return self._parameters.steps
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         """Copies of what agents exchange: the network's 8 tensors, then the mixer's under "mixer."."""
-        return {name: tensor.detach().cpu().numpy().copy() for name, tensor in self._trained.online.items()}
+        return {name: tensor.detach().cpu().numpy().copy() for name, tensor in self._parameters.online.items()}
 
     def load(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
         """Overwrite the named tensors of the online network and mixer; target and optimiser stay as they are.
@@ -67,7 +67,7 @@ class Learner:
         Raises:
             ValueError: a name is unknown or a shape differs; nothing has been changed then.
         """
-        parameters = self._trained.online
+        parameters = self._parameters.online
         for name, tensor in tensors.items():
             if name not in parameters:
                 raise ValueError(f"unknown tensor {name!r}, expected some of: {', '.join(parameters)}")
@@ -80,11 +80,11 @@ class Learner:
 
     def set_learning_rate(self, rate: float) -> None:
         """Learn at this rate from now on; a solo mixer at its part of it."""
-        self._trained.set_learning_rate(rate)
+        self._parameters.set_learning_rate(rate)
 
     def sync_target(self) -> None:
         """Copy the online network and mixer to their targets."""
-        self._trained.sync_target()
+        self._parameters.sync_target()
 
     def train(self, batch: Batch) -> TrainMetrics:
         """One gradient step alone; every ``target_update_every`` steps the targets follow.
@@ -97,10 +97,10 @@ class Learner:
         told = self._settings
         targets = td.td_targets(batch.rewards, next_values, batch.lengths, batch.terminated, told.gamma, told.td_lambda)
         loss = td.td_loss(values, targets, mask)
-        self._trained.zero_grad()
+        self._parameters.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        grad_norm = nn.utils.clip_grad_norm_(self._trained.online.values(), self._settings.grad_clip)
-        self._trained.step()
+        grad_norm = nn.utils.clip_grad_norm_(self._parameters.online.values(), self._settings.grad_clip)
+        self._parameters.step()
         return train_metrics(loss, values, targets, mask, float(grad_norm))
 
     def utilities(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -111,26 +111,26 @@ class Learner:
         online = self.network(inputs, lengths)
         with torch.no_grad():
             target = self._target_network(inputs, lengths)
-            following = td.double_q_values(online[1:], target[1:], batch.available[1:])
-        return td.chosen_values(online[:-1], batch.actions), following
+            bootstrap = td.double_q_values(online[1:], target[1:], batch.available[1:])
+        return td.chosen_values(online[:-1], batch.actions), bootstrap
 
     def backpropagate(self, chosen: Tensor, gradient: Tensor) -> float:
         """Carry d loss / d chosen [T, B] back through the own network; return the squared norm of what arrives.
 
         ``chosen`` is the first of ``utilities``; nothing else must have been learned since.
         """
-        self._trained.zero_grad()
+        self._parameters.zero_grad()
         chosen.backward(gradient.to(self._device))  # type: ignore[no-untyped-call]
-        return self._trained.squared_norm()
+        return self._parameters.squared_norm()
 
     def apply(self, scale: float) -> None:
         """Take the step that was prepared by ``backpropagate``, with its gradients times ``scale``."""
-        self._trained.scale_grad(scale)
-        self._trained.step()
+        self._parameters.scale_grad(scale)
+        self._parameters.step()
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that ``restore`` needs to go on bit for bit: tensors (copies) and counters."""
-        return self._trained.state()
+        return self._parameters.state()
 
     def restore(self, tensors: Mapping[str, Tensor], counters: Mapping[str, Any]) -> None:
         """Become the learner whose ``state`` this is.
@@ -138,18 +138,18 @@ class Learner:
         Raises:
             ValueError: a tensor is missing, unknown or of another shape; nothing has been changed then.
         """
-        self._trained.restore(tensors, counters)
+        self._parameters.restore(tensors, counters)
 
-    def _mixed(self, chosen: Tensor, following: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _mixed(self, chosen: Tensor, bootstrap: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Q_tot and Q'_tot of such utilities, [T, B]."""
         if self._mixer is None or self._target_mixer is None:
-            return chosen, following
+            return chosen, bootstrap
         # Padding is most of many batches and the mixers are most of the work: they are given the battles' steps alone.
         on = step, battle = td.battle_mask(batch.lengths, len(batch.actions)).nonzero(as_tuple=True)
         values = self._mixer(chosen[on].unsqueeze(-1), batch.observations[on])
         with torch.no_grad():
-            next_values = self._target_mixer(following[on].unsqueeze(-1), batch.observations[step + 1, battle])
-        return torch.zeros_like(chosen).index_put(on, values), following.index_put(on, next_values)
+            next_values = self._target_mixer(bootstrap[on].unsqueeze(-1), batch.observations[step + 1, battle])
+        return torch.zeros_like(chosen).index_put(on, values), bootstrap.index_put(on, next_values)
 
 
 # The mixer's learning rate, in parts of the network's. At the network's own, solo QMIX learns late on 3m: the mixer

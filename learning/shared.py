@@ -27,9 +27,9 @@ class SharedLearner(Learner):
     def backpropagate(self, chosen: Tensor, gradient: Tensor) -> float:
         """As a learner of its own, but what arrives is added up: the last seat tells its squared norm, others 0."""
         if self._spec.seat == 0:
-            self._trained.zero_grad()
+            self._parameters.zero_grad()
         torch.autograd.backward(chosen, gradient.to(self._device))
-        return self._trained.squared_norm() if self._is_last else 0.0
+        return self._parameters.squared_norm() if self._is_last else 0.0
 
     def apply(self, scale: float) -> None:
         """The last seat takes the step, for all."""

@@ -1,4 +1,4 @@
-"""Where settings come from: the defaults of `[tool.flwr.app.config]`, presets, and what a user names."""
+"""Where settings come from: the defaults, presets, and what a user names."""
 
 from __future__ import annotations
 
@@ -6,28 +6,26 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+from operations.defaults import Value, app_directory, default_config
 from server.run_directory import read_run
 
-Value = bool | float | int | str
+__all__ = [
+    "PresetError",
+    "Value",
+    "app_directory",
+    "default_config",
+    "kept_settings",
+    "parse_value",
+    "preset",
+    "preset_names",
+    "with_implied",
+]
 
 _PRESETS = Path(__file__).parent / "presets"
 
 
 class PresetError(ValueError):
     """There is no such preset; the message lists those that exist."""
-
-
-def app_directory() -> Path:
-    """Return the folder whose pyproject.toml is the Flower app: the checkout, or this package's copy in a wheel."""
-    checkout = Path(__file__).parent.parent
-    return checkout if (checkout / "pyproject.toml").exists() else Path(__file__).parent
-
-
-def default_config() -> dict[str, Value]:
-    """Return every setting with its default."""
-    document = tomllib.loads((app_directory() / "pyproject.toml").read_text(encoding="utf-8"))
-    config: dict[str, Value] = document["tool"]["flwr"]["app"]["config"]
-    return config
 
 
 def kept_settings(run: Path) -> dict[str, Value]:

@@ -18,7 +18,7 @@ from pps_qmix.configuration import Value, default_config, kept_settings
 from pps_qmix.configuration import preset as preset_settings
 from pps_qmix.requested_run import RequestedRun, claimed, new_run, resumed_run
 from pps_qmix.runtime.supervisor import RETRIES
-from server.new_rows import NewRows
+from server.metrics import MetricsReader
 from server.run_directory import read_rows, read_run
 from server.settings import Settings, SettingsError, check_settings
 
@@ -182,8 +182,8 @@ class _Follower:
 
     @contextmanager
     def follow(self, run: RequestedRun, _: training.Progress) -> Iterator[training.Tell]:
-        rows = NewRows(run.path)
-        rows.look()  # those of an earlier call
+        rows = MetricsReader(run.path)
+        rows.read_new()  # those of an earlier call
         thread = threading.Thread(target=self._look_on, args=(rows,), daemon=True)
         thread.start()
         try:
@@ -198,12 +198,12 @@ class _Follower:
         if self._error is not None:
             raise self._error
 
-    def _look_on(self, rows: NewRows) -> None:
+    def _look_on(self, rows: MetricsReader) -> None:
         while not self._stop.wait(_LOOK_EVERY):
             self._look(rows)
 
-    def _look(self, rows: NewRows) -> None:
-        for row in rows.look():
+    def _look(self, rows: MetricsReader) -> None:
+        for row in rows.read_new():
             if row["kind"] == "evaluation" and self._call is not None and self._error is None:
                 try:
                     self._call(_evaluation(row))

@@ -17,18 +17,18 @@ from flwr.serverapp import Grid, ServerApp
 from flwr.supercore.exit import add_exit_handler
 
 from operations import logs
+from operations.protocol import PROTOCOL
 from operations.tied import tie
-from server.board import Board
 from server.checkpoints import newest_checkpoint, save_checkpoint
 from server.curve import draw_curve
 from server.failure import NeedsYouError
-from server.folding import FoldingGrid
+from server.grids import PackingGrid, UnreadableReplyFilter
 from server.report import result_of, write_report
 from server.rounds import DivergedError, RoundResult, Rounds
 from server.run_directory import RunDirectory, RunDirectoryError, open_run, read_run
 from server.seats import NoTeamError
 from server.settings import Settings, SettingsError, Value, check_settings
-from server.unreadable import UnreadableGrid
+from server.tensorboard_writer import TensorBoardWriter
 from strategies.attestation import Attestation, read_key
 from strategies.registry import create_strategy
 from strategies.settings import SharingSettings
@@ -55,7 +55,7 @@ def main(grid: Grid, context: Context) -> None:
     # and hold the run's lock.
     tie(os.getppid())
     try:
-        _train(UnreadableGrid(grid), context.run_config, grid.run.override_config)
+        _train(UnreadableReplyFilter(grid), context.run_config, grid.run.override_config)
     except NeedsYouError as error:
         _say_last(error.reason)
         raise
@@ -104,18 +104,23 @@ def _play(grid: Grid, directory: RunDirectory) -> None:
         directory.drop_after(start.round if start else 0)
     log.info("run %s in %s", settings.run, directory.path, extra={"run": settings.run})
     strategy = create_strategy(settings.strategy, _sharing(settings, directory.run_id))
-    run_config = {**settings.config(), "run-id": directory.run_id, "version": version("pps-qmix")}
-    board = Board(directory.path, start.steps if start else 0)
+    run_config = {
+        **settings.config(),
+        "run-id": directory.run_id,
+        "protocol": PROTOCOL,
+        "version": version("pps-qmix"),
+    }
+    writer = TensorBoardWriter(directory.path, start.steps if start else 0)
     picture = _Picture(directory)
     told = (picture.draw_when_due, directory.note_provenance, directory.note_now)
-    rounds = Rounds(FoldingGrid(grid), settings, strategy, run_config, *told)
+    rounds = Rounds(PackingGrid(grid), settings, strategy, run_config, *told)
     for result in rounds.play(start):
-        _keep(directory, board, result)
+        _keep(directory, writer, result)
         picture.due = True
         if result.checkpoint.round == 1:
             strategy.summary()
     picture.draw()
-    board.close()
+    writer.close()
     for name, value in result_of(directory.rows()).items():
         log.info("%s: %s", name, value)
 
@@ -135,11 +140,11 @@ def _attestation(settings: Settings, run_id: str) -> Attestation | None:
     return Attestation(key, run_id, settings.arena, settings.reward_credit, settings.reward_buffer)
 
 
-def _keep(directory: RunDirectory, board: Board, result: RoundResult) -> None:
+def _keep(directory: RunDirectory, writer: TensorBoardWriter, result: RoundResult) -> None:
     about = {"run": directory.settings.run, "round": result.checkpoint.round}
     for row in result.rows:  # before the checkpoint: a resumed run drops rows without one, it cannot make them up
         directory.append(row)
-        board.add(row)
+        writer.add(row)
         if row["kind"] == "evaluation":
             log.info(
                 "step %d: test win rate %.2f (%d battles), return %.2f",

@@ -11,13 +11,14 @@ from flwr.app import Message
 from flwr.serverapp import Grid
 
 from server.seats import Seats
+from strategies.messages import CONFIG
 
 log = logging.getLogger("server")
 
 # Seconds between two pulls, which cost the SuperLink as much as they do us. Shorter gains nothing: a SuperNode that has
 # sent its reply looks for the next message 3 s later. Flower's own send_and_receive waits 3.
 _PAUSE = 0.5
-_LOOK_EVERY = 2.0  # seconds between two looks for devices that have come back
+_POLL_EVERY = 2.0  # seconds between two polls for devices that have come back
 # Seconds after which a device is asked whether it is still at it: after the first answer of another, for all seats end
 # a round together; and if nobody answers. Flower does not say that a message was lost, as when a network is cut.
 _LATE, _SILENCE = 10.0, 300.0
@@ -38,7 +39,7 @@ class _Order:
     @property
     def seat(self) -> int:
         """The seat that it is for; -1 for a question of another kind than train."""
-        seat = self.message.content.config_records["config"].get("seat", -1)
+        seat = self.message.content.config_records[CONFIG].get("seat", -1)
         return seat if isinstance(seat, int) else -1
 
     def is_given_up(self, reply: Message) -> bool:
@@ -56,7 +57,7 @@ class Exchange:
     """
 
     def __init__(self, grid: Grid, seats: Seats, timeout: float) -> None:
-        """`seats` is looked at while replies are awaited, for `timeout` seconds at most."""
+        """`seats` is polled while replies are awaited, for `timeout` seconds at most."""
         self._grid = grid
         self._seats = seats
         self._timeout = timeout
@@ -73,7 +74,7 @@ class Exchange:
         self._push(messages)
         meanwhile()
         began = time.monotonic()
-        next_look, doubt_at = began + _LOOK_EVERY, began + _SILENCE
+        next_poll, doubt_at = began + _POLL_EVERY, began + _SILENCE
         idle: list[str] = []  # orders that nobody works at: their answers have been sent, or are lost
         expired: list[_Order] = []
         while True:
@@ -90,11 +91,11 @@ class Exchange:
             now = time.monotonic()
             if not self._pending or now > began + self._timeout:
                 break
-            if now > next_look:
-                heard = self._seats.look()
+            if now > next_poll:
+                heard = self._seats.poll()
                 self._follow([id_ for id_, order in self._pending.items() if self._has_moved(order)])
                 idle = [id_ for id_, order in self._pending.items() if order.seat in heard and self._is_idle(order)]
-                next_look = now + _LOOK_EVERY
+                next_poll = now + _POLL_EVERY
             if now > doubt_at:
                 self._doubt()
             time.sleep(_PAUSE)
@@ -158,7 +159,7 @@ class Exchange:
     def _drop(self, late: list[_Order]) -> None:
         """Leave the seats empty whose nodes are there, but have not answered in time."""
         if late:
-            self._seats.look()  # whose node is gone is no straggler
+            self._seats.poll()  # whose node is gone is no straggler
         for order in late:
             if not self._is_held(order):
                 continue

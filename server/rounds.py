@@ -6,17 +6,18 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, RecordDict
 from flwr.serverapp import Grid
 
 from server.checkpoints import Checkpoint
 from server.exchange import Exchange
-from server.figures import Report, evaluation_rows, round_row, steps_played
 from server.initial import NoWeightsError, most_agreed
+from server.metrics import evaluation_rows, round_row, steps_played
 from server.seats import NoTeamError, Seats, SeatsError
 from server.settings import Settings
+from strategies.messages import CONFIG, METRICS, WEIGHTS, Report
 from strategies.sentences import by_seat
 from strategies.sharing import Sharing
 
@@ -53,7 +54,7 @@ class Rounds:
         met: Callable[[Mapping[str, str]], None] = lambda _: None,
         now: Callable[[Mapping[str, Any]], None] = lambda _: None,
     ) -> None:
-        """`run_config` is what every device is told of the run: all settings, run-id and version.
+        """`run_config` is what every device is told of the run: all settings, run-id, protocol and version.
 
         `met` is called with what the battles are played on (`Seats.provenance`) when the team has come together.
         `meanwhile` is called once a round, when its messages are out: what is done there delays no device.
@@ -105,9 +106,9 @@ class Rounds:
         seats = {node: seat for seat, node in self._seats.nodes.items()}
         questions = [
             Message(
-                RecordDict({"config": ConfigRecord(dict(self._config))}),
+                RecordDict({CONFIG: ConfigRecord(dict(self._config))}),
                 dst_node_id=node,
-                message_type=f"{MessageType.QUERY}.weights",
+                message_type=f"{MessageType.QUERY}.{WEIGHTS}",
                 group_id="0",
                 ttl=self._settings.round_timeout,
             )
@@ -120,7 +121,7 @@ class Rounds:
         return ArrayRecord({name: Array(tensor) for name, tensor in tensors.items()})
 
     def _play_one(self, round_: int, steps: int, initial: ArrayRecord) -> RoundResult | None:
-        self._seats.look()
+        self._seats.poll()
         if not self._seats.holders:
             self._seats.wait_for_all(self._settings.round_timeout, _GRACE)
         self._now({"round": round_, "steps": steps})
@@ -181,5 +182,5 @@ class Rounds:
         for reply in replies:
             seat = seats.get(reply.metadata.src_node_id)
             if seat is not None and not reply.has_error() and seat not in self._strategy.rejected:
-                reports.setdefault(seat, dict(reply.content.metric_records["metrics"]))
+                reports.setdefault(seat, cast(Report, dict(reply.content.metric_records[METRICS])))
         return dict(sorted(reports.items()))

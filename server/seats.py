@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 from flwr.serverapp import Grid
 
+from strategies.messages import CONFIG, DESCRIBE, METRICS
 from strategies.sentences import by_device
 
 log = logging.getLogger("server")
 
 _SHOWN = 200  # characters of what a device said
 _REASON = 1000  # characters of why it cannot play
-_PAUSE = 0.2  # seconds between two looks
+_PAUSE = 0.2  # seconds between two polls
 _MOST_AGENTS = 1000  # of a team: no map of SMAC's has more than 27
 _FAIR = 30.0  # seconds that devices which are there have to answer before a team counts as whole
 _MOST_PROVENANCE = 2000  # characters of what the battles are played on
@@ -60,7 +61,7 @@ class _Refusal:
 
 
 class Seats:
-    """The table of seats, kept up to date by `look`."""
+    """The table of seats, kept up to date by `poll`."""
 
     def __init__(
         self,
@@ -68,7 +69,7 @@ class Seats:
         config: Mapping[str, bool | int | float | str],
         waiting: Callable[[list[int] | None], None] = lambda _: None,
     ) -> None:
-        """`config` is what every device is told of the run: all settings, run-id and version.
+        """`config` is what every device is told of the run: all settings, run-id, protocol and version.
 
         `waiting` is called with the seats that are waited for (`empty`), again when they are others.
         """
@@ -95,7 +96,7 @@ class Seats:
         votes = Counter(text for holder in self.holders.values() if (text := self._provenances.get(holder.node)))
         return dict(json.loads(votes.most_common(1)[0][0])) if votes else {}
 
-    def look(self) -> list[int]:
+    def poll(self) -> list[int]:
         """Ask nodes that are new, take in what they have answered, forget those that are gone; do not wait.
 
         A node that comes back is new, also under the id it had. One that refused is asked again after a while.
@@ -110,7 +111,7 @@ class Seats:
         return self._take_answers() if self._asked else []
 
     def doubt(self, seat: int) -> None:
-        """Ask a seat's node once more; `look` returns the seat when it has answered.
+        """Ask a seat's node once more; `poll` returns the seat when it has answered.
 
         A SuperNode is busy with one message at a time, in the order they were sent: this answer says that it is done
         with all that it was sent before.
@@ -130,16 +131,16 @@ class Seats:
         pass itself off as the whole team. Raises SeatsError if a device refused and a seat stays empty (with a `grace`:
         and no seat is held), or after `timeout` seconds.
         """
-        began, patience = time.monotonic(), timeout if grace is None else min(grace, timeout)
+        began, limit = time.monotonic(), timeout if grace is None else min(grace, timeout)
         told: list[int] | None = []
         while True:
-            self.look()
+            self.poll()
             empty, waited = self.empty(), time.monotonic() - began
-            if empty == [] and not (self._may_yet_answer() and waited < patience):
+            if empty == [] and not (self._may_yet_answer() and waited < limit):
                 return
             said = by_device(refusal.reason for refusal in self._refusals.values())
             if self.holders and grace is not None:
-                if waited > patience:
+                if waited > limit:
                     log.warning("%s; the run goes on without it until it comes", wanted(empty))
                     return
             elif said and not self._asked:
@@ -171,9 +172,9 @@ class Seats:
 
     def _question(self, node: int) -> Message:
         return Message(
-            RecordDict({"config": ConfigRecord(dict(self._config))}),
+            RecordDict({CONFIG: ConfigRecord(dict(self._config))}),
             dst_node_id=node,
-            message_type=f"{MessageType.QUERY}.describe",
+            message_type=f"{MessageType.QUERY}.{DESCRIBE}",
             group_id="0",
             ttl=float(self._config["round-timeout"]),
         )
@@ -229,7 +230,7 @@ class Seats:
         """Return the seat and the round of a node's answer. Raises _RefusedError if it has none that can be."""
         if reply.has_error():
             raise _RefusedError(error_text(reply)[:_REASON])
-        numbers = dict(reply.content.metric_records.get("metrics", {}))
+        numbers = dict(reply.content.metric_records.get(METRICS, {}))
         seat, n_agents, round_ = (numbers.get(name) for name in ("seat", "n-agents", "round"))
         if not (isinstance(seat, int) and isinstance(n_agents, int) and isinstance(round_, int)):
             found = f"seat {seat}, n-agents {n_agents}, round {round_}"[:_SHOWN]
@@ -241,7 +242,7 @@ class Seats:
         held = next((held for held, holder in self.holders.items() if holder.node == node and held != seat), None)
         if held is not None:
             raise _RefusedError(f"a device that holds seat {held} says that it holds seat {seat}; one of them counts")
-        self._provenances[node] = _provenance(dict(reply.content.config_records.get("config", {})).get("provenance"))
+        self._provenances[node] = _provenance(dict(reply.content.config_records.get(CONFIG, {})).get("provenance"))
         self._sizes[node] = n_agents
         self._agree()
         if n_agents != self.n_agents:

@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from operations.limits import LONGEST_WAIT
 from strategies.registry import UnknownStrategyError, describe
 
 Value = bool | float | int | str
 
 Positive = Annotated[int, Field(gt=0, lt=2**48)]
 Share = Annotated[float, Field(ge=0, le=1)]
-LONGEST_WAIT = 1e7  # seconds; Python cannot wait for any number of them
 Seconds = Annotated[float, Field(gt=0, le=LONGEST_WAIT)]
 
 _MOST_BATTLES = 1_000_000  # of a phase; the protocol has room for a few more

@@ -14,10 +14,10 @@ ASKS_THE_TIME = {
     "pps_qmix/doctor/examination.py": "certificates have dates",
     "pps_qmix/doctor/network.py": "compares this clock with the SuperLink's",
     "pps_qmix/status.py": "says how old a file is, by the file system's time stamps",
-    "client/tally.py": "when the last round ended, for Prometheus, which has times of that clock",
+    "client/counters.py": "when the last round ended, for Prometheus, which has times of that clock",
     "envproxy/certificates.py": "certificates have dates",
     "envproxy/transport.py": "certificates have dates",
-    "server/board.py": "TensorBoard's time stamps",
+    "server/tensorboard_writer.py": "TensorBoard's time stamps",
     "server/run_directory.py": "when a run began: its name, and run.json",
 }
 

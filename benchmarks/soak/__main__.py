@@ -27,7 +27,7 @@ from benchmarks.soak.faults import Fault, strike, whole_again
 from benchmarks.soak.figures import Progress, fault_table, figures, problems, table
 from benchmarks.soak.record import Record
 from pps_qmix.runtime.processes import Part, PartFailedError
-from server.new_rows import NewRows
+from server.metrics import MetricsReader
 
 FAILED, INTERRUPTED = 1, 130
 STEPS: Final = 10**12  # more than anybody waits for
@@ -52,7 +52,7 @@ class Soak:
         self._faults_every = faults_every
         self._home = folder / "home"  # PPS_HOME, by which all processes are known
         self._run = folder / "run"
-        self._rows = NewRows(self._run)
+        self._rows = MetricsReader(self._run)
         self._round, self._steps = 0, 0  # of the newest round that has ended
         self._began = time.monotonic()
 
@@ -94,7 +94,7 @@ class Soak:
 
     def _ended(self) -> list[dict[str, Any]]:
         """Return the rounds that have ended since the last look."""
-        rounds = [row for row in self._rows.look() if row["kind"] == "round"]
+        rounds = [row for row in self._rows.read_new() if row["kind"] == "round"]
         if rounds:
             self._round, self._steps = rounds[-1]["round"], rounds[-1]["steps"]
         return rounds

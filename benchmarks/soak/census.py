@@ -34,7 +34,7 @@ _ROLES: Final = {  # a program or module early in the command line
     "envproxy": ENV_PROXY,
     "train": TRAIN,
 }
-_EARLY: Final = 5  # words: python -P -m cli.main envproxy
+_EARLY: Final = 5  # words: python -P -m cli.main train
 
 
 class Reading(NamedTuple):

@@ -18,9 +18,9 @@ from typing import TypeVar
 from cryptography import x509
 
 from envproxy.attestation import keep_key
-from envproxy.private_files import make_private_folder, replace_private
 from envproxy.tokens import keep_tokens, read_token, replace_token, token_path
 from envproxy.transport import expiry
+from operations.private_files import make_private_folder, replace_private
 from pps_qmix.credentials.authority import (
     Pair,
     hosts_of,

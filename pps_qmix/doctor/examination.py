@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from client.app import DEFAULT_ENVPROXY
 from envproxy.backend import create_backend
 from envproxy.rules import Rules
-from envproxy.transport import Transport
+from envproxy.transport import DEFAULT_ADDRESS, Transport
 from operations.paths import user_path
 from pps_qmix.configuration import default_config
 from pps_qmix.credentials.folders import CA
@@ -67,7 +66,7 @@ def examine(wanted: Machine) -> Iterator[Finding]:
     else:
         yield from network.check_superlink(wanted.superlink, transport)
     if wanted.envproxy is None:
-        yield network.check_port("env proxy", DEFAULT_ENVPROXY)
+        yield network.check_port("env proxy", DEFAULT_ADDRESS)
     else:
         yield network.check_envproxy(wanted.envproxy, wanted.arena, transport)
     if wanted.starcraft:

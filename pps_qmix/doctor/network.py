@@ -8,7 +8,6 @@ import ssl
 import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
-from importlib.metadata import version
 
 import grpc
 
@@ -16,6 +15,7 @@ from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc
 from envproxy.transport import Transport, TransportError, check_connection, open_channel, proxy_on_the_way
 from operations.addresses import host_and_port
+from operations.protocol import PROTOCOL, own, spoken
 from operations.proxies import ProxyError, connected, tls_proxy, variables
 from pps_qmix.doctor.finding import Finding, failed, ok, warning
 
@@ -74,9 +74,9 @@ def check_envproxy(address: str, arena: str, transport: Transport) -> Finding:
             if error.code() is grpc.StatusCode.NOT_FOUND:
                 return warning("env proxy", f"{says}; runs name theirs with the setting arena")
             return failed("env proxy", f"{says}; is it pps-qmix envproxy?")
-    own = version("pps-qmix")
-    if found.version != own:
-        return failed("env proxy", f"{address} runs pps-qmix {found.version}, this is {own}; install the same on both")
+    if found.protocol != PROTOCOL:
+        says = f"{address} speaks {spoken(found.protocol, found.version)}, this machine speaks {own()}"
+        return failed("env proxy", f"{says}; install versions of the same protocol on both")
     return ok("env proxy", f"answers at {address}, {_how(address, transport)}: arena {found.arena} plays {found.map}")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from envproxy.backend import Backend, BackendFailedError, create_backend, map_names
-from envproxy.backends.smac.installation import Found, look
+from envproxy.backends.smac.installation import Found, find_installation
 from envproxy.backends.smac.options import GameOptions
 from envproxy.backends.smac.probe import other_smac
 from envproxy.rules import Rules
@@ -25,7 +25,7 @@ def check_starcraft(map_name: str, rules: Rules, options: str) -> Iterator[Findi
     before.
     """
     battle = create_backend(BACKEND, map_name, 1, rules, options)
-    installation = look(GameOptions.parse(options), map_name, rules.game_version, map_names(BACKEND))
+    installation = find_installation(GameOptions.parse(options), map_name, rules.game_version, map_names(BACKEND))
     yield from map(_finding, installation.found)
     if all(found.is_right or not found.is_needed for found in installation.found):
         yield _check_start(battle)

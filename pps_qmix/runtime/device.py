@@ -9,12 +9,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from client.device import pps_home
 from client.launch import SeatAddress
-from envproxy.private_files import make_private_folder
 from envproxy.tokens import read_token, token_path
 from envproxy.transport import Transport, TransportError, UnreachableError, check_connection, is_loopback
+from operations.home import pps_home
 from operations.locks import InUseError, locked
+from operations.private_files import make_private_folder
 from pps_qmix.configuration import default_config
 from pps_qmix.credentials.folders import CA, SUPERNODE_KEY, seat_token
 from pps_qmix.runtime.processes import Part, PartFailedError, free_ports

@@ -8,8 +8,8 @@ from pathlib import Path
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from client.counters import DeviceCounters
 from client.device import DeviceDirectory, device_directories
-from client.tally import Tally
 
 
 class AgentMetrics(Collector):
@@ -33,26 +33,26 @@ class AgentMetrics(Collector):
         seconds = CounterMetricFamily("pps_qmix_agent_seconds", "Time spent", labels=[*labels, "activity"])
         found = self._newest()
         if found is not None:
-            directory, tally = found
+            directory, counters = found
             names = [directory.run, str(self._seat)]
             up.add_metric(names, directory.answers())
-            round_.add_metric(names, tally.round)
-            ended.add_metric(names, tally.ended)
-            buffered.add_metric(names, tally.buffered)
-            epsilon.add_metric(names, tally.epsilon)
-            if tally.loss is not None:
-                loss.add_metric(names, tally.loss)
-            battles.add_metric(names, tally.battles)
-            missed.add_metric(names, tally.missed)
-            training.add_metric(names, tally.training_steps)
+            round_.add_metric(names, counters.round)
+            ended.add_metric(names, counters.ended)
+            buffered.add_metric(names, counters.buffered)
+            epsilon.add_metric(names, counters.epsilon)
+            if counters.loss is not None:
+                loss.add_metric(names, counters.loss)
+            battles.add_metric(names, counters.battles)
+            missed.add_metric(names, counters.missed)
+            training.add_metric(names, counters.training_steps)
             for activity in ("waiting", "acting", "learning"):
-                seconds.add_metric([*names, activity], getattr(tally, activity))
+                seconds.add_metric([*names, activity], getattr(counters, activity))
         yield from (up, round_, ended, buffered, epsilon, loss, battles, missed, training, seconds)
 
-    def _newest(self) -> tuple[DeviceDirectory, Tally] | None:
+    def _newest(self) -> tuple[DeviceDirectory, DeviceCounters] | None:
         found = []
         for directory in device_directories(self._home):
-            tally = Tally.load(directory.tally) if directory.seat == self._seat else None
-            if tally is not None:
-                found.append((directory, tally))
+            counters = DeviceCounters.load(directory.counters) if directory.seat == self._seat else None
+            if counters is not None:
+                found.append((directory, counters))
         return max(found, key=lambda each: each[1].ended, default=None)

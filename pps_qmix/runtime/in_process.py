@@ -13,9 +13,7 @@ import torch
 from flwr.app import Error, Message
 from flwr.supercore.run import Run
 
-from client.device import DeviceError, pps_home
 from client.flower import message_from_reply, request_from_message
-from client.messages import TRAIN, WEIGHTS
 from client.play import Answer, Move, Round, RoundReport, advance
 from client.seat import Seat, SeatRefusedError
 from envproxy.arena import Arena
@@ -26,10 +24,12 @@ from envproxy.protocol import ArenaEvent, MixAnswer, MixEvent, Phase, Tick
 from envproxy.rules import SMAC_RULES, Rules
 from learning.learner import Learner
 from learning.shared import SharedLearners
+from operations.home import HomeError, pps_home
 from pps_qmix.configuration import Value
 from server.app import train
-from server.in_process import InProcessGrid
+from server.in_process_grid import InProcessGrid
 from server.run_directory import RunDirectory
+from strategies.messages import TRAIN, WEIGHTS
 
 _APP_ERROR = 0  # Flower's "unknown" error code; the reason tells
 
@@ -92,7 +92,7 @@ class Team:
             return message_from_reply(seat.weights(), message)
         try:
             met = seat.meet(request, describe(self._name, self._backend, self._arena, self._rules))
-        except (SeatRefusedError, DeviceError) as error:
+        except (SeatRefusedError, HomeError) as error:
             return Message(Error(_APP_ERROR, str(error)), reply_to=message)
         return message_from_reply(met, message)
 

@@ -141,7 +141,7 @@ class FlowerRun:
     def _start_proxy(self, port: int) -> Part:
         config = self._config
         command = [
-            *(sys.executable, "-P", "-m", "cli.main", "envproxy", "--listen", f"127.0.0.1:{port}"),
+            *(sys.executable, "-P", "-m", "envproxy", "--listen", f"127.0.0.1:{port}"),
             *("--arena", str(config["arena"]), "--map", str(config["map"]), "--backend", str(config["backend"])),
             *("--battles", str(config["battles"]), "--seat-timeout", str(config["seat-timeout"])),
             *("--rules", str(config["rules"]), "--backend-options", str(config["backend-options"])),

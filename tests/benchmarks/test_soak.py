@@ -49,7 +49,7 @@ def said(readings: list[Reading], length: float = 2 * HOUR) -> list[str]:
     ("role", "command"),
     [
         ("pps-qmix train", "/v/bin/python -m cli.main train --map 3m --run envproxy"),
-        ("env proxy", "/v/bin/python -P -m cli.main envproxy --listen 127.0.0.1:1 --arena train"),
+        ("env proxy", "/v/bin/python -P -m envproxy --listen 127.0.0.1:1 --arena train"),
         ("SuperLink", "/v/bin/python3 /v/bin/flower-superlink --insecure"),
         ("ServerApp", "/v/bin/python3 /v/bin/flwr-serverapp --token t"),
         ("SuperNode", "/v/bin/python3 /v/bin/flower-supernode --insecure"),

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from cli import metrics
 from cli.main import main
+from client.counters import DeviceCounters
 from client.device import DeviceDirectory
 from client.resident import AgentService, serve
-from client.tally import Tally
+from envproxy import metrics_endpoint
 from envproxy.arena import Arena
 from envproxy.certificates import ServerCertificate
 from envproxy.metrics import ArenaMetrics
@@ -55,18 +55,18 @@ def played(tmp_path: Path) -> None:
     for run, rounds in (("older", [1]), ("newer", [1, 2])):
         directory = DeviceDirectory(tmp_path, run, "id", 1)
         directory.make()
-        tally = Tally()
+        counters = DeviceCounters()
         for round_ in rounds:
-            tally.add(round_, {**REPORT, "loss": 0.25} if round_ == 2 else REPORT)
-        tally.ended = float(len(rounds))
-        tally.save(directory.tally)
+            counters.add(round_, {**REPORT, "loss": 0.25} if round_ == 2 else REPORT)
+        counters.ended = float(len(rounds))
+        counters.save(directory.counters)
 
 
 def test_a_device_says_what_its_newest_run_has_done(tmp_path: Path) -> None:
     assert samples(shown(AgentMetrics(tmp_path, 1))) == {}
     played(tmp_path)
     (tmp_path / "cut" / "id" / "seat-1").mkdir(parents=True)
-    (tmp_path / "cut" / "id" / "seat-1" / "tally.json").write_text('{"battles": ')
+    (tmp_path / "cut" / "id" / "seat-1" / "counters.json").write_text('{"battles": ')
     found = samples(shown(AgentMetrics(tmp_path, 1)))
     assert found["agent_up seat=1"] == 0
     assert found["agent_round seat=1"] == 2
@@ -94,7 +94,7 @@ def test_the_page_names_every_metric_and_no_other(proxy: Proxy, tmp_path: Path) 
     rows = re.findall(r"^\| `(pps_qmix_\w+)` \| (\w+) \| (.*?) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     documented = {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
     played(tmp_path)
-    text = shown(ArenaMetrics(proxy.server.figures)) + shown(AgentMetrics(tmp_path, 1))
+    text = shown(ArenaMetrics(proxy.server.metrics)) + shown(AgentMetrics(tmp_path, 1))
     exported = {}
     for family in text_string_to_metric_families(text):
         assert family.samples, f"{family.name} has no value"
@@ -109,7 +109,7 @@ def test_the_page_names_every_metric_and_no_other(proxy: Proxy, tmp_path: Path) 
 def test_it_is_served_where_and_while_it_is_wanted(proxy: Proxy) -> None:
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}/metrics"
-    with metrics.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.server.figures)):
+    with metrics_endpoint.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.server.metrics)):
         text = urllib.request.urlopen(url, timeout=30).read().decode()
         assert samples(text)["arena_ticks_total"] == 0
         assert "process_resident_memory_bytes" in text
@@ -117,12 +117,12 @@ def test_it_is_served_where_and_while_it_is_wanted(proxy: Proxy) -> None:
             pytest.raises(
                 OSError, match=rf"^metrics-listen: cannot listen on 127.0.0.1:{port}: another program uses this port"
             ),
-            metrics.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.server.figures)),
+            metrics_endpoint.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.server.metrics)),
         ):
             pass
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(url, timeout=30)
-    with metrics.served(None, ArenaMetrics(proxy.server.figures)):
+    with metrics_endpoint.served(None, ArenaMetrics(proxy.server.metrics)):
         pass
 
 
@@ -131,9 +131,9 @@ def test_with_a_certificate_it_is_served_over_tls(proxy: Proxy, tmp_path: Path) 
     folder = tmp_path / "battle-host"
     (port,) = free_ports(1)
     context = ssl.create_default_context(cafile=tmp_path / "authority" / "ca.crt")
-    served = metrics.served(
+    served = metrics_endpoint.served(
         f"127.0.0.1:{port}",
-        ArenaMetrics(proxy.server.figures),
+        ArenaMetrics(proxy.server.metrics),
         ServerCertificate(folder / "envproxy.crt", folder / "envproxy.key"),
     )
     with served:
@@ -154,7 +154,7 @@ def test_a_caller_who_says_nothing_or_nonsense_holds_up_nobody(
         certificate = ServerCertificate(folder / "envproxy.crt", folder / "envproxy.key")
         context = ssl.create_default_context(cafile=tmp_path / "authority" / "ca.crt")
     (port,) = free_ports(1)
-    with metrics.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.server.figures), certificate):
+    with metrics_endpoint.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.server.metrics), certificate):
         with socket.create_connection(("127.0.0.1", port)) as caller:
             caller.sendall(words)
             answer = urllib.request.urlopen(f"{scheme}://127.0.0.1:{port}/metrics", timeout=30, context=context)
@@ -178,6 +178,6 @@ def test_where_others_could_listen_it_must_be_wanted(
 ) -> None:
     assert main([*command, "--metrics-listen", address]) == 2
     assert f"pps-qmix: {words}" in capsys.readouterr().err
-    metrics.check("127.0.0.1:9464", insecure=False)
-    metrics.check("0.0.0.0:9464", insecure=True)
-    metrics.check("0.0.0.0:9464", insecure=False, certificate=Path("x.crt"))
+    metrics_endpoint.check("127.0.0.1:9464", insecure=False)
+    metrics_endpoint.check("0.0.0.0:9464", insecure=True)
+    metrics_endpoint.check("0.0.0.0:9464", insecure=False, certificate=Path("x.crt"))

@@ -18,7 +18,8 @@ from safetensors.numpy import load, save
 
 import client.device as module
 import operations.sockets
-from client.device import DeviceDirectory, DeviceError, device_directories, is_run_name, pps_home
+from client.device import DeviceDirectory, DeviceError, device_directories, is_run_name
+from operations.home import HomeError, pps_home
 from operations.sockets import reached
 from tests.nasty import NOT_UTF8, names
 
@@ -65,7 +66,7 @@ def test_home_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp
 def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(
-        DeviceError,
+        HomeError,
         match=r"cannot make the device directory .*file/run/id/seat-0: Not a directory; name another .* in PPS_HOME$",
     ):
         DeviceDirectory(tmp_path / "file", "run", "id", 0).make()

@@ -72,7 +72,7 @@ def plain(
     optimiser = torch.optim.Adam(parameters, lr=1.0)
     norms = []
     for number, (ids, rate) in enumerate(zip(batches, rates, strict=True), start=1):
-        chosen, following, seen = [], [], []
+        chosen, bootstrap, seen = [], [], []
         for seat, agent in enumerate(team):
             batch = agent.buffer.select(np.array(ids, np.uint64))
             assert batch is not None
@@ -83,13 +83,13 @@ def plain(
             q = networks[seat](inputs)
             with torch.no_grad():
                 best = q[1:].masked_fill(~batch.available[1:], -1e9).argmax(-1, keepdim=True)
-                following.append(target_networks[seat](inputs)[1:].gather(-1, best).squeeze(-1))
+                bootstrap.append(target_networks[seat](inputs)[1:].gather(-1, best).squeeze(-1))
             chosen.append(q[:-1].gather(-1, batch.actions.unsqueeze(-1)).squeeze(-1))
             seen.append(batch.observations)
         states = torch.cat(seen, -1)
         q_tot = mixer(torch.stack(chosen, -1), states[:-1])
         with torch.no_grad():
-            next_tot = target_mixer(torch.stack(following, -1), states[1:])
+            next_tot = target_mixer(torch.stack(bootstrap, -1), states[1:])
         loss, count = torch.zeros(()), 0
         for column, length in enumerate(batch.lengths.tolist()):
             future = 0.0 if batch.terminated[column] else next_tot[length - 1, column]

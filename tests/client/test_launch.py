@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +20,31 @@ import client.launch
 import client.resident
 import client.seat_session
 import operations.sockets
-from client.device import DeviceDirectory, DeviceError, pps_home
-from client.launch import AgentError, SeatAddress, ask
-from client.messages import DESCRIBE, TRAIN, WEIGHTS, Reply, Request, request_to
+from client.device import DeviceDirectory, DeviceError
+from client.launch import AgentError, SeatAddress
+from client.messages import Reply, Request, reply_from, request_to
 from client.resident import AgentService
 from envproxy.arena import Arena
 from envproxy.backend import create_backend
 from envproxy.hosting import HostedArena
 from envproxy.tokens import keep_tokens, token_path
+from operations.home import pps_home
+from operations.protocol import PROTOCOL
 from pps_qmix.configuration import default_config
+from strategies.messages import DESCRIBE, TRAIN, WEIGHTS
 from tests.serving import served
 from tests.waiting import wait_for
 
 RUN = "launched"
-CONFIG = {**default_config(), "run": RUN, "run-id": "id", "version": version("pps-qmix"), "battles": 2, "hidden": 8}
+CONFIG = {
+    **default_config(),
+    "run": RUN,
+    "run-id": "id",
+    "protocol": PROTOCOL,
+    "version": "1",
+    "battles": 2,
+    "hidden": 8,
+}
 ORDERS = {"round": 1, "steps_before": 0, "round_battles": 100, "seats": [0, 1, 2], "order": 1}
 
 
@@ -90,6 +100,11 @@ def processes(home: Path) -> list[psutil.Process]:
 
 def device(home: Path) -> DeviceDirectory:
     return DeviceDirectory(home, RUN, "id", 1)
+
+
+def ask(directory: DeviceDirectory, run: str, address: SeatAddress, request: Request) -> Reply:
+    """Ask as a ClientApp does."""
+    return reply_from(client.launch.ask(directory, run, address, request_to(request)))
 
 
 def question(kind: str = DESCRIBE, **config: Any) -> Request:

@@ -1,23 +1,55 @@
 """Server, env proxy and device compare what they are before anything is played."""
 
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import torch
 
-from client.messages import DESCRIBE, Request
+from client.messages import Request
 from client.seat import Seat, SeatRefusedError, check_same
 from envproxy import battle_pb2 as pb
+from operations.protocol import PROTOCOL
 from pps_qmix.configuration import default_config
+from strategies.messages import DESCRIBE
 
-CONFIG = {**default_config(), "version": version("pps-qmix")}
+CONFIG = {**default_config(), "protocol": PROTOCOL, "version": "0.3.0"}
 
 
-def arena(rules: str = "") -> pb.ArenaDescription:
+def arena(rules: str = "", protocol: int = PROTOCOL) -> pb.ArenaDescription:
     return pb.ArenaDescription(
-        arena="main", map="3m", backend="skirmish", version=version("pps-qmix"), battles=8, n_agents=3, rules=rules
+        arena="main",
+        map="3m",
+        backend="skirmish",
+        protocol=protocol,
+        version="0.1.0",
+        battles=8,
+        n_agents=3,
+        rules=rules,
     )
+
+
+def test_parts_of_different_package_versions_work_together() -> None:
+    check_same(CONFIG, arena(), seat=0)
+
+
+@pytest.mark.parametrize(
+    ("config", "protocol", "said"),
+    [
+        ({"protocol": PROTOCOL + 1}, PROTOCOL, rf"the server speaks protocol {PROTOCOL + 1} \(pps-qmix 0\.3\.0\), "),
+        ({"protocol": 0}, PROTOCOL, r"the server speaks protocol unknown \(pps-qmix 0\.3\.0\), "),
+        ({}, PROTOCOL + 1, rf"the env proxy speaks protocol {PROTOCOL + 1} \(pps-qmix 0\.1\.0\), "),
+    ],
+)
+def test_parts_of_different_protocols_do_not(config: dict[str, int], protocol: int, said: str) -> None:
+    remedy = rf"the device of seat 0 speaks protocol {PROTOCOL} \(pps-qmix .*\); install versions of the same protocol"
+    with pytest.raises(SeatRefusedError, match=said + remedy):
+        check_same({**CONFIG, **config}, arena(protocol=protocol), seat=0)
+
+
+def test_a_server_of_before_the_protocol_number_is_refused() -> None:
+    config = {name: value for name, value in CONFIG.items() if name != "protocol"}
+    with pytest.raises(SeatRefusedError, match="the server speaks protocol unknown"):
+        check_same(config, arena(), seat=0)
 
 
 @pytest.mark.parametrize(

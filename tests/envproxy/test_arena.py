@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envproxy.arena import Arena, GivenUpError, SeatError, StaleRoundError
+from envproxy.arena import Arena
 from envproxy.backend import create_backend
 from envproxy.phases import MAX_PHASE_BATTLES, battle_id, battle_seed
 from envproxy.protocol import ACTION_NO_OP, ACTION_STOP, Ended, Phase, PhaseEnd, PhaseKind, Seated, Standing, Tick
+from envproxy.seats import GivenUpError, SeatError, StaleRoundError
 from envproxy.votes import chosen
 from tests.envproxy.drill import SALUTE, Drill, Driver, collect, drawn, evaluate, lengths
 
@@ -871,10 +872,10 @@ class Bustle:
             player.phase = replace(player.phase, round=player.phase.round + 1, standing=Standing())
             return
         player.present, player.tick = True, None
-        on, ended = self.arena._play, self.arena._ended_without(player.phase)
-        joined = on if on is not None and on.phase.round == player.phase.round else None
+        on, ended = self.arena._loop, self.arena._admission.ended_without(player.phase)
+        joined = on.totals if on is not None and on.phase.round == player.phase.round else None
         if ended is not None:
-            joined = ended.play
+            joined = ended.totals
         if joined is None or joined is not player.play:  # else it comes back to the same phase
             player.ended = []
         player.play = joined
@@ -923,13 +924,12 @@ class Bustle:
         waiting = {seat for seat, player in enumerate(self.players) if player.waits}
         assert not waiting & set(arena.awaited)
         assert bool(waiting) == bool(arena.awaited)  # who waits, waits for somebody who may still speak or be held
-        play = arena._play
-        if play is not None:
-            assert play.begun == play.battles + arena._on.sum()
+        if (loop := arena._loop) is not None:
+            assert loop.totals.begun == loop.totals.battles + loop.battles_on
 
     def hear(self, player: Player, event: Seated | Tick | PhaseEnd) -> None:
         if isinstance(event, Seated):
-            player.play = player.play or self.arena._play
+            player.play = player.play or self.arena._loop.totals
             assert player.play.phase == event.phase
         elif isinstance(event, Tick):
             player.tick = event

@@ -9,7 +9,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from envproxy import board
+from envproxy import arena_status
 from envproxy.arena import Arena
 from tests.envproxy.drill import Drill
 
@@ -38,21 +38,21 @@ def test_an_arena_that_is_not_there_is_not_found(proxy):
 
 
 def test_an_arena_whose_loop_does_not_move_does_not_serve_and_neither_does_the_whole(proxy, monkeypatch):
-    alive = proxy.hosted[0].row
-    monkeypatch.setattr(type(alive), "fresh", property(lambda row: row is alive))
+    alive = proxy.hosted[0].status
+    monkeypatch.setattr(type(alive), "is_alive", property(lambda status: status is alive))
     assert [check(proxy.address, service) for service in ("", "a", "b")] == [NOT_SERVING, SERVING, NOT_SERVING]
 
 
 def test_a_row_is_fresh_for_some_seconds_after_a_sign_of_life(monkeypatch):
-    (row,) = board.board(1)
+    (status,) = arena_status.shared_statuses(1)
     now = 100.0
-    monkeypatch.setattr(board.time, "monotonic", lambda: now)
-    row.live()
-    assert row.fresh
-    now += board.FRESH + 0.1
-    assert not row.fresh
-    row.write(3, 2**40)
-    assert row.round_and_steps == (3, 2**40)
+    monkeypatch.setattr(arena_status.time, "monotonic", lambda: now)
+    status.heartbeat()
+    assert status.is_alive
+    now += arena_status.STALE_AFTER + 0.1
+    assert not status.is_alive
+    status.write(3, 2**40)
+    assert status.round_and_steps == (3, 2**40)
 
 
 def test_a_watcher_hears_of_a_change_alone(proxy):

@@ -60,7 +60,7 @@ MESSAGES = st.one_of(
     st.builds(lambda tick, actions: pb.SeatMessage(act=pb.Act(tick=tick, actions=actions)), U64, st.binary(max_size=9)),
     st.builds(
         lambda steps, battles, content: pb.SeatMessage(
-            mix_utilities=pb.MixUtilities(steps=steps, battles=battles, chosen=content, following=content)
+            mix_utilities=pb.MixUtilities(steps=steps, battles=battles, chosen=content, bootstrap=content)
         ),
         *(NUMBERS, NUMBERS, st.binary(max_size=16)),
     ),

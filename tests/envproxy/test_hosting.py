@@ -10,10 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 import envproxy.mixing
-from envproxy.arena import Arena, GivenUpError, NoBattlesError
+from envproxy.arena import Arena
 from envproxy.backend import BackendFailedError, StepResult
 from envproxy.hosting import HostedArena
 from envproxy.protocol import Phase, PhaseEnd, Seated, Tick
+from envproxy.seats import GivenUpError, NoBattlesError
 from tests.envproxy.drill import Drill, collect, eager, mix_order
 
 
@@ -157,7 +158,7 @@ def test_an_arena_answers_while_its_backend_begins_a_battle():
     async def test(beginning: Beginning) -> None:
         arena = beginning.hosted
         assert arena.description().map == "drill"
-        assert arena.figures().played.ticks == 0
+        assert arena.counters().played.ticks == 0
         arena.close()
         assert beginning.backend.closed == 1
         assert beginning.backend.working.is_set(), "it still begins"
@@ -196,7 +197,7 @@ def test_a_phase_that_all_leave_while_its_battle_begins_is_not_played():
             beginning.hosted.propose(seat, beginning.phase)
         await beginning.answer_first_ticks()
         assert isinstance(await beginning.hosted.next_event(0), Tick)
-        assert beginning.hosted.figures().played.ticks == 2
+        assert beginning.hosted.counters().played.ticks == 2
 
     while_a_battle_begins(test)
 

@@ -75,8 +75,8 @@ def test_no_observation_no_action_history_and_no_weight_leaves_a_seat_and_no_sta
             assert len(message.act.actions) == E  # what the units do now
         elif message.HasField("mix_utilities"):
             utilities = message.mix_utilities
-            assert names(utilities) == {"step", "steps", "battles", "chosen", "following"}
-            assert len(utilities.chosen) == len(utilities.following) == 4 * utilities.steps * utilities.battles
+            assert names(utilities) == {"step", "steps", "battles", "chosen", "bootstrap"}
+            assert len(utilities.chosen) == len(utilities.bootstrap) == 4 * utilities.steps * utilities.battles
         elif message.HasField("mix_norm"):
             assert names(message.mix_norm) == {"step", "squared"}
 

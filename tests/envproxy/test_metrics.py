@@ -13,7 +13,7 @@ from tests.prometheus import samples, shown
 
 def test_an_arena_that_is_played(proxies: Callable[..., Proxy]) -> None:
     proxy = proxies()
-    collector = ArenaMetrics(proxy.server.figures)
+    collector = ArenaMetrics(proxy.server.metrics)
     team = proxy.team()
     play_tick(team)
     during = samples(shown(collector))
@@ -43,7 +43,7 @@ def test_bytes_are_those_of_the_messages(proxies: Callable[..., Proxy]) -> None:
     proxy = proxies()
     client = proxy.client(0).join()
     proxy.until_awaited(1, 2)
-    joined = proxy.hosted[0].figures().traffic[0]
+    joined = proxy.hosted[0].counters().traffic[0]
     assert (joined.messages_in, joined.messages_out, joined.bytes_out) == (1, 0, 0)
     assert 10 < joined.bytes_in < 200
     client.close()
@@ -55,5 +55,5 @@ def test_a_seat_that_is_silent_is_counted(proxies: Callable[..., Proxy]) -> None
     for client in team[:2]:
         client.act(eager(client.tick, client.seat))
     proxy.hold(2)
-    found = samples(shown(ArenaMetrics(proxy.server.figures)))
+    found = samples(shown(ArenaMetrics(proxy.server.metrics)))
     assert [found[f"seat_held_total seat={seat}"] for seat in range(3)] == [0, 0, 1]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from envproxy.arena import Arena, SeatError
+from envproxy.arena import Arena
 from envproxy.mixer_store import MixerStore
 from envproxy.protocol import (
     ArenaEvent,
@@ -27,6 +27,7 @@ from envproxy.protocol import (
     Standing,
     Tick,
 )
+from envproxy.seats import SeatError
 from tests.envproxy.drill import SALUTE, Drill, Driver, collect, eager, evaluate, mix_order
 
 LENGTH = 3

@@ -25,6 +25,7 @@ from envproxy.rules import Rules
 from envproxy.server import MAX_SEAT_MESSAGE
 from learning.settings import SeatSpec
 from operations.listening import Reservation
+from operations.protocol import PROTOCOL
 from tests.envproxy.conftest import PLAY, Client, Proxy, play_out, play_tick
 from tests.envproxy.drill import LIMIT, Drill, Driver, collect, drawn, eager, legal_round
 from tests.learning.toy import settings
@@ -47,6 +48,7 @@ def test_an_arena_describes_itself(proxies):
         arena="main",
         map="drill",
         backend="drill",
+        protocol=PROTOCOL,
         version=version("pps-qmix"),
         battles=2,
         n_agents=3,
@@ -90,16 +92,17 @@ AT_THE_DOOR = {
     "token of another seat": (_call_as(token="main-2"), Code.UNAUTHENTICATED, "not the token of seat 1"),
     "no such seat": (_call_as(seat=3), Code.INVALID_ARGUMENT, "has seats 0..2; there is no seat 3"),
     "far-off seat": (_call_as(seat=999_999_999), Code.INVALID_ARGUMENT, "has seats 0..2"),
-    "seat that is no number": (_call_as(seat="0x1"), Code.UNAUTHENTICATED, "names arena, seat, version and token"),
-    "seat without end": (_call_as(seat="9" * 4000), Code.UNAUTHENTICATED, "names arena, seat, version and token"),
-    "no arena": (_call_as(arena=""), Code.UNAUTHENTICATED, "names arena, seat, version and token"),
+    "seat that is no number": (_call_as(seat="0x1"), Code.UNAUTHENTICATED, "names arena, seat, protocol and token"),
+    "seat without end": (_call_as(seat="9" * 4000), Code.UNAUTHENTICATED, "names arena, seat, protocol and token"),
+    "no arena": (_call_as(arena=""), Code.UNAUTHENTICATED, "names arena, seat, protocol and token"),
     "taken seat": (lambda c: c.join(), Code.ALREADY_EXISTS, "seat 1 of arena 'main' is taken"),
-    "other version": (
-        _call_as(version="0.0.1"),
+    "other protocol": (
+        _call_as(protocol=PROTOCOL + 1, version="0.0.1"),
         Code.FAILED_PRECONDITION,
-        "seat 1 runs '0.0.1'; install the same version",
+        f"seat 1 speaks protocol {PROTOCOL + 1} (pps-qmix 0.0.1); install versions of the same protocol on both",
     ),
-    "no version": (_call_as(version=""), Code.FAILED_PRECONDITION, "an unknown version"),
+    "no protocol": (_call_as(protocol="", version=""), Code.FAILED_PRECONDITION, "seat 1 speaks protocol unknown; "),
+    "protocol that is no number": (_call_as(protocol="1.0"), Code.FAILED_PRECONDITION, "protocol unknown"),
     "act first": (lambda c: c.act(b"", tick=1), Code.INVALID_ARGUMENT, "a stream begins with Join"),
     "propose first": (lambda c: c.propose(collect(battles=1)), Code.INVALID_ARGUMENT, "a stream begins with Join"),
     "empty message": (lambda c: c.send_bytes(b""), Code.INVALID_ARGUMENT, "a stream begins with Join"),
@@ -168,7 +171,7 @@ def test_streams_without_a_token_are_refused_before_they_say_anything(proxies):
         idle = [play(iter(never.wait, True)) for _ in range(30)]
         assert {call.code() for call in idle} == {Code.UNAUTHENTICATED}
         never.set()
-    assert proxy.server.figures().refused == {"no-token": 30}
+    assert proxy.server.metrics().refused == {"no-token": 30}
 
 
 def test_calls_without_a_token_wait_for_their_turn_and_those_with_one_do_not(proxies, monkeypatch):
@@ -197,7 +200,7 @@ def test_too_many_calls_without_a_token_are_refused(proxies, monkeypatch):
         codes = sorted((future.code() for future in asked), key=lambda code: code.value)
     assert codes[0] is Code.OK
     assert Code.RESOURCE_EXHAUSTED in codes
-    assert proxy.server.figures().refused["too-many-calls"] == codes.count(Code.RESOURCE_EXHAUSTED)
+    assert proxy.server.metrics().refused["too-many-calls"] == codes.count(Code.RESOURCE_EXHAUSTED)
 
 
 # --- faults of those who are in -------------------------------------------------------------------------------
@@ -335,7 +338,7 @@ def test_nobody_waits_for_a_seat_that_is_not_named_and_it_may_come(proxies):
     play_tick(team)
     back.hear()
     assert [end.missed for end in play_out([*team, back])] == [0, 0, 2]
-    assert proxy.hosted[0].figures().held == (0, 0, 0)
+    assert proxy.hosted[0].counters().held == (0, 0, 0)
 
 
 def test_a_newer_round_begins_when_the_last_seat_of_the_older_one_leaves(proxies):
@@ -364,8 +367,8 @@ def test_a_seat_that_plays_for_time_is_held_for_the_rest_of_the_round(proxies):
     assert "the others have waited for this seat for 0.2 s in round 1; it may play again in the next round" in words
     assert proxy.client(1).join(collect(battles=6)).refusal()[0] is Code.RESOURCE_EXHAUSTED
     assert [(end.battles, end.missed) for end in play_out([team[0], team[2]])] == [(6, 0)] * 2
-    assert proxy.server.figures().arenas[0].held == (0, 1, 0)
-    assert proxy.server.figures().refused == {"seat-budget": 2}
+    assert proxy.server.metrics().arenas[0].held == (0, 1, 0)
+    assert proxy.server.metrics().refused == {"seat-budget": 2}
     newer = collect(battles=2, round_=2)
     back = proxy.client(1).join(newer)
     proxy.until_awaited(0, 2)

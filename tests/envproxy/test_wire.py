@@ -139,7 +139,7 @@ def test_a_training_step_arrives_as_it_was_sent():
     assert isinstance(other, MixUtilities)
     np.testing.assert_array_equal(one.gradient, team[..., 1])
     np.testing.assert_array_equal(other.chosen, team[0])
-    np.testing.assert_array_equal(other.following, team[1])
+    np.testing.assert_array_equal(other.bootstrap, team[1])
     batch, holdings = sent(MixBatch(3, ids), pb.ArenaDescription()), answered(MixHoldings(3, ids))
     assert isinstance(batch, MixBatch)
     assert isinstance(holdings, MixHoldings)
@@ -153,7 +153,7 @@ def test_a_training_step_arrives_as_it_was_sent():
         pb.SeatMessage(),
         pb.SeatMessage(act=pb.Act()),
         pb.SeatMessage(mix_holdings=pb.MixHoldings(battles=bytes(9))),
-        pb.SeatMessage(mix_utilities=pb.MixUtilities(steps=2, battles=1, chosen=bytes(8), following=bytes(4))),
+        pb.SeatMessage(mix_utilities=pb.MixUtilities(steps=2, battles=1, chosen=bytes(8), bootstrap=bytes(4))),
         pb.SeatMessage(mix_utilities=pb.MixUtilities(steps=2**32 - 1, battles=2**32 - 1)),
     ],
 )

@@ -14,7 +14,7 @@ from flwr.common.constant import SUPERLINK_NODE_ID
 from flwr.supercore.run import Run
 from numpy.typing import NDArray
 
-from server.in_process import InProcessGrid
+from server.in_process_grid import InProcessGrid
 from server.rounds import Rounds
 from server.settings import Settings, Value, check_settings
 from strategies.registry import create_strategy
@@ -184,7 +184,7 @@ class Field(InProcessGrid):
 
 def config_of(run: Settings) -> dict[str, Value]:
     """What every device is told of a run."""
-    return {**run.config(), "run-id": "id", "version": "1"}
+    return {**run.config(), "run-id": "id", "protocol": 1, "version": "1"}
 
 
 def rounds(grid: InProcessGrid, run: Settings, meanwhile: Callable[[], None] = lambda: None) -> Rounds:

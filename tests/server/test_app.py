@@ -10,14 +10,14 @@ import pytest
 
 import server.app
 from server.app import train
-from server.outer_grid import OuterGrid
+from server.grids import GridWrapper
 from tests.server.squad import Device, Field, Squad, defaults
 
 
 @pytest.fixture(autouse=True)
 def _messages_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     """The devices here know nothing of folded ones."""
-    monkeypatch.setattr(server.app, "FoldingGrid", OuterGrid)
+    monkeypatch.setattr(server.app, "PackingGrid", GridWrapper)
 
 
 def config(runs: Path, **changes: Any) -> dict[str, Any]:

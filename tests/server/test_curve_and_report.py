@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator as TensorBoardsAccumulator
 
-from server.board import Board
 from server.curve import draw_curve
 from server.report import figures_of, mean_seconds, result_of, seats_of, write_report
+from server.tensorboard_writer import TensorBoardWriter
 
 
 def evaluation(steps: int, won: int) -> dict[str, Any]:
@@ -173,10 +173,10 @@ def test_result_and_times_in_figures() -> None:
 
 
 def test_tensorboard_reads_the_board(tmp_path: Path) -> None:
-    board = Board(tmp_path, 0)
+    writer = TensorBoardWriter(tmp_path, 0)
     for row in ROWS:
-        board.add(row)
-    board.close()
+        writer.add(row)
+    writer.close()
     events = EventAccumulator(str(tmp_path), size_guidance={"tensors": 0, "scalars": 0})
     events.Reload()
 
@@ -196,13 +196,13 @@ def test_tensorboard_reads_the_board(tmp_path: Path) -> None:
 
 
 def test_tensorboard_forgets_what_a_resumed_run_plays_again(tmp_path: Path) -> None:
-    first = Board(tmp_path, 0)
+    first = TensorBoardWriter(tmp_path, 0)
     for row in ROWS:
         first.add(row)
     first.close()
     (written,) = tmp_path.iterdir()  # files are read in the order of the second in their names: it was a while ago
     written.rename(tmp_path / re.sub(r"tfevents\.\d{10}", "tfevents.1700000000", written.name))
-    resumed = Board(tmp_path, 5100)
+    resumed = TensorBoardWriter(tmp_path, 5100)
     for row in ROWS[-2:]:
         resumed.add({**row, "steps": row["steps"] + 300})
     resumed.close()

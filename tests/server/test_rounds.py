@@ -73,7 +73,7 @@ def test_every_seat_is_told_where_the_round_begins_and_how_long_it_is() -> None:
         ]
         assert [o["round-battles"] for o in orders] == [13, 10, 10]
         assert [o["seats"] for o in orders] == [[0, 1, 2]] * 3
-        assert {"run-id", "version", *RUN.config()} < orders[0].keys()
+        assert {"run-id", "protocol", "version", *RUN.config()} < orders[0].keys()
 
 
 def test_battles_that_give_the_training_steps_of_a_round() -> None:
@@ -357,7 +357,7 @@ def test_a_seat_that_comes_back_too_late_for_the_round_is_asked_in_the_next(kept
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look at once, and doubt everybody who has not answered."""
-    for name in ("_PAUSE", "_LOOK_EVERY", "_LATE", "_SILENCE"):
+    for name in ("_PAUSE", "_POLL_EVERY", "_LATE", "_SILENCE"):
         monkeypatch.setattr(server.exchange, name, 0.0)
 
 

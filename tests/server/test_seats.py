@@ -43,8 +43,8 @@ def test_seats_are_what_the_devices_say_whatever_their_nodes() -> None:
 
 def test_a_node_is_asked_once() -> None:
     _, squad, seats = team(0, 1, 2)
-    assert sorted(seats.look()) == [0, 1, 2]
-    assert seats.look() == []
+    assert sorted(seats.poll()) == [0, 1, 2]
+    assert seats.poll() == []
     assert asked(squad) == [1, 2, 3]
 
 
@@ -122,7 +122,7 @@ def test_what_a_node_said_that_is_gone_does_not_count() -> None:
     grid, squad, seats = team(0, 1, 2)
     squad.devices[4] = Device(2, refusal="node is unavailable")
     grid.present = {1, 2, 4}
-    seats.look()
+    seats.poll()
     grid.present = {1, 2, 3}
     seats.wait_for_all(10.0)
     assert seats.nodes == {0: 1, 1: 2, 2: 3}
@@ -139,28 +139,28 @@ def test_a_question_that_the_superlink_could_not_deliver_is_no_refusal() -> None
 def test_a_device_that_refused_is_asked_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     _, squad, seats = team(0, 1, 2)
     squad.devices[2].refusal = "no env proxy answers"
-    seats.look()
-    seats.look()
+    seats.poll()
+    seats.poll()
     assert asked(squad) == [1, 2, 3]
     squad.devices[2].refusal = ""
     monkeypatch.setattr(server.seats, "_ASK_AGAIN", 0.0)
-    assert seats.look() == [1]
+    assert seats.poll() == [1]
     assert asked(squad) == [2]
     assert seats.empty() == []
 
 
 def test_a_seat_goes_to_the_newest_node_that_claims_it(caplog: pytest.LogCaptureFixture) -> None:
     grid, squad, seats = team(0, 1, 2)
-    seats.look()
+    seats.poll()
     squad.devices[9] = Device(1)
     grid.present.add(9)
-    assert seats.look() == [1]
+    assert seats.poll() == [1]
     assert seats.nodes == {0: 1, 1: 9, 2: 3}
     assert "seat 1: node 9 takes the place of node 2" in caplog.text
     asked(squad)
 
     grid.present.remove(9)  # the node that was there before still is
-    assert seats.look() == [1]
+    assert seats.poll() == [1]
     assert seats.nodes == {0: 1, 1: 2, 2: 3}
     assert asked(squad) == [2]
     assert "seat 1: its node is gone" in caplog.text
@@ -168,25 +168,25 @@ def test_a_seat_goes_to_the_newest_node_that_claims_it(caplog: pytest.LogCapture
 
 def test_a_seat_whose_node_is_gone_is_empty_until_it_comes_back() -> None:
     grid, squad, seats = team(0, 1, 2)
-    seats.look()
+    seats.poll()
     grid.present.remove(2)
-    assert seats.look() == []
+    assert seats.poll() == []
     assert seats.empty() == [1]
     squad.devices[8] = squad.devices.pop(2)
     grid.present.add(8)
-    assert seats.look() == [1]
+    assert seats.poll() == [1]
     assert seats.nodes == {0: 1, 1: 8, 2: 3}
 
 
 def test_a_node_may_come_back_under_the_id_it_had() -> None:
     """With SuperNode authentication, and after a network outage, the id is the same."""
     grid, squad, seats = team(0, 1, 2)
-    seats.look()
+    seats.poll()
     asked(squad)
     grid.present.remove(2)
-    seats.look()
+    seats.poll()
     grid.present.add(2)
-    assert seats.look() == [1]
+    assert seats.poll() == [1]
     assert asked(squad) == [2]
 
 
@@ -208,7 +208,7 @@ def test_the_first_to_answer_does_not_say_how_large_the_team_is() -> None:
     seats.wait_for_all(10.0)
     assert seats.nodes == {0: 4, 1: 2, 2: 3}
     grid.present.remove(3)
-    seats.look()
+    seats.poll()
     assert (seats.n_agents, seats.empty()) == (3, [2])
 
 
@@ -249,7 +249,7 @@ def test_a_run_that_has_begun_waits_a_while_for_all_and_goes_on_with_some(caplog
     seats.wait_for_all(0.02, grace=60.0)
     assert seats.nodes == {0: 1, 1: 2}
     grid.present = set()
-    seats.look()
+    seats.poll()
     with pytest.raises(SeatsError, match="no device holds seat 0, 1, 2"):
         seats.wait_for_all(0.05, grace=0.02)
 
@@ -290,7 +290,7 @@ def test_a_device_holds_one_seat(caplog: pytest.LogCaptureFixture) -> None:
     seats.wait_for_all(10.0)
     squad.devices[1].claims = {"seat": 1}
     seats.doubt(0)
-    assert seats.look() == []
+    assert seats.poll() == []
     assert seats.nodes == {0: 1, 1: 2, 2: 3}
     assert "node 1: a device that holds seat 0 says that it holds seat 1; one of them counts" in caplog.text
 
@@ -321,7 +321,7 @@ def test_a_device_whose_description_cannot_be_holds_no_seat(
     grid.present = {1, 2, 3}
     seats.wait_for_all(10.0)
     grid.present.add(4)
-    assert seats.look() == []
+    assert seats.poll() == []
     assert seats.nodes == {0: 1, 1: 2, 2: 3}
     assert f"node 4: {reason}" in caplog.text
 

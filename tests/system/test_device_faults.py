@@ -1,4 +1,4 @@
-"""What devices do to a run: gone for some rounds, of another version, too slow, out of disk. The others play on."""
+"""What devices do to a run: gone for some rounds, of another protocol, too slow, out of disk. The others play on."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from operations.protocol import PROTOCOL
 from tests.disks import fill, small_disk
 from tests.system.conftest import TINY, agents, flags, rounds, timed
 from tests.system.federation import Federation
@@ -41,11 +42,10 @@ def round_where(
     return found
 
 
-def of_another_version(folder: Path) -> dict[str, str]:
-    """The environment of a device that has another version of the package."""
-    record = folder / "pps_qmix-9.9.9.dist-info"
-    record.mkdir(parents=True)
-    (record / "METADATA").write_text("Metadata-Version: 2.1\nName: pps-qmix\nVersion: 9.9.9\n")
+def of_another_protocol(folder: Path) -> dict[str, str]:
+    """The environment of a device that has another protocol number."""
+    folder.mkdir(parents=True)
+    (folder / "sitecustomize.py").write_text("import operations.protocol\noperations.protocol.PROTOCOL = 99\n")
     return {"PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
 
 
@@ -61,13 +61,15 @@ def test_a_run_goes_on_without_a_device_and_with_it_when_it_is_back(
     def held() -> int:
         return (tmp_path / "envproxy.log").read_text().count(f"seat {GONE} was silent for")
 
-    # gone for three rounds; what comes first in its place is no device of this federation's version
+    # gone for three rounds; what comes first in its place is a device of another protocol
     federation.devices[GONE].end()
     with timed("a device that ends: the next round without it after"):
         without = round_where(run, len(rounds(run)), "a round without it", lambda row: "1" not in row["seats"])
     held_before = held()
-    strange = federation.start_device(GONE, of_another_version(tmp_path / "other"))
-    refused = f"the server runs pps-qmix {version('pps-qmix')}, the device of seat {GONE} runs 9.9.9; install the same"
+    strange = federation.start_device(GONE, of_another_protocol(tmp_path / "other"))
+    refused = (
+        f"the server speaks protocol {PROTOCOL} (pps-qmix {version('pps-qmix')}), the device of seat {GONE} speaks"
+    )
     wait_for(lambda: refused in (run / "logs" / "run.log").read_text(), "the refusal")
     wait_for(lambda: rounds(run)[-1]["round"] >= without["round"] + 2, "three rounds without it")
     assert all(row["seats"].keys() == {"0", "2"} for row in rounds(run)[without["round"] - 1 :])

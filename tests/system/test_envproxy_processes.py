@@ -1,4 +1,4 @@
-"""`pps-qmix envproxy --processes 2`: arenas on several processes behind one port, and signals."""
+"""`python -m envproxy --processes 2`: arenas on several processes behind one port, and signals."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class EnvProxy:
         self.port, self.metrics = free_ports(2)
         self.address = f"127.0.0.1:{self.port}"
         self.log, self.tokens = folder / "log", folder / "tokens"
-        command = [sys.executable, "-m", "cli.main", "envproxy", "--listen", self.address, "--battles", "2"]
+        command = [sys.executable, "-m", "envproxy", "--listen", self.address, "--battles", "2"]
         command += ["--processes", "2", "--tokens", str(self.tokens), "--metrics-listen", f"127.0.0.1:{self.metrics}"]
         command += [word for arena in ARENAS for word in ("--arena", arena)]
         with self.log.open("wb") as log:

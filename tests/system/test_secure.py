@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -17,15 +16,17 @@ import pytest
 import client.launch
 from client.device import DeviceDirectory
 from client.launch import AgentError, SeatAddress, ask
-from client.messages import DESCRIBE, TRAIN, Request
+from client.messages import Request, reply_from, request_to
 from envproxy.arena import Arena
 from envproxy.certificates import ServerCertificate
 from envproxy.hosting import HostedArena
 from envproxy.tokens import keep_tokens
 from envproxy.transport import Transport
+from operations.protocol import PROTOCOL
 from pps_qmix.configuration import default_config
 from pps_qmix.credentials.folders import Folders, Wanted
 from pps_qmix.runtime.processes import TELEMETRY_OFF, Part, free_ports, wait_until_listening
+from strategies.messages import DESCRIBE, TRAIN
 from tests.envproxy.drill import Drill
 from tests.serving import served
 from tests.system.conftest import agents, processes
@@ -122,7 +123,15 @@ def test_an_agent_process_is_let_in_over_tls_by_its_own_token(
     _, port = serving.enter_context(served([hosted], credentials=certificate.credentials))
     address = SeatAddress(1, f"127.0.0.1:{port}", device / "seat-1.token", Transport(device / "ca.crt"))
     config = {
-        **{**default_config(), "run": RUN, "run-id": "id", "version": version("pps-qmix"), "hidden": 8, "battles": 2},
+        **{
+            **default_config(),
+            "run": RUN,
+            "run-id": "id",
+            "protocol": PROTOCOL,
+            "version": "1",
+            "hidden": 8,
+            "battles": 2,
+        },
         **{
             "map": "drill",
             "backend": "drill",
@@ -136,7 +145,9 @@ def test_an_agent_process_is_let_in_over_tls_by_its_own_token(
     with subprocess.Popen(["sleep", "600"]) as supernode:  # in a SuperNode's place; the agent process ends with it
         monkeypatch.setattr(client.launch, "_watch_arguments", lambda: ["--watch", str(supernode.pid)])
         try:
-            found = ask(DeviceDirectory(home, RUN, "id", 1), RUN, address, Request(DESCRIBE, config))
+            found = reply_from(
+                ask(DeviceDirectory(home, RUN, "id", 1), RUN, address, request_to(Request(DESCRIBE, config)))
+            )
             assert (found.values["seat"], found.values["n-agents"]) == (1, 2)
             address.token.write_bytes((folder / "device-0" / "seat-0.token").read_bytes())
             (agent,) = agents(tmp_path)
@@ -144,7 +155,7 @@ def test_an_agent_process_is_let_in_over_tls_by_its_own_token(
             with pytest.raises(
                 AgentError, match="this is not the token of seat 1 of arena 'main'; give the device the"
             ):
-                ask(DeviceDirectory(home, RUN, "id", 1), RUN, address, Request(TRAIN, config))
+                ask(DeviceDirectory(home, RUN, "id", 1), RUN, address, request_to(Request(TRAIN, config)))
         finally:
             supernode.kill()
     wait_for(lambda: not agents(tmp_path), "the end of the agent process")

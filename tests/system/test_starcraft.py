@@ -77,7 +77,7 @@ def test_a_run_of_either_backend_is_evaluated_on_both(host: MakeHost, home: Path
 
 
 class Proxy:
-    """`pps-qmix envproxy` on the backend smac."""
+    """`python -m envproxy` on the backend smac."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         (port,) = free_ports(1)
@@ -89,7 +89,6 @@ class Proxy:
                     *(
                         sys.executable,
                         "-m",
-                        "cli.main",
                         "envproxy",
                         "--backend",
                         "smac",

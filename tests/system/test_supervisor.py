@@ -29,7 +29,7 @@ def test_a_run_comes_to_its_end_though_its_parts_are_killed(train: Train, tmp_pa
         wait_for(lambda: buffered(home / RUN, 1) > before + 5, "battles of the next round")
 
     in_the_middle_after(1)
-    (proxy,) = processes("cli.main", "envproxy", f"{run}/flower")
+    (proxy,) = processes("-m\0envproxy", f"{run}/flower")
     proxy.send_signal(signal.SIGKILL)
 
     in_the_middle_after(2)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from envproxy.backend import BackendFailedError, MapSpec, Observation, StepResult
 from envproxy.backends.smac.frames import begin, follow, healing_seats
 from envproxy.backends.smac.game import Game, GameLostError, View
-from envproxy.backends.smac.installation import Installation, look
+from envproxy.backends.smac.installation import Installation, find_installation
 from envproxy.backends.smac.options import GameOptions
 from envproxy.backends.smac.worker import FRAME, GAME_LIMIT
 from envproxy.maps import FIRST_TARGET, map_spec
@@ -104,7 +104,7 @@ class SmacBattles:
 
     def prepare(self) -> None:
         """Look for SMAC, the game and the map. Raises BackendFailedError, with what to do."""
-        installation = look(self._options, self._spec.name, self._rules.game_version)
+        installation = find_installation(self._options, self._spec.name, self._rules.game_version)
         installation.require()
         self._installation = installation
 

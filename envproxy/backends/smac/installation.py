@@ -45,7 +45,9 @@ class Installation:
                 raise BackendFailedError(f"{each.what}: {each.says}")
 
 
-def look(options: GameOptions, map_name: str, game_version: str, other_maps: Sequence[str] = ()) -> Installation:
+def find_installation(
+    options: GameOptions, map_name: str, game_version: str, other_maps: Sequence[str] = ()
+) -> Installation:
     """Ask the workers' interpreter what it has, and the machine for the game. It takes about a second.
 
     `other_maps` are looked for, too, and not needed.

@@ -18,7 +18,7 @@ import pytest
 
 from cli.main import main
 from envproxy.backend import BackendFailedError, create_backend
-from envproxy.backends.smac.installation import Found, look
+from envproxy.backends.smac.installation import Found, find_installation
 from envproxy.backends.smac.options import GameOptions
 from envproxy.options import OptionsError
 from envproxy.rules import Rules
@@ -116,7 +116,7 @@ def provenance(rules: str = "") -> dict[str, str]:
 
 
 def test_a_machine_that_has_all_tells_what_is_played_on(machine: Machine) -> None:
-    found = look(GameOptions(), "3m", "", ["3m", "8m"]).found
+    found = find_installation(GameOptions(), "3m", "", ["3m", "8m"]).found
     assert all(each.is_right and each.is_needed for each in found[:-1])
     assert [each.what for each in found] == [
         *("worker's python", "smac", "protocol", "pysc2", "StarCraft II", "map 3m", "other maps"),
@@ -155,7 +155,7 @@ def test_smac_is_known_by_its_commit_or_its_content(
 
 
 def test_maps_that_are_missing_are_counted_and_needed_only_where_they_are_played(machine: Machine) -> None:
-    *_, others = look(GameOptions(), "3m", "", ["3m", "8m", "2s3z", "MMM"]).found
+    *_, others = find_installation(GameOptions(), "3m", "", ["3m", "8m", "2s3z", "MMM"]).found
     says = f"{machine.maps} lacks 2 of 3: 2s3z, MMM; {COPY_MAPS}"
     assert others == Found("other maps", False, says, is_needed=False)
     create_backend("smac", "3m", 1).prepare()

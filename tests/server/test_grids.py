@@ -12,8 +12,8 @@ from flwr.supercore.run import Run
 
 from client.flower import message_from_reply, request_from_message
 from client.messages import Reply, Request
-from server.folding import FoldingGrid
-from server.in_process import InProcessGrid
+from server.grids import PackingGrid
+from server.in_process_grid import InProcessGrid
 
 TENSORS = {
     "fc1.weight": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -40,7 +40,7 @@ class Device:
 
 
 def grid_to(device: Device) -> Grid:
-    return FoldingGrid(InProcessGrid(1, device, Run.create_empty(1)))
+    return PackingGrid(InProcessGrid(1, device, Run.create_empty(1)))
 
 
 def message(tensors: dict[str, np.ndarray]) -> Message:  # type: ignore[type-arg]

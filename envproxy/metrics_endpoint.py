@@ -1,4 +1,4 @@
-"""`--metrics-listen`: serves metrics to Prometheus, where somebody wants them."""
+"""`--metrics-listen`: serves metrics to Prometheus over HTTP, or over TLS with a certificate."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def check(address: str | None, *, insecure: bool, certificate: Path | None = Non
     check_address("metrics-listen", address)
     if certificate is None and not insecure and not is_loopback(address):
         raise ValueError(
-            f"metrics-listen: other machines reach {address}, in plaintext; listen on 127.0.0.1, or say --insecure "
-            "where nobody else can listen"
+            f"metrics-listen: other machines reach {address}, in plaintext; listen on 127.0.0.1, or give "
+            "--insecure on a network that you trust"
         )
 
 

@@ -23,8 +23,7 @@ from flwr.supercore.inflatable.inflatable_utils import validate_object_content
 from flwr.supercore.run import Run
 from flwr.superlink.grid.http_grid import HttpGrid
 
-from server.folding import FoldingGrid
-from server.unreadable import UnreadableGrid
+from server.grids import PackingGrid, UnreadableReplyFilter
 
 pytestmark = pytest.mark.usefixtures("flower_identity")
 
@@ -108,11 +107,11 @@ def of_no_message(name: str) -> list[bytes]:
     return [thing("Message", b"\xff\xff"), *sound(name)[1:2]]
 
 
-def grid_to(superlink: SuperLink) -> UnreadableGrid:
+def grid_to(superlink: SuperLink) -> UnreadableReplyFilter:
     inner = HttpGrid(token="t", insecure=True)
     inner._client = superlink  # type: ignore[assignment]
     inner.set_run(Run.create_empty(1))
-    return UnreadableGrid(inner)
+    return UnreadableReplyFilter(inner)
 
 
 def answered(replies: Iterable[Message]) -> list[str]:
@@ -124,7 +123,7 @@ def test_a_reply_that_is_no_message_harms_only_its_sender(malformed, caplog):  #
     superlink = SuperLink({"a": sound("a"), "b": malformed("b")})
     superlink.replies |= {"c": sound("c")}
     superlink.objects |= {get_object_id(each): each for each in sound("c")}
-    grid = FoldingGrid(grid_to(superlink))
+    grid = PackingGrid(grid_to(superlink))
     assert answered(grid.pull_messages(["a"])) == ["a"]
     assert answered(grid.pull_messages(["b", "c"])) == []  # Flower has lost both
     assert "a reply cannot be read" in caplog.text

@@ -8,7 +8,7 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
-from server.in_process import InProcessGrid
+from server.in_process_grid import InProcessGrid
 from tests.server.squad import Device, Squad
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from server.new_rows import NewRows
+from server.metrics import MetricsReader
 from server.run_directory import RunDirectory, metrics_path
 from tests.server.squad import settings
 
@@ -27,32 +27,32 @@ def row(round_: int) -> dict[str, Any]:
 
 
 def test_every_row_comes_once(run: RunDirectory) -> None:
-    rows = NewRows(run.path)
-    assert rows.look() == []
+    rows = MetricsReader(run.path)
+    assert rows.read_new() == []
     add(run, 1, 2)
-    assert rows.look() == [row(1), row(2)]
-    assert rows.look() == []
+    assert rows.read_new() == [row(1), row(2)]
+    assert rows.read_new() == []
     add(run, 3)
-    assert rows.look() == [row(3)]
+    assert rows.read_new() == [row(3)]
 
 
 def test_a_run_that_has_not_begun_has_no_rows(tmp_path: Path) -> None:
-    rows = NewRows(tmp_path / "later")
-    assert rows.look() == []
+    rows = MetricsReader(tmp_path / "later")
+    assert rows.read_new() == []
     add(RunDirectory.create(settings(runs=str(tmp_path), run="later")), 1)
-    assert rows.look() == [row(1)]
+    assert rows.read_new() == [row(1)]
 
 
 def test_a_row_comes_when_it_is_whole(run: RunDirectory) -> None:
-    rows = NewRows(run.path)
+    rows = MetricsReader(run.path)
     add(run, 1)
     with open(metrics_path(run.path), "a") as file:
         file.write('{"kind": "round", "rou')
         file.flush()
-        assert rows.look() == [row(1)]
-        assert rows.look() == []
+        assert rows.read_new() == [row(1)]
+        assert rows.read_new() == []
         file.write('nd": 2, "steps": 2000}\n')
-    assert rows.look() == [row(2)]
+    assert rows.read_new() == [row(2)]
 
 
 @pytest.mark.parametrize("again", [[], [3], [3, 4, 5]])
@@ -60,11 +60,11 @@ def test_rows_that_were_dropped_and_come_again_are_told_from_there_on_where_none
     run: RunDirectory, again: list[int]
 ) -> None:
     """Rounds 3 and 4 are played again; those between the two looks are told from the fifth row on."""
-    rows = NewRows(run.path)
+    rows = MetricsReader(run.path)
     add(run, 1, 2, 3, 4)
-    assert len(rows.look()) == 4
+    assert len(rows.read_new()) == 4
     run.drop_after(2)
     add(run, *again)
-    assert rows.look() == [row(number) for number in again if number > 4]
+    assert rows.read_new() == [row(number) for number in again if number > 4]
     add(run, 6)
-    assert rows.look() == [row(6)]
+    assert rows.read_new() == [row(6)]

@@ -1,4 +1,4 @@
-"""What a seat's agent process has done since it began, for those who watch the device: a file, written every round."""
+"""Counters of a seat's agent process since its start, for those who monitor the device: a file, written every round."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from operations.files import replace_file
 
 
 @dataclass
-class Tally:
-    """Sums over the rounds that this process has played; of the last one its number and figures."""
+class DeviceCounters:
+    """Sums over the rounds that this process has played; number and metrics of the last one."""
 
     battles: int = 0
     missed: int = 0
@@ -47,7 +47,7 @@ class Tally:
 
     @classmethod
     def load(cls, path: Path) -> Self | None:
-        """Return what is in a file; None if there is none, or no tally in it."""
+        """Return what is in a file; None if it does not exist or holds something else."""
         try:
             return cls(**json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):

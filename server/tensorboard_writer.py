@@ -1,4 +1,4 @@
-"""Writes the rows of metrics.jsonl for TensorBoard, too."""
+"""Writes the rows of metrics.jsonl as TensorBoard events."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _LEARNING = {"training-steps", "loss", "td-error", "q-mean", "grad-norm"}
 _GROUPS = {"seconds": "seconds", "shared": "sharing"}
 
 
-class Board:
+class TensorBoardWriter:
     """TensorBoard events in a run directory; every scalar is over environment steps."""
 
     def __init__(self, path: Path, steps: int) -> None:
-        """The run goes on from `steps`: what was written of later ones is void, they are played again."""
+        """The run resumes from `steps`: events of later steps are void, because these steps are played again."""
         start = SessionLog(status=SessionLog.START)  # its step and all after it are forgotten
         self._writer = EventFileWriter(str(path))
         self._writer.add_event(Event(wall_time=time.time(), step=steps + 1, session_log=start))

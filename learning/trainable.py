@@ -11,7 +11,7 @@ _ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
 _M = TypeVar("_M", bound=nn.Module)
 
 
-class Trained:
+class TrainableParameters:
     """Named parameters under Adam, with target copies that follow every ``target_update_every`` steps."""
 
     def __init__(

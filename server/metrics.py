@@ -1,17 +1,20 @@
-"""The figures of a round: of what its devices report, the rows of `metrics.jsonl` (docs/metrics.md). Pure functions.
+"""The rows of `metrics.jsonl` (docs/metrics.md): made of what the devices of a round report, and read as they appear.
 
-A report has passed `strategies.figures`: its numbers can be reckoned with. They can still be lies, so where one number
-of all is wanted it is one that most agents vouch for.
+A report has passed `strategies.figures`: its numbers are finite and in range. They can still be false, so where one
+number for the team is wanted it is one that most agents report.
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-Report = dict[str, Any]  # the metrics of one agent's reply
+from server.run_directory import metrics_path, whole_rows
+from strategies.messages import Report
 
 _MINE = ("waiting", "acting", "learning")  # what an agent's time goes into
 _LEARNING = ("epsilon", "loss", "q-mean", "td-error", "grad-norm")
@@ -23,11 +26,13 @@ def steps_played(reports: Mapping[int, Report]) -> int:
     return steps
 
 
-def round_row(round_: int, steps_before: int, reports: Mapping[int, Report], seconds: Mapping[str, float]) -> Report:
+def round_row(
+    round_: int, steps_before: int, reports: Mapping[int, Report], seconds: Mapping[str, float]
+) -> dict[str, Any]:
     """Return a round's row; what came of sharing is the caller's to add. `seconds` has "round" and "aggregation"."""
     report = _middle(reports.values())
     battles, played = _battles(report), steps_played(reports)
-    busy = [sum(float(report[f"seconds-{part}"]) for part in _MINE) for report in reports.values()]
+    busy = [_seconds(report) for report in reports.values()]
     return {
         "kind": "round",
         "round": round_,
@@ -49,7 +54,7 @@ def round_row(round_: int, steps_before: int, reports: Mapping[int, Report], sec
     }
 
 
-def evaluation_rows(round_: int, steps_before: int, reports: Mapping[int, Report]) -> list[Report]:
+def evaluation_rows(round_: int, steps_before: int, reports: Mapping[int, Report]) -> list[dict[str, Any]]:
     """Return one row for each evaluation of the round; what most say of it counts.
 
     It is one if at least half of the seats that saw any to its end say so: no device makes one up.
@@ -59,7 +64,13 @@ def evaluation_rows(round_: int, steps_before: int, reports: Mapping[int, Report
     steps_after = steps_before + steps_played(reports)
     for report in reports.values():
         witnesses += "evaluate-steps" in report
-        columns = [report.get(f"evaluate-{name}", []) for name in ("steps", "battles", "won", "return", "length")]
+        columns = [
+            report.get("evaluate-steps", []),
+            report.get("evaluate-battles", []),
+            report.get("evaluate-won", []),
+            report.get("evaluate-return", []),
+            report.get("evaluate-length", []),
+        ]
         ballots = {steps: tuple(figures) for steps, *figures in zip(*columns, strict=True)}  # one for each evaluation
         for steps, figures in ballots.items():
             if steps_before <= steps <= steps_after:
@@ -71,7 +82,36 @@ def evaluation_rows(round_: int, steps_before: int, reports: Mapping[int, Report
     ]
 
 
-def _evaluation(round_: int, steps: int, battles: float, won: float, return_: float, length: float) -> Report:
+class MetricsReader:
+    """Reads the rows of a run that is played, each once."""
+
+    def __init__(self, path: Path) -> None:
+        """`path` is the run directory; it may not exist yet."""
+        self._path = metrics_path(path)
+        self._file: int | None = None  # inode: a run that resumes from a checkpoint rewrites the file
+        self._read = 0  # bytes
+        self._rows = 0  # in them
+
+    def read_new(self) -> list[dict[str, Any]]:
+        """Return complete rows since the last call; of a rewritten file, those beyond the number returned before."""
+        try:
+            with open(self._path, "rb") as file:
+                status = os.fstat(file.fileno())
+                seen = 0
+                if status.st_ino != self._file or status.st_size < self._read:
+                    self._file, self._read, seen, self._rows = status.st_ino, 0, self._rows, 0
+                file.seek(self._read)
+                added = file.read()
+        except FileNotFoundError:
+            return []
+        whole = added[: added.rfind(b"\n") + 1]
+        rows = whole_rows(whole.decode("utf-8", errors="replace"))
+        self._read += len(whole)
+        self._rows += len(rows)
+        return rows[seen:]
+
+
+def _evaluation(round_: int, steps: int, battles: float, won: float, return_: float, length: float) -> dict[str, Any]:
     return {
         "kind": "evaluation",
         "round": round_,
@@ -98,7 +138,12 @@ def _battles(report: Report) -> int:
     return int(report["battles"] + report["missed"])
 
 
-def _mean(reports: Mapping[int, Report], name: str) -> float | None:
+def _seconds(report: Report) -> float:
+    """Return the seconds that the agent was busy."""
+    return report["seconds-waiting"] + report["seconds-acting"] + report["seconds-learning"]
+
+
+def _mean(reports: Mapping[int, Mapping[str, Any]], name: str) -> float | None:
     values = [float(report[name]) for report in reports.values() if name in report]
     return sum(values) / len(values) if values else None
 
@@ -107,5 +152,5 @@ def _ratio(value: float, battles: int) -> float | None:
     return float(value) / battles if battles else None
 
 
-def _plain(report: Report) -> Report:
+def _plain(report: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in report.items() if not name.startswith("evaluate-")}
