@@ -12,8 +12,8 @@ from cli import superlink
 from cli.parts import PartFailedError
 from operations import proxies
 from operations.paths import shown, user_path
+from server.flower_internals import PUBLIC_KEY_ALREADY_IN_USE
 
-_KNOWN = "[code: 23]"  # flwr.supercore.error.ApiErrorCode.PUBLIC_KEY_ALREADY_IN_USE, which takes a second to import
 _TRIES = 3  # calls for a key, of a minute at most each
 
 
@@ -47,7 +47,7 @@ def _admit(key: Path, address: str, environment: Mapping[str, str]) -> str:
         if document.get("success"):
             return "admitted"
         reason = " ".join(str(document.get("error-message", said)).split())
-        if _KNOWN in reason:
+        if PUBLIC_KEY_ALREADY_IN_USE in reason:
             return "was admitted already"
         raise PartFailedError(f"the SuperLink at {address} has not taken {key}: {reason}")
     raise PartFailedError(f"the SuperLink at {address} does not answer")
