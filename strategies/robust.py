@@ -38,8 +38,9 @@ class _Robust(Sharing):
         for index, update in enumerate(updates):
             # In float64: squares of what float32 holds overflow there, and near distances would be lost in rounding.
             arrays = ArrayRecord({name: Array(update.tensors[name].astype(np.float64)) for name in names})
-            content = {"arrays": arrays, "metrics": MetricRecord({"num-examples": 1, _INDEX: index})}
-            replies.append(Message(RecordDict(content), self.seats[update.seat], MessageType.TRAIN))
+            metrics = MetricRecord({"num-examples": 1, _INDEX: index})
+            content = RecordDict({"arrays": arrays, "metrics": metrics})
+            replies.append(Message(content, self.seats[update.seat], MessageType.TRAIN))
         return replies
 
 
