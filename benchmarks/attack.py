@@ -18,10 +18,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
-from flwr.supercore.run import Run
 from numpy.typing import NDArray
 
 from pps_qmix.configuration import default_config
+from server.flower_internals import make_run
 from server.in_process_grid import InProcessGrid
 from strategies.figures import COUNTS, NUMBERS
 from strategies.registry import create_strategy
@@ -111,7 +111,7 @@ def distance(strategy: str, sharing: SharingSettings, attack: Attack, rounds: in
             honest = Answer(trained, RETURN + rng.uniform(-1.0, 1.0))
             yield _reply(message, seat, attack(began, trained, rng) if seat == agents - 1 else honest)
 
-    grid = InProcessGrid(agents, answer, Run.create_empty(1))
+    grid = InProcessGrid(agents, answer, make_run(1))
     sharer = create_strategy(strategy, sharing)
     sharer.place({seat: seat + 1 for seat in range(agents)})
     initial = ArrayRecord({"w": Array(np.zeros(WEIGHTS, np.float32))})

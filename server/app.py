@@ -14,7 +14,6 @@ from pathlib import Path
 
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
-from flwr.supercore.exit import add_exit_handler
 
 from operations import logs
 from operations.protocol import PROTOCOL
@@ -22,6 +21,7 @@ from operations.tied import tie
 from server.checkpoints import newest_checkpoint, save_checkpoint
 from server.curve import draw_curve
 from server.failure import NeedsYouError
+from server.flower_internals import call_at_exit
 from server.grids import PackingGrid, UnreadableReplyFilter
 from server.report import result_of, write_report
 from server.rounds import DivergedError, RoundResult, Rounds
@@ -65,13 +65,8 @@ def main(grid: Grid, context: Context) -> None:
 
 
 def _say_last(reason: str) -> None:
-    """Make a sentence the last line of this process, which Flower ends: it prints the stack trace and its exit code.
-
-    `flwr run --stream` ends with it, too.
-    """
-    add_exit_handler(
-        lambda: print(logs.last_word("the run failed", reason), file=sys.stderr, flush=True), run_before_force_exit=True
-    )
+    """Make a sentence the last line of this process, and of `flwr run --stream`."""
+    call_at_exit(lambda: print(logs.last_word("the run failed", reason), file=sys.stderr, flush=True))
 
 
 def _train(grid: Grid, config: Mapping[str, Value], given: Mapping[str, Value]) -> None:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import httpx
 import numpy as np
 from flwr.app import Array, ArrayRecord, Message, RecordDict
 from flwr.serverapp import Grid
-from flwr.supercore.run import Run
 from safetensors.numpy import load, save
 
 from strategies.messages import ARRAYS, PACKED
+
+if TYPE_CHECKING:
+    from server.flower_internals import Run
 
 log = logging.getLogger("server")
 

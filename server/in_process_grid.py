@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
-from flwr.supercore.run import Run
-from flwr.supercore.task_identity import TaskIdentity
+
+from server.flower_internals import identify_process, set_message_id
+
+if TYPE_CHECKING:
+    from server.flower_internals import Run
 
 Team = Callable[[Sequence[Message]], Iterable[Message]]
 
@@ -30,8 +34,7 @@ class InProcessGrid(Grid):
         self._numbers = itertools.count(1)
         self._pushed: list[Message] = []
         self._replies: dict[str, Message] = {}
-        # Flower's Message reads them when it is made; outside a Flower process nobody has set them.
-        TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = run.run_id, 0, 0
+        identify_process(run.run_id)
 
     def set_run(self, run: Run) -> None:
         self._run = run
@@ -51,7 +54,7 @@ class InProcessGrid(Grid):
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         identifiers = []
         for message in messages:
-            message.metadata.__dict__["_message_id"] = str(next(self._numbers))  # a SuperLink would set it
+            set_message_id(message, str(next(self._numbers)))
             identifiers.append(message.metadata.message_id)
             self._pushed.append(message)
         return identifiers

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 from flwr.serverapp import Grid
 
+from server.flower_internals import exception_text
 from strategies.messages import CONFIG, DESCRIBE, METRICS
 from strategies.sentences import by_device
 
@@ -268,9 +268,7 @@ class Seats:
 
 def error_text(reply: Message) -> str:
     """Return what went wrong, without Flower's wrapping of the exception's class."""
-    reason = str(reply.error.reason)
-    wrapped = re.fullmatch(r"<class '[^']+'>:<'(.*)'>", reason, re.DOTALL)
-    return wrapped.group(1) if wrapped else reason
+    return exception_text(str(reply.error.reason))
 
 
 def _provenance(said: object) -> str:

@@ -3,17 +3,20 @@
 import logging
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.serverapp.strategy import FedAvg, FedMedian, FedTrimmedAvg
-from flwr.serverapp.strategy.multikrum import select_multikrum
+from flwr.serverapp.strategy import Krum as FlowerKrum
 
 from strategies.arithmetic import Weighting
 from strategies.sharing import Aggregate, Sharing
 from strategies.update import Update
 
 logger = logging.getLogger(__name__)
+
+_INDEX = "index"
 
 
 class _Robust(Sharing):
@@ -29,6 +32,17 @@ class _Robust(Sharing):
             )
         return min(self.settings.tolerate, (agents - 1) // 2)
 
+    def _replies(self, updates: Sequence[Update], names: Sequence[str]) -> list[Message]:
+        """Return the updates as Flower's strategies take them; a metric of each is its index."""
+        replies = []
+        for index, update in enumerate(updates):
+            # In float64: squares of what float32 holds overflow there, and near distances would be lost in rounding.
+            arrays = ArrayRecord({name: Array(update.tensors[name].astype(np.float64)) for name in names})
+            metrics = MetricRecord({"num-examples": 1, _INDEX: index})
+            content = RecordDict({"arrays": arrays, "metrics": metrics})
+            replies.append(Message(content, self.seats[update.seat], MessageType.TRAIN))
+        return replies
+
 
 class _Elementwise(_Robust):
     """An aggregate that no agent has a weight in: each number is made of the agents' numbers in its place."""
@@ -38,15 +52,7 @@ class _Elementwise(_Robust):
         """Return Flower's strategy for so many agents."""
 
     def combine(self, updates: Sequence[Update], names: Sequence[str]) -> Aggregate:
-        replies = [
-            Message(
-                RecordDict({"arrays": _record(update, names), "metrics": MetricRecord({"num-examples": 1})}),
-                dst_node_id=self.seats[update.seat],
-                message_type=MessageType.TRAIN,
-            )
-            for update in updates
-        ]
-        arrays, _ = self.flower(len(updates)).aggregate_train(0, replies)
+        arrays, _ = self.flower(len(updates)).aggregate_train(0, self._replies(updates, names))
         assert arrays is not None  # there is a reply, and each is whole
         return Aggregate({name: array.numpy().astype(np.float32) for name, array in arrays.items()}, None)
 
@@ -88,14 +94,9 @@ class Krum(_Robust):
     """
 
     def combine(self, updates: Sequence[Update], names: Sequence[str]) -> Aggregate:
-        contents = [RecordDict({"arrays": _record(update, names)}) for update in updates]
         tolerated = self._tolerated(len(updates), 2 * self.settings.tolerate + 3)
-        (chosen,) = select_multikrum(contents, num_malicious_nodes=tolerated, num_nodes_to_select=1)
-        index = next(i for i, content in enumerate(contents) if content is chosen)
+        _, metrics = FlowerKrum(num_malicious_nodes=tolerated).aggregate_train(0, self._replies(updates, names))
+        assert metrics is not None  # there is a reply, and each is whole
+        index = int(cast(float, metrics[_INDEX]))  # of the one that is chosen
         tensors = {name: updates[index].tensors[name].copy() for name in names}
         return Aggregate(tensors, Weighting(np.eye(len(updates))[index]))
-
-
-def _record(update: Update, names: Sequence[str]) -> ArrayRecord:
-    # In float64: squares of what float32 holds overflow there, and near distances would be lost in rounding.
-    return ArrayRecord({name: Array(update.tensors[name].astype(np.float64)) for name in names})

@@ -10,8 +10,8 @@ from pathlib import Path
 from operations import proxies
 from pps_qmix.runtime.processes import PartFailedError
 from pps_qmix.runtime.superlink import PROFILE, SuperLink, ask
+from server.flower_internals import PUBLIC_KEY_ALREADY_IN_USE
 
-_KNOWN = "[code: 23]"  # flwr.supercore.error.ApiErrorCode.PUBLIC_KEY_ALREADY_IN_USE, which takes a second to import
 _TRIES = 3  # calls for a key, of a minute at most each
 
 
@@ -40,7 +40,7 @@ def _admit(key: Path, address: str, environment: dict[str, str]) -> bool:
         if document.get("success"):
             return True
         reason = " ".join(str(document.get("error-message", said)).split())
-        if _KNOWN in reason:
+        if PUBLIC_KEY_ALREADY_IN_USE in reason:
             return False
         raise PartFailedError(f"the SuperLink at {address} has not taken {key}: {reason}")
     raise PartFailedError(f"the SuperLink at {address} does not answer")

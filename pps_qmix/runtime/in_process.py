@@ -11,7 +11,6 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 
 import torch
 from flwr.app import Error, Message
-from flwr.supercore.run import Run
 
 from client.flower import message_from_reply, request_from_message
 from client.play import Answer, Move, Round, RoundReport, advance
@@ -27,11 +26,10 @@ from learning.shared import SharedLearners
 from operations.home import HomeError, pps_home
 from pps_qmix.configuration import Value
 from server.app import train
+from server.flower_internals import UNKNOWN_ERROR, make_run
 from server.in_process_grid import InProcessGrid
 from server.run_directory import RunDirectory
 from strategies.messages import TRAIN, WEIGHTS
-
-_APP_ERROR = 0  # Flower's "unknown" error code; the reason tells
 
 
 class Team:
@@ -93,7 +91,7 @@ class Team:
         try:
             met = seat.meet(request, describe(self._name, self._backend, self._arena, self._rules))
         except (SeatRefusedError, HomeError) as error:
-            return Message(Error(_APP_ERROR, str(error)), reply_to=message)
+            return Message(Error(UNKNOWN_ERROR, str(error)), reply_to=message)
         return message_from_reply(met, message)
 
     def _play(self, messages: Sequence[Message]) -> list[Message]:
@@ -103,7 +101,7 @@ class Team:
         try:
             rounds = [seat.begin(request) for seat, request in zip(seats, requests, strict=True)]
         except SeatRefusedError as error:  # nobody can play without it: here nobody waits for a silent seat
-            return [Message(Error(_APP_ERROR, str(error)), reply_to=message) for message in messages]
+            return [Message(Error(UNKNOWN_ERROR, str(error)), reply_to=message) for message in messages]
         reports = play_in_lockstep(self._arena, rounds, self._pool)
         return [
             message_from_reply(seat.finish(request, report), message)
@@ -165,7 +163,5 @@ def _teaches(event: ArenaEvent) -> bool:
 
 def run_in_process(config: Mapping[str, Value], given: Mapping[str, Value], team: Team) -> RunDirectory:
     """Play a run to its end. Raises as `server.app.train` does."""
-    run = Run.create_empty(1)
-    run.override_config = dict(given)
-    grid = InProcessGrid(team.n_agents, team, run)
+    grid = InProcessGrid(team.n_agents, team, make_run(1, given))
     return train(grid, config, given)

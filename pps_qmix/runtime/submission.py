@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -15,15 +14,14 @@ from pps_qmix.configuration import Value, app_directory
 from pps_qmix.runtime.processes import Part, PartFailedError, StopError
 from pps_qmix.runtime.superlink import PROFILE, SuperLink, ask, flwr
 from server.failure import what_needs_you
+from server.flower_internals import INTERNAL_ERROR, RUN_ID_NOT_FOUND, started_run
 
 _PACKAGES = ("learning", "strategies", "envproxy", "client", "server", "operations")
 _LOOK_EVERY = 0.5  # seconds
 _ASK_EVERY = 600.0  # seconds after which the SuperLink is asked though the log still streams: the network may be cut
 _ASK_AGAIN = 5.0  # seconds until a SuperLink is asked again that did not answer
 _LOST_AFTER = 120.0  # seconds without an answer
-_REFUSED = "500 Internal Server Error"  # what Flower's SuperLink says of an exception in it
 _LOCKED = "after 'database is locked' give it more of a processor, and --database a faster disk"
-_NO_SUCH_RUN = "[code: 16]"  # flwr.supercore.error.ApiErrorCode.RUN_ID_NOT_FOUND, which takes a second to import
 
 
 class Submission:
@@ -92,8 +90,7 @@ class Submission:
             said = self._log.read_bytes()[self._said_before :].decode(
                 errors="replace"
             )  # the log may be of several runs
-            found = re.search(r"started run (\d+)", said)
-            self._run = found.group(1) if found else None
+            self._run = started_run(said)
         return self._run
 
     def _status(self) -> dict[str, str] | None:
@@ -110,7 +107,7 @@ class Submission:
         if document.get("runs"):
             status: dict[str, str] = document["runs"][0]
             return status
-        if _NO_SUCH_RUN not in document.get("error-message", ""):
+        if RUN_ID_NOT_FOUND not in document.get("error-message", ""):
             return None
         raise PartFailedError(f"the SuperLink at {self._superlink.address} knows the run no more: it has started anew")
 
@@ -122,7 +119,7 @@ class Submission:
         reason = what_needs_you(details)
         if reason is not None:
             raise StopError(reason)
-        if _REFUSED in details:
+        if INTERNAL_ERROR in details:
             details = f"{details}; the log of the SuperLink says why ({_LOCKED})"
         raise PartFailedError(f"the run ended as {status}: {details} (see {self._log})")
 

@@ -10,6 +10,7 @@ from operations.paths import is_utf8
 from pps_qmix.runtime.preloaded.supernode import BIN, warm_environment
 from pps_qmix.runtime.processes import TELEMETRY_OFF, flower_command
 from pps_qmix.runtime.superlink import called_directly
+from server.flower_internals import TASK_POLL_INTERVAL
 
 _ESCAPED = {ord(sign): f"\\u{ord(sign):04x}" for sign in ('"', "\\", *map(chr, range(32)), "\x7f")}
 
@@ -24,7 +25,7 @@ def supernode_environment(
     return {
         "FLWR_HOME": str(home),
         # Seconds between two looks for a ClientApp to start, 4 ms of CPU each; Flower's default is 1.
-        "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.3",
+        TASK_POLL_INTERVAL: "0.3",
         "OPENBLAS_NUM_THREADS": "1",  # a ClientApp imports numpy, and computes nothing
         **TELEMETRY_OFF,
         **called_directly(superlink, root_certificates),

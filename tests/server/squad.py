@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
 from flwr.common.constant import SUPERLINK_NODE_ID
-from flwr.supercore.run import Run
 from numpy.typing import NDArray
+from server.in_process import InProcessGrid
 
-from server.in_process_grid import InProcessGrid
+from server.flower_internals import make_run
 from server.rounds import Rounds
 from server.settings import Settings, Value, check_settings
 from strategies.registry import create_strategy
@@ -169,7 +169,7 @@ class Field(InProcessGrid):
     """An InProcessGrid on which nodes come and go: `present` are those that Flower sees."""
 
     def __init__(self, squad: Squad) -> None:
-        super().__init__(len(squad.devices), squad, Run.create_empty(1))
+        super().__init__(len(squad.devices), squad, make_run(1))
         self.present = set(squad.devices)
         self.out: list[str] = []  # message types of what was pushed last
 

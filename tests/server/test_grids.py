@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MessageType, MetricRecord, RecordDict
 from flwr.serverapp import Grid
-from flwr.supercore.run import Run
+from server.in_process import InProcessGrid
 
 from client.flower import message_from_reply, request_from_message
 from client.messages import Reply, Request
+from server.flower_internals import make_run
 from server.grids import PackingGrid
-from server.in_process_grid import InProcessGrid
 
 TENSORS = {
     "fc1.weight": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -40,7 +40,7 @@ class Device:
 
 
 def grid_to(device: Device) -> Grid:
-    return PackingGrid(InProcessGrid(1, device, Run.create_empty(1)))
+    return PackingGrid(InProcessGrid(1, device, make_run(1)))
 
 
 def message(tensors: dict[str, np.ndarray]) -> Message:  # type: ignore[type-arg]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
-from flwr.supercore.run import Run
-from flwr.supercore.task_identity import TaskIdentity
+from server.in_process import InProcessGrid
 
-from server.in_process_grid import InProcessGrid
+from server.flower_internals import make_run
 from tests.server.squad import Device, Squad
 
 
@@ -19,7 +18,7 @@ def squad() -> Squad:
 
 @pytest.fixture
 def grid(squad: Squad) -> InProcessGrid:
-    return InProcessGrid(3, squad, Run.create_empty(17))
+    return InProcessGrid(3, squad, make_run(17))
 
 
 def question(grid: Grid, node: int) -> Message:
@@ -30,8 +29,7 @@ def test_it_is_a_grid_of_a_run(grid: InProcessGrid) -> None:
     assert isinstance(grid, Grid)
     assert grid.run.run_id == 17
     assert list(grid.get_node_ids()) == [1, 2, 3]
-    assert TaskIdentity.run_id == 17  # what Flower's messages are stamped with
-    other = Run.create_empty(18)
+    other = make_run(18)
     grid.set_run(other)
     assert grid.run is other
 

@@ -20,9 +20,9 @@ from flwr.proto.message_pb2 import (  # pylint: disable=no-name-in-module
 from flwr.proto.runtime_pb2 import PullAppMessagesRequest, PullAppMessagesResponse
 from flwr.supercore.inflatable.inflatable_object import get_object_id
 from flwr.supercore.inflatable.inflatable_utils import validate_object_content
-from flwr.supercore.run import Run
 from flwr.superlink.grid.http_grid import HttpGrid
 
+from server.flower_internals import make_run
 from server.grids import PackingGrid, UnreadableReplyFilter
 
 pytestmark = pytest.mark.usefixtures("flower_identity")
@@ -110,7 +110,7 @@ def of_no_message(name: str) -> list[bytes]:
 def grid_to(superlink: SuperLink) -> UnreadableReplyFilter:
     inner = HttpGrid(token="t", insecure=True)
     inner._client = superlink  # type: ignore[assignment]
-    inner.set_run(Run.create_empty(1))
+    inner.set_run(make_run(1))
     return UnreadableReplyFilter(inner)
 
 

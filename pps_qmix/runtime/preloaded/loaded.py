@@ -25,6 +25,7 @@ from typing import NamedTuple, NoReturn
 
 from operations.forks import NUMBER, SUPERNODE, end_with, show_command
 from operations.tied import tie
+from server.flower_internals import DEVICE_COMMANDS, LATE_IMPORTS
 
 ROOM = "." * 4000
 ENVIRONMENT = {  # read when what is loaded is loaded
@@ -32,16 +33,11 @@ ENVIRONMENT = {  # read when what is loaded is loaded
     "OPENBLAS_NUM_THREADS": "1",
     "GRPC_VERBOSITY": "NONE",
 }
-_FLOWER = ("flower-supernode", "flower-superexec", "flwr-clientapp")
 _AGENT = "client.resident"
 # What our ClientApp and our agent import, and what Flower's commands and PyTorch import as late as they can. None of
 # our own packages: a ClientApp has those that the server sent.
-_ALSO = (
-    *("grpc", "psutil", "numpy", "safetensors.numpy", "torch", "torch._dynamo"),
-    *("flwr.supernode.main", "httpcore", "h11", "uvicorn.loops.auto", "uvicorn.lifespan.on"),
-    *("uvicorn.protocols.http.auto", "uvicorn.protocols.websockets.auto"),
-)
-_OURS = ("cli", "operations")
+_ALSO = ("grpc", "psutil", "numpy", "safetensors.numpy", "torch", "torch._dynamo", *LATE_IMPORTS)
+_OURS = ("cli", "operations", "server")
 _CALL_LIMIT = 10.0  # seconds that a caller has to say what it wants
 _LOOK_EVERY = 0.5  # seconds between two looks at the parent
 
@@ -60,7 +56,7 @@ def main(path: str, parent: str, _: str = "") -> int:
     """Return 0 when our parent is gone; in a fork, what the command returns."""
     tie(int(parent))
     show_command([sys.executable, "-P", "-m", "pps_qmix.runtime.preloaded.loaded", path, parent])
-    flower = {name: _flower(name) for name in _FLOWER}
+    flower = {name: _flower(name) for name in DEVICE_COMMANDS}
     for module in _ALSO:
         with contextlib.suppress(ImportError):  # each command imports what it needs
             importlib.import_module(module)

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -112,11 +113,11 @@ def test_wrong_flags_are_one_line(capsys: pytest.CaptureFixture[str], surroundin
 
 
 def test_versions_are_compared_with_the_pins() -> None:
-    (fine,) = packages.check_requirements(["numpy>=2.0", "flwr==1.41.0"])
+    (fine,) = packages.check_requirements(["numpy>=2.0", f"flwr=={version('flwr')}"])
     assert fine.level is OK
     found = list(packages.check_requirements(["numpy>=2.0", "flwr==1.40.0", "no-such-package>=1"]))
     assert [finding.level for finding in found] == [FAILED, FAILED]
-    assert found[0].says == "expected flwr==1.40.0, found 1.41.0; pip install 'flwr==1.40.0'"
+    assert found[0].says == f"expected flwr==1.40.0, found {version('flwr')}; pip install 'flwr==1.40.0'"
     assert found[1].says.startswith("expected no-such-package>=1, found none")
     assert packages.check_python(">=3.11").level is OK
     assert packages.check_python(">=4").level is FAILED
