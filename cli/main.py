@@ -10,10 +10,6 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import NoReturn
 
-from cli.surroundings import check_modules, check_working_directory
-
-check_modules()  # before they are imported
-
 from cli import admit, agent, envproxy, evaluate, listing, status, submit, train, watch
 from cli.certs import command as certs
 from cli.doctor import command as doctor
@@ -25,6 +21,7 @@ from envproxy.server import ProcessEndedError
 from operations import logs
 from operations.locks import InUseError
 from operations.paths import shown
+from pps_qmix.surroundings import check_working_directory
 from server.rounds import RoundsError
 from server.run_directory import NotKeptError, RunDirectoryError
 from server.seats import SeatsError
