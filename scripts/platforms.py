@@ -1,8 +1,8 @@
 """Resolve constraints.txt for every platform and Python of docs/platforms.md and print the table of that page.
 
-Asks the configured package index for metadata and installs nothing: `uv`, which Flower brings, resolves the requirements
-of the package and of its optional extras for another platform, with wheels alone. Arguments are passed on to uv, as
---index-url. Ends with 1 if a platform that the page promises has no wheel for some package.
+Asks the configured package index for metadata and installs nothing. `uv`, which Flower brings, resolves the requirements
+of the package and of its extras for another platform, from wheels only. Passes its arguments, such as --index-url, on to
+uv. Exits with 1 if a platform of the page lacks a wheel.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ _EXTRAS = ("experiment", "pettingzoo")
 def resolve(platform: str, python: str, arguments: Sequence[str] = ()) -> tuple[int, str]:
     """Return how many packages an installation has, and an empty text; or 0 and what uv says is missing."""
     command = [
-        *(str(Path(sys.executable).with_name("uv")), "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--only-binary", ":all:"),
+        *(str(Path(sys.executable).with_name("uv")), "pip", "compile", "--quiet"),
+        *("--no-header", "--no-annotate", "--only-binary", ":all:"),
         *("--constraints", "constraints.txt", "--python-version", python, "--python-platform", platform),
         *(word for extra in _EXTRAS for word in ("--extra", extra)),
         *arguments,

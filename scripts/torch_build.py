@@ -1,7 +1,7 @@
 """Install the build of PyTorch that this machine needs, into the environment of the Python that runs this.
 
-On Linux, the package index has the build for CUDA, which brings several GB. Where no NVIDIA GPU is found, this takes the
-CPU build from PyTorch's own index instead, or the package index where PyTorch's index does not answer. The environment
+On Linux, the package index has the build for CUDA, which brings several GB. Where no NVIDIA GPU is found, this script
+takes the CPU build from PyTorch's own index, or the package index where PyTorch's index does not answer. The environment
 variable TORCH_INDEX names another index, as for CUDA 12.6 or ROCm; empty, it names the package index.
 
 Prints one line: which build is installed, from where and why, and its size. Uses only the standard library and pip.
@@ -103,7 +103,8 @@ def unreachable(index: str, limit: float = _LIMIT) -> str | None:
         except (OSError, ValueError) as error:  # URLError is an OSError
             problems[:] = [str(getattr(error, "reason", error))]
 
-    question = threading.Thread(target=ask, daemon=True)  # the time-out of a socket does not bound the look-up of a name
+    # A thread, because the time-out of a socket does not bound the look-up of a name.
+    question = threading.Thread(target=ask, daemon=True)
     question.start()
     question.join(limit)
     return problems[0] if problems else None
@@ -112,7 +113,8 @@ def unreachable(index: str, limit: float = _LIMIT) -> str | None:
 def _install(version: str, index: str | None) -> int:
     """Install PyTorch with pip and return pip's exit code.
 
-    From an index of PyTorch's comes PyTorch alone: what it needs comes from the package index, as constraints.txt has it.
+    An index of PyTorch's provides PyTorch only. Its requirements come from the package index later, as constraints.txt
+    pins them.
     """
     source = ["-c", str(CONSTRAINTS)] if index is None else ["--no-deps", "--index-url", index]
     return _pip("install", "--quiet", "--disable-pip-version-check", *source, f"torch=={version}")

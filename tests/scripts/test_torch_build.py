@@ -69,7 +69,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def indexes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server with a package index, an index of CPU builds, and one without PyTorch's pinned version."""
+    """The address of a server with a package index, an index of CPU builds, and an index without the pinned version."""
     root = tmp_path_factory.mktemp("indexes")
     make_wheel(root / "packages", "torch", PIN, 60_000_000, requires="nvidia-cublas")
     make_wheel(root / "packages", "nvidia-cublas", "13.0", 120_000_000)
@@ -86,7 +86,9 @@ def set_up(python: Path, indexes: str, tmp_path: Path) -> SetUp:
     """Runs the set-up of PyTorch on a machine with the devices in `tmp_path`/root; returns what it prints."""
 
     def run(cpu_index: str, **variables: str) -> str:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("PIP_") and name != "TORCH_INDEX"}
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith("PIP_") and name != "TORCH_INDEX"
+        }
         environment = {
             **kept,
             "PATH": str(tmp_path),  # without nvidia-smi
