@@ -1,7 +1,7 @@
 """The entry point of the `pps-qmix` command.
 
-It is a module beside the packages, because a `cli.py` on PYTHONPATH would replace the package `cli`. No other project has
-a module of this name, so the command always starts and names the module that shadows one of ours.
+It is a module beside the packages, because a `cli.py` on PYTHONPATH would replace the package `cli`. No other project
+has a module of this name, so the command always starts and names the module that shadows one of ours.
 """
 
 from __future__ import annotations

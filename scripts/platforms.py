@@ -1,8 +1,8 @@
 """Resolve constraints.txt for every platform and Python of docs/platforms.md and print the table of that page.
 
-Asks the configured package index for metadata and installs nothing. `uv`, which Flower brings, resolves the requirements
-of the package and of its extras for another platform, from wheels only. Passes its arguments, such as --index-url, on to
-uv. Exits with 1 if a platform of the page lacks a wheel.
+Asks the configured package index for metadata and installs nothing. `uv`, which Flower brings, resolves the
+requirements of the package and of its extras for another platform, from wheels only. Passes its arguments, such as
+--index-url, on to uv. Exits with 1 if a platform of the page lacks a wheel.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Install the build of PyTorch that this machine needs, into the environment of the Python that runs this.
 
 On Linux, the package index has the build for CUDA, which brings several GB. Where no NVIDIA GPU is found, this script
-takes the CPU build from PyTorch's own index, or the package index where PyTorch's index does not answer. The environment
-variable TORCH_INDEX names another index, as for CUDA 12.6 or ROCm; empty, it names the package index.
+takes the CPU build from PyTorch's own index, or the package index where PyTorch's index does not answer. The
+environment variable TORCH_INDEX names another index, as for CUDA 12.6 or ROCm; empty, it names the package index.
 
 Prints one line: which build is installed, from where and why, and its size. Uses only the standard library and pip.
 """

@@ -1,0 +1,1 @@
+"""The Python API of PPS-QMIX and what it is made of."""
