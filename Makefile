@@ -34,10 +34,11 @@ lint: $(STAMP)
 
 setup: $(STAMP)
 
-# Again only when what is to be installed has changed.
+# Again only when what is to be installed has changed. TORCH_INDEX=URL names the index of PyTorch; empty, the package index.
 $(STAMP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not installed; name another with PYTHON=..." >&2; exit 1; }
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python scripts/torch_build.py
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps pysc2==4.0.0
 	@touch $@

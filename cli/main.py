@@ -10,10 +10,6 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import NoReturn
 
-from pps_qmix.surroundings import check_modules, check_working_directory
-
-check_modules()  # before they are imported
-
 from cli import admit, agent, certs, doctor, envproxy, evaluate, experiment, listing, status, submit, train, watch
 from envproxy.backend import BackendFailedError
 from envproxy.server import ProcessEndedError
@@ -22,6 +18,7 @@ from operations.home import HomeError
 from operations.locks import InUseError
 from operations.paths import shown
 from pps_qmix.runtime.processes import PartFailedError
+from pps_qmix.surroundings import check_working_directory
 from server.rounds import RoundsError
 from server.run_directory import NotKeptError, RunDirectoryError
 from server.seats import SeatsError

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import sys
 import tomllib
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -11,7 +13,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from pps_qmix.configuration import app_directory
-from pps_qmix.doctor.finding import Finding, failed, ok
+from pps_qmix.doctor.finding import Finding, failed, ok, warning
+from pps_qmix.surroundings import PACKAGES, modules_with_our_names
 
 _SHOWN = ("pps-qmix", "flwr", "torch", "numba", "numpy", "grpcio")
 
@@ -22,6 +25,7 @@ def check_packages() -> Iterator[Finding]:
     yield check_python(document["project"]["requires-python"])
     yield from check_requirements(document["project"]["dependencies"])
     yield check_torch()
+    yield from check_modules([os.getcwd(), *sys.path])
 
 
 def check_python(required: str) -> Finding:
@@ -43,6 +47,23 @@ def check_requirements(requirements: Sequence[str]) -> Iterator[Finding]:
     if not wrong:
         shown = ", ".join(f"{name} {found}" for name in _SHOWN if (found := _installed(name)))
         yield ok("packages", f"{len(requirements)} as required: {shown}")
+
+
+def check_modules(folders: Sequence[str]) -> Iterator[Finding]:
+    """A line for each module in `folders` that has the name of one of our packages; one line if no module has.
+
+    A module that shadows ours in this process ends the command before its first check (`pps_qmix.surroundings`). These
+    are the modules that a program with another path, such as a script in the working directory, imports in their place.
+    """
+    others = list(modules_with_our_names(folders))
+    for name, file in others:
+        yield warning(
+            "modules",
+            f"{file} has the name of our package {name}: a program that has its folder first on the path, such as a "
+            "script in that folder, imports it in the place of ours; rename it, or start the program elsewhere",
+        )
+    if not others:
+        yield ok("modules", f"no other module is called {', '.join(PACKAGES[:-1])} or {PACKAGES[-1]}")
 
 
 def check_torch() -> Finding:

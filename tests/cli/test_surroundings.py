@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from importlib.metadata import files
+from importlib.metadata import entry_points, files
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ import pytest
 import cli
 from pps_qmix.runtime import processes as parts
 from pps_qmix.runtime.processes import FLOWER_COMMANDS, Part, PartFailedError, flower_command
+from pps_qmix.surroundings import PACKAGES, modules_with_our_names
 
 CHECKOUT = str(Path(cli.__file__).parents[1])
 # What begins with this has no home: neither HOME nor an entry of the user says where one is.
@@ -23,7 +24,7 @@ def no_entry(*_):
     raise KeyError("uid not found")
 pwd.getpwuid = pwd.getpwnam = no_entry
 """
-MAIN = "import sys; from cli.main import main; sys.exit(main(sys.argv[1:]))"
+MAIN = "import sys; from pps_qmix_command import main; sys.exit(main())"
 EVERY = [
     ("maps",),
     ("train", "--runtime", "in-process"),
@@ -55,8 +56,8 @@ def sealed() -> Path:
     return Path("/proc/self")
 
 
-@pytest.mark.parametrize("name", ["client", "server", "learning"])
-def test_a_module_in_the_place_of_ours_is_named(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", PACKAGES)
+def test_the_command_names_a_module_that_shadows_one_of_our_packages(tmp_path: Path, name: str) -> None:
     other = tmp_path / "other" / f"{name}.py"
     other.parent.mkdir()
     other.touch()
@@ -68,9 +69,29 @@ def test_a_module_in_the_place_of_ours_is_named(tmp_path: Path, name: str) -> No
     )
 
 
-def test_a_folder_of_such_a_name_that_is_no_module_is_none(tmp_path: Path) -> None:
+def test_a_folder_with_the_name_of_a_package_that_is_not_a_module_shadows_nothing(tmp_path: Path) -> None:
     (tmp_path / "other" / "client").mkdir(parents=True)
     assert said(("strategies",), tmp_path, {"PYTHONPATH": f"{tmp_path / 'other'}"}) == (0, "")
+    assert list(modules_with_our_names([str(tmp_path / "other")])) == []
+
+
+def test_the_check_of_modules_imports_nothing_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "server").mkdir()
+    (tmp_path / "server" / "__init__.py").touch()
+    program = "import sys; import pps_qmix.surroundings as s; print(*s.PACKAGES, file=sys.stderr); "
+    loaded = "print(*sorted(sys.modules.keys() & {*s.PACKAGES, 'numpy', 'torch'}), file=sys.stderr); s.check_modules()"
+    code, errors = said((), tmp_path, {"PYTHONPATH": f"{tmp_path}{os.pathsep}{CHECKOUT}"}, program + loaded)
+    assert code == 1
+    names, imported, *_, last = errors.splitlines()
+    assert set(names.split()) >= {"client", "server"}
+    assert imported == ""
+    assert last.startswith("pps_qmix.surroundings.ModuleShadowedError: ")
+    assert f" {tmp_path / 'server' / '__init__.py'} is imported in the place of the package server of " in last
+
+
+def test_the_console_script_starts_in_the_module_that_no_other_package_can_shadow() -> None:
+    (script,) = entry_points(group="console_scripts", name="pps-qmix")
+    assert script.value == "pps_qmix_command:main"
 
 
 @pytest.mark.parametrize("arguments", EVERY, ids=" ".join)

@@ -123,6 +123,20 @@ def test_versions_are_compared_with_the_pins() -> None:
     assert packages.check_python(">=4").level is FAILED
 
 
+def test_modules_with_the_names_of_our_packages_are_told(tmp_path: Path) -> None:
+    (tmp_path / "server").mkdir()  # without __init__.py it replaces no package
+    (fine,) = packages.check_modules([str(tmp_path)])
+    assert (fine.level, fine.check) == (OK, "modules")
+    (tmp_path / "client.py").touch()
+    (tmp_path / "server" / "__init__.py").touch()
+    found = list(packages.check_modules([str(tmp_path), str(tmp_path)]))
+    assert [finding.level for finding in found] == [WARNING, WARNING]
+    assert [finding.says.partition(":")[0] for finding in found] == [
+        f"{tmp_path / 'client.py'} has the name of our package client",
+        f"{tmp_path / 'server' / '__init__.py'} has the name of our package server",
+    ]
+
+
 def test_automls_smac_in_our_own_environment_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     assert list(starcraft.check_own_smac()) == []
