@@ -6,7 +6,9 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+from envproxy.backend import map_names
 from server.run_directory import read_run
+from server.settings import SettingsError
 
 Value = bool | float | int | str
 
@@ -65,6 +67,13 @@ def parse_value(text: str, default: Value) -> Value:
         kind = "a whole number" if isinstance(default, int) else "a number"
         raise ValueError(f"expected {kind}, found {text!r}") from None
     return text
+
+
+def check_map_named(backend: str) -> None:
+    """Raise SettingsError if a backend lacks the default map: a user of that backend names a map."""
+    names = map_names(backend)
+    if default_config()["map"] not in names:
+        raise SettingsError(f"map: the backend {backend!r} needs a map: --map NAME; it has {', '.join(names)}")
 
 
 def with_implied(given: Mapping[str, Value]) -> dict[str, Value]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from cli import metrics
 from cli.addresses import check_address, host_and_port
-from cli.defaults import default_config, preset, preset_names
+from cli.defaults import check_map_named, default_config, preset, preset_names
 from client.app import DEFAULT_ENVPROXY
 from client.device import made_home, pps_home
 from envproxy.arena import Arena
@@ -47,7 +47,9 @@ ARENA_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     defaults = default_config()
     parser.add_argument("--preset", choices=preset_names(), help="that of the run, for the number of battles")
-    parser.add_argument("--map", default=str(defaults["map"]), help="map of every arena (default: %(default)s)")
+    parser.add_argument(
+        "--map", help=f"map of every arena that names no other (default: {defaults['map']}, where the backend has it)"
+    )
     parser.add_argument(
         "--arena",
         action="append",
@@ -219,5 +221,13 @@ def _check(options: argparse.Namespace) -> dict[str, str]:
             raise ValueError(f"arena: expected NAME or NAME=MAP, a name of letters, digits and ._-, found {wanted!r}")
         if name in arenas:
             raise ValueError(f"arena: {name!r} is given twice")
-        arenas[name] = map_name or options.map
+        arenas[name] = map_name or _map_of_all(options)
     return arenas
+
+
+def _map_of_all(options: argparse.Namespace) -> str:
+    """Return the map of arenas that name no other. Raises ValueError if the backend lacks the default map."""
+    if options.map is None:
+        check_map_named(options.backend)
+        return str(default_config()["map"])
+    return str(options.map)

@@ -8,7 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.defaults import Value, default_config, kept_settings, parse_value, preset, preset_names, with_implied
+from cli.defaults import (
+    Value,
+    check_map_named,
+    default_config,
+    kept_settings,
+    parse_value,
+    preset,
+    preset_names,
+    with_implied,
+)
 from cli.playable import check_playable
 from client.device import is_run_name
 from envproxy.backend import Backend, create_backend
@@ -92,6 +101,8 @@ def choose(options: argparse.Namespace) -> Chosen:
         if given.get("attest-key"):
             given["attest-key"] = str(user_path(str(given["attest-key"])).absolute())
         settings = check_settings({**defaults, **given})
+        if "map" not in given:
+            check_map_named(settings.backend)
         path = Path(str(given["runs"])) / (settings.run or run_name(settings))
         if settings.run and has_run(path):  # before anything is started: the run may be going on
             raise already_there(path)
