@@ -179,7 +179,7 @@ def run_in_process(config: Mapping[str, Value], given: Mapping[str, Value], team
     run = Run.create_empty(1)
     run.override_config = dict(given)
     grid = InProcessGrid(team.n_agents, team, run)
-    return train(grid, config, given)
+    return train(grid, config, given, "in-process")
 
 
 class Trained(NamedTuple):

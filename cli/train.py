@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from typing import get_args
 
 from cli import flags, following, memory
 from cli.cores import cores
@@ -15,12 +16,15 @@ from cli.progress import ProgressDisplay
 from client.device import check_devices
 from envproxy.rules import Rules
 from operations import logs
+from server.run_directory import Runtime, kept_runtime
 from server.settings import SettingsError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--runtime", choices=("flower", "in-process"), help="(default: flower; in-process with --centralised)"
+        "--runtime",
+        choices=get_args(Runtime),
+        help="(default: a resumed run keeps its runtime; flower, or in-process with --centralised)",
     )
     following.add_arguments(parser)
     memory.add_arguments(parser)
@@ -37,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     logs.choose(options.log_format)
     chosen = flags.choose(options)
     settings = chosen.settings
-    runtime = options.runtime or ("in-process" if settings.centralised else "flower")
+    runtime = choose_runtime(options.runtime, chosen)
     if settings.centralised and runtime == "flower":
         raise SettingsError("runtime: a centralised run has nothing to federate; expected in-process, found flower")
     check_devices(chosen.path.name)
@@ -56,6 +60,17 @@ def run(options: argparse.Namespace) -> int:
             else:
                 _train_in_process(claimed, console)
     return 0
+
+
+def choose_runtime(named: Runtime | None, chosen: Chosen) -> Runtime:
+    """Return the runtime that a user named, or that of the run to resume, or the default.
+
+    Raises RunDirectoryError if the run to resume names a runtime that does not exist.
+    """
+    if named is not None:
+        return named
+    kept = kept_runtime(chosen.path) if chosen.settings.resume else None
+    return kept or ("in-process" if chosen.settings.centralised else "flower")
 
 
 def _train_over_flower(chosen: Chosen, retries: int, console: PlainConsole) -> None:
