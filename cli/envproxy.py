@@ -33,7 +33,7 @@ from envproxy.transport import is_loopback
 from operations import logs
 from operations.listening import Reservation
 from operations.paths import user_path
-from server.settings import LONGEST_WAIT
+from server.settings import ARENA_NAME, LONGEST_WAIT, MOST_AT_ONCE
 
 log = logging.getLogger("envproxy")
 
@@ -41,7 +41,6 @@ _GRACE = 1.0  # seconds for streams to end by themselves
 _LOOK = 0.2  # seconds between two looks at signals and processes
 
 _MOST_PROCESSES = 256
-ARENA_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -190,8 +189,8 @@ def _allow_connections() -> None:
 
 def _check(options: argparse.Namespace) -> dict[str, str]:
     """Return the map of every arena. Raises ValueError for a flag that has a wrong value."""
-    if not 1 <= options.battles <= 1024:
-        raise ValueError(f"battles: expected 1..1024, found {options.battles}")
+    if not 1 <= options.battles <= MOST_AT_ONCE:
+        raise ValueError(f"battles: expected 1..{MOST_AT_ONCE}, found {options.battles}")
     if options.processes is not None and not 1 <= options.processes <= _MOST_PROCESSES:
         raise ValueError(f"processes: expected 1..{_MOST_PROCESSES}, found {options.processes}")
     if not 0 < options.seat_timeout <= LONGEST_WAIT:
@@ -216,8 +215,7 @@ def _check(options: argparse.Namespace) -> dict[str, str]:
     arenas: dict[str, str] = {}
     for wanted in options.arena or [str(default_config()["arena"])]:
         name, named, map_name = wanted.partition("=")
-        # As the settings have it: tokens are in a folder of this name.
-        if not ARENA_NAME.fullmatch(name) or (named and not map_name):
+        if not re.fullmatch(ARENA_NAME, name) or (named and not map_name):
             raise ValueError(f"arena: expected NAME or NAME=MAP, a name of letters, digits and ._-, found {wanted!r}")
         if name in arenas:
             raise ValueError(f"arena: {name!r} is given twice")

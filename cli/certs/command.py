@@ -10,8 +10,8 @@ from pathlib import Path
 
 from cli.certs.folders import Folders, Wanted
 from cli.defaults import default_config
-from cli.envproxy import ARENA_NAME
 from operations.paths import shown, user_path
+from server.settings import ARENA_NAME
 
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9-]{1,63})*")
 
@@ -71,7 +71,7 @@ def _check(options: argparse.Namespace) -> Wanted:
         raise ValueError(f"seats: expected 1..1024, found {options.seats}")
     if not 1 <= options.days <= 3650:
         raise ValueError(f"days: expected 1..3650, found {options.days}")
-    if not ARENA_NAME.fullmatch(options.arena):
+    if not re.fullmatch(ARENA_NAME, options.arena):
         raise ValueError(f"arena: expected a name of letters, digits and ._-, found {options.arena!r}")
     replaced = frozenset(options.replace_seat)
     if not replaced <= set(range(options.seats)):

@@ -61,7 +61,17 @@ def command(
 
 def test_its_own_test_passes(tmp_path: Path) -> None:
     write_package(tmp_path, "grid-backend", modules(), entry_points())
-    pytest_ = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", str(EXAMPLE / "pyproject.toml"), "-rs"]
+    pytest_ = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        str(EXAMPLE / "pyproject.toml"),
+        "-rs",
+    ]
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     told = subprocess.run(
         [*pytest_, str(EXAMPLE / "test_grid_backend.py")],
