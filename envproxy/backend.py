@@ -32,7 +32,7 @@ GROUP: Final = "pps_qmix.backends"  # of entry points
 class MapSpec:
     """Sizes of a map.
 
-    Action 0 is no-op and action 1 is stop: see `Observation`. The meaning of the others is the backend's.
+    Action 0 is no-op and action 1 is stop: see `Observation`. The backend gives the others their meaning.
     """
 
     name: str

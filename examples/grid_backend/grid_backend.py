@@ -94,7 +94,7 @@ class GridBattles:
         health = (self._health / FULL_HEALTH)[:, None, :, None]
         offsets = (self._cells[:, None] - self._cells[:, :allies, None]) / side  # [E, N, U, 2]
         seen = np.concatenate([offsets, np.broadcast_to(health, (*offsets.shape[:3], 1))], axis=3)
-        seen *= alive[:, None, :, None] & alive[:, :allies, None, None]  # who has fallen sees nothing and is not seen
+        seen *= alive[:, None, :, None] & alive[:, :allies, None, None]  # the fallen see nothing and are not seen
         state = np.concatenate([self._cells / side, health[:, 0]], axis=2) * alive[:, :, None]
         return Observation(
             obs=seen.reshape(self.battles, allies, -1).astype(np.float32),

@@ -146,3 +146,12 @@ def test_what_it_does_not_have_is_told_in_one_line(
 ) -> None:
     assert command(*arguments.split()) == (2, "", f"pps-qmix: {said}\n")
     assert not Path("runs").exists()
+
+
+def test_the_page_shows_the_example_as_it_is() -> None:
+    page = (ROOT / "docs" / "backends.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(?:python|toml)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) > 6
+    files = [path.read_text(encoding="utf-8") for path in EXAMPLE.iterdir() if path.suffix in (".py", ".toml")]
+    for block in blocks:
+        assert any(block in text for text in files), f"docs/backends.md shows what the example does not have:\n{block}"
