@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import re
 from pathlib import Path
 
-from envproxy.command import ARENA_NAME
+from operations.limits import ARENA_NAME
 from operations.paths import shown, user_path
 from pps_qmix.configuration import default_config
 from pps_qmix.credentials.folders import Folders, Wanted
@@ -68,7 +69,7 @@ def _check(options: argparse.Namespace) -> Wanted:
         raise ValueError(f"seats: expected 1..1024, found {options.seats}")
     if not 1 <= options.days <= 3650:
         raise ValueError(f"days: expected 1..3650, found {options.days}")
-    if not ARENA_NAME.fullmatch(options.arena):
+    if not re.fullmatch(ARENA_NAME, options.arena):
         raise ValueError(f"arena: expected a name of letters, digits and ._-, found {options.arena!r}")
     replaced = frozenset(options.replace_seat)
     if not replaced <= set(range(options.seats)):

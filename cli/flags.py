@@ -6,7 +6,13 @@ import argparse
 from pathlib import Path
 
 from operations.paths import real_path, user_path
-from pps_qmix.configuration import Value, default_config, parse_value, preset, preset_names
+from pps_qmix.configuration import (
+    Value,
+    default_config,
+    parse_value,
+    preset,
+    preset_names,
+)
 from pps_qmix.requested_run import RequestedRun, new_run, normalised, resumed_run
 from server.run_directory import has_run
 from server.settings import SettingsError

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from rich.table import Table
 
 from cli.plain_console import PlainConsole
-from envproxy.backend import backend_names, create_backend, map_names
+from envproxy.backend import BackendFailedError, BrokenBackendError, backend_names, map_specs
+from operations import logs
 from strategies.registry import describe, strategy_names
 
 
@@ -20,15 +22,30 @@ def show_strategies(_: argparse.Namespace) -> int:
     return 0
 
 
-def show_maps(_: argparse.Namespace) -> int:
-    """List the maps of every backend with their sizes."""
+def add_map_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--backend", metavar="NAME", help="list the maps of this backend only (default: of all)")
+
+
+def show_maps(options: argparse.Namespace) -> int:
+    """List the maps of one backend or of all, with their sizes.
+
+    A backend that cannot be used is told in one line. Raises UnknownNameError, BrokenBackendError or BackendFailedError
+    if that is the one that was asked for.
+    """
     table = Table("map", "backend", "agents", "actions", "observation", "state", "limit", box=None)
-    for backend in backend_names():
-        for name in map_names(backend):
-            created = create_backend(backend, name, 1)
-            spec = created.spec
-            created.close()
+    broken = []
+    for backend in [options.backend] if options.backend is not None else backend_names():
+        try:
+            specs = map_specs(backend)
+        except (BackendFailedError, BrokenBackendError) as error:
+            if options.backend is not None:
+                raise
+            broken.append(str(error))
+            continue
+        for spec in specs:
             sizes = (spec.n_agents, spec.n_actions, spec.obs_size, spec.state_size, spec.episode_limit)
-            table.add_row(name, backend, *map(str, sizes))
+            table.add_row(spec.name, backend, *map(str, sizes))
     PlainConsole().print(table)
+    for line in broken:
+        print(logs.last_word("pps-qmix", line), file=sys.stderr)
     return 0

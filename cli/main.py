@@ -56,7 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
         ("doctor", "look at what this machine needs for a run", doctor.add_arguments, doctor.run),
         ("status", "say where a run is, and the devices of this machine", status.add_arguments, status.run),
         ("strategies", "list the strategies", None, listing.show_strategies),
-        ("maps", "list the maps", None, listing.show_maps),
+        ("maps", "list the maps", listing.add_map_arguments, listing.show_maps),
     ):
         command = commands.add_parser(name, help=help_, description=help_[0].upper() + help_[1:] + ".")
         if add_arguments is not None:

@@ -12,7 +12,11 @@ from pps_qmix.requested_run import claimed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--runtime", choices=training.RUNTIMES, help="(default: flower; in-process with --centralised)")
+    parser.add_argument(
+        "--runtime",
+        choices=training.RUNTIMES,
+        help="(default: a resumed run keeps its runtime; flower, or in-process with --centralised)",
+    )
     run_display.add_arguments(parser)
     memory_flag.add_arguments(parser)
     logs.add_arguments(parser)

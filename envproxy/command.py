@@ -16,7 +16,7 @@ from envproxy import metrics_endpoint
 from envproxy.arena import Arena
 from envproxy.arena_status import shared_statuses
 from envproxy.attestation import keep_key
-from envproxy.backend import create_backend
+from envproxy.backend import check_map_named, create_backend
 from envproxy.certificates import ServerCertificate, credentials_of
 from envproxy.hosting import HostedArena
 from envproxy.metrics import ArenaMetrics
@@ -30,7 +30,7 @@ from operations import logs
 from operations.addresses import check_address, host_and_port
 from operations.defaults import default_config
 from operations.home import made_home, pps_home
-from operations.limits import LONGEST_WAIT
+from operations.limits import ARENA_NAME, LONGEST_WAIT, MOST_AT_ONCE
 from operations.listening import Reservation
 from operations.paths import user_path
 
@@ -40,12 +40,13 @@ _GRACE = 1.0  # seconds for streams to end by themselves
 _CHECK_EVERY = 0.2  # seconds between two checks of signals and processes
 
 _MOST_PROCESSES = 256
-ARENA_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     defaults = default_config()
-    parser.add_argument("--map", default=str(defaults["map"]), help="map of every arena (default: %(default)s)")
+    parser.add_argument(
+        "--map", help=f"map of every arena that names no other (default: {defaults['map']}, where the backend has it)"
+    )
     parser.add_argument(
         "--arena",
         action="append",
@@ -186,8 +187,8 @@ def _allow_connections() -> None:
 
 def _check(options: argparse.Namespace) -> dict[str, str]:
     """Return the map of every arena. Raises ValueError for a flag that has a wrong value."""
-    if not 1 <= options.battles <= 1024:
-        raise ValueError(f"battles: expected 1..1024, found {options.battles}")
+    if not 1 <= options.battles <= MOST_AT_ONCE:
+        raise ValueError(f"battles: expected 1..{MOST_AT_ONCE}, found {options.battles}")
     if options.processes is not None and not 1 <= options.processes <= _MOST_PROCESSES:
         raise ValueError(f"processes: expected 1..{_MOST_PROCESSES}, found {options.processes}")
     if not 0 < options.seat_timeout <= LONGEST_WAIT:
@@ -212,10 +213,17 @@ def _check(options: argparse.Namespace) -> dict[str, str]:
     arenas: dict[str, str] = {}
     for wanted in options.arena or [str(default_config()["arena"])]:
         name, named, map_name = wanted.partition("=")
-        # As the settings have it: tokens are in a folder of this name.
-        if not ARENA_NAME.fullmatch(name) or (named and not map_name):
+        if not re.fullmatch(ARENA_NAME, name) or (named and not map_name):
             raise ValueError(f"arena: expected NAME or NAME=MAP, a name of letters, digits and ._-, found {wanted!r}")
         if name in arenas:
             raise ValueError(f"arena: {name!r} is given twice")
-        arenas[name] = map_name or options.map
+        arenas[name] = map_name or _map_of_all(options)
     return arenas
+
+
+def _map_of_all(options: argparse.Namespace) -> str:
+    """Return the map of arenas that name no other. Raises UnknownNameError if the backend lacks the default map."""
+    if options.map is None:
+        check_map_named(options.backend)
+        return str(default_config()["map"])
+    return str(options.map)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from envproxy.protocol import ACTION_NO_OP, Earned, RewardOrder
+from envproxy.protocol import ACTION_NO_OP, REWARD_CREDITS, Earned, RewardOrder
 
 
 @dataclass
@@ -29,9 +29,7 @@ class Ledger:
 
     def __init__(self, battles: int, seats: int) -> None:
         self._accounts = [_Account() for _ in range(seats)]
-        self._earned = {
-            credit: np.zeros((battles, seats)) for credit in ("alive", "team")
-        }  # in the battles that are on
+        self._earned = {credit: np.zeros((battles, seats)) for credit in REWARD_CREDITS}  # in the battles that are on
 
     def keep(self, seat: int, order: RewardOrder | None) -> None:
         """Keep a seat's account by `order` from now on; it begins anew if that is another than before."""

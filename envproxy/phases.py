@@ -9,7 +9,7 @@ import numpy as np
 
 from envproxy.backend import MapSpec
 from envproxy.mixing import check_order
-from envproxy.protocol import Phase, RewardOrder
+from envproxy.protocol import REWARD_CREDITS, Phase, RewardOrder
 
 _ROUND_SHIFT, _INDEX_SHIFT = 32, 20  # a battle id is round, phase, number: unique in a run, never 0
 MAX_PHASE_BATTLES: Final = 2**_INDEX_SHIFT - 2
@@ -56,7 +56,7 @@ def check_phase(phase: Phase, spec: MapSpec) -> str | None:
 
 
 def _check_rewards(order: RewardOrder) -> str | None:
-    if not (order.size <= MAX_REWARD_BUFFER and order.credit in ("alive", "team")):
+    if not (order.size <= MAX_REWARD_BUFFER and order.credit in REWARD_CREDITS):
         return f"rewards of {order.size} battles; expected up to {MAX_REWARD_BUFFER}, credit alive or team"
     if len(order.run) > 64:
         return f"a run id of {len(order.run)} characters; expected up to 64"

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 MAX_UTILITY = 1e9  # of joint mixing: float32 can hold its square
 ACTION_NO_OP = 0
 ACTION_STOP = 1
+REWARD_CREDITS = ("alive", "team")  # which rewards count as a seat's: those of steps it began alive, or all
 
 
 class PhaseKind(IntEnum):

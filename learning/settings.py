@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
+# server/settings.py has these choices, too: the server imports no learning. tests/test_settings_agree.py compares them.
 Base = Literal["vdn", "qmix"]
 Mixing = Literal["solo", "joint"]
 RewardCredit = Literal["alive", "team"]
@@ -47,8 +48,8 @@ class LearningSettings:
                 is larger than the buffer it is drawn from.
         """
         settings = cls(
-            base=cast(Base, _choice(config, "base", ("vdn", "qmix"))),
-            mixing=cast(Mixing, _choice(config, "mixing", ("solo", "joint"))),
+            base=cast(Base, _choice(config, "base", get_args(Base))),
+            mixing=cast(Mixing, _choice(config, "mixing", get_args(Mixing))),
             batch_size=_whole(config, "batch-size"),
             buffer_size=_whole(config, "buffer-size"),
             learning_rate=_number(config, "learning-rate"),
@@ -62,8 +63,8 @@ class LearningSettings:
             hidden=_whole(config, "hidden"),
             train_per_battle=_number(config, "train-per-battle"),
             reward_buffer=_whole(config, "reward-buffer"),
-            reward_credit=cast(RewardCredit, _choice(config, "reward-credit", ("alive", "team"))),
-            device=cast(Device, _choice(config, "device", ("cpu", "cuda", "auto"))),
+            reward_credit=cast(RewardCredit, _choice(config, "reward-credit", get_args(RewardCredit))),
+            device=cast(Device, _choice(config, "device", get_args(Device))),
         )
         if settings.batch_size > settings.buffer_size:
             raise ValueError(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client.device import is_run_name
-from envproxy.backend import Backend, create_backend
+from envproxy.backend import Backend, check_map_named, create_backend
 from envproxy.rules import Rules
 from operations.paths import user_path
 from pps_qmix.configuration import Value, default_config, kept_settings, with_implied
@@ -48,6 +48,8 @@ def new_run(named: Mapping[str, Value]) -> RequestedRun:
     if given.get("attest-key"):
         given["attest-key"] = str(user_path(str(given["attest-key"])).absolute())
     settings = check_settings({**defaults, **given})
+    if "map" not in given:
+        check_map_named(settings.backend)
     path = Path(str(given["runs"])) / (settings.run or run_name(settings))
     if settings.run and has_run(path):  # before anything is started: another process may play it
         raise already_there(path)

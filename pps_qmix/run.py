@@ -125,7 +125,7 @@ def train(
         preset: settings that go together, such as "quick"; `settings` override them.
         runtime: "flower": an env proxy, a SuperLink and a SuperNode for each seat, as processes of this machine;
             "in-process": the same agents in this process. Both give the same weights. Default: "flower",
-            "in-process" with `centralised=True`.
+            "in-process" with `centralised=True`; `Run.resume` keeps the runtime of the run.
         on_evaluation: called with each evaluation, in order, in a thread of this call. An exception that it raises
             is raised at the end of the run.
         retries: how often in a row a failed run over Flower resumes from its newest checkpoint.

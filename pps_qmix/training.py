@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, get_args
 
 from client.device import check_devices
 from envproxy.rules import Rules
@@ -26,12 +26,11 @@ from pps_qmix.runtime.submitted_runs import make_way, resume_hint
 from pps_qmix.runtime.superlink import SuperLink
 from pps_qmix.runtime.supervisor import supervise
 from server.checkpoints import newest_checkpoint_steps
-from server.run_directory import has_run, is_held
+from server.run_directory import Runtime, has_run, is_held, kept_runtime
 from server.settings import SettingsError
 
-FLOWER: Final = "flower"
-IN_PROCESS: Final = "in-process"
-RUNTIMES: Final = (FLOWER, IN_PROCESS)
+RUNTIMES: Final[tuple[str, ...]] = get_args(Runtime)
+FLOWER, IN_PROCESS = RUNTIMES
 
 Tell: TypeAlias = Callable[[str], None]
 # Returns the round that is played and the environment steps collected in it, None if that is unknown.
@@ -45,14 +44,16 @@ _ASK_AGAIN = 1.0  # seconds
 
 
 def chosen_runtime(requested: RequestedRun, named: str | None) -> str:
-    """Return the runtime of a run: the one `named`, else in-process for a centralised run and Flower for all others.
+    """Return the runtime of a run: the one `named`, or that of the run to resume, or the default.
 
-    Raises SettingsError for an unknown runtime, and for a centralised run over Flower.
+    The default is in-process for a centralised run and Flower for all others. Raises SettingsError for an unknown
+    runtime, and for a centralised run over Flower; RunDirectoryError if the run to resume has an unknown one.
     """
+    if named is not None and named not in RUNTIMES:
+        raise SettingsError(f"runtime: expected {' or '.join(RUNTIMES)}, found {named!r}")
     centralised = requested.settings.centralised
-    runtime = named or (IN_PROCESS if centralised else FLOWER)
-    if runtime not in RUNTIMES:
-        raise SettingsError(f"runtime: expected {' or '.join(RUNTIMES)}, found {runtime!r}")
+    kept = kept_runtime(requested.path) if requested.settings.resume else None
+    runtime = named or kept or (IN_PROCESS if centralised else FLOWER)
     if centralised and runtime == FLOWER:
         raise SettingsError("runtime: a centralised run has nothing to federate; expected in-process, found flower")
     return runtime

@@ -25,7 +25,7 @@ from server.flower_internals import call_at_exit
 from server.grids import PackingGrid, UnreadableReplyFilter
 from server.report import result_of, write_report
 from server.rounds import DivergedError, RoundResult, Rounds
-from server.run_directory import RunDirectory, RunDirectoryError, open_run, read_run
+from server.run_directory import RunDirectory, RunDirectoryError, Runtime, open_run, read_run
 from server.seats import NoTeamError
 from server.settings import Settings, SettingsError, Value, check_settings
 from server.tensorboard_writer import TensorBoardWriter
@@ -81,12 +81,15 @@ def _train(grid: Grid, config: Mapping[str, Value], given: Mapping[str, Value]) 
         raise NeedsYouError(f"{error}; make room, then go on with --resume") from error
 
 
-def train(grid: Grid, config: Mapping[str, Value], given: Mapping[str, Value]) -> RunDirectory:
-    """Play a run to its end over `grid`; `given` are the settings that the user named.
+def train(
+    grid: Grid, config: Mapping[str, Value], given: Mapping[str, Value], runtime: Runtime = "flower"
+) -> RunDirectory:
+    """Play a run to its end over `grid`, which is of `runtime`; `given` are the settings that the user named.
 
     Raises SettingsError, RunDirectoryError, InUseError, SeatsError or RoundsError with a message for the user.
     """
     with open_run(check_settings(config), given) as directory:
+        directory.note_runtime(runtime)
         _play(grid, directory)
     return directory
 

@@ -1,7 +1,7 @@
 """The run directory: what a run leaves behind, and what it is resumed from.
 
 runs/<name>/
-    run.json               settings, versions, seed, git commit, an id of its own
+    run.json               settings, versions, seed, git commit, an id of its own, the runtime that played it last
     metrics.jsonl          one row per evaluation and per round
     events.out.tfevents.*  the same numbers for TensorBoard
     curve.png              win rate and return against environment steps
@@ -27,7 +27,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast, get_args
 
 from operations.files import replace_file
 from operations.locks import InUseError, is_locked, locked
@@ -42,6 +42,8 @@ _MAY_CHANGE = {  # on resume
     *("seat-budget", "backend-options"),
 }
 
+
+Runtime = Literal["flower", "in-process"]  # what delivers the messages: Flower's processes, or one process
 
 _NOT_OF_NAMES, _LONGEST_NAME = re.compile(r"[^A-Za-z0-9._-]+"), 100  # as the settings have it
 _IN_EVERY_ROW = {"kind", "round", "steps"}
@@ -127,6 +129,13 @@ class RunDirectory:
             log.warning("battles were played on %s; they are played on %s now", before, dict(provenance))
         with keeping(document_path(self.path)):
             self._write({**document, "provenance": dict(provenance)})
+
+    def note_runtime(self, runtime: Runtime) -> None:
+        """Write into run.json what plays the run from now on: a resumed run keeps it. Raises NotKeptError."""
+        document = read_run(self.path)
+        if document.get("runtime") != runtime:
+            with keeping(document_path(self.path)):
+                self._write({**document, "runtime": runtime})
 
     def note_now(self, now: Mapping[str, Any]) -> None:
         """Say what the run is at, for those who follow it; the run continues if that cannot be written."""
@@ -241,6 +250,20 @@ def read_run(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict) or not isinstance(document.get("settings"), dict) or "id" not in document:
         raise RunDirectoryError(f"{path} is not a run directory: it has no readable run.json")
     return document
+
+
+def kept_runtime(path: Path) -> Runtime | None:
+    """Return the runtime that played a run last, None if the run is older than this entry of run.json.
+
+    Raises RunDirectoryError if `path` is not a run directory or its runtime is unknown.
+    """
+    runtime = read_run(path).get("runtime")
+    if runtime is not None and runtime not in get_args(Runtime):
+        raise RunDirectoryError(
+            f"{document_path(path)} names the runtime {runtime!r}, expected {' or '.join(get_args(Runtime))}; "
+            "choose one with --runtime"
+        )
+    return cast("Runtime | None", runtime)
 
 
 def metrics_path(path: Path) -> Path:

@@ -8,14 +8,16 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from operations.limits import LONGEST_WAIT
+from operations.limits import ARENA_NAME, LONGEST_WAIT, MOST_AT_ONCE
 from strategies.registry import UnknownStrategyError, describe
+from strategies.settings import NETWORK_TENSORS
 
 Value = bool | float | int | str
 
 Positive = Annotated[int, Field(gt=0, lt=2**48)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0, le=LONGEST_WAIT)]
+
 
 _MOST_BATTLES = 1_000_000  # of a phase; the protocol has room for a few more
 
@@ -45,7 +47,7 @@ class Settings(BaseModel):
     mixing: Literal["solo", "joint"]
     centralised: bool
     total_steps: Positive
-    battles: Annotated[int, Field(gt=0, le=1024)]
+    battles: Annotated[int, Field(gt=0, le=MOST_AT_ONCE)]
     aggregation_every: Positive
     evaluate_every: Positive
     evaluate_battles: Annotated[int, Field(gt=0, le=_MOST_BATTLES)]
@@ -69,16 +71,16 @@ class Settings(BaseModel):
     max_return: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     attest_key: str
     tolerate: Annotated[int, Field(ge=0)]
-    personal_layers: Annotated[int, Field(ge=0, le=8)]
+    personal_layers: Annotated[int, Field(ge=0, le=len(NETWORK_TENSORS))]
     adopt: Share
     backend: Annotated[str, Field(min_length=1)]
     backend_options: str  # like rules
     rules: str  # read where the backend is created: the server knows no battles
-    arena: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    arena: Annotated[str, Field(pattern=rf"^{ARENA_NAME}$")]
     seat_timeout: Seconds
     seat_budget: Annotated[float, Field(ge=0, le=LONGEST_WAIT)]
     round_timeout: Seconds
-    threads: Annotated[int, Field(ge=0, le=1024)]
+    threads: Annotated[int, Field(ge=0, le=MOST_AT_ONCE)]
     device: Literal["cpu", "cuda", "auto"]
 
     @field_validator("strategy")

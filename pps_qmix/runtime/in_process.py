@@ -164,4 +164,4 @@ def _teaches(event: ArenaEvent) -> bool:
 def run_in_process(config: Mapping[str, Value], given: Mapping[str, Value], team: Team) -> RunDirectory:
     """Play a run to its end. Raises as `server.app.train` does."""
     grid = InProcessGrid(team.n_agents, team, make_run(1, given))
-    return train(grid, config, given)
+    return train(grid, config, given, "in-process")

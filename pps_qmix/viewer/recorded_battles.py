@@ -6,10 +6,11 @@ import contextlib
 import functools
 from pathlib import Path
 
-from envproxy.backend import create_recordable
+from envproxy.backend import Recordable, create_recordable
 from envproxy.backends.skirmish import Skirmish
 from envproxy.backends.skirmish.maps import kind_names, map_facts
 from envproxy.backends.skirmish.policies import POLICIES, draw
+from envproxy.maps import map_names
 from envproxy.recording import Recorder
 from envproxy.rules import SMAC_RULES, Rules
 from operations.paths import shown
@@ -25,7 +26,7 @@ def film_policy(policy: str, map_name: str, battles: int, seed: int, backend: st
     Raises KeyError if there is no such policy, ValueError for a wrong backend, map or options, and for a policy that
     needs positions on another backend than skirmish; BackendFailedError.
     """
-    played = create_recordable(backend, map_name, battles, options=options)
+    played = _recordable(backend, map_name, battles, SMAC_RULES, options)
     if policy == "random":
         choose: Choice = draw
     elif isinstance(played, Skirmish):
@@ -58,12 +59,20 @@ def film_run(
     if map_name not in (None, settings.map):
         raise ValueError(f"map: {run} was trained on {settings.map!r}, its agents cannot play {map_name!r}")
     name, how = trained.backend(backend, options)
-    played = create_recordable(name, settings.map, min(settings.battles, battles), trained.rules, how)
+    played = _recordable(name, settings.map, min(settings.battles, battles), trained.rules, how)
     with contextlib.closing(Recorder(played)) as recorder:
         recorder.prepare()
         evaluate(trained, recorder, battles, seed)
     players = f"run {shown(trained.run.name)} after {trained.checkpoint.steps:,} steps"
     return _film(settings.map, trained.rules, players, name, recorder)
+
+
+def _recordable(backend: str, map_name: str, battles: int, rules: Rules, options: str) -> Recordable:
+    """Return battles to be filmed. Raises ValueError if a page cannot show them: it draws SMAC's maps and units."""
+    played = create_recordable(backend, map_name, battles, rules, options)
+    if map_name not in map_names():
+        raise ValueError(f"map: pages show SMAC's maps only, found {map_name!r} of the backend {backend!r}")
+    return played
 
 
 def _film(map_name: str, rules: Rules, players: str, backend: str, recorder: Recorder) -> Film:

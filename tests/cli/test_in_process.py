@@ -21,7 +21,7 @@ from pps_qmix.configuration import Value, default_config
 from pps_qmix.runtime.in_process import Team, run_in_process
 from server.checkpoints import Checkpoint, newest_checkpoint, save_checkpoint, whole_checkpoints
 from server.rounds import RoundsError
-from server.run_directory import NotKeptError, RunDirectory, read_rows, read_run
+from server.run_directory import NotKeptError, RunDirectory, kept_runtime, read_rows, read_run
 
 TINY: dict[str, Value] = {
     "battles": 4,
@@ -292,11 +292,14 @@ def test_the_command_trains_and_evaluates_and_shows(tmp_path: Path, capsys: pyte
     assert f"3m: 3 agents, rs-pps, vdn; run {run}" in told
     assert "last test win rate: " in told
     assert f"learning curve: {run / 'curve.png'}" in told
-    resume = ["train", "--runtime", "in-process", "--resume", str(run), "--total-steps", "400"]
+    resume = ["train", "--resume", str(run), "--total-steps", "400"]  # in this process: the run keeps its runtime
     assert main([*resume, "--rules", "obs_pathing_grid=true reward_win=200"]) == 2
     assert "rules: the run began with 'obs-pathing-grid=true, reward-win=100'" in capsys.readouterr().err
     forget(run, "td-lambda")
     assert main([*resume, "--rules", "obs_pathing_grid=true reward_win=100"]) == 0  # the same in other words
+    assert read_rows(run)[-1]["steps"] >= 400
+    assert kept_runtime(run) == "in-process"
+    assert not (run / "logs").exists()  # of Flower's processes
     capsys.readouterr()
     forget(run, "td-lambda")
 

@@ -137,7 +137,7 @@ def test_a_command_holds_no_torch_until_it_computes() -> None:
         ("train --resume=", r"resume: expected the folder or the name of a run, found nothing"),
         ("train --run a/b", r"run: string should match pattern .*, found 'a/b'"),
         ("train --map 3mm", r"the backend 'skirmish' has no map '3mm'; it has .*\b3m\b"),
-        ("train --backend smack", r"there is no backend 'smack'; there are .*skirmish"),
+        ("train --backend smack", r"unknown backend 'smack'; installed: .*skirmish"),
         ("train --rules step-mul=0", r"rules: step-mul: expected 1..1024, found 0"),
         ("train --rules fog=true", r"rules: there is no 'fog'; there are step-mul, .*"),
         ("train --resume nothing", r".*/runs/nothing is not a run directory: it has no readable run.json"),

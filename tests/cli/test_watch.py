@@ -176,7 +176,7 @@ def test_every_kind_of_unit_has_a_sign_of_its_own() -> None:
             "nearest --map 3m --backend smac",
             r"backend: the policy 'nearest' plays on skirmish alone, only random .* smac",
         ),
-        ("random --map 3m --backend smack", r"there is no backend 'smack'; there are .*skirmish.*"),
+        ("random --map 3m --backend smack", r"unknown backend 'smack'; installed: .*skirmish.*"),
         ("random --map 3m --backend-options memory=1", r"backend-options: expected none, .* found 'memory=1'"),
         ("folder", r"folder is not a run directory: it has no readable run.json"),
         ("runs/begun", r"runs/begun has no checkpoint yet: its first round has not ended"),

@@ -403,7 +403,7 @@ def test_what_cannot_be_made_is_refused() -> None:
     for name in (None, ["3m"], np.array(["3m", "8m"])):
         with pytest.raises(UnknownNameError, match="has no map"):
             parallel_env(name)  # type: ignore[arg-type]
-        with pytest.raises(UnknownNameError, match="there is no backend"):
+        with pytest.raises(UnknownNameError, match="unknown backend"):
             parallel_env("3m", backend=name)  # type: ignore[arg-type]
 
 

@@ -20,6 +20,7 @@ from server.run_directory import (
     RunDirectoryError,
     check_free,
     has_run,
+    kept_runtime,
     open_run,
     read_rows,
     read_run,
@@ -114,6 +115,22 @@ def test_a_run_goes_on_with_the_default_of_a_setting_that_is_newer_than_it(made:
     (made.path / "run.json").write_text(json.dumps(document), encoding="utf-8")
     resumed = RunDirectory.resume(settings(runs=str(tmp_path), run="first"), {"run": "first"})
     assert resumed.settings.td_lambda == 0.0
+
+
+def test_the_runtime_that_played_a_run_last_is_kept(made: RunDirectory, tmp_path: Path) -> None:
+    assert kept_runtime(made.path) is None  # as in a run that is older than the entry
+    made.note_runtime("in-process")
+    assert kept_runtime(made.path) == "in-process"
+    resumed = RunDirectory.resume(settings(runs=str(tmp_path), run="first"), {"run": "first"})
+    assert kept_runtime(made.path) == "in-process"
+    resumed.note_runtime("flower")
+    assert kept_runtime(made.path) == "flower"
+
+
+def test_a_runtime_that_does_not_exist_is_told_with_those_that_do(made: RunDirectory) -> None:
+    (made.path / "run.json").write_text(json.dumps({**read_run(made.path), "runtime": "cloud"}), encoding="utf-8")
+    with pytest.raises(RunDirectoryError, match=r"names the runtime 'cloud', expected flower or in-process; choose"):
+        kept_runtime(made.path)
 
 
 def test_a_setting_that_must_not_change(made: RunDirectory, tmp_path: Path) -> None:

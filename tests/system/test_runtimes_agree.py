@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from server.checkpoints import Checkpoint, newest_checkpoint
-from server.run_directory import read_run
+from server.run_directory import kept_runtime, read_run
 from tests.system.conftest import rounds, rows
 
 Train = Callable[..., "subprocess.Popen[str]"]
@@ -25,6 +25,7 @@ def play_twice(train: Train, runs: Path, settings: dict[str, Any]) -> Checkpoint
         output, _ = process.communicate(timeout=200)
         assert process.returncode == 0, output
         assert "curve.png" in output
+        assert kept_runtime(runs / run) == runtime
     here, flower = newest_checkpoint(runs / "here"), newest_checkpoint(runs / "flower")
     assert here is not None
     assert flower is not None

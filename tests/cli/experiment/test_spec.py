@@ -93,7 +93,7 @@ def test_what_is_shipped_is_right(name: str) -> None:
         ("batch-size = 16", "batch-size = 0", "settings.batch-size: input should be greater than 0, found 0"),
         ("batch-size = 16", 'attest-key = "/k"', "settings.attest-key: expected none with --runtime in-process: "),
         ("batch-size = 16", "train-per-battle = 1e-5", "settings.aggregation-every: 300 training steps at "),
-        ("batch-size = 16", 'backend = "smack"', "settings.backend: there is no backend 'smack'; "),
+        ("batch-size = 16", 'backend = "smack"', "settings.backend: unknown backend 'smack'; "),
         ("batch-size = 16", 'rules = "fog=true"', "settings.rules: there is no 'fog'; there are "),
         ("batch-size = 16", "seed = 3", "settings.seed: comes from seeds, remove it here"),
         ("batch-size = 16", 'strategy = "none"', "settings.strategy: comes from [[methods]], remove it here"),
