@@ -31,7 +31,7 @@ from server.flower_internals import (
 )
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("learning", "strategies", "envproxy", "client", "server", "operations", "cli", "benchmarks")
+PACKAGES = ("learning", "strategies", "envproxy", "client", "server", "operations", "pps_qmix", "cli", "benchmarks")
 ADAPTER = "server/flower_internals.py"
 
 DOCUMENTED = ("flwr.app", "flwr.clientapp", "flwr.serverapp", "flwr.serverapp.strategy")

@@ -37,7 +37,7 @@ _AGENT = "client.resident"
 # What our ClientApp and our agent import, and what Flower's commands and PyTorch import as late as they can. None of
 # our own packages: a ClientApp has those that the server sent.
 _ALSO = ("grpc", "psutil", "numpy", "safetensors.numpy", "torch", "torch._dynamo", *LATE_IMPORTS)
-_OURS = ("cli", "operations", "server")
+_OURS = ("operations", "pps_qmix", "server")
 _CALL_LIMIT = 10.0  # seconds that a caller has to say what it wants
 _LOOK_EVERY = 0.5  # seconds between two looks at the parent
 
