@@ -7,7 +7,6 @@ directly, seat by seat, tick by tick, instead of over gRPC. With the same seed b
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
@@ -20,8 +19,6 @@ from flwr.supercore.run import Run
 from cli.battles import evaluation_phase
 from cli.defaults import Value, kept_settings
 from cli.sizes import seat_spec
-from client.agent import Agent
-from client.device import DeviceDirectory
 from client.flower import message_from_reply, request_from_message
 from client.play import Answer, Evaluation, Move, Round, RoundReport, advance, play_evaluation
 from client.seat import Seat, SeatRefusedError
@@ -31,8 +28,8 @@ from envproxy.hosting import describe
 from envproxy.mixer_store import MIXERS
 from envproxy.protocol import ArenaEvent, MixAnswer, MixEvent, Phase, Tick
 from envproxy.rules import SMAC_RULES, Rules
+from learning.actor import actor_from
 from learning.learner import Learner
-from learning.settings import LearningSettings
 from learning.shared import SharedLearners
 from operations.home import HomeError, pps_home
 from operations.paths import real_path
@@ -220,15 +217,10 @@ def evaluate(trained: Trained, backend: Backend, battles: int, seed: int | None)
     arena = Arena(backend)
     spec = arena.spec
     phase = evaluation_phase(settings.seed if seed is None else seed, battles)
-    with contextlib.closing(arena), tempfile.TemporaryDirectory() as home:
-        players = []
-        for seat, tensors in sorted(trained.checkpoint.agents.items()):
-            directory = DeviceDirectory(Path(home), "evaluated", "0", seat)
-            directory.make()
-            sizes = seat_spec(spec, seat)
-            learning = LearningSettings.from_config({**settings.config(), "device": "cpu"})  # the same battles anywhere
-            agent = Agent(sizes, arena.battles, learning, seed=settings.seed, directory=directory)
-            agent.adopt(tensors)
-            players.append(play_evaluation(agent, phase, trained.checkpoint.steps))
+    with contextlib.closing(arena):
+        players = [
+            play_evaluation(actor_from(tensors, seat_spec(spec, seat), arena.battles), phase, trained.checkpoint.steps)
+            for seat, tensors in sorted(trained.checkpoint.agents.items())
+        ]
         reports = play_in_lockstep(arena, players)
     return reports[0].evaluations[0]

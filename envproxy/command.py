@@ -162,7 +162,7 @@ def _serve(
     for address in reserved.addresses:
         log.info("listening on %s, %s", address, "over TLS" if certificate else "in plaintext")
     try:
-        with metrics_endpoint.served(options.metrics_listen, ArenaMetrics(server.metrics), certificate):
+        with metrics_endpoint.served(options.metrics_listen, ArenaMetrics(server.counters), certificate):
             while not stop.wait(_CHECK_EVERY):
                 server.check()
                 if reload.is_set() and certificate is not None:

@@ -143,7 +143,7 @@ def _work(
                 continue
             match parent.recv():
                 case "counters":
-                    parent.send(server.metrics())
+                    parent.send(server.counters())
                 case "reload" if certificate is not None:
                     certificate.reload(at_once=True)
                 case ("stop", float(grace)):
