@@ -76,7 +76,7 @@ class Agent:
                 self._restore(*kept)
         except (ValueError, OSError) as error:
             raise DeviceError(
-                f"cannot go on with {directory.path}: {error}; remove the folder to begin afresh"
+                f"cannot resume from {directory.path}: {error}; remove the folder to begin afresh"
             ) from None
         except (KeyError, TypeError) as error:
             raise DeviceError(f"{directory.path} is damaged ({error!r}); remove the folder to begin afresh") from None
@@ -112,7 +112,7 @@ class Agent:
     # --- the battle's part ------------------------------------------------------------------------------------
 
     def forget_battles(self) -> None:
-        """A phase begins: battles that a phase before it left unfinished will not go on, whatever their ids."""
+        """A phase begins: discard the unfinished battles of the phase before it, whatever their ids."""
         self._recorder.forget()
 
     def collect(self, tick: Tick) -> NDArray[np.bool_]:

@@ -1,6 +1,6 @@
 """One round of one seat, without any transport: a generator that is sent the arena's events and yields answers.
 
-Whoever drives it (the seat session over gRPC, the in-process runtime) sends a proposal or a move to the arena and
+Its driver (the seat session over gRPC, or the in-process runtime) sends a proposal or a move to the arena and
 sends back what the arena says. So both runtimes play, learn and count in the same code.
 """
 
@@ -183,7 +183,7 @@ def _play_phase(
 
 
 def _check_ordered(played: Phase, ordered: Phase | None) -> None:
-    """Raise StrangePhaseError if a phase is not the one that was ordered; a round that is played anew is the same."""
+    """Raise StrangePhaseError if a phase is not the one that was ordered; a round that is played again is the same."""
     if ordered is None or played.common() != dataclasses.replace(ordered.common(), order=played.order):
         expected = "nothing, for the round is over there" if ordered is None else ordered.common()
         raise StrangePhaseError(

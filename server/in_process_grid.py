@@ -30,7 +30,7 @@ class InProcessGrid(Grid):
         self._numbers = itertools.count(1)
         self._pushed: list[Message] = []
         self._replies: dict[str, Message] = {}
-        # Flower's Message reads them when it is made; outside a Flower process nobody has set them.
+        # Flower's Message reads them when it is made; outside a Flower process they are not set.
         TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = run.run_id, 0, 0
 
     def set_run(self, run: Run) -> None:
