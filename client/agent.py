@@ -62,7 +62,7 @@ class Agent:
         self._sample = np.random.default_rng([seed, spec.seat, 2])
         self._credit = 0.0  # training steps owed for battles that have ended
         self._chosen: torch.Tensor | None = None  # utilities of the joint training step that is on
-        self._actor = Actor(self.learner.network, spec, battles)
+        self.actor = Actor(self.learner.network, spec, battles)
         self._recorder = Recorder(spec, battles)
         kept = directory.load()
         if kept is None:
@@ -76,7 +76,7 @@ class Agent:
                 self._restore(*kept)
         except (ValueError, OSError) as error:
             raise DeviceError(
-                f"cannot go on with {directory.path}: {error}; remove the folder to begin afresh"
+                f"cannot resume from {directory.path}: {error}; remove the folder to begin afresh"
             ) from None
         except (KeyError, TypeError) as error:
             raise DeviceError(f"{directory.path} is damaged ({error!r}); remove the folder to begin afresh") from None
@@ -112,7 +112,7 @@ class Agent:
     # --- the battle's part ------------------------------------------------------------------------------------
 
     def forget_battles(self) -> None:
-        """A phase begins: battles that a phase before it left unfinished will not go on, whatever their ids."""
+        """A phase begins: discard the unfinished battles of the phase before it, whatever their ids."""
         self._recorder.forget()
 
     def collect(self, tick: Tick) -> NDArray[np.bool_]:
@@ -128,8 +128,8 @@ class Agent:
     def act(self, tick: Tick, began: NDArray[np.bool_], explored: float) -> NDArray[np.uint8]:
         """Return actions [E] for a tick, random with probability `explored` (0: greedy)."""
         if began.any():
-            self._actor.begin(began)
-        return self._actor.act(tick.observations, tick.available, explored, self._explore)
+            self.actor.begin(began)
+        return self.actor.act(tick.observations, tick.available, explored, self._explore)
 
     def acted(self, actions: NDArray[np.uint8]) -> None:
         """Take down the actions of a collect phase."""

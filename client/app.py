@@ -1,5 +1,5 @@
-"""The Flower ClientApp of a device. Flower starts it anew for every message, so it imports no torch: it hands the
-message to the resident agent process of its seat and returns that process's answer.
+"""The Flower ClientApp of a device. Flower starts one for every message, so it does not import PyTorch: it passes the
+message to the resident agent process of its seat and returns the answer of that process.
 
 Node config (`flower-supernode --node-config '...'`):
     seat=0                        the seat this device holds (required)
@@ -78,7 +78,7 @@ def seat_address(node_config: dict[str, bool | float | int | str], arena: str) -
 def _transport(node_config: dict[str, bool | float | int | str]) -> Transport:
     insecure, root_certificates = node_config.get("insecure", False), node_config.get("root-certificates")
     if not isinstance(insecure, bool):
-        raise NodeConfigError(f"insecure is {insecure!r} in the node config; write insecure=true, or leave it away")
+        raise NodeConfigError(f"insecure is {insecure!r} in the node config; write insecure=true, or omit it")
     try:
         return Transport(None if root_certificates is None else user_path(str(root_certificates)).absolute(), insecure)
     except TransportError as error:

@@ -32,7 +32,7 @@ def pack_request(kind: str, message: Message) -> pb.Request:
 def message_from_answer(answer: pb.Answer, question: Message) -> Message:
     """Return the Flower message that answers `question`; the tensors pass as bytes."""
     values: dict[str, Any] = json.loads(answer.values)
-    texts = {name: value for name, value in values.items() if isinstance(value, str)}
+    texts: dict[str, Any] = {name: value for name, value in values.items() if isinstance(value, str)}
     numbers = {name: value for name, value in values.items() if name not in texts}
     content = RecordDict({METRICS: MetricRecord(numbers)})
     if answer.tensors:

@@ -22,7 +22,7 @@ from operations.memory import killed
 from operations.sockets import grpc_target, reached
 
 _START_LIMIT = 90.0  # seconds; importing torch on a small, busy device takes a while
-_ATTEMPTS = 4  # an agent process that dies during a question is started again
+_ATTEMPTS = 4  # an agent process that ends during a question is started again
 _PAUSE = 1.0  # seconds before the next attempt: a process that was killed keeps its lock for a moment
 
 
@@ -41,7 +41,7 @@ class SeatAddress:
 
 
 def ask(directory: DeviceDirectory, run: str, address: SeatAddress, request: pb.Request) -> pb.Answer:
-    """Put a question to the seat's agent process; start the process if none runs, or if it dies on the way.
+    """Put a question to the seat's agent process; start the process if none runs, or if it ends before it answers.
 
     Raises AgentError, and DeviceError if the device directory cannot be made or its path is too long.
     """
@@ -67,7 +67,7 @@ def ask(directory: DeviceDirectory, run: str, address: SeatAddress, request: pb.
 
 
 def _ensure_running(directory: DeviceDirectory, run: str, address: SeatAddress) -> None:
-    if not directory.lock():  # somebody holds it: the agent runs, or is about to listen
+    if not directory.lock():  # another process holds it: the agent runs, or is about to listen
         _wait_for_socket(directory, None)
         return
     directory.unlock()

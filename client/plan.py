@@ -25,7 +25,7 @@ class RoundOrder:
     mixing: MixOrder | None = None  # None: every seat learns alone
     rewards: RewardOrder | None = None  # None: the server believes what agents say they earned
     seats: frozenset[int] = frozenset()  # that the server has asked to play; none: all of the map
-    number: int = 0  # another one where a round is played anew; 0: none
+    number: int = 0  # another one where a round is played again; 0: none
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> RoundOrder:

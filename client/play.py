@@ -1,6 +1,6 @@
 """One round of one seat, without any transport: a generator that is sent the arena's events and yields answers.
 
-Whoever drives it (the seat session over gRPC, the in-process runtime) sends a proposal or a move to the arena and
+Its driver (the seat session over gRPC, or the in-process runtime) sends a proposal or a move to the arena and
 sends back what the arena says. So both runtimes play, learn and count in the same code.
 """
 
@@ -33,6 +33,7 @@ from envproxy.protocol import (
     Seated,
     Standing,
 )
+from learning.actor import Actor
 from learning.metrics import TrainMetrics
 
 
@@ -110,21 +111,22 @@ def play_round(agent: Agent, order: RoundOrder) -> Round:
     ordered = functools.partial(next_phase, order)
     try:
         while (phase := ordered(report.standing)) is not None:
-            yield from _play_phase(agent, order.steps_before, phase, ordered, report)
+            yield from _play_phase(agent, agent.actor, order.steps_before, phase, ordered, report)
     except _DivergedError:
         report.train_metrics.append(TrainMetrics(math.nan, math.nan, math.nan, math.nan))
     return report
 
 
-def play_evaluation(agent: Agent, phase: Phase, steps: int) -> Round:
-    """Play one evaluate phase and nothing else, with an agent trained for `steps` environment steps."""
+def play_evaluation(actor: Actor, phase: Phase, steps: int) -> Round:
+    """Play one evaluate phase and nothing else, with the actor of an agent trained for `steps` environment steps."""
     report = RoundReport(phase.standing)
-    yield from _play_phase(agent, steps, phase, lambda _: phase, report)
+    yield from _play_phase(None, actor, steps, phase, lambda _: phase, report)
     return report
 
 
 def _play_phase(
-    agent: Agent,
+    agent: Agent | None,
+    actor: Actor,
     steps_before: int,
     phase: Phase,
     ordered: Callable[[Standing], Phase | None],
@@ -133,6 +135,7 @@ def _play_phase(
     """Propose `phase`, play what the arena says is played, and bring the report up to date.
 
     `ordered` is what the server has ordered to be played from a standing. Raises StrangePhaseError if it is not that.
+    `actor` plays evaluate phases, `agent` all others; it is None where only evaluations are ordered.
     """
     answer: Answer = phase
     steps = battles = 0
@@ -145,7 +148,8 @@ def _play_phase(
         if isinstance(event, Seated):
             _check_ordered(event.phase, ordered(event.phase.standing))
             phase, answer = event.phase, None
-            agent.forget_battles()
+            if agent is not None:
+                agent.forget_battles()
         elif isinstance(event, PhaseEnd):
             _close_phase(steps_before, phase, event, report)
             return
@@ -153,11 +157,13 @@ def _play_phase(
             report.standing = _standing_after_loss(phase, battles, steps)
             return
         elif isinstance(event, MixEvent):
+            assert agent is not None
             answer = _mix(agent, event, report)
             report.learning += time.perf_counter() - now
         else:
             steps = event.steps
             if phase.kind is PhaseKind.COLLECT:
+                assert agent is not None
                 ended = int(np.count_nonzero(event.counted))
                 battles += ended
                 report.battles += ended
@@ -169,13 +175,15 @@ def _play_phase(
             else:
                 began = (event.battles != 0) & (event.battles != ids) if ids.size else event.battles != 0
                 ids = event.battles
-                actions = agent.act(event, began, 0.0)
+                if began.any():
+                    actor.begin(began)
+                actions = actor.act(event.observations, event.available)
             report.acting += time.perf_counter() - now
             answer = Move(event.tick, actions)
 
 
 def _check_ordered(played: Phase, ordered: Phase | None) -> None:
-    """Raise StrangePhaseError if a phase is not the one that was ordered; a round that is played anew is the same."""
+    """Raise StrangePhaseError if a phase is not the one that was ordered; a round that is played again is the same."""
     if ordered is None or played.common() != dataclasses.replace(ordered.common(), order=played.order):
         expected = "nothing, for the round is over there" if ordered is None else ordered.common()
         raise StrangePhaseError(

@@ -23,7 +23,7 @@ class Recorder:
         self._step = np.zeros(battles, np.int64)
 
     def forget(self) -> None:
-        """Forget the battles in the making: what comes next begins them anew, even under the same ids."""
+        """Forget the battles in the making: later ticks begin new ones, even under the same ids."""
         self._ids = np.zeros_like(self._ids)
 
     def see(self, tick: Tick) -> tuple[NDArray[np.bool_], list[Battle]]:

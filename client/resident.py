@@ -1,7 +1,7 @@
 """The resident agent process of a seat: learner, buffer and battles stay here while ClientApps come and go.
 
 Started by a ClientApp (`client.launch`), it listens on the device directory's socket and ends when its SuperNode is
-gone, or when nobody has asked it anything for a long time; its state is in the device directory after every round.
+gone, or after a long time without a question; its state is in the device directory after every round.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _stay(service: AgentService, watched: psutil.Process | None) -> None:
-    """Return when this process is told to end, the one it watches is gone, or nobody has asked for a long time."""
+    """Return when this process is told to end, the one it watches has ended, or no question came for a long time."""
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
@@ -203,7 +203,7 @@ def _stay(service: AgentService, watched: psutil.Process | None) -> None:
             log.info("the SuperNode (pid %d) is gone", watched.pid)
             return
         if not service.busy and time.monotonic() - service.asked_at > IDLE_LIMIT:
-            log.info("nobody has asked anything for %.0f s", IDLE_LIMIT)
+            log.info("no question for %.0f s", IDLE_LIMIT)
             return
 
 

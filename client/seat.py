@@ -93,7 +93,7 @@ class Seat:
         """
         agent = self._known()
         if agent.round > 0 or len(agent.buffer) > 0:
-            log.warning("seat %d: the run begins anew; what was kept of it is forgotten", self._seat)
+            log.warning("seat %d: the run restarts; its kept state is discarded", self._seat)
         assert self._directory is not None
         assert self._make_agent is not None
         self._directory.forget()

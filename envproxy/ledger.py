@@ -1,8 +1,8 @@
 """What each seat of an arena has earned, as the arena saw it: the reward buffers that agents keep, kept a second time.
 
 An agent may claim what it likes; the arena knows every reward and when each unit died. It keeps for each seat what the
-seat's run weighs by and says so at the end of a phase; whoever serves the arena may sign it (`envproxy.attestation`).
-A restarted arena begins anew, for all seats alike.
+seat's run weighs by and says so at the end of a phase; its env proxy may sign the statement (`envproxy.attestation`).
+A restarted arena starts with empty accounts, for all seats alike.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Ledger:
         self._earned = {credit: np.zeros((battles, seats)) for credit in REWARD_CREDITS}  # in the battles that are on
 
     def keep(self, seat: int, order: RewardOrder | None) -> None:
-        """Keep a seat's account by `order` from now on; it begins anew if that is another than before."""
+        """Keep a seat's account by `order` from now on; the account restarts if the order changed."""
         if self._accounts[seat].order != order:
             self._accounts[seat] = _Account(order, deque(maxlen=order.size if order else 0))
 
@@ -45,7 +45,7 @@ class Ledger:
         """A step brought the team `reward` [E]; `available` [E, N, n_actions] is what seats could do before it."""
         if not any(account.order for account in self._accounts):
             return
-        alive = ~available[:, :, ACTION_NO_OP]  # SMAC offers no-op to the dead and to nobody else
+        alive = ~available[:, :, ACTION_NO_OP]  # SMAC offers no-op to dead units alone
         self._earned["team"] += reward[:, None].astype(np.float64)
         self._earned["alive"] += np.where(alive, reward[:, None].astype(np.float64), 0.0)
 

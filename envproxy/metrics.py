@@ -1,4 +1,4 @@
-"""An env proxy's arenas for Prometheus. Read when somebody asks; docs/operations.md names every metric."""
+"""An env proxy's arenas for Prometheus. Collected on request; docs/operations.md names every metric."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ArenaMetrics(Collector):
         round_ = GaugeMetricFamily("pps_qmix_arena_round", "The newest round", labels=arena)
         steps = GaugeMetricFamily("pps_qmix_arena_round_steps", "Environment steps collected in it", labels=arena)
         waits = HistogramMetricFamily("pps_qmix_arena_seat_wait_seconds", "Wait for the last seat", labels=arena)
-        taken = GaugeMetricFamily("pps_qmix_seat_taken", "Whether somebody plays the seat", labels=seat)
+        taken = GaugeMetricFamily("pps_qmix_seat_taken", "Whether a client plays the seat", labels=seat)
         held = CounterMetricFamily("pps_qmix_seat_held", "Silent for too long: the others played on", labels=seat)
         messages = CounterMetricFamily("pps_qmix_seat_messages", "Messages", labels=[*seat, "direction"])
         bytes_ = CounterMetricFamily("pps_qmix_seat_bytes", "Bytes of messages", labels=[*seat, "direction"])

@@ -19,7 +19,7 @@ from envproxy.transport import is_loopback
 from operations.addresses import check_address, host_and_port
 from operations.listening import Address, Reservation
 
-_PATIENCE: Final = 10.0  # seconds that a caller may be silent
+_TIMEOUT: Final = 10.0  # seconds that a caller may be silent
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,14 +72,14 @@ def served(address: str | None, collector: Collector, certificate: ServerCertifi
 
 
 class _Handler(WSGIRequestHandler):
-    """One caller; nothing is logged of it."""
+    """One caller; its requests are not logged."""
 
     def log_message(self, *_: Any) -> None:
         pass
 
 
 class _Listener(ThreadingMixIn, WSGIServer):
-    """A thread for every caller, in which TLS begins, too: one who says nothing holds up nobody, and not our end."""
+    """A thread for every caller, which also does the TLS handshake: a silent caller delays no other, nor the end."""
 
     daemon_threads = True
     allow_reuse_port = True  # with the reservation of this address
@@ -91,7 +91,7 @@ class _Listener(ThreadingMixIn, WSGIServer):
         super().__init__((address.host, address.port), _Handler)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        request.settimeout(_PATIENCE)
+        request.settimeout(_TIMEOUT)
         with ExitStack() as ends:
             if self._certificate is not None:
                 context = self._certificate.context()
@@ -99,4 +99,4 @@ class _Listener(ThreadingMixIn, WSGIServer):
             super().finish_request(request, client_address)
 
     def handle_error(self, *_: Any) -> None:
-        """Somebody speaks something else, is silent for too long or has gone."""
+        """Ignore a caller that speaks another protocol, is silent for too long or has left."""

@@ -88,7 +88,7 @@ class MixerStore:
         return files
 
     def _prune(self, newest: int) -> None:
-        """Delete all rounds but the last ones, those that are played anew, and battles that belong to none."""
+        """Delete all rounds but the last ones, those that are played again, and battles that belong to none."""
         rounds = self._rounds()
         last = [path for path in rounds if path.stem <= f"round-{newest:06d}"][-_KEPT:]
         of_use = {name for path in last for name, _ in _battle_files(path)}

@@ -77,7 +77,7 @@ class Mixing:
     """Joint mixing of one run. A step that is on ends with MixScale, or by `abandon`; it costs what it was owed."""
 
     def __init__(self, order: MixOrder, phase: Phase, spec: MapSpec, battles: int, home: Path | None) -> None:
-        """`phase` is the run's first here. Where the mixer was kept in `home`, it goes on as it was before it."""
+        """`phase` is the run's first here. A mixer kept in `home` resumes as it was before that phase."""
         self.order = order
         self._spec = spec
         self._mixer = _mixer(order, spec, phase.seed)
@@ -91,7 +91,7 @@ class Mixing:
         self._restore(phase)
 
     def takes(self, order: MixOrder) -> bool:
-        """Whether this goes on under `order`: one that differs in the learning rate alone, which is taken over."""
+        """Whether this can continue under `order`: one that differs in the learning rate alone, which is adopted."""
         if dataclasses.replace(self.order, learning_rate=order.learning_rate) != order:
             return False
         self.order = order
@@ -217,7 +217,7 @@ class Mixing:
         for battles in store.battles():
             self._battles.restore(battles)
         log.info(
-            "the mixer of run %s goes on after %d training steps",
+            "the mixer of run %s resumes after %d training steps",
             *(self.order.run, state["learner"]["steps"]),
             extra={"run": self.order.run, "round": phase.round},
         )

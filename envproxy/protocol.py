@@ -40,7 +40,7 @@ class PhaseKind(IntEnum):
 
 
 class Ended(IntFlag):
-    """How a battle ended on this tick; 0 while it goes on."""
+    """How a battle ended on this tick; 0 while it is on."""
 
     TERMINATED = 1
     TRUNCATED = 2
@@ -99,9 +99,9 @@ class Phase:
     """A stretch of play; no battle begins once `battles` have begun or `steps` have been played (0: unbounded).
 
     `mixing` says how a collect phase trains jointly; None where every seat learns alone. `rewards` says how to count
-    what the proposing seat earns, and concerns no other; None where nobody wants to know. `seats` are those that the
+    what the proposing seat earns, and concerns no other; None where it is not needed. `seats` are those that the
     proposing seat expects to play with, itself or not; none means all of the map. `order` is the number of the
-    server's order for the round, which is another where a round is played anew; 0 is none.
+    server's order for the round, which is another where a round is played again; 0 is none.
     """
 
     seed: int
@@ -221,7 +221,7 @@ class MixScale:
 
 @dataclass(frozen=True)
 class MixAbandoned:
-    """The step is not taken, by nobody."""
+    """No seat takes the step."""
 
     step: int
 

@@ -26,7 +26,7 @@ class SharedBattles:
     """Finished battles, the oldest of which make room for new ones; and those in the making, in E slots."""
 
     def __init__(self, capacity: int, seats: int, slots: int, episode_limit: int, state_size: int) -> None:
-        """Up to `capacity` finished battles; `state_size` is 0 where nobody looks at states."""
+        """Up to `capacity` finished battles; `state_size` is 0 where states are not used."""
         self._capacity = capacity
         self._seats = seats
         self._state_size = state_size
@@ -130,7 +130,7 @@ class SharedBattles:
             self._add(number, _Battle(states[i], rewards[i], bool(kept["terminated"][i]), holders))
 
     def _add(self, number: int, battle: _Battle) -> None:
-        self._battles.pop(number, None)  # of a round that is played anew
+        self._battles.pop(number, None)  # of a round that is played again
         self._battles[number] = battle
         if len(self._battles) > self._capacity:
             del self._battles[next(iter(self._battles))]

@@ -25,7 +25,7 @@ def read_token(path: Path) -> str:
         token = read_text(path).strip()
     except UnicodeDecodeError:
         token = ""
-    if not token.isascii() or not token:  # whoever wrote it was stopped; an empty token must never open a seat
+    if not token.isascii() or not token:  # its writer was stopped; an empty token must never open a seat
         raise OSError(f"{path} holds no token; delete it, and the env proxy makes another when it starts")
     return token
 

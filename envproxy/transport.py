@@ -1,4 +1,4 @@
-"""How an env proxy is spoken to: over TLS, or in plaintext where nobody can listen or somebody has said that it may be.
+"""The transport to an env proxy: TLS, or plaintext on the loopback or where the user allows it.
 
 TLS to another machine goes through an HTTP proxy where the environment names one (`operations.proxies`).
 A device proves who it is by its seat's token, so only the server has a certificate.
@@ -32,7 +32,7 @@ class TransportError(ValueError):
 
 
 class UnreachableError(TransportError):
-    """Nobody answers; it may be worth calling again."""
+    """The other side does not answer; a later call may succeed."""
 
 
 class ProxyAwayError(UnreachableError):
@@ -84,7 +84,7 @@ def open_channel(address: str, transport: Transport, options: Sequence[tuple[str
     if not transport.insecure and not is_loopback(address):
         raise TransportError(
             f"a token is not sent to {address} in plaintext; name the CA certificate in the node config, "
-            'root-certificates="FILE", or say insecure=true where nobody else can listen'
+            'root-certificates="FILE", or insecure=true on a network that you trust'
         )
     return grpc.insecure_channel(address, options=options)
 
@@ -99,7 +99,7 @@ def expiry(certificate: bytes) -> datetime.datetime:
 def check_connection(who: str, address: str, transport: Transport) -> None:
     """Connect once, as `transport` says. `who` is what listens there, for the message.
 
-    Raises UnreachableError if nobody answers, TransportError if the other side cannot be spoken to or trusted.
+    Raises UnreachableError if the other side does not answer, TransportError if it is not safe to talk to.
     """
     host, port = _host(address), int(address.rpartition(":")[2])
     proxy = proxy_on_the_way(address, transport)
@@ -140,7 +140,7 @@ def _verifying_context(root_certificates: Path) -> ssl.SSLContext:
 
 
 def _untrusting_context() -> ssl.SSLContext:
-    """For finding out whether somebody speaks TLS; nothing is sent over it."""
+    """Return a context that finds out whether the other side speaks TLS; nothing is sent over it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

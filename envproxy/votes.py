@@ -1,7 +1,7 @@
 """What the seats of an arena play where they do not agree. Pure functions over the phases that they want.
 
 A seat that lies is one of several: what most want counts, so one of three cannot say which round is played, how far it
-is, or what is trained in it. Of two seats nobody can tell which one lies.
+is, or what is trained in it. With two seats, the arena cannot tell which one lies.
 """
 
 from __future__ import annotations

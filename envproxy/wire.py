@@ -45,9 +45,9 @@ class MalformedError(ValueError):
 
 
 def parser(kind: type[_Message]) -> Callable[[bytes], _Message]:
-    """Return what parses messages of a kind. Bytes that are none become an empty one, which nobody takes for anything.
+    """Return what parses messages of a kind. Other bytes become an empty message, which has no meaning.
 
-    For a server: what raises in its place, gRPC logs with a stack trace, for whoever sends it.
+    For a server: gRPC logs an exception with a stack trace, whatever client causes it.
     """
 
     def parse(content: bytes) -> _Message:

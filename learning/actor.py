@@ -1,5 +1,7 @@
 """Acting: the agent network run step by step over an arena's battles."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -40,8 +42,8 @@ class Actor:
         self,
         observations: NDArray[np.float32],
         available: NDArray[np.bool_],
-        epsilon: float,
-        rng: np.random.Generator,
+        epsilon: float = 0.0,
+        rng: np.random.Generator | None = None,
     ) -> NDArray[np.uint8]:
         """Actions of one tick.
 
@@ -49,7 +51,7 @@ class Actor:
             observations: float32 [E, o].
             available: bool [E, a]; all False in an idle slot, which gets action 0.
             epsilon: probability of a random available action; 0 is greedy and draws nothing from ``rng``.
-            rng: source of the exploration.
+            rng: source of the exploration; None where ``epsilon`` is 0.
 
         Returns:
             uint8 [E].
@@ -60,3 +62,27 @@ class Actor:
         self._last_actions[:] = 0.0
         self._last_actions[self._rows, actions] = 1.0
         return actions
+
+
+def actor_from(tensors: Mapping[str, NDArray[np.float32]], spec: SeatSpec, battles: int) -> Actor:
+    """Return an actor that plays an agent's ``tensors`` on the CPU: all that an evaluation needs of the agent.
+
+    Tensors of a mixer are ignored. From then on the process computes on one thread, as an agent's process does, so that
+    the actions are those of the agent.
+
+    Raises:
+        ValueError: a tensor of the network is missing, or its shape does not fit ``spec``.
+    """
+    torch.set_num_threads(1)
+    if "fc1.weight" not in tensors:
+        raise ValueError("tensor 'fc1.weight' is missing")
+    network = AgentNetwork(spec.input_size, len(tensors["fc1.weight"]), spec.n_actions, torch.Generator())
+    with torch.no_grad():
+        for name, parameter in network.named_tensors().items():
+            tensor = tensors.get(name)
+            if tensor is None:
+                raise ValueError(f"tensor {name!r} is missing")
+            if tensor.shape != tuple(parameter.shape):
+                raise ValueError(f"tensor {name!r} is of shape {tensor.shape}, expected {tuple(parameter.shape)}")
+            parameter.copy_(torch.tensor(tensor))
+    return Actor(network, spec, battles)

@@ -16,7 +16,7 @@ class Battle:
         actions: uint8 [T].
         rewards: float32 [T]; the team's reward of each step.
         terminated: True when the battle was won or lost, False when the time limit cut it.
-        id: the battle's number in the run, the same on every seat; 0 where nobody asks for it.
+        id: the battle's number in the run, the same on every seat; 0 where it is not used.
     """
 
     observations: NDArray[np.float32]
@@ -40,6 +40,6 @@ class Battle:
     def alive(self) -> NDArray[np.bool_]:
         """bool [T]: whether the seat's unit lived at the start of each step.
 
-        Read off the availability: SMAC offers no-op (action 0) to the dead and to nobody else.
+        Read off the availability: SMAC offers no-op (action 0) to dead units alone.
         """
         return ~self.available[: self.length, 0]

@@ -130,7 +130,7 @@ class BattleBuffer:
         slots = self._by_age()
         known = self._ids[slots]
         order = np.argsort(known, kind="stable")
-        # Of two battles with one id (a round was played anew) the later one is meant.
+        # Of two battles with one id (a round was played again) the later one is meant.
         places = np.searchsorted(known, ids, side="right", sorter=order) - 1
         if not len(known) or (places < 0).any() or (known[order[places]] != ids).any():
             return None

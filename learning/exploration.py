@@ -13,7 +13,7 @@ def epsilon(steps: int, settings: LearningSettings) -> float:
 
 
 def choose_actions(
-    q: NDArray[np.float32], available: NDArray[np.bool_], epsilon: float, rng: np.random.Generator
+    q: NDArray[np.float32], available: NDArray[np.bool_], epsilon: float, rng: np.random.Generator | None
 ) -> NDArray[np.uint8]:
     """Best available action of each row, or with probability epsilon any available one, uniformly.
 
@@ -21,7 +21,7 @@ def choose_actions(
         q: float32 [E, a].
         available: bool [E, a]; a row with nothing available gets action 0.
         epsilon: 0 to 1. At 0 nothing is drawn: greedy play leaves ``rng`` as it was.
-        rng: source of the draws, the same number of them at every epsilon above 0.
+        rng: source of the draws, the same number of them at every epsilon above 0; None where it is 0.
 
     Returns:
         uint8 [E].
@@ -29,6 +29,7 @@ def choose_actions(
     # Also of a network that has diverged, whose values may all be -inf, the action is an available one.
     actions: NDArray[np.intp] = np.where(available, np.nan_to_num(q), -np.inf).argmax(1)
     if epsilon > 0.0:
+        assert rng is not None
         explore, rank = rng.random((2, len(q)))
         ordinals = available.cumsum(1)
         # The first action whose ordinal exceeds a uniform draw from 0 .. (number available) - 1.

@@ -110,7 +110,7 @@ class JointMixer:
         return scale, metrics
 
     def state(self) -> tuple[dict[str, NDArray[np.float32]], dict[str, Any]]:
-        """Everything that ``restore`` needs to go on bit for bit: tensors (copies) and counters."""
+        """Everything that ``restore`` needs to resume bit for bit: tensors (copies) and counters."""
         tensors, counters = self._parameters.state()
         return {name: tensor.numpy() for name, tensor in tensors.items()}, counters
 

@@ -129,7 +129,7 @@ class Learner:
         self._parameters.step()
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Everything that ``restore`` needs to go on bit for bit: tensors (copies) and counters."""
+        """Everything that ``restore`` needs to resume bit for bit: tensors (copies) and counters."""
         return self._parameters.state()
 
     def restore(self, tensors: Mapping[str, Tensor], counters: Mapping[str, Any]) -> None:

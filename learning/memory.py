@@ -12,7 +12,7 @@ _MAP_ABOVE: Final = 32 << 20  # bytes of one array; glibc takes no more
 def keep_freed_memory() -> None:
     """Let the process reuse the memory that it frees, instead of giving it back to the system.
 
-    A training step allocates some tens of MB and frees them. Given back, they are mapped and zeroed anew, page by page,
+    A training step allocates some tens of MB and frees them. Given back, they are mapped and zeroed again, by page,
     at the next step. Does nothing where the C library is not glibc.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

@@ -74,7 +74,7 @@ class LearningSettings:
         return settings
 
 
-@dataclass(frozen=True, kw_only=True)  # five integers: by position two could be exchanged and nobody would see it
+@dataclass(frozen=True, kw_only=True)  # five integers: by position two could be exchanged unnoticed
 class SeatSpec:
     """A seat and the sizes its map gives it.
 

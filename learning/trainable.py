@@ -74,7 +74,7 @@ class TrainableParameters:
                 self._target[name].copy_(parameter)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Everything that ``restore`` needs to go on bit for bit: tensors (copies, on the CPU) and counters."""
+        """Everything that ``restore`` needs to resume bit for bit: tensors (copies, on the CPU) and counters."""
         tensors = {f"online.{name}": tensor for name, tensor in self.online.items()}
         tensors |= {f"target.{name}": tensor for name, tensor in self._target.items()}
         if self._optimiser is not None:

@@ -18,7 +18,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 _SHOWN_OF_NAME = 50  # characters: a name may be as long as the system has any, and this one is longer
-_CANNOT_SYNC = {errno.EACCES, errno.EINVAL, errno.ENOTSUP}  # nobody may list the folder; its file system syncs none
+_CANNOT_SYNC = {
+    errno.EACCES,
+    errno.EINVAL,
+    errno.ENOTSUP,
+}  # the folder cannot be listed, or its file system cannot sync it
 
 
 def read_text(path: Path) -> str:

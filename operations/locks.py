@@ -1,6 +1,6 @@
 """Lock files: of the processes on a machine one has a lock (flock), which ends with it if nothing else ends it.
 
-Where a file system has no locks, nobody is kept out.
+On a file system without locks, every process gets the lock.
 """
 
 from __future__ import annotations

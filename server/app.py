@@ -78,7 +78,7 @@ def _train(grid: Grid, config: Mapping[str, Value], given: Mapping[str, Value]) 
     except OSError as error:  # of a curve or an event file
         if error.errno not in _NO_ROOM:
             raise
-        raise NeedsYouError(f"{error}; make room, then go on with --resume") from error
+        raise NeedsYouError(f"{error}; make room, then use --resume") from error
 
 
 def train(
@@ -173,7 +173,7 @@ class _Picture:
             self.draw()
 
     def draw(self) -> None:
-        """Draw what there is; a run goes on without a picture, but for want of room. Raises OSError."""
+        """Draw what there is; a run continues without a picture, unless the disk is full. Raises OSError."""
         began = time.thread_time()
         directory = self._directory
         rows = directory.rows()

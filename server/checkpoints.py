@@ -84,4 +84,4 @@ def _document(checkpoint: Path) -> dict[str, Any]:
 
 
 def _damaged(checkpoint: Path, error: Exception) -> RunDirectoryError:
-    return RunDirectoryError(f"{checkpoint} is damaged ({error}); remove it to go on from the one before")
+    return RunDirectoryError(f"{checkpoint} is damaged ({error}); remove it to resume from the one before")

@@ -20,7 +20,7 @@ log = logging.getLogger("server")
 _PAUSE = 0.5
 _POLL_EVERY = 2.0  # seconds between two polls for devices that have come back
 # Seconds after which a device is asked whether it is still at it: after the first answer of another, for all seats end
-# a round together; and if nobody answers. Flower does not say that a message was lost, as when a network is cut.
+# a round together; and if no device answers. Flower does not say that a message was lost, as when a network is cut.
 _LATE, _SILENCE = 10.0, 300.0
 
 
@@ -75,7 +75,7 @@ class Exchange:
         meanwhile()
         began = time.monotonic()
         next_poll, doubt_at = began + _POLL_EVERY, began + _SILENCE
-        idle: list[str] = []  # orders that nobody works at: their answers have been sent, or are lost
+        idle: list[str] = []  # orders without a working device: their answers have been sent, or are lost
         expired: list[_Order] = []
         while True:
             for reply in self._grid.pull_messages(list(self._pending)):
@@ -164,5 +164,7 @@ class Exchange:
             if not self._is_held(order):
                 continue
             about = {"seat": order.seat}
-            log.warning("seat %d does not answer; the others go on without it until it does", order.seat, extra=about)
+            log.warning(
+                "seat %d does not answer; the others continue without it until it does", order.seat, extra=about
+            )
             self._seats.drop(order.seat)

@@ -6,7 +6,7 @@ _MARK = "needs you: "
 
 
 class NeedsYouError(Exception):
-    """The run cannot go on before somebody has changed something: another try would end in the same way."""
+    """The run cannot continue until the user changes something: another attempt would fail in the same way."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"{_MARK}{reason}")

@@ -21,7 +21,7 @@ _LEARNING = ("epsilon", "loss", "q-mean", "td-error", "grad-norm")
 
 
 def steps_played(reports: Mapping[int, Report]) -> int:
-    """Return the environment steps of a round; whoever saw its end saw the same. `reports` has at least one."""
+    """Return the environment steps of a round; all seats that saw its end saw the same. `reports` has at least one."""
     steps: int = statistics.median_high(report["steps"] for report in reports.values())
     return steps
 

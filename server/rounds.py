@@ -26,7 +26,7 @@ _GRACE = 120.0  # seconds that a run which has begun waits for all of its seats 
 
 
 class RoundsError(Exception):
-    """The run cannot go on; the message says why."""
+    """The run cannot continue; the message says why."""
 
 
 class DivergedError(RoundsError):
@@ -72,7 +72,7 @@ class Rounds:
     def play(self, start: Checkpoint | None) -> Iterator[RoundResult]:
         """Play on from `start` (None: from the beginning), yielding each round as it ends.
 
-        A run begins with all seats; one that has begun waits a while for them, then goes on with those that are there.
+        A run begins with all seats; one that has begun waits a while, then continues with those that are there.
 
         Raises SeatsError if the team does not come together (NoTeamError if it never has), RoundsError if no device
         brings a round to its end (DivergedError if all trained until their numbers were not finite).
@@ -134,7 +134,7 @@ class Rounds:
                 "steps-before": steps,
                 "round-battles": battles,
                 "seats": seats,
-                "order": 1 + secrets.randbits(62),  # so that nobody takes a round that is played anew for this one
+                "order": 1 + secrets.randbits(62),  # so that a round that is played again is not taken for this one
             }
         )
         began = time.monotonic()

@@ -36,7 +36,7 @@ from server.settings import Settings, SettingsError, Value, check_settings
 
 log = logging.getLogger("server")
 
-_LOCK_LIMIT = 10.0  # seconds to wait for whoever wrote here before: a ServerApp outlives its SuperLink for a moment
+_LOCK_LIMIT = 10.0  # seconds to wait for the previous writer: a ServerApp outlives its SuperLink for a moment
 _MAY_CHANGE = {  # on resume
     *("total-steps", "resume", "run", "runs", "seat-timeout", "round-timeout", "threads", "device", "attest-key"),
     *("seat-budget", "backend-options"),
@@ -82,7 +82,7 @@ class RunDirectory:
 
     @classmethod
     def resume(cls, settings: Settings, given: Mapping[str, Value]) -> RunDirectory:
-        """Open the directory of a run that is to go on, with the settings it began with and those `given` now.
+        """Open the directory of a run that is resumed, with the settings it began with and those `given` now.
 
         Raises RunDirectoryError if there is no such run or it cannot be written, SettingsError if a given setting
         must not change.
@@ -329,7 +329,7 @@ def keeping(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise NotKeptError(f"cannot write {path}: {error.strerror}; make room, then go on with --resume") from None
+        raise NotKeptError(f"cannot write {path}: {error.strerror}; make room, then use --resume") from None
 
 
 def _git_commit() -> str:

@@ -1,4 +1,4 @@
-"""Who holds which seat. Flower gives a node a random id at every start, so each node is asked for its seat."""
+"""The table of seats and their nodes. Flower gives a node a random id at every start, so each is asked for its seat."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class Seats:
         self._ask([self.holders[seat].node])
 
     def drop(self, seat: int) -> None:
-        """Leave a seat empty until its node answers."""
+        """Free a seat until its node answers."""
         if seat in self.holders:
             self.doubt(seat)
             del self.holders[seat]
@@ -141,7 +141,7 @@ class Seats:
             said = by_device(refusal.reason for refusal in self._refusals.values())
             if self.holders and grace is not None:
                 if waited > limit:
-                    log.warning("%s; the run goes on without it until it comes", wanted(empty))
+                    log.warning("%s; the run continues without it until it is back", wanted(empty))
                     return
             elif said and not self._asked:
                 raise SeatsError("; ".join(said))
@@ -241,7 +241,9 @@ class Seats:
             raise _RefusedError(f"a device says that it holds seat {seat}; expected 0..{n_agents - 1}")
         held = next((held for held, holder in self.holders.items() if holder.node == node and held != seat), None)
         if held is not None:
-            raise _RefusedError(f"a device that holds seat {held} says that it holds seat {seat}; one of them counts")
+            raise _RefusedError(
+                f"a device that holds seat {held} says that it holds seat {seat}; a device may hold only one seat"
+            )
         self._provenances[node] = _provenance(dict(reply.content.config_records.get(CONFIG, {})).get("provenance"))
         self._sizes[node] = n_agents
         self._agree()

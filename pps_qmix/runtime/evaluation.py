@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from client.agent import Agent
-from client.device import DeviceDirectory
 from client.play import Evaluation, play_evaluation
 from envproxy.arena import Arena
 from envproxy.backend import Backend
 from envproxy.rules import Rules
-from learning.settings import LearningSettings
+from learning.actor import actor_from
 from operations.paths import real_path
 from pps_qmix.configuration import kept_settings
 from pps_qmix.runtime.battles import evaluation_phase
@@ -61,15 +58,10 @@ def evaluate(trained: Trained, backend: Backend, battles: int, seed: int | None)
     arena = Arena(backend)
     spec = arena.spec
     phase = evaluation_phase(settings.seed if seed is None else seed, battles)
-    with contextlib.closing(arena), tempfile.TemporaryDirectory() as home:
-        players = []
-        for seat, tensors in sorted(trained.checkpoint.agents.items()):
-            directory = DeviceDirectory(Path(home), "evaluated", "0", seat)
-            directory.make()
-            sizes = seat_spec(spec, seat)
-            learning = LearningSettings.from_config({**settings.config(), "device": "cpu"})  # the same battles anywhere
-            agent = Agent(sizes, arena.battles, learning, seed=settings.seed, directory=directory)
-            agent.adopt(tensors)
-            players.append(play_evaluation(agent, phase, trained.checkpoint.steps))
+    with contextlib.closing(arena):
+        players = [
+            play_evaluation(actor_from(tensors, seat_spec(spec, seat), arena.battles), phase, trained.checkpoint.steps)
+            for seat, tensors in sorted(trained.checkpoint.agents.items())
+        ]
         reports = play_in_lockstep(arena, players)
     return reports[0].evaluations[0]

@@ -94,7 +94,7 @@ def test_the_page_names_every_metric_and_no_other(proxy: Proxy, tmp_path: Path) 
     rows = re.findall(r"^\| `(pps_qmix_\w+)` \| (\w+) \| (.*?) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     documented = {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
     played(tmp_path)
-    text = shown(ArenaMetrics(proxy.server.metrics)) + shown(AgentMetrics(tmp_path, 1))
+    text = shown(ArenaMetrics(proxy.server.counters)) + shown(AgentMetrics(tmp_path, 1))
     exported = {}
     for family in text_string_to_metric_families(text):
         assert family.samples, f"{family.name} has no value"
@@ -109,7 +109,7 @@ def test_the_page_names_every_metric_and_no_other(proxy: Proxy, tmp_path: Path) 
 def test_it_is_served_where_and_while_it_is_wanted(proxy: Proxy) -> None:
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}/metrics"
-    with metrics_endpoint.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.server.metrics)):
+    with metrics_endpoint.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.server.counters)):
         text = urllib.request.urlopen(url, timeout=30).read().decode()
         assert samples(text)["arena_ticks_total"] == 0
         assert "process_resident_memory_bytes" in text
@@ -117,12 +117,12 @@ def test_it_is_served_where_and_while_it_is_wanted(proxy: Proxy) -> None:
             pytest.raises(
                 OSError, match=rf"^metrics-listen: cannot listen on 127.0.0.1:{port}: another program uses this port"
             ),
-            metrics_endpoint.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.server.metrics)),
+            metrics_endpoint.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.server.counters)),
         ):
             pass
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(url, timeout=30)
-    with metrics_endpoint.served(None, ArenaMetrics(proxy.server.metrics)):
+    with metrics_endpoint.served(None, ArenaMetrics(proxy.server.counters)):
         pass
 
 
@@ -133,7 +133,7 @@ def test_with_a_certificate_it_is_served_over_tls(proxy: Proxy, tmp_path: Path) 
     context = ssl.create_default_context(cafile=tmp_path / "authority" / "ca.crt")
     served = metrics_endpoint.served(
         f"127.0.0.1:{port}",
-        ArenaMetrics(proxy.server.metrics),
+        ArenaMetrics(proxy.server.counters),
         ServerCertificate(folder / "envproxy.crt", folder / "envproxy.key"),
     )
     with served:
@@ -154,7 +154,7 @@ def test_a_caller_who_says_nothing_or_nonsense_holds_up_nobody(
         certificate = ServerCertificate(folder / "envproxy.crt", folder / "envproxy.key")
         context = ssl.create_default_context(cafile=tmp_path / "authority" / "ca.crt")
     (port,) = free_ports(1)
-    with metrics_endpoint.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.server.metrics), certificate):
+    with metrics_endpoint.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.server.counters), certificate):
         with socket.create_connection(("127.0.0.1", port)) as caller:
             caller.sendall(words)
             answer = urllib.request.urlopen(f"{scheme}://127.0.0.1:{port}/metrics", timeout=30, context=context)

@@ -165,7 +165,7 @@ def test_a_buffer_that_nobody_vouches_for_is_forgotten(tmp_path: Path, arena: Ar
 def test_other_sizes_in_the_same_run_are_refused(tmp_path: Path, arena: Arena, change: dict[str, object]) -> None:
     for agent in agents(tmp_path, arena):
         agent.keep(1)
-    with pytest.raises(DeviceError, match=r"cannot go on with .*seat-0: .*; remove the folder to begin afresh"):
+    with pytest.raises(DeviceError, match=r"cannot resume from .*seat-0: .*; remove the folder to begin afresh"):
         agents(tmp_path, arena, learning=settings(**{**dataclasses.asdict(TINY), **change}))
 
 

@@ -13,7 +13,7 @@ from tests.prometheus import samples, shown
 
 def test_an_arena_that_is_played(proxies: Callable[..., Proxy]) -> None:
     proxy = proxies()
-    collector = ArenaMetrics(proxy.server.metrics)
+    collector = ArenaMetrics(proxy.server.counters)
     team = proxy.team()
     play_tick(team)
     during = samples(shown(collector))
@@ -55,5 +55,5 @@ def test_a_seat_that_is_silent_is_counted(proxies: Callable[..., Proxy]) -> None
     for client in team[:2]:
         client.act(eager(client.tick, client.seat))
     proxy.hold(2)
-    found = samples(shown(ArenaMetrics(proxy.server.metrics)))
+    found = samples(shown(ArenaMetrics(proxy.server.counters)))
     assert [found[f"seat_held_total seat={seat}"] for seat in range(3)] == [0, 0, 1]

@@ -171,7 +171,7 @@ def test_streams_without_a_token_are_refused_before_they_say_anything(proxies):
         idle = [play(iter(never.wait, True)) for _ in range(30)]
         assert {call.code() for call in idle} == {Code.UNAUTHENTICATED}
         never.set()
-    assert proxy.server.metrics().refused == {"no-token": 30}
+    assert proxy.server.counters().refused == {"no-token": 30}
 
 
 def test_calls_without_a_token_wait_for_their_turn_and_those_with_one_do_not(proxies, monkeypatch):
@@ -200,7 +200,7 @@ def test_too_many_calls_without_a_token_are_refused(proxies, monkeypatch):
         codes = sorted((future.code() for future in asked), key=lambda code: code.value)
     assert codes[0] is Code.OK
     assert Code.RESOURCE_EXHAUSTED in codes
-    assert proxy.server.metrics().refused["too-many-calls"] == codes.count(Code.RESOURCE_EXHAUSTED)
+    assert proxy.server.counters().refused["too-many-calls"] == codes.count(Code.RESOURCE_EXHAUSTED)
 
 
 # --- faults of those who are in -------------------------------------------------------------------------------
@@ -367,8 +367,8 @@ def test_a_seat_that_plays_for_time_is_held_for_the_rest_of_the_round(proxies):
     assert "the others have waited for this seat for 0.2 s in round 1; it may play again in the next round" in words
     assert proxy.client(1).join(collect(battles=6)).refusal()[0] is Code.RESOURCE_EXHAUSTED
     assert [(end.battles, end.missed) for end in play_out([team[0], team[2]])] == [(6, 0)] * 2
-    assert proxy.server.metrics().arenas[0].held == (0, 1, 0)
-    assert proxy.server.metrics().refused == {"seat-budget": 2}
+    assert proxy.server.counters().arenas[0].held == (0, 1, 0)
+    assert proxy.server.counters().refused == {"seat-budget": 2}
     newer = collect(battles=2, round_=2)
     back = proxy.client(1).join(newer)
     proxy.until_awaited(0, 2)

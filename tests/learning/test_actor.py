@@ -1,11 +1,13 @@
 """Acting in many battles at once."""
 
 import numpy as np
+import pytest
 import torch
 
-from learning.actor import Actor
+from learning.actor import Actor, actor_from
+from learning.learner import Learner
 from learning.network import AgentNetwork, sequence_inputs
-from tests.learning.toy import SPEC
+from tests.learning.toy import SPEC, settings
 
 RNG = np.random.default_rng(0)
 OPEN = np.ones((2, SPEC.n_actions), bool)
@@ -56,3 +58,27 @@ def test_it_plays_the_learners_latest_weights() -> None:
         net.fc2.weight.zero_()
         net.fc2.bias.copy_(torch.tensor([0.0, 0.0, 1.0, 0.0]))
     assert actor.act(observations(1)[0], OPEN, 0.0, RNG).tolist() == [2, 2]
+
+
+# --- an actor alone -------------------------------------------------------------------------------------------
+
+
+def tensors(base: str = "vdn") -> dict[str, np.ndarray]:
+    return Learner(SPEC, settings(base=base, hidden=16), 7).tensors()
+
+
+@pytest.mark.parametrize("base", ["vdn", "qmix"])
+def test_it_plays_as_the_agent_whose_tensors_it_has(base: str) -> None:
+    learner = Learner(SPEC, settings(base=base, hidden=16), 7)
+    whole, alone = Actor(learner.network, SPEC, 2), actor_from(learner.tensors(), SPEC, 2)
+    for obs in observations(6):
+        np.testing.assert_array_equal(alone.act(obs, OPEN), whole.act(obs, OPEN, 0.0, RNG))
+
+
+@pytest.mark.parametrize("name", ["fc1.weight", "rnn.weight_hh", "fc2.bias"])
+def test_tensors_that_make_no_network_are_refused(name: str) -> None:
+    without = {other: tensor for other, tensor in tensors().items() if other != name}
+    with pytest.raises(ValueError, match=f"tensor '{name}' is missing"):
+        actor_from(without, SPEC, 2)
+    with pytest.raises(ValueError, match=r"tensor '.*' is of shape .*, expected "):
+        actor_from({**tensors(), name: np.zeros((3, 5), np.float32)}, SPEC, 2)
