@@ -35,6 +35,7 @@ from server.rounds import RoundsError
 from server.run_directory import NotKeptError, RunDirectory
 from server.settings import Settings, check_settings
 from tests.nasty import NOT_UTF8, names
+from tests.waiting import WAIT_LIMIT
 
 
 @pytest.fixture(autouse=True)
@@ -469,7 +470,7 @@ def test_what_is_no_value_is_named(text: str, default: float) -> None:
 def test_what_left_its_group_is_ended_and_nobody_elses(tmp_path: Path) -> None:
     def start(home: str) -> subprocess.Popen[bytes]:
         environment = {**os.environ, "FLWR_HOME": str(tmp_path / home)}
-        return subprocess.Popen(["sleep", "60"], env=environment, start_new_session=True)
+        return subprocess.Popen(["sleep", "600"], env=environment, start_new_session=True)
 
     agent, serverapp, others = start("run/flower/seat-0"), start("run/flower/superlink"), start("run-2/flower/seat-0")
     cli.parts.end_detached(tmp_path / "run" / "flower")
@@ -485,7 +486,7 @@ def test_a_part_that_ends_is_told_with_its_last_words(tmp_path: Path) -> None:
         "the thing", ["sh", "-c", "printf 'one\\n\\n\\033[91mtwo\\033[0m\\n' >&2; exit 3"], tmp_path / "thing.log"
     )
     with pytest.raises(cli.parts.PartFailedError) as failed:
-        cli.parts.wait_until_listening(part, *cli.parts.free_ports(1), limit=60.0)
+        cli.parts.wait_until_listening(part, *cli.parts.free_ports(1), limit=WAIT_LIMIT)
     said = str(failed.value)
     assert said == f"the thing ended (exit code 3). Its last words are in {tmp_path / 'thing.log'}:\n  one\n  two"
     part.end()  # again does no harm

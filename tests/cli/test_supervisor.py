@@ -119,7 +119,7 @@ def test_a_part_is_started_again_until_it_ends_too_often(ending: Callable[[str],
             return str(error)
         return None
 
-    said = wait_for(given_up, "the end of patience", 60)
+    said = wait_for(given_up, "the end of patience")
     assert said.startswith("the part ended (exit code 3).")
     assert told == ["the part ended (exit code 3); starting it again in 0 s"] * 5
     assert (tmp_path / "log").read_text() == "begun\n" * 6
@@ -133,4 +133,4 @@ def test_a_finished_round_makes_the_next_end_of_a_part_the_first(ending: Callabl
         restarted.look(told.append)
         return len(told) > 12
 
-    wait_for(ended_often, "many restarts", 60)
+    wait_for(ended_often, "many restarts")

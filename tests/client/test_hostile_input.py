@@ -19,9 +19,10 @@ from client import agent_pb2 as pb
 from client.device import DeviceDirectory, DeviceError
 from client.resident import AgentService, serve
 from operations.sockets import grpc_target
+from tests.waiting import WAIT_LIMIT
 
 HANDLE = "/pps_qmix.agent.v1.AgentService/Handle"
-PATIENCE = 30.0
+PATIENCE = WAIT_LIMIT
 REFUSALS = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION}
 EMPTY = save({})
 WHOLE = save({"w": np.zeros((2, 3), np.float32)})

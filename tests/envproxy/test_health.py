@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from envproxy import board
 from envproxy.arena import Arena
 from tests.envproxy.drill import Drill
+from tests.waiting import WAIT_LIMIT
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -23,7 +24,9 @@ def proxy(proxies):
 
 def check(address: str, service: str) -> int:
     with grpc.insecure_channel(address) as channel:
-        answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=service), timeout=30.0)
+        answer = health_pb2_grpc.HealthStub(channel).Check(
+            health_pb2.HealthCheckRequest(service=service), timeout=WAIT_LIMIT
+        )
     return answer.status
 
 
@@ -58,17 +61,17 @@ def test_a_row_is_fresh_for_some_seconds_after_a_sign_of_life(monkeypatch):
 def test_a_watcher_hears_of_a_change_alone(proxy):
     with grpc.insecure_channel(proxy.address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
-        answers = stub.Watch(health_pb2.HealthCheckRequest(service="a"), timeout=30.0)
+        answers = stub.Watch(health_pb2.HealthCheckRequest(service="a"), timeout=WAIT_LIMIT)
         assert next(answers).status == SERVING
         answers.cancel()
-        unknown = stub.Watch(health_pb2.HealthCheckRequest(service="x"), timeout=30.0)
+        unknown = stub.Watch(health_pb2.HealthCheckRequest(service="x"), timeout=WAIT_LIMIT)
         assert next(unknown).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
         unknown.cancel()
 
 
 def ask(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "envproxy.health", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=WAIT_LIMIT, check=False)
 
 
 def test_the_command_says_whether_it_serves(proxy):

@@ -15,6 +15,7 @@ from envproxy.backend import BackendFailedError, StepResult
 from envproxy.hosting import HostedArena
 from envproxy.protocol import Phase, PhaseEnd, Seated, Tick
 from tests.envproxy.drill import Drill, collect, eager, mix_order
+from tests.waiting import WAIT_LIMIT
 
 
 def test_every_seat_needs_a_token():
@@ -33,7 +34,7 @@ class Broken(Drill):
         return super().step(actions)
 
 
-LIMIT = 60.0  # seconds after which a wait fails a test
+LIMIT = WAIT_LIMIT  # seconds after which a wait fails a test
 
 
 def hosted(backend: Drill) -> HostedArena:

@@ -24,6 +24,7 @@ from envproxy.backend import UnknownNameError, create_backend
 from envproxy.parallel_env import BattleEnv, parallel_env
 from envproxy.rules import SMAC_RULES, Rules
 from tests.envproxy.drill import LIMIT, SALUTE, Drill
+from tests.waiting import WAIT_LIMIT
 
 MAPS = ["3m", "2s3z", "MMM", "2c_vs_64zg"]
 README = Path(__file__).parents[2] / "README.md"
@@ -200,7 +201,7 @@ def in_forks(env: BattleEnv, work: Callable[[BattleEnv], Any], forks: int = 2) -
         pools = [ProcessPoolExecutor(1, multiprocessing.get_context("fork")) for _ in range(forks)]
         results = [pool.submit(with_forked, work) for pool in pools]
         try:
-            return [result.result(timeout=120) for result in results]
+            return [result.result(timeout=WAIT_LIMIT) for result in results]
         finally:
             for pool in pools:
                 pool.shutdown()

@@ -28,7 +28,7 @@ from operations.listening import Reservation
 from tests.envproxy.conftest import PLAY, Client, Proxy, play_out, play_tick
 from tests.envproxy.drill import LIMIT, Drill, Driver, collect, drawn, eager, legal_round
 from tests.learning.toy import settings
-from tests.waiting import wait_for
+from tests.waiting import WAIT_LIMIT, wait_for
 
 Code = grpc.StatusCode
 
@@ -467,7 +467,7 @@ def pausing(round_: Round, at: int, reached: threading.Event, go_on: threading.E
         heard += 1
         if heard == at:
             reached.set()
-            assert go_on.wait(30)
+            assert go_on.wait(WAIT_LIMIT)
         try:
             answer = round_.send(event)
         except StopIteration as over:
@@ -483,11 +483,11 @@ def test_a_round_goes_on_when_the_proxy_is_restarted(proxies, tmp_path):
     rounds[0] = pausing(rounds[0], 20, reached, go_on)
     with ThreadPoolExecutor(3) as pool:
         playing = [pool.submit(s.play, round_) for s, round_ in zip(sessions, rounds, strict=True)]
-        assert reached.wait(30)
+        assert reached.wait(WAIT_LIMIT)
         proxy.close()
         proxies(port=proxy.port)
         go_on.set()
-        reports = [future.result(60) for future in playing]
+        reports = [future.result(WAIT_LIMIT) for future in playing]
     for s in sessions:
         s.close()
     standings = {report.standing for report in reports}
@@ -511,7 +511,7 @@ def test_a_seat_that_slept_while_its_phase_was_given_up_plays_the_round_to_its_e
         others = [proxy.client(seat).join(collect(battles=6)) for seat in (1, 2)]
         for client in others:
             client.hear(2)
-        assert reached.wait(30)
+        assert reached.wait(WAIT_LIMIT)
         for client in others:
             client.act(eager(client.tick))
         proxy.hold(0)
@@ -520,7 +520,7 @@ def test_a_seat_that_slept_while_its_phase_was_given_up_plays_the_round_to_its_e
             client.refusal()
         go_on.set()
         proxy.hold(1, 2)  # now it waits for the others, who do not come back
-        report = playing.result(30)
+        report = playing.result(WAIT_LIMIT)
     sleeper.close()
     assert report.missed == 1
     assert report.standing == Standing(2, 6, 18, 0)
@@ -542,9 +542,9 @@ def test_a_seat_that_is_still_taken_is_tried_again_and_nothing_counts_as_lost(pr
     own._check_lost = check
     with ThreadPoolExecutor(1) as pool:
         playing = pool.submit(own.play, legal_round(2))
-        assert refused.wait(30)
+        assert refused.wait(WAIT_LIMIT)
         before.close()
-        report = playing.result(30)
+        report = playing.result(WAIT_LIMIT)
     own.close()
     assert report.missed == 0
     assert report.standing == Standing(1, 2, 6, 0)
@@ -594,15 +594,15 @@ def test_a_proxy_that_hangs_is_waited_for(proxies, monkeypatch, caplog):
 
     def hang() -> None:
         hangs.set()
-        may_move.wait(60)
+        may_move.wait(WAIT_LIMIT)
 
     proxy.server._loop.call_soon_threadsafe(hang)
-    assert hangs.wait(30)
+    assert hangs.wait(WAIT_LIMIT)
     with ThreadPoolExecutor(1) as pool:
         describing = pool.submit(own.describe)
         wait_for(lambda: caplog.text.count("Deadline Exceeded; calling again") >= 3, "three calls in vain", every=0.01)
         may_move.set()
-        assert describing.result(60).map == "drill"
+        assert describing.result(WAIT_LIMIT).map == "drill"
     assert own.play(legal_round(2)).standing.battles == 2
     own.close()
 
@@ -626,11 +626,11 @@ def test_a_round_can_be_stopped_and_the_session_plays_the_next(proxies):
     reached, go_on = threading.Event(), threading.Event()
     with ThreadPoolExecutor(1) as pool:
         playing = pool.submit(own.play, pausing(legal_round(2), 2, reached, go_on))
-        assert reached.wait(30)
+        assert reached.wait(WAIT_LIMIT)
         own.stop()
         go_on.set()
         with pytest.raises(SeatSessionError, match="stopped: the server has ordered another round"):
-            playing.result(30)
+            playing.result(WAIT_LIMIT)
     with pytest.raises(SeatSessionError, match="stopped"):
         own.play(legal_round(2))
     own.allow()

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from operations.locks import InUseError, is_locked, lock, locked
+from tests.waiting import WAIT_LIMIT
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def test_who_may_wait_waits_for_the_one_before(path: Path) -> None:
     before.__enter__()
     leaving = threading.Timer(0.05, before.__exit__, (None, None, None))
     leaving.start()
-    with locked(path, "in use", limit=60.0):
+    with locked(path, "in use", limit=WAIT_LIMIT):
         pass
     leaving.join()
 

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 import operations.sockets
 from operations.sockets import LONGEST_PATH, can_listen, grpc_target, reached
 from tests.nasty import NOT_UTF8, names
+from tests.waiting import WAIT_LIMIT
 
-LIMIT = 30.0  # seconds
+LIMIT = WAIT_LIMIT  # seconds
 
 
 class Echo(grpc.GenericRpcHandler):
