@@ -25,6 +25,7 @@ from tests.starcraft.host import Host, battle_host
 from tests.starcraft.launches import launches
 from tests.waiting import WAIT_LIMIT, wait_for
 
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[3]
 MakeHost = Callable[..., Host]
 Make = Callable[..., SmacBattles]
@@ -102,7 +103,7 @@ def test_a_battle_whose_game_fails_is_void_and_the_next_one_has_another_game(
     fault: Fault, said: str, host: MakeHost, battles: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     machine = host(fault)
-    arena = battles(2, "step-timeout=5")
+    arena = battles(2, "step-timeout=10")
     reset(arena, 0)  # launch 0: the game that fails
     reset(arena, 1)
     for _ in range(3):
@@ -138,7 +139,7 @@ def test_games_that_fail_in_the_same_step_are_all_void(host: MakeHost, battles: 
 
 def test_a_hanging_game_costs_the_others_no_more_than_the_deadline(host: MakeHost, battles: Make) -> None:
     host(Fault("hang", launches=(0,), number=1), Fault("ignores-sigterm"))
-    arena = battles(3, "step-timeout=1")
+    arena = battles(3, "step-timeout=10")
     reset(arena, 0)
     reset(arena, 1, 2)
     stop(arena)
