@@ -184,7 +184,9 @@ def test_a_federation_is_all_processes_with_its_home(sleeper: subprocess.Popen[b
     assert not look(tmp_path / "another", 0.0)
 
 
-def test_a_fault_kills_one_that_a_run_goes_on_without(sleeper: subprocess.Popen[bytes], tmp_path: Path) -> None:
+def test_a_fault_kills_only_a_process_that_the_run_can_do_without(
+    sleeper: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
     readings = [each._replace(seconds=90.0) for each in look(tmp_path, 0.0)]
     link = reading(90.0, role="SuperLink", pid=os.getpid(), started=psutil.Process().create_time())
     fault = strike([link, *readings], 4, random.Random(0))

@@ -75,7 +75,7 @@ def test_the_error_of_the_first_seat_that_fails_arrives(tmp_path: Path, pool: Ex
         play(tmp_path, pool, lambda: None, fail_first, fail_second)
 
 
-def test_an_interrupt_does_not_wait_for_what_is_learnt(tmp_path: Path, pool: Executor) -> None:
+def test_an_interrupt_does_not_wait_for_the_learners(tmp_path: Path, pool: Executor) -> None:
     together, interrupted, ended = threading.Barrier(N, timeout=WAIT_LIMIT), threading.Event(), threading.Event()
     waited: list[bool] = []
 

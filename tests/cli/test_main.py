@@ -279,7 +279,7 @@ def test_a_home_that_no_device_can_use_is_told_before_anything_is_started(
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_path_that_is_no_text_is_refused_in_one_line(command: Callable[..., tuple[int, str, str]]) -> None:
+def test_a_path_that_is_not_text_is_refused_in_one_line(command: Callable[..., tuple[int, str, str]]) -> None:
     """Settings are sent and kept as text."""
     code, _, errors = command("train", "--runs", os.fsdecode(b"\xff"))
     assert code == 2
@@ -455,7 +455,7 @@ def test_yes_and_no_in_any_case(word: str, random: Any) -> None:
 
 
 @given(st.text(), st.sampled_from([True, 3, 0.5]))
-def test_what_is_no_value_is_named(text: str, default: float) -> None:
+def test_invalid_values_are_named(text: str, default: float) -> None:
     try:
         assert type(parse_value(text, default)) is type(default)
     except ValueError as error:
@@ -467,7 +467,7 @@ def test_what_is_no_value_is_named(text: str, default: float) -> None:
 # --- parts ----------------------------------------------------------------------------------------------------
 
 
-def test_what_left_its_group_is_ended_and_nobody_elses(tmp_path: Path) -> None:
+def test_processes_that_left_the_group_are_ended_and_no_others(tmp_path: Path) -> None:
     def start(home: str) -> subprocess.Popen[bytes]:
         environment = {**os.environ, "FLWR_HOME": str(tmp_path / home)}
         return subprocess.Popen(["sleep", "600"], env=environment, start_new_session=True)

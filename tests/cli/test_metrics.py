@@ -145,7 +145,7 @@ def test_with_a_certificate_it_is_served_over_tls(proxy: Proxy, tmp_path: Path) 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("words", [b"", b"\0" * 1000, b"GET /metrics HTTP/1.0\r\n"])
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_caller_who_says_nothing_or_nonsense_holds_up_nobody(
+def test_a_silent_or_invalid_caller_does_not_delay_others(
     proxy: Proxy, tmp_path: Path, scheme: str, words: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
     certificate, context = None, None

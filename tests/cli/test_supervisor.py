@@ -44,7 +44,7 @@ def failure(said: str = "the ServerApp ended. Its last words are in link.log:\n 
     return PartFailedError(said)
 
 
-def test_a_run_that_fails_goes_on_and_each_reason_is_one_line() -> None:
+def test_a_failed_run_is_retried_and_each_reason_is_one_line() -> None:
     run = Run((0, failure()), (3000, failure("the SuperLink ended")), (5000, None))
     run.supervised(retries=2)
     assert run.told == [
@@ -84,7 +84,7 @@ def test_what_another_try_would_not_mend_is_final(steps: int | None, error: Exce
     assert not run.told
 
 
-def test_an_interrupt_is_no_failure() -> None:
+def test_an_interrupt_is_not_a_failure() -> None:
     def interrupted() -> None:
         raise KeyboardInterrupt
 

@@ -98,7 +98,7 @@ def test_without_a_process_that_has_loaded_it_flowers_own_is_started(start: Star
 
 @pytest.mark.system
 @pytest.mark.timeout(600)
-def test_a_supernode_is_ended_and_told_like_a_child_and_outlives_what_it_was_forked_from(
+def test_a_forked_supernode_acts_like_a_child_and_survives_the_process_it_was_forked_from(
     start: Start, home: Path
 ) -> None:
     ports = free_ports(4)

@@ -104,7 +104,7 @@ def test_a_run_is_a_folder_in_home_or_none(name: str) -> None:
 
 
 @pytest.mark.parametrize("run_id", ["", ".", "..", "a/b", "/tmp", "a b", "x" * 65, "é"])
-def test_a_run_s_id_leads_to_no_folder_but_its_own(run_id: str) -> None:
+def test_a_run_id_cannot_lead_to_another_folder(run_id: str) -> None:
     with pytest.raises(DeviceError, match="expected up to 64 letters and digits"):
         DeviceDirectory(Path("/home"), "run", run_id, 0)
 

@@ -83,6 +83,6 @@ def test_questions_whole_and_damaged(path: Path, caplog: pytest.LogCaptureFixtur
 
 
 @pytest.mark.parametrize("run", ["../elsewhere", "/tmp/x", "", "a/b", "x" * 101, ".."])
-def test_a_run_leads_to_no_folder_but_its_own(tmp_path: Path, run: str) -> None:
+def test_a_run_name_cannot_lead_to_another_folder(tmp_path: Path, run: str) -> None:
     with pytest.raises(DeviceError, match="a run is called"):
         DeviceDirectory(tmp_path, run, "id", 0)

@@ -142,7 +142,7 @@ def test_nothing_else_comes_through(front: Front, path: str) -> None:
     assert front.heard == []
 
 
-def test_what_goes_on_is_the_path_of_the_list(front: Front) -> None:
+def test_the_forwarded_path_is_the_listed_one(front: Front) -> None:
     front.heard.clear()
     for path in (
         "/v1/fleet/x/../get-run",

@@ -47,7 +47,7 @@ def test_a_phase_begins_when_every_seat_has_proposed_it():
         assert (tick.tick, tick.steps) == (1, 0)
 
 
-def test_nobody_is_awaited_while_nobody_waits():
+def test_no_seat_is_awaited_while_none_waits():
     arena = Arena(Drill(2))
     assert arena.awaited == []
     assert not arena.ready
@@ -178,7 +178,7 @@ def test_the_steps_of_an_evaluation_are_not_collected():
     assert driver.arena.round_and_steps == (1, 100)
 
 
-def test_seats_that_lost_the_arena_at_different_moments_go_on_from_the_middle_one():
+def test_seats_that_lost_the_arena_at_different_moments_continue_from_the_middle_one():
     behind, ahead = Standing(1, 4, 40, 0), Standing(2, 9, 90, 1)
     driver = Driver(Arena(Drill(2)))
     for seat, standing in enumerate([behind, ahead, Standing()]):
@@ -220,7 +220,7 @@ def test_what_one_of_three_seats_proposes_the_others_do_not_play(lie, seat):
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_a_phase_that_one_seat_began_alone_keeps_out_nobody(lie):
+def test_a_phase_that_one_seat_began_alone_admits_the_others(lie):
     phase = replace(collect(battles=2), order=9)
     hostile = replace(phase, seats=frozenset([1]), **lie)
     driver = Driver(Arena(Drill(1, length_of=lambda _: 2)))
@@ -312,7 +312,7 @@ def test_a_silent_seat_is_told_nothing_until_it_speaks():
     assert [tick.tick for tick in driver.ticks(1)] == [1, 2, 3]
 
 
-def test_a_seat_that_answers_late_goes_on_at_the_next_battle_of_each_slot():
+def test_a_late_seat_continues_at_the_next_battle_of_each_slot():
     phase = collect(battles=5)
     driver = drilled(phase, 3, 5, 2, 2, 2)
     driver.answer(1, 2)
@@ -417,7 +417,7 @@ def test_a_seat_that_was_away_is_told_what_ended_before_it_joins_the_phase_that_
 
 
 @pytest.mark.parametrize("changes", [{"order": 10}, {"order": 0}, {"round": 2}])
-def test_a_round_that_is_played_anew_is_played(changes):
+def test_a_repeated_round_is_played(changes):
     phase = replace(collect(battles=1), order=9)
     driver = Driver(Arena(Drill(1, length_of=lambda _: 1)))
     driver.gather(phase)
@@ -529,7 +529,7 @@ def test_a_phase_that_all_have_left_is_given_up():
     assert driver.play_out().battles == 2
 
 
-def test_a_silent_seat_whose_phase_was_given_up_is_told_so_and_may_come_again():
+def test_a_silent_seat_is_told_that_its_phase_was_given_up_and_may_join_again():
     phase = collect(battles=2)
     driver = drilled(phase, 5, 5)
     driver.answer(1, 2)
@@ -548,7 +548,7 @@ def test_a_silent_seat_whose_phase_was_given_up_is_told_so_and_may_come_again():
 # --- seats that are named -------------------------------------------------------------------------------------
 
 
-def test_nobody_waits_for_a_seat_that_no_proposal_names():
+def test_a_seat_that_no_proposal_names_is_not_awaited():
     phase = collect(battles=1, seats=[0, 2])
     driver = drilled_by([0, 2], phase, 3)
     assert driver.heard[0][0] == Seated(phase)
@@ -572,7 +572,7 @@ def test_the_seats_wait_for_all_that_any_of_them_names_and_one_that_names_none_n
     assert isinstance(driver.last(0), Tick)
 
 
-def test_a_seat_that_nobody_named_joins_and_is_awaited_while_it_plays():
+def test_an_unnamed_seat_joins_and_is_awaited_while_it_plays():
     phase = collect(battles=4, seats=[0, 1])
     driver = drilled_by([0, 1], phase, 2, 4, 2, 2)
     driver.gather(phase, [2])
@@ -586,7 +586,7 @@ def test_a_seat_that_nobody_named_joins_and_is_awaited_while_it_plays():
     assert [i for i in driver.ids(2)[-1] if i] == [battle_id(phase, 3)]
 
 
-def test_a_seat_that_only_it_has_named_holds_up_nobody_once_it_has_left():
+def test_a_seat_named_only_by_itself_delays_no_other_after_it_leaves():
     phase = collect(battles=2, seats=[0, 1])
     driver = drilled_by([0, 1], phase, 3, 3)
     driver.gather(replace(phase, seats=frozenset([0, 1, 2])), [2])
@@ -608,7 +608,7 @@ def test_a_named_seat_that_leaves_is_awaited_until_it_is_held():
     assert driver.play_out(0).battles == 2
 
 
-def test_a_seat_that_names_itself_alone_begins_but_leaves_nobody_behind():
+def test_a_seat_that_names_only_itself_starts_and_the_others_can_join():
     phase, hostile = collect(battles=4), collect(battles=4, seats=[1])
     driver = drilled_by([1], hostile, 2, 4, 2, 2)
     driver.gather(phase, [0, 2])
@@ -653,7 +653,7 @@ def test_a_round_that_others_have_left_behind_is_refused():
     assert driver.arena.awaited == [2]
 
 
-def test_a_newer_round_ends_the_wait_of_those_who_want_an_older_one():
+def test_a_newer_round_ends_the_wait_of_seats_that_want_an_older_one():
     driver = Driver(Arena(Drill(1)))
     driver.gather(collect(battles=1, round_=4), [1])
     driver.gather(collect(battles=1, round_=5), [0])
@@ -675,7 +675,7 @@ def test_of_two_seats_that_want_different_rounds_the_newer_is_played():
         driver.arena.next_event(0)
 
 
-def test_an_older_round_may_be_played_again_when_nobody_plays_a_newer_one():
+def test_an_older_round_may_be_repeated_when_no_newer_one_is_played():
     driver = Driver(Arena(Drill(1)))
     driver.gather(collect(battles=1, round_=5))
     driver.play_out()
@@ -683,7 +683,7 @@ def test_an_older_round_may_be_played_again_when_nobody_plays_a_newer_one():
     assert driver.play_out().battles == 1
 
 
-def test_a_seat_that_waits_for_a_newer_round_holds_up_nobody_and_is_not_held():
+def test_a_seat_that_waits_for_a_newer_round_neither_delays_nor_is_delayed():
     phase = collect(battles=2)
     driver = drilled(phase, 3, 3)
     newer = collect(battles=1, round_=2)
@@ -953,7 +953,7 @@ WORDS += [Bustle.name_itself_alone] * 2 + [Bustle.name_all]
     order=st.sampled_from([0, 9]),
     words=st.lists(st.tuples(st.sampled_from(WORDS), st.integers(0, 2)), max_size=50),
 )
-def test_in_any_order_of_events_it_can_go_on_and_every_battle_is_counted(seats, bound, order, words):
+def test_after_any_order_of_events_play_continues_and_every_battle_is_counted(seats, bound, order, words):
     bustle = Bustle(seats, replace(collect(*bound), order=order))
     for word, seat in words:
         word(bustle, seat % seats)

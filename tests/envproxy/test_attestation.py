@@ -91,7 +91,7 @@ def test_nothing_is_attested_without_a_key_or_unasked(proxies, key, order):
 @pytest.mark.parametrize(
     "order", [RewardOrder("id", 10**6, "alive"), RewardOrder("id", 3, "x"), RewardOrder("i" * 65, 3, "team")]
 )
-def test_an_order_that_nobody_can_keep_is_refused(proxies, order):
+def test_an_impossible_order_is_refused(proxies, order):
     client = proxies().client(1).join(dataclasses.replace(collect(battles=2), rewards=order))
     assert client.refusal()[0].name == "INVALID_ARGUMENT"
 

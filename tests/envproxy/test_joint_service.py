@@ -176,7 +176,7 @@ def test_a_seat_that_sleeps_in_a_step_costs_one_batch(
     assert all(np.isfinite(tensor).all() for agent in team for tensor in agent.learner.tensors().values())
 
 
-def test_a_seat_that_begins_anew_in_the_middle_trains_again_once_it_has_a_batch(
+def test_a_seat_that_restarts_in_mid_round_trains_once_it_has_a_batch(
     proxies: Callable[..., Proxy], tmp_path: Path
 ) -> None:
     """Its agent process died and came back with what the round before had left, here nothing."""

@@ -165,7 +165,7 @@ def test_copies_that_were_never_seeded_play_battles_of_their_own(
 
 
 @copies
-def test_copies_of_a_seeded_environment_go_on_with_its_seed(copied: Callable[[BattleEnv], BattleEnv]) -> None:
+def test_copies_of_a_seeded_environment_continue_its_seeds(copied: Callable[[BattleEnv], BattleEnv]) -> None:
     env, reference = parallel_env("2s3z"), parallel_env("2s3z")
     expected = [played_out(reference, seed) for seed in (5, None, None)]
     played_out(env, 5)
@@ -176,7 +176,7 @@ def test_copies_of_a_seeded_environment_go_on_with_its_seed(copied: Callable[[Ba
 
 
 @copies
-def test_a_copy_in_mid_battle_is_a_battle_of_its_own(copied: Callable[[BattleEnv], BattleEnv]) -> None:
+def test_a_copy_in_mid_battle_is_independent(copied: Callable[[BattleEnv], BattleEnv]) -> None:
     env, rng = parallel_env("MMM"), np.random.default_rng(3)
     _, infos = env.reset(seed=1)
     for _ in range(5):

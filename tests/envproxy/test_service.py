@@ -110,7 +110,7 @@ AT_THE_DOOR = {
 
 
 @pytest.mark.parametrize("fault", AT_THE_DOOR)
-def test_who_is_refused_at_the_door_disturbs_nobody(proxies, fault):
+def test_a_refused_call_does_not_disturb_the_others(proxies, fault):
     proxy = proxies()  # nobody is ever held here: whoever were waited for would hang the test
     do, code, words = AT_THE_DOOR[fault]
     team = proxy.team()
@@ -259,7 +259,7 @@ def test_a_faulty_seat_is_told_why_and_the_others_play_on(proxies, fault):
 
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "silent"])
-def test_a_faulty_seat_may_come_again(proxies, fault):
+def test_a_faulty_seat_may_join_again(proxies, fault):
     proxy = proxies()  # nobody is held: the others wait until it is back
     team = proxy.team(collect(battles=6))
     play_tick(team)
@@ -276,13 +276,13 @@ def test_a_faulty_seat_may_come_again(proxies, fault):
     assert [end.missed for end in ends] == [2, 0, 0]
 
 
-def test_nobody_waits_longer_than_the_seat_timeout(proxies):
+def test_other_seats_are_not_awaited_beyond_the_seat_timeout(proxies):
     alone = proxies(seat_timeout=0.05).client(1).join(collect(battles=6))
     alone.hear(2)
     assert [(end.battles, end.missed) for end in play_out([alone])] == [(6, 0)]
 
 
-def test_a_silent_seat_that_wakes_goes_on_at_the_next_battle(proxies):
+def test_a_silent_seat_that_answers_again_continues_at_the_next_battle(proxies):
     proxy = proxies()
     team = proxy.team(collect(battles=6))
     for client in (team[0], team[2]):
@@ -323,7 +323,7 @@ def test_a_newer_round_ends_the_wait_for_an_older_one(proxies):
     assert waits.refusal() == (Code.FAILED_PRECONDITION, "seat 0: this round is over: the arena plays round 5")
 
 
-def test_nobody_waits_for_a_seat_that_is_not_named_and_it_may_come(proxies):
+def test_an_unnamed_seat_is_not_awaited_and_may_join(proxies):
     proxy = proxies()  # nobody is ever held here
     phase = collect(battles=6, seats=[0, 2])
     team = [proxy.client(seat).join(phase) for seat in (0, 2)]
@@ -475,7 +475,7 @@ def pausing(round_: Round, at: int, reached: threading.Event, go_on: threading.E
 
 
 @pytest.mark.usefixtures("hasty")
-def test_a_round_goes_on_when_the_proxy_is_restarted(proxies, tmp_path):
+def test_a_round_continues_when_the_proxy_restarts(proxies, tmp_path):
     proxy = proxies()
     sessions = [session(proxy, seat) for seat in range(3)]
     reached, go_on = threading.Event(), threading.Event()
@@ -656,7 +656,7 @@ class Unable(Drill):
         raise BackendFailedError("StarCraft II did not start: no licence")
 
 
-def test_a_backend_that_cannot_play_is_no_reason_to_call_again(proxies):
+def test_a_seat_does_not_retry_when_the_backend_cannot_play(proxies):
     proxy = proxies({"main": Arena(Unable(1, 2))})
     clients = [proxy.client(seat).join(collect(battles=1)) for seat in (0, 1)]
     for seat, client in enumerate(clients):

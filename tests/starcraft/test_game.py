@@ -322,7 +322,7 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_requests_come_as_text_that_is_none(wire: Wire) -> None:
+def test_requests_in_text_frames_are_answered(wire: Wire) -> None:
     request = sc2api_pb2.Request(create_game=create_request("3m", seed=0xFFFFFFFF), id=77)
     with pytest.raises(UnicodeDecodeError):
         request.SerializeToString().decode()

@@ -50,7 +50,7 @@ def of_another_version(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.timeout(1500)
-def test_a_run_goes_on_without_a_device_and_with_it_when_it_is_back(
+def test_a_run_continues_without_a_device_and_includes_it_when_it_returns(
     federation: Federation, tmp_path: Path, home: Path
 ) -> None:
     run, runs = tmp_path / RUN, ["--runs", str(tmp_path)]

@@ -89,9 +89,7 @@ def playing(tmp_path: Path, run: str = "") -> list[Any]:
 
 
 @pytest.mark.timeout(600)
-def test_a_run_that_is_killed_stops_no_other_and_goes_on_with_the_same_command(
-    experiment: Experiment, tmp_path: Path
-) -> None:
+def test_a_killed_run_stops_no_other_and_resumes_with_the_same_command(experiment: Experiment, tmp_path: Path) -> None:
     out = tmp_path / "out"
     first, second = (out / "runs" / run for run in RUNS)
 

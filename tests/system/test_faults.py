@@ -18,7 +18,7 @@ RUN = "faults"
 
 
 @pytest.mark.timeout(560)
-def test_run_survives_the_death_of_an_agent_process_and_of_a_supernode(
+def test_a_run_survives_a_killed_agent_process_and_a_killed_supernode(
     train: Callable[..., subprocess.Popen[str]], tmp_path: Path, home: Path
 ) -> None:
     run = tmp_path / RUN

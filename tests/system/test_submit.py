@@ -66,7 +66,7 @@ def test_a_killed_serverapp_costs_the_round_that_was_on(federation: Federation, 
 
 
 @pytest.mark.timeout(600)
-def test_a_full_disk_ends_the_run_and_room_lets_it_go_on(federation: Federation, disk: Path) -> None:
+def test_a_full_disk_ends_the_run_and_it_resumes_when_there_is_room(federation: Federation, disk: Path) -> None:
     run = disk / "full"
     process = federation.submit(*new(disk, "full", 100_000))
     wait_for(lambda: rounds(run), "round 1")

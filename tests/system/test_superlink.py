@@ -27,7 +27,7 @@ def federation(tmp_path: Path, home: Path) -> Iterator[Federation]:
 
 
 @pytest.mark.timeout(900)
-def test_a_run_goes_on_after_a_superlink_was_away(federation: Federation, tmp_path: Path) -> None:
+def test_a_run_continues_after_a_superlink_outage(federation: Federation, tmp_path: Path) -> None:
     run = tmp_path / "away"
     settings = {**TINY, "runs": tmp_path, "run": run.name, "total-steps": 10**6, "evaluate-every": 10**6}
     process = federation.submit(*flags(settings))

@@ -90,7 +90,7 @@ def descendants(command: int, home: Path) -> list[psutil.Process]:
 
 
 @pytest.mark.timeout(400)
-def test_a_command_goes_on_when_its_terminal_is_gone_if_nohup_says_so(train: Train, tmp_path: Path, home: Path) -> None:
+def test_a_command_under_nohup_continues_after_its_terminal_closes(train: Train, tmp_path: Path, home: Path) -> None:
     hung_up = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         process = train("alone", "--runtime", "in-process", total_steps=500_000)
@@ -103,7 +103,9 @@ def test_a_command_goes_on_when_its_terminal_is_gone_if_nohup_says_so(train: Tra
 
 
 @pytest.mark.timeout(480)
-def test_without_retries_a_dead_part_ends_the_run_with_its_last_words(train: Train, tmp_path: Path, home: Path) -> None:
+def test_without_retries_a_killed_part_ends_the_run_and_its_last_lines_are_shown(
+    train: Train, tmp_path: Path, home: Path
+) -> None:
     process = train("dead", "--retries", "0", total_steps=50_000)
     wait_for(lambda: agents(tmp_path), "an agent")
     (superlink,) = [
