@@ -19,6 +19,7 @@ from safetensors.numpy import load, save
 import client.device as module
 import operations.sockets
 from client.device import DeviceDirectory, DeviceError, device_directories, is_run_name, pps_home
+from operations.files import replace_file
 from operations.sockets import reached
 from tests.nasty import NOT_UTF8, names
 
@@ -145,7 +146,7 @@ def test_a_full_disk_never_mixes_two_rounds(
     device: DeviceDirectory, monkeypatch: pytest.MonkeyPatch, fails: str, where: str
 ) -> None:
     device.save({"w": np.zeros(3, np.float32)}, {"run": "r", "round": 1})
-    real = module.replace_file
+    real = replace_file
 
     def full(path: Path, content: bytes) -> None:
         if path.name != fails:

@@ -64,8 +64,8 @@ def test_every_phase_names_the_servers_order_and_the_seats_that_it_has_asked() -
     order = RoundOrder.from_config({**CONFIG, **ROUND})
     phases = [next_phase(order, Standing(steps=steps)) for steps in (0, 4_100)]
     assert [(phase.kind, phase.order, phase.seats) for phase in phases if phase] == [
-        (PhaseKind.COLLECT, 5, {0, 2}),
-        (PhaseKind.EVALUATE, 5, {0, 2}),
+        (PhaseKind.COLLECT, 5, frozenset({0, 2})),
+        (PhaseKind.EVALUATE, 5, frozenset({0, 2})),
     ]
 
 

@@ -42,7 +42,9 @@ def weights(team: list[Agent]) -> list[bytes]:
 
 
 @pytest.mark.parametrize("base", ["vdn", "qmix"])
-def test_the_weights_are_those_of_the_in_process_runtime(proxies, tmp_path: Path, base: Base) -> None:
+def test_the_weights_are_those_of_the_in_process_runtime(
+    proxies: Callable[..., Proxy], tmp_path: Path, base: Base
+) -> None:
     arena = Told()
     here = agents(tmp_path / "here", arena, base)
     initial = weights(here)
@@ -58,7 +60,7 @@ def test_the_weights_are_those_of_the_in_process_runtime(proxies, tmp_path: Path
 
 
 def test_no_observation_no_action_history_and_no_weight_leaves_a_seat_and_no_state_reaches_it(
-    proxies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    proxies: Callable[..., Proxy], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every message that goes over the sockets, by its fields and their sizes."""
     listener = Listener()

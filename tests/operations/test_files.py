@@ -93,8 +93,17 @@ def test_what_is_in_a_files_place_is_on_the_disk_before_its_name_is(
 ) -> None:
     done: list[str] = []
     sync, replace = os.fsync, os.replace
-    monkeypatch.setattr(os, "fsync", lambda it: (done.append(Path(f"/proc/self/fd/{it}").readlink().name), sync(it)))
-    monkeypatch.setattr(os, "replace", lambda old, new: (done.append("replace"), replace(old, new)))
+
+    def noted_sync(descriptor: int) -> None:
+        done.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        sync(descriptor)
+
+    def noted_replace(old: Path, new: Path) -> None:
+        done.append("replace")
+        replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", noted_sync)
+    monkeypatch.setattr(os, "replace", noted_replace)
     replace_file(tmp_path / "file", b"new")
     written, *rest = done
     assert written.startswith(".file.")

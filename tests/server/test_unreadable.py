@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import httpx
 import pytest
@@ -120,7 +120,9 @@ def answered(replies: Iterable[Message]) -> list[str]:
 
 
 @pytest.mark.parametrize("malformed", [without_a_child, of_garbage, of_another_kind, of_no_message])
-def test_a_reply_that_is_not_a_message_affects_only_its_sender(malformed, caplog):  # type: ignore[no-untyped-def]
+def test_a_reply_that_is_not_a_message_affects_only_its_sender(
+    malformed: Callable[[str], list[bytes]], caplog: pytest.LogCaptureFixture
+) -> None:
     superlink = SuperLink({"a": sound("a"), "b": malformed("b")})
     superlink.replies |= {"c": sound("c")}
     superlink.objects |= {get_object_id(each): each for each in sound("c")}
