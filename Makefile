@@ -1,16 +1,38 @@
-# make demo: sets up and trains a team on 3m over Flower.   make test: sets up and runs every check.
+# make demo: sets up and trains a team on 3m over Flower.   make test: sets up and runs all checks but the system tests.
 PYTHON ?= $(or $(shell command -v python3.11),python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-containers image nginx-image starcraft-image setup lint clean protos benchmark
+# Tests start hundreds of Python processes: each would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: demo test test-fast test-system test-containers coverage compiled image nginx-image starcraft-image setup lint clean protos benchmark
 
 demo: $(STAMP)
 	$(BIN)/pps-qmix train --map 3m --strategy a-pps --base vdn --preset quick
 
-test: lint
-	$(BIN)/python -m pytest -n 3 --dist load --maxschedchunk 1
+# Lint and types take one core while the simulator is compiled and the first tests run on the other.
+test: $(STAMP)
+	$(MAKE) --no-print-directory -j 2 lint test-fast
+
+test-fast: compiled
+	$(BIN)/python -m pytest -m 'not system and not containers' -n 3 --dist load --maxschedchunk 1
+
+# Real federations, faults and hosts. They wait more than they compute, so they outnumber the cores.
+test-system: compiled
+	$(BIN)/python -m pytest -m system -n 5 --dist load --maxschedchunk 1
+
+# Compiles the simulator once, or each process that plays at the same time would compile it.
+compiled: $(STAMP)
+	$(BIN)/python -m tests.compiled
+
+# All tests but the containers, with the processes that they start; the report names what no test reaches.
+coverage: compiled
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n 3 --dist load --maxschedchunk 1
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 # Builds the images and runs compose.yaml and compose.secure.yaml; skipped, and said so, where no Docker engine answers.
 test-containers: $(STAMP)
@@ -50,4 +72,4 @@ benchmark: $(STAMP)
 	$(BIN)/python -m benchmarks.skirmish
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import wait_for
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -32,15 +33,16 @@ def little_memory(name: str, megabytes: int) -> Iterator[Run]:
     try:
         yield run
     finally:
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                group.rmdir()
-                break
-            except OSError:  # a process in it is still being taken apart
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
+        wait_for(lambda: _removed(group), f"the end of all processes in {group}")
+
+
+def _removed(group: Path) -> bool:
+    """Remove a control group; return whether that was possible: it is not while a process in it ends."""
+    try:
+        group.rmdir()
+    except OSError:
+        return False
+    return True
 
 
 def _own_group() -> tuple[Path, str]:

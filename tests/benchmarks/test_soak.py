@@ -7,7 +7,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from benchmarks.soak.census import AGENT, CLIENTAPP, ENV_PROXY, Reading, disk_us
 from benchmarks.soak.faults import Fault, strike, whole_again
 from benchmarks.soak.figures import Figures, Progress, fault_table, figures, growth, pace, problems, slope, table
 from benchmarks.soak.record import Record
+from tests.waiting import WAIT_LIMIT, wait_for
 
 HOUR = 3600.0
 
@@ -184,13 +184,15 @@ def test_a_federation_is_all_processes_with_its_home(sleeper: subprocess.Popen[b
     assert not look(tmp_path / "another", 0.0)
 
 
-def test_a_fault_kills_one_that_a_run_goes_on_without(sleeper: subprocess.Popen[bytes], tmp_path: Path) -> None:
+def test_a_fault_kills_only_a_process_that_the_run_can_do_without(
+    sleeper: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
     readings = [each._replace(seconds=90.0) for each in look(tmp_path, 0.0)]
     link = reading(90.0, role="SuperLink", pid=os.getpid(), started=psutil.Process().create_time())
     fault = strike([link, *readings], 4, random.Random(0))
     assert fault is not None
     assert fault[:4] == (90.0, AGENT, "seat-2", 4)
-    assert sleeper.wait(30) == -signal.SIGKILL
+    assert sleeper.wait(WAIT_LIMIT) == -signal.SIGKILL
     assert strike([link], 4, random.Random(0)) is None
 
 
@@ -215,24 +217,27 @@ def soak(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.system
 def test_a_run_that_fails_fails_the_soak_with_its_last_words(tmp_path: Path) -> None:
     with soak("--out", str(tmp_path / "soak"), "--map", "4m") as process:
-        _, told = process.communicate(timeout=100)
+        _, told = process.communicate(timeout=WAIT_LIMIT)
     assert process.returncode == FAILED
     assert "pps-qmix train ended (exit code 2)" in told
     assert "4m" in told
 
 
+@pytest.mark.system
 def test_an_interrupted_soak_prints_its_table_and_leaves_no_process(tmp_path: Path) -> None:
     folder = tmp_path / "soak"
     with soak("--out", str(folder)) as process:
-        deadline = time.monotonic() + 120
-        while not any(reading.role == "SuperLink" for reading in look(folder / "home", 0.0)):
+
+        def superlink_runs() -> bool:
             assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+            return any(reading.role == "SuperLink" for reading in look(folder / "home", 0.0))
+
+        wait_for(superlink_runs, "the SuperLink")
         process.terminate()
-        told, _ = process.communicate(timeout=100)
+        told, _ = process.communicate(timeout=WAIT_LIMIT)
     assert process.returncode == INTERRUPTED
     assert "| SuperLink | 1 |" in told
     assert not list(members(folder / "home"))

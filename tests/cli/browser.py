@@ -16,8 +16,10 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import WAIT_LIMIT
+
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_PATIENCE = 60.0  # seconds that one answer may take
+_PATIENCE = WAIT_LIMIT  # seconds that one answer may take
 _FLAGS = (
     "--headless",
     "--no-sandbox",  # as root, in a container

@@ -140,7 +140,7 @@ def test_one_device_runs_a_seat_once(capsys: pytest.CaptureFixture[str], credent
     assert "another pps-qmix agent plays seat 0 here" in capsys.readouterr().err
 
 
-def test_a_free_seat_is_one_that_no_other_process_holds(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_seat_that_no_device_holds_is_free(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     keep_tokens(tmp_path / "tokens", "main", 3)
     tokens = tmp_path / "tokens" / "main"
     arguments = ["--seat", "free", *LINK, "--insecure", "--credentials", str(tokens)]

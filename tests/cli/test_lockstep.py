@@ -6,10 +6,10 @@ import math
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 import pytest
@@ -21,6 +21,7 @@ from envproxy.protocol import MixBatch
 from pps_qmix.runtime.in_process import play_in_lockstep
 from tests.client.joint_team import E, N, agents, order
 from tests.envproxy.drill import Parade
+from tests.waiting import WAIT_LIMIT, wait_for
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def play(home: Path, pool: Executor | None, *acts: Callable[[], object]) -> list
 
 
 def test_seats_learn_at_the_same_time(tmp_path: Path, pool: Executor) -> None:
-    together = threading.Barrier(N, timeout=30)  # raises where they come one after the other
+    together = threading.Barrier(N, timeout=WAIT_LIMIT)  # raises where they come one after the other
     reports = play(tmp_path, pool, *[together.wait] * N)
     assert [report.training_steps for report in reports] == [20] * N
 
@@ -67,23 +68,34 @@ def test_the_error_of_the_first_seat_that_fails_arrives(tmp_path: Path, pool: Ex
         raise ValueError("the second")
 
     def fail_first() -> None:
-        assert second_failed.wait(30)
+        assert second_failed.wait(WAIT_LIMIT)
         raise OSError("the first")
 
     with pytest.raises(OSError, match="the first"):
         play(tmp_path, pool, lambda: None, fail_first, fail_second)
 
 
-def test_an_interrupt_does_not_wait_for_what_is_learnt(tmp_path: Path, pool: Executor) -> None:
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-    together, ended = threading.Barrier(N, timeout=30), threading.Event()
+def test_an_interrupt_does_not_wait_for_the_learners(tmp_path: Path, pool: Executor) -> None:
+    together, interrupted, ended = threading.Barrier(N, timeout=WAIT_LIMIT), threading.Event(), threading.Event()
     waited: list[bool] = []
+
+    def raise_once(number: int, frame: FrameType | None) -> None:
+        if not interrupted.is_set():
+            interrupted.set()
+            raise KeyboardInterrupt
 
     def interrupt() -> None:
         together.wait()
-        time.sleep(0.5)  # for the main thread to fall asleep: what comes while it does so, Python sees when it wakes
-        os.kill(os.getpid(), signal.SIGINT)
-        waited.append(ended.wait(30))
+
+        def seen() -> bool:
+            # Python sees a signal that comes while the main thread falls asleep only when it wakes: send another.
+            os.kill(os.getpid(), signal.SIGINT)
+            return interrupted.wait(0.1)
+
+        wait_for(seen, "the interrupt")
+        waited.append(ended.wait(WAIT_LIMIT))
+
+    handler = signal.signal(signal.SIGINT, raise_once)
 
     try:
         with pytest.raises(KeyboardInterrupt):
@@ -105,5 +117,5 @@ def test_the_others_play_on_without_a_seat_whose_utilities_are_not_finite(
         team[1].learner.network.fc2.bias.fill_(float("nan"))
     reports = play_in_lockstep(arena, [play_round(agent, order("vdn")) for agent in team], pool if pooled else None)
     assert [report.training_steps > 0 for report in reports] == [True, False, True]
-    assert [all(math.isfinite(each.loss) for each in report.trained) for report in reports] == [True, False, True]
+    assert [all(math.isfinite(each.loss) for each in report.train_metrics) for report in reports] == [True, False, True]
     assert all(np.isfinite(t).all() for agent in (team[0], team[2]) for t in agent.learner.tensors().values())

@@ -35,6 +35,7 @@ from server.rounds import RoundsError
 from server.run_directory import NotKeptError, RunDirectory
 from server.settings import Settings, check_settings
 from tests.nasty import NOT_UTF8, names
+from tests.waiting import WAIT_LIMIT
 
 
 @pytest.fixture(autouse=True)
@@ -278,7 +279,7 @@ def test_a_home_that_no_device_can_use_is_told_before_anything_is_started(
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_path_that_is_no_text_is_refused_in_one_line(command: Callable[..., tuple[int, str, str]]) -> None:
+def test_a_path_that_is_not_text_is_refused_in_one_line(command: Callable[..., tuple[int, str, str]]) -> None:
     """Settings are sent and kept as text."""
     code, _, errors = command("train", "--runs", os.fsdecode(b"\xff"))
     assert code == 2
@@ -454,7 +455,7 @@ def test_yes_and_no_in_any_case(word: str, random: Any) -> None:
 
 
 @given(st.text(), st.sampled_from([True, 3, 0.5]))
-def test_what_is_no_value_is_named(text: str, default: float) -> None:
+def test_invalid_values_are_named(text: str, default: float) -> None:
     try:
         assert type(parse_value(text, default)) is type(default)
     except ValueError as error:
@@ -466,10 +467,10 @@ def test_what_is_no_value_is_named(text: str, default: float) -> None:
 # --- parts ----------------------------------------------------------------------------------------------------
 
 
-def test_what_left_its_group_is_ended_and_nobody_elses(tmp_path: Path) -> None:
+def test_processes_that_left_the_group_are_ended_and_no_others(tmp_path: Path) -> None:
     def start(home: str) -> subprocess.Popen[bytes]:
         environment = {**os.environ, "FLWR_HOME": str(tmp_path / home)}
-        return subprocess.Popen(["sleep", "60"], env=environment, start_new_session=True)
+        return subprocess.Popen(["sleep", "600"], env=environment, start_new_session=True)
 
     agent, serverapp, others = start("run/flower/seat-0"), start("run/flower/superlink"), start("run-2/flower/seat-0")
     pps_qmix.runtime.processes.end_detached(tmp_path / "run" / "flower")
@@ -484,8 +485,9 @@ def test_a_part_that_ends_is_told_with_its_last_words(tmp_path: Path) -> None:
     part = pps_qmix.runtime.processes.Part(
         "the thing", ["sh", "-c", "printf 'one\\n\\n\\033[91mtwo\\033[0m\\n' >&2; exit 3"], tmp_path / "thing.log"
     )
+    (port,) = pps_qmix.runtime.processes.free_ports(1)
     with pytest.raises(pps_qmix.runtime.processes.PartFailedError) as failed:
-        pps_qmix.runtime.processes.wait_until_listening(part, *pps_qmix.runtime.processes.free_ports(1), limit=60.0)
+        pps_qmix.runtime.processes.wait_until_listening(part, port, limit=WAIT_LIMIT)
     said = str(failed.value)
     assert said == f"the thing ended (exit code 3). Its last words are in {tmp_path / 'thing.log'}:\n  one\n  two"
     part.end()  # again does no harm

@@ -29,6 +29,7 @@ from pps_qmix.runtime.processes import free_ports
 from tests.envproxy.conftest import Proxy
 from tests.envproxy.drill import Drill
 from tests.prometheus import samples, shown
+from tests.waiting import WAIT_LIMIT
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 REPORT = {
@@ -110,7 +111,7 @@ def test_it_is_served_where_and_while_it_is_wanted(proxy: Proxy) -> None:
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}/metrics"
     with metrics_endpoint.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.server.counters)):
-        text = urllib.request.urlopen(url, timeout=30).read().decode()
+        text = urllib.request.urlopen(url, timeout=WAIT_LIMIT).read().decode()
         assert samples(text)["arena_ticks_total"] == 0
         assert "process_resident_memory_bytes" in text
         with (
@@ -121,7 +122,7 @@ def test_it_is_served_where_and_while_it_is_wanted(proxy: Proxy) -> None:
         ):
             pass
     with pytest.raises(urllib.error.URLError):
-        urllib.request.urlopen(url, timeout=30)
+        urllib.request.urlopen(url, timeout=WAIT_LIMIT)
     with metrics_endpoint.served(None, ArenaMetrics(proxy.server.counters)):
         pass
 
@@ -137,14 +138,14 @@ def test_with_a_certificate_it_is_served_over_tls(proxy: Proxy, tmp_path: Path) 
         ServerCertificate(folder / "envproxy.crt", folder / "envproxy.key"),
     )
     with served:
-        answer = urllib.request.urlopen(f"https://127.0.0.1:{port}/metrics", timeout=30, context=context)
+        answer = urllib.request.urlopen(f"https://127.0.0.1:{port}/metrics", timeout=WAIT_LIMIT, context=context)
         assert b"pps_qmix_arena_round" in answer.read()
 
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("words", [b"", b"\0" * 1000, b"GET /metrics HTTP/1.0\r\n"])
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_caller_who_says_nothing_or_nonsense_holds_up_nobody(
+def test_a_silent_or_invalid_caller_does_not_delay_others(
     proxy: Proxy, tmp_path: Path, scheme: str, words: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
     certificate, context = None, None
@@ -157,7 +158,7 @@ def test_a_caller_who_says_nothing_or_nonsense_holds_up_nobody(
     with metrics_endpoint.served(f"127.0.0.1:{port}", ArenaMetrics(proxy.server.counters), certificate):
         with socket.create_connection(("127.0.0.1", port)) as caller:
             caller.sendall(words)
-            answer = urllib.request.urlopen(f"{scheme}://127.0.0.1:{port}/metrics", timeout=30, context=context)
+            answer = urllib.request.urlopen(f"{scheme}://127.0.0.1:{port}/metrics", timeout=WAIT_LIMIT, context=context)
             assert b"pps_qmix_arena_round" in answer.read()
         silent = socket.create_connection(("127.0.0.1", port))  # is there at our end
     silent.close()

@@ -36,6 +36,6 @@ def test_a_log_is_told_whom_the_run_waits_for_and_how_far_it_is(
             ({"round": 1, "steps": 0}, "round 1 begins at step 0\n"),
         ):
             run.note_now(now)
-            wait_for(lambda line=line: line in said.getvalue(), line, 20.0)
-        wait_for(lambda: "round 1 is played: step 250 of 1,000\n" in said.getvalue(), "how far the round is", 20.0)
+            wait_for(lambda line=line: line in said.getvalue(), line)
+        wait_for(lambda: "round 1 is played: step 250 of 1,000\n" in said.getvalue(), "how far the round is")
     assert "round 7" not in said.getvalue()

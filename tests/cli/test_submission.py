@@ -70,7 +70,7 @@ def submit(flwr: Path, tmp_path: Path) -> Submit:
     return submitted
 
 
-def test_a_completed_run_has_come_to_its_end(submit: Submit, flwr: Path, tmp_path: Path) -> None:
+def test_a_completed_run_is_reported_as_finished(submit: Submit, flwr: Path, tmp_path: Path) -> None:
     submit(COMPLETED).follow(lambda: None)
     run, list_ = (flwr / "calls").read_text().splitlines()
     home = tmp_path / "home"
@@ -82,7 +82,7 @@ def test_a_completed_run_has_come_to_its_end(submit: Submit, flwr: Path, tmp_pat
     assert (home / "app" / "server" / "app.py").exists()
 
 
-def test_a_log_that_breaks_off_is_no_end(submit: Submit, flwr: Path) -> None:
+def test_a_log_that_breaks_off_does_not_end_the_run(submit: Submit, flwr: Path) -> None:
     submit(listed("running"), UNAVAILABLE, "", listed("running"), COMPLETED).follow(lambda: None)
     assert [line.split()[0] for line in (flwr / "calls").read_text().splitlines()] == [
         *("run", "list", "log", "list", "list", "list", "log", "list"),

@@ -44,7 +44,7 @@ def failure(said: str = "the ServerApp ended. Its last words are in link.log:\n 
     return PartFailedError(said)
 
 
-def test_a_run_that_fails_goes_on_and_each_reason_is_one_line() -> None:
+def test_a_failed_run_is_retried_and_each_reason_is_one_line() -> None:
     run = Run((0, failure()), (3000, failure("the SuperLink ended")), (5000, None))
     run.supervised(retries=2)
     assert run.told == [
@@ -84,7 +84,7 @@ def test_what_another_try_would_not_mend_is_final(steps: int | None, error: Exce
     assert not run.told
 
 
-def test_an_interrupt_is_no_failure() -> None:
+def test_an_interrupt_is_not_a_failure() -> None:
     def interrupted() -> None:
         raise KeyboardInterrupt
 
@@ -119,7 +119,7 @@ def test_a_part_is_started_again_until_it_ends_too_often(ending: Callable[[str],
             return str(error)
         return None
 
-    said = wait_for(given_up, "the end of patience", 60)
+    said = wait_for(given_up, "the end of patience")
     assert said.startswith("the part ended (exit code 3).")
     assert told == ["the part ended (exit code 3); starting it again in 0 s"] * 5
     assert (tmp_path / "log").read_text() == "begun\n" * 6
@@ -133,4 +133,4 @@ def test_a_finished_round_makes_the_next_end_of_a_part_the_first(ending: Callabl
         restarted.look(told.append)
         return len(told) > 12
 
-    wait_for(ended_often, "many restarts", 60)
+    wait_for(ended_often, "many restarts")

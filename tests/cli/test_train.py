@@ -1,4 +1,4 @@
-"""Which runtime `pps-qmix train` takes."""
+"""The runtime that plays a run: named, kept or default."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from cli.flags import Chosen, choose
+from cli.flags import choose
 from cli.main import build_parser
-from cli.train import choose_runtime
 from pps_qmix.configuration import default_config
+from pps_qmix.requested_run import RequestedRun
+from pps_qmix.training import chosen_runtime
 from server.run_directory import RunDirectory, RunDirectoryError
 from server.settings import check_settings
 
 
-def chosen(runs: Path, *arguments: str) -> Chosen:
+def chosen(runs: Path, *arguments: str) -> RequestedRun:
     """What `train` with these flags is asked for."""
     return choose(build_parser().parse_args(["train", "--runs", str(runs), *arguments]))
 
@@ -26,29 +27,29 @@ def run(tmp_path: Path) -> RunDirectory:
 
 
 def test_a_new_run_is_played_over_flower_and_a_centralised_one_in_process(tmp_path: Path) -> None:
-    assert choose_runtime(None, chosen(tmp_path)) == "flower"
-    assert choose_runtime(None, chosen(tmp_path, "--centralised")) == "in-process"
-    assert choose_runtime("in-process", chosen(tmp_path)) == "in-process"
+    assert chosen_runtime(chosen(tmp_path), None) == "flower"
+    assert chosen_runtime(chosen(tmp_path, "--centralised"), None) == "in-process"
+    assert chosen_runtime(chosen(tmp_path), "in-process") == "in-process"
 
 
 def test_a_resumed_run_keeps_its_runtime_unless_another_is_named(tmp_path: Path, run: RunDirectory) -> None:
     run.note_runtime("in-process")
-    assert choose_runtime(None, chosen(tmp_path, "--resume", "begun")) == "in-process"
-    assert choose_runtime("flower", chosen(tmp_path, "--resume", "begun")) == "flower"
+    assert chosen_runtime(chosen(tmp_path, "--resume", "begun"), None) == "in-process"
+    assert chosen_runtime(chosen(tmp_path, "--resume", "begun"), "flower") == "flower"
     run.note_runtime("flower")
-    assert choose_runtime(None, chosen(tmp_path, "--resume", "begun")) == "flower"
-    assert choose_runtime(None, chosen(tmp_path)) == "flower"
+    assert chosen_runtime(chosen(tmp_path, "--resume", "begun"), None) == "flower"
+    assert chosen_runtime(chosen(tmp_path), None) == "flower"
 
 
 @pytest.mark.usefixtures("run")
 def test_a_run_that_does_not_say_its_runtime_resumes_over_flower(tmp_path: Path) -> None:
-    assert choose_runtime(None, chosen(tmp_path, "--resume", "begun")) == "flower"
+    assert chosen_runtime(chosen(tmp_path, "--resume", "begun"), None) == "flower"
 
 
 def test_a_centralised_run_that_does_not_say_its_runtime_resumes_in_process(tmp_path: Path) -> None:
     central = {"centralised": True, "strategy": "none", "mixing": "joint", "runs": str(tmp_path), "run": "central"}
     RunDirectory.create(check_settings({**default_config(), **central}))
-    assert choose_runtime(None, chosen(tmp_path, "--resume", "central")) == "in-process"
+    assert chosen_runtime(chosen(tmp_path, "--resume", "central"), None) == "in-process"
 
 
 def test_a_runtime_that_does_not_exist_is_refused(tmp_path: Path, run: RunDirectory) -> None:
@@ -56,5 +57,5 @@ def test_a_runtime_that_does_not_exist_is_refused(tmp_path: Path, run: RunDirect
     document.write_text(document.read_text().replace('"commit"', '"runtime": "cloud",\n "commit"'), encoding="utf-8")
     asked = chosen(tmp_path, "--resume", "begun")
     with pytest.raises(RunDirectoryError, match="names the runtime 'cloud', expected flower or in-process"):
-        choose_runtime(None, asked)
-    assert choose_runtime("flower", asked) == "flower"
+        chosen_runtime(asked, None)
+    assert chosen_runtime(asked, "flower") == "flower"

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from pps_qmix.runtime.processes import free_ports
-from tests.waiting import wait_for
+from tests.waiting import WAIT_LIMIT, wait_for
 
 ROOT = Path(__file__).parents[2]
 USAGE = "usage: flwr-clientapp"  # of Flower's own
@@ -83,35 +83,36 @@ def test_a_command_has_the_files_the_folder_and_the_environment_of_its_caller(
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "token").touch()
     in_here = "(cd here; HOME=. flwr-clientapp --token-file '~/token' 2>../said 1>&2); "
-    shell = start(f"flwr-clientapp --help; {in_here} exec sleep 60")
+    shell = start(f"flwr-clientapp --help; {in_here} exec sleep 600")
     said = tmp_path / "said"
-    wait_for(lambda: said.exists() and "`--token-file` does not contain a token" in said.read_text(), "the refusal", 60)
+    wait_for(lambda: said.exists() and "`--token-file` does not contain a token" in said.read_text(), "the refusal")
     assert shell.stdout is not None
     assert USAGE in shell.stdout.readline()
-    wait_for(lambda: not processes(home, "flwr-clientapp --help"), "the forks' end", 60)
+    wait_for(lambda: not processes(home, "flwr-clientapp --help"), "the forks' end")
     loaded = only(processes(home, "pps_qmix.runtime.preloaded.loaded"))
     assert loaded.ppid() == shell.pid
     shell.kill()
-    wait_for(lambda: not processes(home), "its end", 60)
+    wait_for(lambda: not processes(home), "its end")
 
 
 def test_without_a_process_that_has_loaded_it_flowers_own_is_started(start: Start, home: Path, tmp_path: Path) -> None:
     shell = start("until [ -e go ]; do sleep 0.05; done; flwr-clientapp --help; echo ended with $?")
-    wait_for((home / "warm.sock").exists, "its socket", 60)
+    wait_for((home / "warm.sock").exists, "its socket")
     only(processes(home, "pps_qmix.runtime.preloaded.loaded")).kill()
     (tmp_path / "go").touch()
-    said, _ = shell.communicate(timeout=120)
+    said, _ = shell.communicate(timeout=WAIT_LIMIT)
     assert USAGE in said
     assert said.endswith("ended with 0\n")
 
 
-@pytest.mark.timeout(300)
-def test_a_supernode_is_ended_and_told_like_a_child_and_outlives_what_it_was_forked_from(
+@pytest.mark.system
+@pytest.mark.timeout(600)
+def test_a_forked_supernode_acts_like_a_child_and_survives_the_process_it_was_forked_from(
     start: Start, home: Path
 ) -> None:
     ports = free_ports(4)
     nodes = [f"flower-supernode --insecure --superlink 127.0.0.1:1 --port {port} 2>/dev/null & " for port in ports]
-    shell = start(f"{' '.join(nodes)} wait $!; echo ended with $?; exec sleep 60")
+    shell = start(f"{' '.join(nodes)} wait $!; echo ended with $?; exec sleep 600")
 
     def node(port: int) -> psutil.Process:
         return only(processes(home, "bin/flower-supernode --insecure", f"--port {port}"))
@@ -119,7 +120,7 @@ def test_a_supernode_is_ended_and_told_like_a_child_and_outlives_what_it_was_for
     def superexec(port: int) -> list[psutil.Process]:
         return processes(home, "flower-superexec", f":{port}")
 
-    wait_for(lambda: all(superexec(port) for port in ports), "SuperNodes with their SuperExecs", 120)
+    wait_for(lambda: all(superexec(port) for port in ports), "SuperNodes with their SuperExecs")
     loaded = only(processes(home, "pps_qmix.runtime.preloaded.loaded"))
     assert {node(port).ppid() for port in ports} == {loaded.pid}
     assert {only(superexec(port)).ppid() for port in ports} == {loaded.pid}
@@ -132,17 +133,15 @@ def test_a_supernode_is_ended_and_told_like_a_child_and_outlives_what_it_was_for
     # told to end, it ends
     node_1 = node(ports[1])
     keepers[ports[1]].terminate()
-    wait_for(lambda: not node_1.is_running(), "the end of the SuperNode that was told to", 60)
+    wait_for(lambda: not node_1.is_running(), "the end of the SuperNode that was told to")
     # who waits for it is killed: it ends
     node_2 = node(ports[2])
     keepers[ports[2]].kill()
-    wait_for(lambda: not node_2.is_running(), "the end of the SuperNode that no process waits for", 60)
+    wait_for(lambda: not node_2.is_running(), "the end of the SuperNode that no process waits for")
     # what it was forked from is killed: it stays
     node_0 = node(ports[0])
     loaded.kill()
-    wait_for(
-        lambda: not processes(home, "pps_qmix.runtime.preloaded.loaded"), "the end of what they were forked from", 60
-    )
+    wait_for(lambda: not processes(home, "pps_qmix.runtime.preloaded.loaded"), "the end of what they were forked from")
     assert superexec(ports[0])
     node_0.terminate()
-    wait_for(lambda: not node_0.is_running() and not processes(home, "flower"), "the end of the last", 60)
+    wait_for(lambda: not node_0.is_running() and not processes(home, "flower"), "the end of the last")

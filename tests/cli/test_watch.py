@@ -151,7 +151,7 @@ def test_the_picture_has_its_frames() -> None:
     assert first.tobytes() != last.tobytes()
 
 
-def test_every_kind_of_unit_has_a_sign_of_its_own() -> None:
+def test_every_kind_of_unit_has_a_different_sign() -> None:
     assert {name for map_name in map_names() for name in kind_names(map_name)} <= SIGNS.keys()
     assert len(set(SIGNS.values())) == len(SIGNS)
     assert LIGHT.keys() == DARK.keys()

@@ -153,7 +153,7 @@ def test_a_state_that_was_copied_from_another_run_is_refused_and_stays(tmp_path:
     assert (tmp_path / "run" / "another" / "seat-0" / "agent.json").exists()
 
 
-def test_a_buffer_that_nobody_vouches_for_is_forgotten(tmp_path: Path, arena: Arena) -> None:
+def test_a_buffer_of_a_run_that_finished_no_round_is_discarded(tmp_path: Path, arena: Arena) -> None:
     """A run was stopped in its first round and begins again with other settings, so its id was given twice."""
     play(arena, agents(tmp_path, arena), 1, 0)
     (first, *_) = agents(tmp_path, arena, learning=dataclasses.replace(TINY, buffer_size=20))
@@ -237,7 +237,7 @@ def test_an_agent_does_not_play_what_another_seat_made_up(lie: dict[str, Any], t
     assert mind(agent) == before
 
 
-def test_a_round_may_go_on_from_where_others_are_and_be_of_an_older_order(tmp_path: Path, arena: Arena) -> None:
+def test_a_seat_may_continue_where_the_others_are_with_an_older_order(tmp_path: Path, arena: Arena) -> None:
     agent = agents(tmp_path, arena)[0]
     further = Standing(index=1, battles=4, steps=90)
     for changes in (

@@ -19,6 +19,7 @@ from safetensors.numpy import load, save
 import client.device as module
 import operations.sockets
 from client.device import DeviceDirectory, DeviceError, device_directories, is_run_name
+from operations.files import replace_file
 from operations.home import HomeError, pps_home
 from operations.sockets import reached
 from tests.nasty import NOT_UTF8, names
@@ -105,7 +106,7 @@ def test_a_run_is_a_folder_in_home_or_none(name: str) -> None:
 
 
 @pytest.mark.parametrize("run_id", ["", ".", "..", "a/b", "/tmp", "a b", "x" * 65, "é"])
-def test_a_run_s_id_leads_to_no_folder_but_its_own(run_id: str) -> None:
+def test_a_run_id_cannot_lead_to_another_folder(run_id: str) -> None:
     with pytest.raises(DeviceError, match="expected up to 64 letters and digits"):
         DeviceDirectory(Path("/home"), "run", run_id, 0)
 
@@ -146,7 +147,7 @@ def test_a_full_disk_never_mixes_two_rounds(
     device: DeviceDirectory, monkeypatch: pytest.MonkeyPatch, fails: str, where: str
 ) -> None:
     device.save({"w": np.zeros(3, np.float32)}, {"run": "r", "round": 1})
-    real = module.replace_file
+    real = replace_file
 
     def full(path: Path, content: bytes) -> None:
         if path.name != fails:

@@ -19,9 +19,10 @@ from client import agent_pb2 as pb
 from client.device import DeviceDirectory, DeviceError
 from client.resident import AgentService, serve
 from operations.sockets import grpc_target
+from tests.waiting import WAIT_LIMIT
 
 HANDLE = "/pps_qmix.agent.v1.AgentService/Handle"
-PATIENCE = 30.0
+PATIENCE = WAIT_LIMIT
 REFUSALS = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION}
 EMPTY = save({})
 WHOLE = save({"w": np.zeros((2, 3), np.float32)})
@@ -82,6 +83,6 @@ def test_questions_whole_and_damaged(path: Path, caplog: pytest.LogCaptureFixtur
 
 
 @pytest.mark.parametrize("run", ["../elsewhere", "/tmp/x", "", "a/b", "x" * 101, ".."])
-def test_a_run_leads_to_no_folder_but_its_own(tmp_path: Path, run: str) -> None:
+def test_a_run_name_cannot_lead_to_another_folder(tmp_path: Path, run: str) -> None:
     with pytest.raises(DeviceError, match="a run is called"):
         DeviceDirectory(tmp_path, run, "id", 0)

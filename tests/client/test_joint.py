@@ -137,4 +137,4 @@ def test_twenty_joint_steps_are_those_of_plain_qmix(tmp_path: Path, base: Base, 
         for (name, tensor), other in zip(team[seat].learner.tensors().items(), expected, strict=True):
             np.testing.assert_allclose(tensor, other.numpy(), rtol=0, atol=1e-5, err_msg=f"seat {seat}, {name}")
     for first, second in zip(reports, later, strict=True):
-        assert [m.grad_norm for m in first.trained + second.trained] == pytest.approx(norms, rel=1e-3)
+        assert [m.grad_norm for m in first.train_metrics + second.train_metrics] == pytest.approx(norms, rel=1e-3)

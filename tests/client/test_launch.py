@@ -152,7 +152,7 @@ def test_an_agent_process_is_started_found_started_again_and_ends_with_its_super
     # a round alone waits for the other seats; a newer question ends it
     with ThreadPoolExecutor(1) as pool:
         round_ = pool.submit(asked, question(TRAIN, **ORDERS))
-        wait_for(lambda: "seat 1 taken" in caplog.text, "its seat at the env proxy", 60)
+        wait_for(lambda: "seat 1 taken" in caplog.text, "its seat at the env proxy")
         assert asked(question()) == described
         with pytest.raises(AgentError, match="the server has ordered another round"):
             round_.result()
@@ -160,7 +160,7 @@ def test_an_agent_process_is_started_found_started_again_and_ends_with_its_super
     assert [process.pid for process in processes(home)] == [first.pid]
     assert not device(home).lock()  # it is the one writer
     first.send_signal(signal.SIGKILL)
-    wait_for(lambda: not first.is_running() or first.status() == psutil.STATUS_ZOMBIE, "its end", 60)
+    wait_for(lambda: not first.is_running() or first.status() == psutil.STATUS_ZOMBIE, "its end")
     assert device(home).socket.exists()  # nobody listens there any more
     assert asked(question()) == described
     (second,) = processes(home)
@@ -170,10 +170,10 @@ def test_an_agent_process_is_started_found_started_again_and_ends_with_its_super
     caplog.clear()
     with ThreadPoolExecutor(1) as pool:
         round_ = pool.submit(asked, question(TRAIN, **ORDERS))
-        wait_for(lambda: "seat 1 taken" in caplog.text, "its seat at the env proxy", 60)
+        wait_for(lambda: "seat 1 taken" in caplog.text, "its seat at the env proxy")
         monkeypatch.setattr(client.launch, "_ATTEMPTS", 1)  # the one who asks dies with the SuperNode, too
         supernode.kill()  # and stays a zombie until this test has waited for it
-        wait_for(lambda: not second.is_running() or second.status() == psutil.STATUS_ZOMBIE, "its end", 60)
+        wait_for(lambda: not second.is_running() or second.status() == psutil.STATUS_ZOMBIE, "its end")
         supernode.wait()
         round_.exception()
     assert f"the SuperNode (pid {supernode.pid}) is gone" in device(home).log.read_text()

@@ -32,7 +32,7 @@ def test_evaluates_once_it_is_due() -> None:
     assert next_phase(ORDER, standing) == Phase(7, 3, PhaseKind.EVALUATE, battles=32, steps=0, standing=standing)
 
 
-def test_goes_on_collecting_after_an_evaluation() -> None:
+def test_collecting_continues_after_an_evaluation() -> None:
     phase = next_phase(ORDER, Standing(index=2, battles=40, steps=1_013, evaluations=2))
     assert phase is not None
     assert (phase.kind, phase.battles, phase.steps) == (PhaseKind.COLLECT, 60, 4_987)
@@ -64,12 +64,12 @@ def test_every_phase_names_the_servers_order_and_the_seats_that_it_has_asked() -
     order = RoundOrder.from_config({**CONFIG, **ROUND})
     phases = [next_phase(order, Standing(steps=steps)) for steps in (0, 4_100)]
     assert [(phase.kind, phase.order, phase.seats) for phase in phases if phase] == [
-        (PhaseKind.COLLECT, 5, {0, 2}),
-        (PhaseKind.EVALUATE, 5, {0, 2}),
+        (PhaseKind.COLLECT, 5, frozenset({0, 2})),
+        (PhaseKind.EVALUATE, 5, frozenset({0, 2})),
     ]
 
 
-def test_who_mixes_jointly_says_how_in_every_collect_phase_and_in_no_other() -> None:
+def test_joint_mixing_is_ordered_in_collect_phases_only() -> None:
     order = RoundOrder.from_config({**CONFIG, **ROUND, "mixing": "joint", "base": "qmix"})
     collecting, evaluating = (next_phase(order, Standing(steps=steps)) for steps in (0, 4_100))
     assert collecting is not None
@@ -90,7 +90,7 @@ def test_the_learning_rate_falls_evenly_until_the_runs_end(decay: float, before:
     assert order.mixing.learning_rate == rate  # a mixer learns at the rate of the agents
 
 
-def test_who_learns_alone_says_nothing_of_mixing() -> None:
+def test_solo_learning_sends_no_mix_order() -> None:
     phase = next_phase(RoundOrder.from_config({**CONFIG, **ROUND}), Standing())
     assert phase is not None
     assert phase.mixing is None

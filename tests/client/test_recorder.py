@@ -84,7 +84,7 @@ def test_a_battle_that_vanishes_is_forgotten() -> None:
     np.testing.assert_allclose(battle.observations[:, 0], [0.5, 0.6])
 
 
-def test_a_forgotten_battle_begins_anew_under_the_same_id() -> None:
+def test_a_forgotten_battle_restarts_under_the_same_id() -> None:
     """A round that is played again has the same ids as the one that was cut off."""
     recorder = Recorder(SPEC, 1)
     recorder.see(tick(1, [9], [0.1], [0.0], [0]))

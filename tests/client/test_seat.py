@@ -74,7 +74,7 @@ def test_a_run_with_other_rules_than_the_env_proxys_is_refused() -> None:
     )
 
 
-def test_rules_that_nobody_can_read_are_refused() -> None:
+def test_unreadable_rules_are_refused() -> None:
     with pytest.raises(SeatRefusedError, match=r"^the run cannot be played: rules: there is no 'step'; there are .*"):
         check_same({**CONFIG, "rules": "step=4"}, arena(), seat=0)
 

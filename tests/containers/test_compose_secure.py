@@ -75,7 +75,7 @@ def stack(_nginx_image: None, runs: Path) -> Iterator[Stack]:
     assert made.left_behind() == []
 
 
-def test_a_run_comes_to_its_result_over_tls_and_nobody_else_takes_part(stack: Stack, runs: Path) -> None:
+def test_a_run_over_tls_finishes_and_admits_only_its_devices(stack: Stack, runs: Path) -> None:
     stack.compose("up", "--detach", BATTLES="4", STEPS="2000", STRATEGY="a-pps", SETTINGS=TINY)
 
     seen = json.loads(stack.compose("exec", "-T", "agent-0", "python", "-c", LOOK))

@@ -52,7 +52,7 @@ def stack(runs: Path) -> Iterator[Stack]:
     assert made.left_behind() == []
 
 
-def test_a_run_comes_to_its_result_though_an_agent_dies(stack: Stack, runs: Path) -> None:
+def test_a_run_finishes_although_an_agent_is_killed(stack: Stack, runs: Path) -> None:
     stack.compose("up", "--detach", BATTLES="4", STEPS="3000", STRATEGY="a-pps", SETTINGS=TINY)
     agents = stack.containers("agent")
     assert len(agents) == 3

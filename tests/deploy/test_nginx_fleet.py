@@ -20,6 +20,7 @@ from flwr.superlink.routers.fleet.router import router as fleet
 
 from pps_qmix.credentials.folders import Folders, Wanted
 from pps_qmix.runtime.processes import Part, free_ports, wait_until_listening
+from tests.waiting import WAIT_LIMIT
 
 CONFIGURATION = Path(__file__).parents[2] / "deploy" / "nginx-fleet.conf"
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -44,7 +45,7 @@ class Front:
 
     def call(self, path: str, method: str = "POST") -> int:
         context = ssl.create_default_context(cafile=self.ca)
-        connection = http.client.HTTPSConnection("localhost", self.port, context=context, timeout=20)
+        connection = http.client.HTTPSConnection("localhost", self.port, context=context, timeout=WAIT_LIMIT)
         connection.putrequest(method, path)
         connection.putheader("Content-Length", "2")
         connection.endheaders(b"hi")
@@ -141,7 +142,7 @@ def test_nothing_else_comes_through(front: Front, path: str) -> None:
     assert front.heard == []
 
 
-def test_what_goes_on_is_the_path_of_the_list(front: Front) -> None:
+def test_the_forwarded_path_is_the_listed_one(front: Front) -> None:
     front.heard.clear()
     for path in (
         "/v1/fleet/x/../get-run",

@@ -20,8 +20,9 @@ from envproxy.protocol import ArenaEvent, Phase, PhaseEnd, Tick
 from envproxy.rules import SMAC_RULES, Rules
 from tests.envproxy.drill import Drill, collect, eager
 from tests.serving import served
+from tests.waiting import WAIT_LIMIT
 
-PATIENCE = 30.0  # seconds after which a call that hangs fails a test
+PATIENCE = WAIT_LIMIT  # seconds after which a call that hangs fails a test
 PLAY = "/pps_qmix.battle.v1.BattleService/Play"
 _HANG_UP = object()
 

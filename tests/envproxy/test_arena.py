@@ -1,8 +1,9 @@
 """The arena's rules, without any transport: phases, slots, silent, late, coming and leaving seats."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def drilled_by(seats: Iterable[int], phase: Phase, *each: int, battles: int = 2)
 # --- phases ---------------------------------------------------------------------------------------------------
 
 
-def test_a_phase_begins_when_every_seat_has_proposed_it():
+def test_a_phase_begins_when_every_seat_has_proposed_it() -> None:
     driver = Driver(Arena(Drill(2)))
     phase = collect(battles=2)
     driver.gather(phase, [0, 2])
@@ -48,7 +49,7 @@ def test_a_phase_begins_when_every_seat_has_proposed_it():
         assert (tick.tick, tick.steps) == (1, 0)
 
 
-def test_nobody_is_awaited_while_nobody_waits():
+def test_no_seat_is_awaited_while_none_waits() -> None:
     arena = Arena(Drill(2))
     assert arena.awaited == []
     assert not arena.ready
@@ -59,7 +60,7 @@ def test_nobody_is_awaited_while_nobody_waits():
     assert arena.awaited == [0, 2]
 
 
-def test_a_bound_on_battles_is_kept_and_all_are_played_to_their_end():
+def test_a_bound_on_battles_is_kept_and_all_are_played_to_their_end() -> None:
     phase = collect(battles=5)
     driver = drilled(phase, 2, 3, 1, 4, 6)
     end = driver.play_out()
@@ -67,7 +68,7 @@ def test_a_bound_on_battles_is_kept_and_all_are_played_to_their_end():
     assert max(max(ids) for ids in driver.ids(0)) == battle_id(phase, 4)
 
 
-def test_after_the_bound_on_steps_no_battle_begins_but_those_on_are_played_out():
+def test_after_the_bound_on_steps_no_battle_begins_but_those_on_are_played_out() -> None:
     driver = drilled(collect(steps=4), 2, 5, 3)
     end = driver.play_out()
     assert (end.battles, end.steps, end.won) == (2, 7, 1)
@@ -77,12 +78,12 @@ def test_after_the_bound_on_steps_no_battle_begins_but_those_on_are_played_out()
 
 
 @pytest.mark.parametrize(("battles", "steps", "played"), [(2, 1000, 2), (6, 1, 2), (6, 7, 4)])
-def test_of_two_bounds_the_first_that_is_reached_counts(battles, steps, played):
+def test_of_two_bounds_the_first_that_is_reached_counts(battles: int, steps: int, played: int) -> None:
     driver = drilled(collect(battles, steps), *[2] * 6)
     assert driver.play_out().battles == played
 
 
-def test_a_phase_of_fewer_battles_than_slots_leaves_slots_empty():
+def test_a_phase_of_fewer_battles_than_slots_leaves_slots_empty() -> None:
     phase = collect(battles=1)
     driver = drilled(phase, 3, battles=3)
     driver.play_out()
@@ -92,7 +93,7 @@ def test_a_phase_of_fewer_battles_than_slots_leaves_slots_empty():
         assert not tick.available[1:].any()
 
 
-def test_ids_and_seeds_follow_from_the_place_in_the_run_alone():
+def test_ids_and_seeds_follow_from_the_place_in_the_run_alone() -> None:
     phase = collect(battles=9)
     assert battle_id(phase, 0) == (1 << 32) + 1
     assert battle_seed(phase, 3) == battle_seed(replace(phase, battles=1, kind=PhaseKind.EVALUATE), 3)
@@ -111,7 +112,7 @@ def test_ids_and_seeds_follow_from_the_place_in_the_run_alone():
     assert 0 <= battle_seed(last, MAX_PHASE_BATTLES) < 2**64
 
 
-def test_a_slot_shows_its_ending_tick_and_the_next_battle_on_the_tick_after():
+def test_a_slot_shows_its_ending_tick_and_the_next_battle_on_the_tick_after() -> None:
     phase = collect(battles=3)
     first, second, third = (battle_id(phase, n) for n in range(3))
     driver = drilled(phase, 2, 3, 1)
@@ -122,7 +123,7 @@ def test_a_slot_shows_its_ending_tick_and_the_next_battle_on_the_tick_after():
     assert [list(tick.observations[:, 1]) for tick in driver.ticks(2)] == [[0, 0], [1, 1], [2, 2], [0, 3], [1, 0]]
 
 
-def test_the_same_proposals_and_answers_give_the_same_battles():
+def test_the_same_proposals_and_answers_give_the_same_battles() -> None:
     def heard() -> list[bytes]:
         driver = Driver(Arena(create_backend("skirmish", "3m", 2)), drawn)
         driver.gather(collect(battles=3))
@@ -132,7 +133,7 @@ def test_the_same_proposals_and_answers_give_the_same_battles():
     assert heard() == heard()
 
 
-def test_rewards_are_the_teams_and_belong_to_the_step_before():
+def test_rewards_are_the_teams_and_belong_to_the_step_before() -> None:
     driver = drilled(collect(battles=1), 3, battles=1)
     end = driver.play_out()
     # all salute; after the first step seat 0 has fallen and does nothing
@@ -141,7 +142,7 @@ def test_rewards_are_the_teams_and_belong_to_the_step_before():
     assert end.return_sum == 14
 
 
-def test_a_seat_sees_its_own_observation_and_no_other():
+def test_a_seat_sees_its_own_observation_and_no_other() -> None:
     driver = Driver(Arena(create_backend("skirmish", "3m", 2)), drawn)
     backend = create_backend("skirmish", "3m", 2)
     phase = collect(battles=2)
@@ -158,7 +159,7 @@ def test_a_seat_sees_its_own_observation_and_no_other():
         backend.step(np.where(shown[:, None], joint, 0))
 
 
-def test_collecting_adds_to_the_standing_and_evaluating_counts_apart():
+def test_collecting_adds_to_the_standing_and_evaluating_counts_apart() -> None:
     driver = Driver(Arena(Drill(2, length_of=lambda _: 3)))
     driver.gather(collect(battles=4))
     first = driver.play_out().standing
@@ -173,13 +174,13 @@ def test_collecting_adds_to_the_standing_and_evaluating_counts_apart():
     assert driver.play_out().standing == Standing(3, 6, 18, 1)
 
 
-def test_the_steps_of_an_evaluation_are_not_collected():
+def test_the_steps_of_an_evaluation_are_not_collected() -> None:
     driver = drilled(evaluate(battles=2, standing=Standing(steps=100)), 3, 3)
     driver.answer()
     assert driver.arena.round_and_steps == (1, 100)
 
 
-def test_seats_that_lost_the_arena_at_different_moments_go_on_from_the_middle_one():
+def test_seats_that_lost_the_arena_at_different_moments_continue_from_the_middle_one() -> None:
     behind, ahead = Standing(1, 4, 40, 0), Standing(2, 9, 90, 1)
     driver = Driver(Arena(Drill(2)))
     for seat, standing in enumerate([behind, ahead, Standing()]):
@@ -204,7 +205,7 @@ LIES = [
 
 @pytest.mark.parametrize("lie", LIES)
 @pytest.mark.parametrize("seat", [0, 1, 2])
-def test_what_one_of_three_seats_proposes_the_others_do_not_play(lie, seat):
+def test_what_one_of_three_seats_proposes_the_others_do_not_play(lie: dict[str, Any], seat: int) -> None:
     phase = replace(collect(battles=2), order=9)
     hostile = replace(phase, **lie)
     driver = Driver(Arena(Drill(1, length_of=lambda _: 2)))
@@ -221,7 +222,7 @@ def test_what_one_of_three_seats_proposes_the_others_do_not_play(lie, seat):
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_a_phase_that_one_seat_began_alone_keeps_out_nobody(lie):
+def test_a_phase_that_one_seat_began_alone_admits_the_others(lie: dict[str, Any]) -> None:
     phase = replace(collect(battles=2), order=9)
     hostile = replace(phase, seats=frozenset([1]), **lie)
     driver = Driver(Arena(Drill(1, length_of=lambda _: 2)))
@@ -243,7 +244,7 @@ def test_a_phase_that_one_seat_began_alone_keeps_out_nobody(lie):
     assert driver.play_out(0, 2).standing == Standing(1, 2, 4, 0)
 
 
-def test_two_that_come_back_to_a_phase_that_all_began_join_it_however_far_they_think_it_is():
+def test_two_that_come_back_to_a_phase_that_all_began_join_it_however_far_they_think_it_is() -> None:
     phase = replace(collect(battles=4), order=9)
     driver = drilled(phase, 3, 3, 3, 3)
     driver.answer()
@@ -267,7 +268,9 @@ def test_two_that_come_back_to_a_phase_that_all_began_join_it_however_far_they_t
         ([(9, 0), (4, 1), (4, 2)], (4, 2)),
     ],
 )
-def test_the_round_and_the_phase_that_most_want_are_played(proposals, played):
+def test_the_round_and_the_phase_that_most_want_are_played(
+    proposals: list[tuple[int, int]], played: tuple[int, int]
+) -> None:
     each = [collect(battles=2, round_=round_, standing=Standing(index=index)) for round_, index in proposals]
     assert {(p.round, p.standing.index) for p in map(chosen, permutations(each))} == {played}
 
@@ -281,7 +284,9 @@ def test_the_round_and_the_phase_that_most_want_are_played(proposals, played):
         (Standing(3, 5, 50, 1), Standing(3, 5, 50, 2)),
     ],
 )
-def test_of_two_the_further_one_is_played_by_phases_then_battles_then_steps_then_evaluations(less, more):
+def test_of_two_the_further_one_is_played_by_phases_then_battles_then_steps_then_evaluations(
+    less: Standing, more: Standing
+) -> None:
     for standings in permutations([less, more]):
         assert chosen([collect(battles=1, standing=each) for each in standings]).standing == more
 
@@ -289,7 +294,7 @@ def test_of_two_the_further_one_is_played_by_phases_then_battles_then_steps_then
 # --- seats that are silent, late, gone ------------------------------------------------------------------------
 
 
-def test_the_unit_of_a_silent_seat_stops_and_does_nothing_when_dead_while_the_others_play_on():
+def test_the_unit_of_a_silent_seat_stops_and_does_nothing_when_dead_while_the_others_play_on() -> None:
     driver = drilled(collect(battles=1), 4, battles=1)
     driver.answer(1, 2)
     assert driver.arena.awaited == [0]
@@ -303,7 +308,7 @@ def test_the_unit_of_a_silent_seat_stops_and_does_nothing_when_dead_while_the_ot
     assert driver.last(0) == replace(driver.last(1), missed=1)
 
 
-def test_a_silent_seat_is_told_nothing_until_it_speaks():
+def test_a_silent_seat_is_told_nothing_until_it_speaks() -> None:
     driver = drilled(collect(battles=2), 3, 3)
     driver.answer(1, 2)
     driver.arena.hold_silent()
@@ -313,7 +318,7 @@ def test_a_silent_seat_is_told_nothing_until_it_speaks():
     assert [tick.tick for tick in driver.ticks(1)] == [1, 2, 3]
 
 
-def test_a_seat_that_answers_late_goes_on_at_the_next_battle_of_each_slot():
+def test_a_late_seat_continues_at_the_next_battle_of_each_slot() -> None:
     phase = collect(battles=5)
     driver = drilled(phase, 3, 5, 2, 2, 2)
     driver.answer(1, 2)
@@ -337,7 +342,7 @@ def test_a_seat_that_answers_late_goes_on_at_the_next_battle_of_each_slot():
     assert end.battles == 5
 
 
-def test_actions_for_battles_that_a_seat_does_not_play_are_ignored():
+def test_actions_for_battles_that_a_seat_does_not_play_are_ignored() -> None:
     driver = drilled(collect(battles=3), 4, 4, 4)
     driver.answer(1, 2)
     driver.arena.hold_silent()
@@ -349,7 +354,7 @@ def test_actions_for_battles_that_a_seat_does_not_play_are_ignored():
     assert [float(tick.rewards[0]) for tick in driver.ticks(1)] == [0, 5, 4, 4]
 
 
-def test_a_seat_held_until_the_phase_is_over_is_told_how_it_ended():
+def test_a_seat_held_until_the_phase_is_over_is_told_how_it_ended() -> None:
     driver = drilled(collect(battles=2), 2, 2)
     driver.answer(1, 2)
     driver.arena.hold_silent()
@@ -381,7 +386,7 @@ def played_without_seat_0(phase: Phase) -> tuple[Driver, PhaseEnd]:
     return driver, end
 
 
-def test_a_seat_that_was_away_when_phases_of_its_order_ended_is_told_each_end():
+def test_a_seat_that_was_away_when_phases_of_its_order_ended_is_told_each_end() -> None:
     first = replace(collect(battles=3), order=9)
     driver, end = played_without_seat_0(first)
     second = replace(evaluate(battles=1, standing=end.standing), order=9)
@@ -403,7 +408,7 @@ def test_a_seat_that_was_away_when_phases_of_its_order_ended_is_told_each_end():
     assert driver.last(0) == driver.ticks(0)[-1]
 
 
-def test_a_seat_that_was_away_is_told_what_ended_before_it_joins_the_phase_that_is_on():
+def test_a_seat_that_was_away_is_told_what_ended_before_it_joins_the_phase_that_is_on() -> None:
     first = replace(collect(battles=1), order=9)
     driver, end = played_without_seat_0(first)
     second = replace(collect(battles=2, standing=end.standing), order=9)
@@ -418,7 +423,7 @@ def test_a_seat_that_was_away_is_told_what_ended_before_it_joins_the_phase_that_
 
 
 @pytest.mark.parametrize("changes", [{"order": 10}, {"order": 0}, {"round": 2}])
-def test_a_round_that_is_played_anew_is_played(changes):
+def test_a_repeated_round_is_played(changes: dict[str, Any]) -> None:
     phase = replace(collect(battles=1), order=9)
     driver = Driver(Arena(Drill(1, length_of=lambda _: 1)))
     driver.gather(phase)
@@ -427,7 +432,7 @@ def test_a_round_that_is_played_anew_is_played(changes):
     assert isinstance(driver.last(0), Tick)
 
 
-def test_phases_without_an_order_are_played_however_often_they_are_proposed():
+def test_phases_without_an_order_are_played_however_often_they_are_proposed() -> None:
     driver = Driver(Arena(Drill(1, length_of=lambda _: 1)))
     for _ in range(2):
         driver.gather(collect(battles=1))
@@ -435,7 +440,7 @@ def test_phases_without_an_order_are_played_however_often_they_are_proposed():
     assert len(driver.ticks(0)) == 4
 
 
-def test_a_held_seat_is_not_waited_for_again_until_it_speaks():
+def test_a_held_seat_is_not_waited_for_again_until_it_speaks() -> None:
     driver = Driver(Arena(Drill(1, length_of=lambda _: 1)))
     driver.gather(collect(battles=1), [0, 1])
     driver.arena.hold_silent()
@@ -447,7 +452,7 @@ def test_a_held_seat_is_not_waited_for_again_until_it_speaks():
     assert driver.arena.awaited == [0, 1]
 
 
-def test_all_are_waited_for_again_once_everybody_has_left():
+def test_all_are_waited_for_again_once_everybody_has_left() -> None:
     driver = Driver(Arena(Drill(1, length_of=lambda _: 1)))
     driver.gather(collect(battles=1), [0, 1])
     driver.arena.hold_silent()
@@ -459,7 +464,7 @@ def test_all_are_waited_for_again_once_everybody_has_left():
     assert driver.arena.awaited == [2]
 
 
-def test_a_seat_that_comes_while_a_phase_is_on_joins_at_the_next_battle():
+def test_a_seat_that_comes_while_a_phase_is_on_joins_at_the_next_battle() -> None:
     phase = collect(battles=4)
     driver = Driver(Arena(Drill(2, length_of=lengths(phase, 2, 4, 2, 2))))
     driver.gather(phase, [0, 1])
@@ -478,7 +483,7 @@ def test_a_seat_that_comes_while_a_phase_is_on_joins_at_the_next_battle():
     assert (driver.last(2).missed, end.missed) == (2, 0)
 
 
-def test_a_seat_that_leaves_and_comes_back_has_missed_only_what_it_did_not_play():
+def test_a_seat_that_leaves_and_comes_back_has_missed_only_what_it_did_not_play() -> None:
     phase = collect(battles=6)
     driver = drilled(phase, *[2] * 6)
     for _ in range(4):
@@ -493,7 +498,7 @@ def test_a_seat_that_leaves_and_comes_back_has_missed_only_what_it_did_not_play(
     assert [i for i in driver.ids(1)[-1] if i] == [battle_id(phase, 4), battle_id(phase, 5)]
 
 
-def test_a_seat_may_propose_again_without_leaving_and_gives_up_its_battles():
+def test_a_seat_may_propose_again_without_leaving_and_gives_up_its_battles() -> None:
     phase = collect(battles=3)
     driver = drilled(phase, *[3] * 3)
     driver.answer()
@@ -505,7 +510,7 @@ def test_a_seat_may_propose_again_without_leaving_and_gives_up_its_battles():
     assert [driver.last(seat).missed for seat in driver.seats] == [2, 0, 0]
 
 
-def test_the_others_wait_for_a_seat_that_has_left():
+def test_the_others_wait_for_a_seat_that_has_left() -> None:
     driver = drilled(collect(battles=2), 3, 3)
     driver.arena.leave(2)
     driver.answer(0, 1)
@@ -515,7 +520,7 @@ def test_the_others_wait_for_a_seat_that_has_left():
     assert driver.play_out(0, 1).battles == 2
 
 
-def test_a_phase_that_all_have_left_is_given_up():
+def test_a_phase_that_all_have_left_is_given_up() -> None:
     phase = collect(battles=2)
     driver = drilled(phase, 5, 5)
     driver.answer()
@@ -530,7 +535,7 @@ def test_a_phase_that_all_have_left_is_given_up():
     assert driver.play_out().battles == 2
 
 
-def test_a_silent_seat_whose_phase_was_given_up_is_told_so_and_may_come_again():
+def test_a_silent_seat_is_told_that_its_phase_was_given_up_and_may_join_again() -> None:
     phase = collect(battles=2)
     driver = drilled(phase, 5, 5)
     driver.answer(1, 2)
@@ -549,7 +554,7 @@ def test_a_silent_seat_whose_phase_was_given_up_is_told_so_and_may_come_again():
 # --- seats that are named -------------------------------------------------------------------------------------
 
 
-def test_nobody_waits_for_a_seat_that_no_proposal_names():
+def test_a_seat_that_no_proposal_names_is_not_awaited() -> None:
     phase = collect(battles=1, seats=[0, 2])
     driver = drilled_by([0, 2], phase, 3)
     assert driver.heard[0][0] == Seated(phase)
@@ -564,7 +569,9 @@ def test_nobody_waits_for_a_seat_that_no_proposal_names():
     ("named", "awaited"),
     [([[0], [1]], []), ([[0], [0, 1, 2]], [2]), ([[1, 2], [0, 1]], [2]), ([[0], []], [2]), ([[1], [0]], [])],
 )
-def test_the_seats_wait_for_all_that_any_of_them_names_and_one_that_names_none_names_all(named, awaited):
+def test_the_seats_wait_for_all_that_any_of_them_names_and_one_that_names_none_names_all(
+    named: list[list[int]], awaited: list[int]
+) -> None:
     driver = Driver(Arena(Drill(1)))
     for seat in (1, 0):
         driver.arena.propose(seat, collect(battles=1, seats=named[seat]))
@@ -573,7 +580,7 @@ def test_the_seats_wait_for_all_that_any_of_them_names_and_one_that_names_none_n
     assert isinstance(driver.last(0), Tick)
 
 
-def test_a_seat_that_nobody_named_joins_and_is_awaited_while_it_plays():
+def test_an_unnamed_seat_joins_and_is_awaited_while_it_plays() -> None:
     phase = collect(battles=4, seats=[0, 1])
     driver = drilled_by([0, 1], phase, 2, 4, 2, 2)
     driver.gather(phase, [2])
@@ -587,7 +594,7 @@ def test_a_seat_that_nobody_named_joins_and_is_awaited_while_it_plays():
     assert [i for i in driver.ids(2)[-1] if i] == [battle_id(phase, 3)]
 
 
-def test_a_seat_that_only_it_has_named_holds_up_nobody_once_it_has_left():
+def test_a_seat_named_only_by_itself_delays_no_other_after_it_leaves() -> None:
     phase = collect(battles=2, seats=[0, 1])
     driver = drilled_by([0, 1], phase, 3, 3)
     driver.gather(replace(phase, seats=frozenset([0, 1, 2])), [2])
@@ -600,7 +607,7 @@ def test_a_seat_that_only_it_has_named_holds_up_nobody_once_it_has_left():
     assert driver.play_out(0, 1).battles == 2
 
 
-def test_a_named_seat_that_leaves_is_awaited_until_it_is_held():
+def test_a_named_seat_that_leaves_is_awaited_until_it_is_held() -> None:
     driver = drilled_by([0, 1], collect(battles=2, seats=[0, 1]), 3, 3)
     driver.arena.leave(1)
     driver.answer(0)
@@ -609,7 +616,7 @@ def test_a_named_seat_that_leaves_is_awaited_until_it_is_held():
     assert driver.play_out(0).battles == 2
 
 
-def test_a_seat_that_names_itself_alone_begins_but_leaves_nobody_behind():
+def test_a_seat_that_names_only_itself_starts_and_the_others_can_join() -> None:
     phase, hostile = collect(battles=4), collect(battles=4, seats=[1])
     driver = drilled_by([1], hostile, 2, 4, 2, 2)
     driver.gather(phase, [0, 2])
@@ -621,7 +628,7 @@ def test_a_seat_that_names_itself_alone_begins_but_leaves_nobody_behind():
     assert driver.arena.awaited == [0, 2]
 
 
-def test_whom_a_newer_round_names_the_older_one_does_not_wait_for():
+def test_whom_a_newer_round_names_the_older_one_does_not_wait_for() -> None:
     driver = drilled_by([0, 1], collect(battles=2, seats=[0, 1]), 3, 3)
     driver.arena.propose(0, collect(battles=1, round_=2))
     driver.answer(1)
@@ -630,7 +637,7 @@ def test_whom_a_newer_round_names_the_older_one_does_not_wait_for():
     assert driver.arena.awaited == [1, 2]
 
 
-def test_a_newer_round_begins_when_the_last_seat_of_the_older_one_has_left():
+def test_a_newer_round_begins_when_the_last_seat_of_the_older_one_has_left() -> None:
     driver = drilled(collect(battles=2), 3, 3)
     driver.arena._backend._length_of = lambda _: 2
     newer = collect(battles=1, round_=2, seats=[0, 2])
@@ -644,7 +651,7 @@ def test_a_newer_round_begins_when_the_last_seat_of_the_older_one_has_left():
 # --- rounds ---------------------------------------------------------------------------------------------------
 
 
-def test_a_round_that_others_have_left_behind_is_refused():
+def test_a_round_that_others_have_left_behind_is_refused() -> None:
     driver = Driver(Arena(Drill(1)))
     driver.gather(collect(battles=1, round_=5))
     driver.arena.leave(2)
@@ -654,7 +661,7 @@ def test_a_round_that_others_have_left_behind_is_refused():
     assert driver.arena.awaited == [2]
 
 
-def test_a_newer_round_ends_the_wait_of_those_who_want_an_older_one():
+def test_a_newer_round_ends_the_wait_of_seats_that_want_an_older_one() -> None:
     driver = Driver(Arena(Drill(1)))
     driver.gather(collect(battles=1, round_=4), [1])
     driver.gather(collect(battles=1, round_=5), [0])
@@ -665,7 +672,7 @@ def test_a_newer_round_ends_the_wait_of_those_who_want_an_older_one():
     assert driver.heard[0][0].phase.round == 5
 
 
-def test_of_two_seats_that_want_different_rounds_the_newer_is_played():
+def test_of_two_seats_that_want_different_rounds_the_newer_is_played() -> None:
     driver = Driver(Arena(Drill(1)))
     driver.gather(collect(battles=1, round_=4, seats=[0, 1]), [0])
     driver.arena.propose(1, collect(battles=1, round_=5, seats=[0, 1]))
@@ -676,7 +683,7 @@ def test_of_two_seats_that_want_different_rounds_the_newer_is_played():
         driver.arena.next_event(0)
 
 
-def test_an_older_round_may_be_played_again_when_nobody_plays_a_newer_one():
+def test_an_older_round_may_be_repeated_when_no_newer_one_is_played() -> None:
     driver = Driver(Arena(Drill(1)))
     driver.gather(collect(battles=1, round_=5))
     driver.play_out()
@@ -684,7 +691,7 @@ def test_an_older_round_may_be_played_again_when_nobody_plays_a_newer_one():
     assert driver.play_out().battles == 1
 
 
-def test_a_seat_that_waits_for_a_newer_round_holds_up_nobody_and_is_not_held():
+def test_a_seat_that_waits_for_a_newer_round_neither_delays_nor_is_delayed() -> None:
     phase = collect(battles=2)
     driver = drilled(phase, 3, 3)
     newer = collect(battles=1, round_=2)
@@ -701,7 +708,7 @@ def test_a_seat_that_waits_for_a_newer_round_holds_up_nobody_and_is_not_held():
     assert driver.play_out(0, 1).battles == 1
 
 
-def test_a_newer_round_begins_when_all_seats_of_the_older_one_are_silent():
+def test_a_newer_round_begins_when_all_seats_of_the_older_one_are_silent() -> None:
     driver = drilled(collect(battles=2), 3, 3)
     driver.arena._backend._length_of = lambda _: 2
     driver.arena.propose(0, collect(battles=1, round_=2))
@@ -735,14 +742,14 @@ def test_a_newer_round_begins_when_all_seats_of_the_older_one_are_silent():
         (collect(battles=1, seats=range(10**5)), "names seat 99999; expected"),
     ],
 )
-def test_an_impossible_phase_is_refused(phase, message):
+def test_an_impossible_phase_is_refused(phase: Phase, message: str) -> None:
     arena = Arena(Drill(1))
     with pytest.raises(SeatError, match=message):
         arena.propose(0, phase)
     assert arena.awaited == []
 
 
-def test_the_furthest_possible_phase_can_be_played():
+def test_the_furthest_possible_phase_can_be_played() -> None:
     standing = Standing(2**12 - 1, 2**31 - 1, 2**48 - 1, 2**48 - 1)
     phase = Phase(2**64 - 1, 2**32 - 1, PhaseKind.COLLECT, 2, 0, standing)
     driver = drilled(phase, 1, 1)
@@ -761,7 +768,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("tick", "actions", "message"), REFUSED)
-def test_a_wrong_answer_is_refused_and_changes_nothing(tick, actions, message):
+def test_a_wrong_answer_is_refused_and_changes_nothing(tick: int, actions: list[int], message: str) -> None:
     driver = drilled(collect(battles=2), 3, 3)
     with pytest.raises(SeatError, match=message):
         driver.arena.act(1, tick, np.array(actions, np.uint8))
@@ -772,7 +779,7 @@ def test_a_wrong_answer_is_refused_and_changes_nothing(tick, actions, message):
     assert driver.play_out().missed == 0
 
 
-def test_a_second_answer_to_a_tick_that_is_over_is_refused():
+def test_a_second_answer_to_a_tick_that_is_over_is_refused() -> None:
     driver = drilled(collect(battles=2), 3, 3)
     driver.answer()
     with pytest.raises(SeatError, match="an answer to tick 1; expected one to tick 2"):
@@ -781,14 +788,14 @@ def test_a_second_answer_to_a_tick_that_is_over_is_refused():
     assert driver.arena.awaited == [1]
 
 
-def test_a_dead_unit_may_only_do_nothing():
+def test_a_dead_unit_may_only_do_nothing() -> None:
     driver = drilled(collect(battles=2), 4, 4)
     driver.answer()
     with pytest.raises(SeatError, match=r"available: 0$"):
         driver.arena.act(0, 2, np.array([0, 1], np.uint8))
 
 
-def test_a_seat_without_a_phase_cannot_answer():
+def test_a_seat_without_a_phase_cannot_answer() -> None:
     driver = Driver(Arena(Drill(2)))
     with pytest.raises(SeatError, match="propose one first"):
         driver.arena.act(0, 1, np.array([1, 1], np.uint8))
@@ -797,13 +804,13 @@ def test_a_seat_without_a_phase_cannot_answer():
         driver.arena.act(0, 1, np.array([1, 1], np.uint8))
 
 
-def test_closing_an_arena_closes_its_backend():
+def test_closing_an_arena_closes_its_backend() -> None:
     drill = Drill(1)
     Arena(drill).close()
     assert drill.closed == 1
 
 
-def test_whole_battles_of_skirmish_with_a_seat_that_comes_and_goes():
+def test_whole_battles_of_skirmish_with_a_seat_that_comes_and_goes() -> None:
     driver = Driver(Arena(create_backend("skirmish", "3m", 3)), drawn)
     phase = collect(battles=6)
     driver.gather(phase)
@@ -953,7 +960,9 @@ WORDS += [Bustle.name_itself_alone] * 2 + [Bustle.name_all]
     order=st.sampled_from([0, 9]),
     words=st.lists(st.tuples(st.sampled_from(WORDS), st.integers(0, 2)), max_size=50),
 )
-def test_in_any_order_of_events_it_can_go_on_and_every_battle_is_counted(seats, bound, order, words):
+def test_after_any_order_of_events_play_continues_and_every_battle_is_counted(
+    seats: int, bound: tuple[int, int], order: int, words: list[tuple[Callable[[Bustle, int], object], int]]
+) -> None:
     bustle = Bustle(seats, replace(collect(*bound), order=order))
     for word, seat in words:
         word(bustle, seat % seats)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def remembered(client: Client, size: int, credit: RewardCredit) -> RewardBuffer:
 
 
 @pytest.mark.parametrize("credit", ["alive", "team"])
-def test_what_is_attested_is_what_an_honest_agent_counts(proxies, credit: RewardCredit):
+def test_what_is_attested_is_what_an_honest_agent_counts(proxies: Callable[..., Proxy], credit: RewardCredit) -> None:
     """In battles in which seat 0 falls; more of them than are remembered, over two phases and an evaluation."""
     proxy: Proxy = proxies(attest_key=KEY)
     order = RewardOrder("id", 3, credit)
@@ -57,7 +58,7 @@ def test_what_is_attested_is_what_an_honest_agent_counts(proxies, credit: Reward
     assert [end.attested for end in play_out(clients, drawn)] == before
 
 
-def test_a_seat_that_was_not_there_is_credited_with_nothing_it_missed(proxies):
+def test_a_seat_that_was_not_there_is_credited_with_nothing_it_missed(proxies: Callable[..., Proxy]) -> None:
     proxy: Proxy = proxies(attest_key=KEY)
     phase = dataclasses.replace(collect(battles=4), rewards=RewardOrder("id", 96, "alive"))
     clients = proxy.team(phase)
@@ -71,7 +72,7 @@ def test_a_seat_that_was_not_there_is_credited_with_nothing_it_missed(proxies):
     assert READER.read(ends[1].attested, 1, 1)[1] < READER.read(ends[0].attested, 0, 1)[1] == 4
 
 
-def test_another_run_begins_with_nothing(proxies):
+def test_another_run_begins_with_nothing(proxies: Callable[..., Proxy]) -> None:
     proxy: Proxy = proxies(attest_key=KEY)
     clients = proxy.team(dataclasses.replace(collect(battles=4), rewards=RewardOrder("old", 96, "alive")))
     play_out(clients, drawn)
@@ -83,7 +84,9 @@ def test_another_run_begins_with_nothing(proxies):
 
 
 @pytest.mark.parametrize(("key", "order"), [(None, RewardOrder("id", 3, "alive")), (KEY, None)])
-def test_nothing_is_attested_without_a_key_or_unasked(proxies, key, order):
+def test_nothing_is_attested_without_a_key_or_unasked(
+    proxies: Callable[..., Proxy], key: bytes | None, order: RewardOrder | None
+) -> None:
     clients = proxies(attest_key=key).team(dataclasses.replace(collect(battles=2), rewards=order))
     assert [end.attested for end in play_out(clients)] == ["", "", ""]
 
@@ -91,12 +94,12 @@ def test_nothing_is_attested_without_a_key_or_unasked(proxies, key, order):
 @pytest.mark.parametrize(
     "order", [RewardOrder("id", 10**6, "alive"), RewardOrder("id", 3, "x"), RewardOrder("i" * 65, 3, "team")]
 )
-def test_an_order_that_nobody_can_keep_is_refused(proxies, order):
+def test_an_impossible_order_is_refused(proxies: Callable[..., Proxy], order: RewardOrder) -> None:
     client = proxies().client(1).join(dataclasses.replace(collect(battles=2), rewards=order))
     assert client.refusal()[0].name == "INVALID_ARGUMENT"
 
 
-def test_a_statement_is_read_with_the_key_it_was_signed_with():
+def test_a_statement_is_read_with_the_key_it_was_signed_with() -> None:
     assert READER.read(attest(KEY, "main", EARNED), 1, 7) == (12.5, 4)
 
 
@@ -120,12 +123,12 @@ def test_a_statement_is_read_with_the_key_it_was_signed_with():
         ),
     ],
 )
-def test_what_is_no_statement_on_this_seat_round_and_run(text: object, reason: str):
+def test_what_is_no_statement_on_this_seat_round_and_run(text: object, reason: str) -> None:
     with pytest.raises(UnattestedError, match=reason):
         READER.read(text, 1, 7)
 
 
-def test_the_key_is_made_once_for_its_owner_alone_and_read_by_the_server(tmp_path: Path):
+def test_the_key_is_made_once_for_its_owner_alone_and_read_by_the_server(tmp_path: Path) -> None:
     path = tmp_path / "key"
     key = keep_key(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -134,7 +137,7 @@ def test_the_key_is_made_once_for_its_owner_alone_and_read_by_the_server(tmp_pat
 
 
 @pytest.mark.parametrize("content", ["", "zz", "00" * 31])
-def test_a_file_without_a_key_is_refused_by_both(tmp_path: Path, content: str):
+def test_a_file_without_a_key_is_refused_by_both(tmp_path: Path, content: str) -> None:
     path = tmp_path / "key"
     path.write_text(content)
     with pytest.raises(OSError, match="holds no key"):
@@ -145,7 +148,7 @@ def test_a_file_without_a_key_is_refused_by_both(tmp_path: Path, content: str):
         read_key(tmp_path / "none")
 
 
-def test_a_key_is_not_shown():
+def test_a_key_is_not_shown() -> None:
     assert KEY.hex() not in repr(READER)
     assert str(KEY) not in repr(READER)
     assert json.loads(attest(KEY, "main", EARNED).partition(" ")[2])["reward"] == 12.5

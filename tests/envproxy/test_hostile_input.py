@@ -15,7 +15,7 @@ from envproxy import battle_pb2 as pb
 from envproxy import strangers, wire
 from envproxy.arena import Arena
 from envproxy.calls import SeatCall
-from tests.envproxy.conftest import PATIENCE, PLAY, Proxy, play_out
+from tests.envproxy.conftest import PATIENCE, PLAY, Client, Proxy, play_out
 from tests.envproxy.drill import Drill, collect
 
 DESCRIBE = PLAY.replace("/Play", "/Describe")
@@ -98,7 +98,7 @@ def is_well(proxy: Proxy, caplog: pytest.LogCaptureFixture) -> None:
     assert not any("\n" in message for message in caplog.messages)
 
 
-def _seated(proxy: Proxy):
+def _seated(proxy: Proxy) -> Client:
     client = proxy.rejoin(0, collect(battles=2))
     client.hear()
     return client
@@ -115,7 +115,7 @@ def said(channel: grpc.Channel, *messages: bytes, metadata: object = SEAT) -> gr
     return call.code()
 
 
-def test_streams_of_messages_of_every_kind_whole_and_damaged(proxy, caplog):
+def test_streams_of_messages_of_every_kind_whole_and_damaged(proxy: Proxy, caplog: pytest.LogCaptureFixture) -> None:
     with grpc.insecure_channel(proxy.address) as channel:
 
         @settings(max_examples=60)
@@ -133,7 +133,7 @@ def test_streams_of_messages_of_every_kind_whole_and_damaged(proxy, caplog):
     is_well(proxy, caplog)
 
 
-def test_questions_of_any_bytes(proxy, caplog):
+def test_questions_of_any_bytes(proxy: Proxy, caplog: pytest.LogCaptureFixture) -> None:
     with grpc.insecure_channel(proxy.address) as channel:
         ask = channel.unary_unary(DESCRIBE)
 
@@ -152,7 +152,9 @@ def test_questions_of_any_bytes(proxy, caplog):
 
 
 @pytest.mark.parametrize("squeezed", [False, True], ids=["oversized", "compressed"])
-def test_a_message_that_is_too_large_also_when_it_does_not_look_it(proxy, caplog, squeezed):
+def test_a_message_that_is_too_large_also_when_it_does_not_look_it(
+    proxy: Proxy, caplog: pytest.LogCaptureFixture, squeezed: bool
+) -> None:
     compression = grpc.Compression.Gzip if squeezed else None
     with grpc.insecure_channel(proxy.address, compression=compression) as channel:
         assert said(channel, bytes(32 * 1024 * 1024)) is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -162,7 +164,7 @@ def test_a_message_that_is_too_large_also_when_it_does_not_look_it(proxy, caplog
 METADATA = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=3000)
 
 
-def test_metadata_of_any_text(proxy, caplog):
+def test_metadata_of_any_text(proxy: Proxy, caplog: pytest.LogCaptureFixture) -> None:
     with grpc.insecure_channel(proxy.address) as channel:
 
         @settings(max_examples=60)
@@ -175,14 +177,14 @@ def test_metadata_of_any_text(proxy, caplog):
     is_well(proxy, caplog)
 
 
-def test_metadata_that_is_too_large(proxy, caplog):
+def test_metadata_that_is_too_large(proxy: Proxy, caplog: pytest.LogCaptureFixture) -> None:
     with grpc.insecure_channel(proxy.address) as channel:
         large = (*SEAT[:3], ("authorization", "x" * 100_000))
         assert said(channel, metadata=large) is grpc.StatusCode.RESOURCE_EXHAUSTED
     is_well(proxy, caplog)
 
 
-def test_bytes_that_are_no_http(proxy, caplog):
+def test_bytes_that_are_no_http(proxy: Proxy, caplog: pytest.LogCaptureFixture) -> None:
     starts = st.sampled_from([b"", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01"])
 
     @settings(max_examples=20)

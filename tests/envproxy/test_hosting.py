@@ -16,9 +16,10 @@ from envproxy.hosting import HostedArena
 from envproxy.protocol import Phase, PhaseEnd, Seated, Tick
 from envproxy.seats import GivenUpError, NoBattlesError
 from tests.envproxy.drill import Drill, collect, eager, mix_order
+from tests.waiting import WAIT_LIMIT
 
 
-def test_every_seat_needs_a_token():
+def test_every_seat_needs_a_token() -> None:
     with pytest.raises(ValueError, match="2 tokens for 3 seats of arena 'main'"):
         HostedArena("main", "drill", Arena(Drill(2, 3, lambda _: 3)), ["a", "b"], 1.0)
 
@@ -34,7 +35,7 @@ class Broken(Drill):
         return super().step(actions)
 
 
-LIMIT = 60.0  # seconds after which a wait fails a test
+LIMIT = WAIT_LIMIT  # seconds after which a wait fails a test
 
 
 def hosted(backend: Drill) -> HostedArena:
@@ -59,7 +60,7 @@ async def hear_first_tick(arena: HostedArena, seat: int, phase: Phase) -> Tick:
     return tick
 
 
-def test_a_backend_that_fails_costs_all_the_phase_and_no_seat_waits_for_ever():
+def test_a_backend_that_fails_costs_all_the_phase_and_no_seat_waits_for_ever() -> None:
     async def test() -> None:
         backend = Broken(1, 2, lambda _: 1)
         arena, phase = hosted(backend), collect(battles=1)
@@ -81,7 +82,7 @@ def test_a_backend_that_fails_costs_all_the_phase_and_no_seat_waits_for_ever():
     run(test)
 
 
-def test_a_phase_that_cannot_begin_is_given_up(monkeypatch):
+def test_a_phase_that_cannot_begin_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ImportError("no torch here")
 
@@ -154,7 +155,7 @@ def while_a_battle_begins(test: Callable[[Beginning], Awaitable[None]]) -> None:
     run(begin)
 
 
-def test_an_arena_answers_while_its_backend_begins_a_battle():
+def test_an_arena_answers_while_its_backend_begins_a_battle() -> None:
     async def test(beginning: Beginning) -> None:
         arena = beginning.hosted
         assert arena.description().map == "drill"
@@ -166,7 +167,7 @@ def test_an_arena_answers_while_its_backend_begins_a_battle():
     while_a_battle_begins(test)
 
 
-def test_seats_play_on_when_the_battle_has_begun():
+def test_seats_play_on_when_the_battle_has_begun() -> None:
     async def test(beginning: Beginning) -> None:
         beginning.backend.may_begin.set()
         beginning.backend.may_step.set()
@@ -176,7 +177,7 @@ def test_seats_play_on_when_the_battle_has_begun():
     while_a_battle_begins(test)
 
 
-def test_a_seat_may_leave_while_a_battle_begins():
+def test_a_seat_may_leave_while_a_battle_begins() -> None:
     async def test(beginning: Beginning) -> None:
         with beginning.hosted.seat(0):
             pass  # joined, and gone
@@ -186,7 +187,7 @@ def test_a_seat_may_leave_while_a_battle_begins():
     while_a_battle_begins(test)
 
 
-def test_a_phase_that_all_leave_while_its_battle_begins_is_not_played():
+def test_a_phase_that_all_leave_while_its_battle_begins_is_not_played() -> None:
     async def test(beginning: Beginning) -> None:
         for seat in (0, 1):
             with beginning.hosted.seat(seat):
@@ -202,7 +203,7 @@ def test_a_phase_that_all_leave_while_its_battle_begins_is_not_played():
     while_a_battle_begins(test)
 
 
-def test_a_seat_that_comes_while_a_battle_begins_plays_it_from_its_beginning():
+def test_a_seat_that_comes_while_a_battle_begins_plays_it_from_its_beginning() -> None:
     async def test(beginning: Beginning) -> None:
         arena = beginning.hosted
         with arena.seat(0):
@@ -231,7 +232,7 @@ class Unable(Drill):
         raise BackendFailedError("StarCraft II did not start: no licence")
 
 
-def test_a_backend_that_cannot_play_tells_all_seats_in_its_own_words(caplog):
+def test_a_backend_that_cannot_play_tells_all_seats_in_its_own_words(caplog: pytest.LogCaptureFixture) -> None:
     async def test() -> None:
         arena = hosted(Unable(1, 2))
         for seat in (0, 1):

@@ -24,13 +24,14 @@ from learning.settings import Base
 from tests.client.joint_team import E, N, Told, agents, order, play
 from tests.envproxy.conftest import Proxy
 from tests.envproxy.drill import Parade
+from tests.waiting import WAIT_LIMIT
 
 
 def play_over_sockets(proxy: Proxy, rounds: list[Round]) -> list[RoundReport]:
     sessions = [SeatSession(proxy.address, "main", seat, f"main-{seat}") for seat in range(N)]
     with ThreadPoolExecutor(N) as pool:
         playing = [pool.submit(s.play, round_) for s, round_ in zip(sessions, rounds, strict=True)]
-        reports = [future.result(60) for future in playing]
+        reports = [future.result(WAIT_LIMIT) for future in playing]
     for session in sessions:
         session.close()
     return reports
@@ -41,7 +42,9 @@ def weights(team: list[Agent]) -> list[bytes]:
 
 
 @pytest.mark.parametrize("base", ["vdn", "qmix"])
-def test_the_weights_are_those_of_the_in_process_runtime(proxies, tmp_path: Path, base: Base) -> None:
+def test_the_weights_are_those_of_the_in_process_runtime(
+    proxies: Callable[..., Proxy], tmp_path: Path, base: Base
+) -> None:
     arena = Told()
     here = agents(tmp_path / "here", arena, base)
     initial = weights(here)
@@ -53,11 +56,11 @@ def test_the_weights_are_those_of_the_in_process_runtime(proxies, tmp_path: Path
     assert [report.training_steps for report in reports] == [20] * N
     assert weights(there) == weights(here)
     assert weights(here) != initial
-    assert [report.trained for report in reports] == [report.trained for report in known]
+    assert [report.train_metrics for report in reports] == [report.train_metrics for report in known]
 
 
 def test_no_observation_no_action_history_and_no_weight_leaves_a_seat_and_no_state_reaches_it(
-    proxies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    proxies: Callable[..., Proxy], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every message that goes over the sockets, by its fields and their sizes."""
     listener = Listener()
@@ -140,7 +143,7 @@ def pausing(round_: Round, kind: type[ArenaEvent], reached: threading.Event, go_
         event = yield answer
         if isinstance(event, kind) and not reached.is_set():
             reached.set()
-            assert go_on.wait(30)
+            assert go_on.wait(WAIT_LIMIT)
         try:
             answer = round_.send(event)
         except StopIteration as over:
@@ -159,14 +162,14 @@ def test_a_seat_that_sleeps_in_a_step_costs_one_batch(
     rounds[1] = pausing(rounds[1], kind, reached, go_on)
 
     def hold() -> None:
-        assert reached.wait(30)
+        assert reached.wait(WAIT_LIMIT)
         proxy.hold(1)
         go_on.set()
 
     with ThreadPoolExecutor(1) as pool:
         holding = pool.submit(hold)
         reports = play_over_sockets(proxy, rounds)
-        holding.result(30)
+        holding.result(WAIT_LIMIT)
     first, sleeper, last = reports
     assert first.training_steps == last.training_steps == 19
     assert 0 < sleeper.training_steps <= 19
@@ -175,7 +178,7 @@ def test_a_seat_that_sleeps_in_a_step_costs_one_batch(
     assert all(np.isfinite(tensor).all() for agent in team for tensor in agent.learner.tensors().values())
 
 
-def test_a_seat_that_begins_anew_in_the_middle_trains_again_once_it_has_a_batch(
+def test_a_seat_that_restarts_in_mid_round_trains_once_it_has_a_batch(
     proxies: Callable[..., Proxy], tmp_path: Path
 ) -> None:
     """Its agent process died and came back with what the round before had left, here nothing."""
@@ -192,18 +195,18 @@ def test_a_seat_that_begins_anew_in_the_middle_trains_again_once_it_has_a_batch(
         session = SeatSession(proxy.address, "main", 2, "main-2")
         with ThreadPoolExecutor(1) as pool:
             playing = pool.submit(session.play, died)
-            assert reached.wait(30)
+            assert reached.wait(WAIT_LIMIT)
             session.stop()
             with pytest.raises(seat_session.SeatSessionError):
-                playing.result(30)
+                playing.result(WAIT_LIMIT)
         session.allow()
         return session.play(play_round(again, told))
 
     with ThreadPoolExecutor(N) as pool:
         sessions = [SeatSession(proxy.address, "main", seat, f"main-{seat}") for seat in (0, 1)]
         playing = [pool.submit(s.play, round_) for s, round_ in zip(sessions, rounds[:2], strict=True)]
-        back = pool.submit(play_twice).result(60)
-        reports = [future.result(60) for future in playing]
+        back = pool.submit(play_twice).result(WAIT_LIMIT)
+        reports = [future.result(WAIT_LIMIT) for future in playing]
     assert back.training_steps > 0
     assert back.battles < 40
     assert all(report.training_steps >= back.training_steps for report in reports)  # it takes all to train

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from envproxy.lateness import Lateness
 
 
-def test_a_seat_is_late_from_the_moment_at_which_half_have_answered():
+def test_a_seat_is_late_from_the_moment_at_which_half_have_answered() -> None:
     lateness = Lateness(seats=4, budget=5.0)
     lateness.begin(round_=1)
     lateness.answered(0, awaited=[1, 2, 3], now=10.0)
@@ -28,7 +28,7 @@ def test_a_seat_is_late_from_the_moment_at_which_half_have_answered():
     assert not lateness.is_over(2, 1)
 
 
-def test_a_new_round_brings_new_budgets():
+def test_a_new_round_brings_new_budgets() -> None:
     lateness = Lateness(seats=2, budget=1.0)
     lateness.begin(round_=4)
     lateness.answered(0, awaited=[1], now=0.0)
@@ -40,7 +40,7 @@ def test_a_new_round_brings_new_budgets():
     assert lateness.deadline([1]) == 8.0
 
 
-def test_without_a_budget_no_seat_is_ever_over_it():
+def test_without_a_budget_no_seat_is_ever_over_it() -> None:
     lateness = Lateness(seats=2, budget=0.0)
     lateness.begin(round_=1)
     lateness.answered(0, awaited=[1], now=0.0)
@@ -49,7 +49,7 @@ def test_without_a_budget_no_seat_is_ever_over_it():
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.floats(0.0, 10.0)), max_size=60))
-def test_seats_that_answer_with_the_first_half_are_never_charged(answers: list[tuple[int, float]]):
+def test_seats_that_answer_with_the_first_half_are_never_charged(answers: list[tuple[int, float]]) -> None:
     lateness = Lateness(seats=5, budget=1e-9)
     now = 0.0
     for slowest, seconds in answers:

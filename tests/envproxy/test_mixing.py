@@ -107,7 +107,7 @@ def test_every_battle_after_the_first_batch_is_worth_a_step_before_the_next_tick
     assert [len(set(batch.battles.tolist())) for batch in seats.of(MixBatch)] == [3] * 4
 
 
-def test_alone_or_in_an_evaluation_nobody_is_asked() -> None:
+def test_a_single_seat_or_an_evaluation_does_not_ask_the_mixer() -> None:
     for phase in (collect(battles=6), evaluate(battles=6)):
         seats = Seats(arena())
         seats.gather(phase)
@@ -235,7 +235,7 @@ def test_a_seat_that_comes_back_in_a_step_abandons_it_and_trains_again() -> None
     assert seats.play_until(MixScale, seat=1).step > 1
 
 
-def test_a_late_answer_to_an_abandoned_step_is_no_fault() -> None:
+def test_a_late_answer_to_an_abandoned_step_is_not_a_fault() -> None:
     seats = Seats(arena())
     seats.gather(joint(12, batch_size=2))
     seats.mute = {1}
@@ -274,7 +274,7 @@ WRONG: dict[str, tuple[Callable[[Arena], None], str]] = {
 
 
 @pytest.mark.parametrize("fault", WRONG)
-def test_a_wrong_answer_is_refused_and_harms_nobody(fault: str) -> None:
+def test_a_wrong_answer_is_refused_and_affects_no_other_seat(fault: str) -> None:
     seats = Seats(arena())
     seats.gather(joint(4, batch_size=2))
     seats.mute = {1}

@@ -24,6 +24,7 @@ from envproxy.backend import UnknownNameError, create_backend
 from envproxy.parallel_env import BattleEnv, parallel_env
 from envproxy.rules import SMAC_RULES, Rules
 from tests.envproxy.drill import LIMIT, SALUTE, Drill
+from tests.waiting import WAIT_LIMIT
 
 MAPS = ["3m", "2s3z", "MMM", "2c_vs_64zg"]
 README = Path(__file__).parents[2] / "README.md"
@@ -164,7 +165,7 @@ def test_copies_that_were_never_seeded_play_battles_of_their_own(
 
 
 @copies
-def test_copies_of_a_seeded_environment_go_on_with_its_seed(copied: Callable[[BattleEnv], BattleEnv]) -> None:
+def test_copies_of_a_seeded_environment_continue_its_seeds(copied: Callable[[BattleEnv], BattleEnv]) -> None:
     env, reference = parallel_env("2s3z"), parallel_env("2s3z")
     expected = [played_out(reference, seed) for seed in (5, None, None)]
     played_out(env, 5)
@@ -175,7 +176,7 @@ def test_copies_of_a_seeded_environment_go_on_with_its_seed(copied: Callable[[Ba
 
 
 @copies
-def test_a_copy_in_mid_battle_is_a_battle_of_its_own(copied: Callable[[BattleEnv], BattleEnv]) -> None:
+def test_a_copy_in_mid_battle_is_independent(copied: Callable[[BattleEnv], BattleEnv]) -> None:
     env, rng = parallel_env("MMM"), np.random.default_rng(3)
     _, infos = env.reset(seed=1)
     for _ in range(5):
@@ -200,7 +201,7 @@ def in_forks(env: BattleEnv, work: Callable[[BattleEnv], Any], forks: int = 2) -
         pools = [ProcessPoolExecutor(1, multiprocessing.get_context("fork")) for _ in range(forks)]
         results = [pool.submit(with_forked, work) for pool in pools]
         try:
-            return [result.result(timeout=120) for result in results]
+            return [result.result(timeout=WAIT_LIMIT) for result in results]
         finally:
             for pool in pools:
                 pool.shutdown()

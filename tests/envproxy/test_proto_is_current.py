@@ -21,6 +21,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("proto", PROTOS)
 @pytest.mark.parametrize("ending", ["_pb2.py", "_pb2.pyi", "_pb2_grpc.py"])
-def test_generated_code_is_current(made: Path, proto: str, ending: str):
+def test_generated_code_is_current(made: Path, proto: str, ending: str) -> None:
     path = proto.removesuffix(".proto") + ending
     assert (ROOT / path).read_bytes() == (made / path).read_bytes(), f"{path} is out of date: run `make protos`"

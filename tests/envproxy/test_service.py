@@ -1,6 +1,7 @@
 """The env proxy as it is met over sockets: who is let in, who is refused, and that nobody else suffers from it."""
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from client import seat_session
 from client.agent import Agent
@@ -29,7 +31,7 @@ from operations.protocol import PROTOCOL
 from tests.envproxy.conftest import PLAY, Client, Proxy, play_out, play_tick
 from tests.envproxy.drill import LIMIT, Drill, Driver, collect, drawn, eager, legal_round
 from tests.learning.toy import settings
-from tests.waiting import wait_for
+from tests.waiting import WAIT_LIMIT, wait_for
 
 Code = grpc.StatusCode
 
@@ -41,7 +43,7 @@ def drill_of(seats: int = 3) -> Arena:
 # --- describe -------------------------------------------------------------------------------------------------
 
 
-def test_an_arena_describes_itself(proxies):
+def test_an_arena_describes_itself(proxies: Callable[..., Proxy]) -> None:
     proxy = proxies()
     client = proxy.client(0)
     assert client.description == pb.ArenaDescription(
@@ -63,12 +65,12 @@ def test_an_arena_describes_itself(proxies):
     assert (described.round, described.steps) == (3, 2)
 
 
-def test_an_arena_tells_its_rules(proxies):
+def test_an_arena_tells_its_rules(proxies: Callable[..., Proxy]) -> None:
     proxy = proxies(rules=Rules(step_mul=4))
     assert proxy.client(0).description.rules == "step-mul=4"
 
 
-def test_an_arena_that_is_not_there_is_not_found_and_those_that_are_are_named(proxies):
+def test_an_arena_that_is_not_there_is_not_found_and_those_that_are_are_named(proxies: Callable[..., Proxy]) -> None:
     proxy = proxies({"b": drill_of(), "a": drill_of()})
     with grpc.insecure_channel(proxy.address) as channel:
         stub = battle_pb2_grpc.BattleServiceStub(channel)
@@ -81,7 +83,7 @@ def test_an_arena_that_is_not_there_is_not_found_and_those_that_are_are_named(pr
 # --- the door -------------------------------------------------------------------------------------------------
 
 
-def _call_as(**changes: object):
+def _call_as(**changes: object) -> Callable[[Client], object]:
     return lambda client: client.call_as(**changes).join()
 
 
@@ -113,7 +115,7 @@ AT_THE_DOOR = {
 
 
 @pytest.mark.parametrize("fault", AT_THE_DOOR)
-def test_who_is_refused_at_the_door_disturbs_nobody(proxies, fault):
+def test_a_refused_call_does_not_disturb_the_others(proxies: Callable[..., Proxy], fault: str) -> None:
     proxy = proxies()  # nobody is ever held here: whoever were waited for would hang the test
     do, code, words = AT_THE_DOOR[fault]
     team = proxy.team()
@@ -137,7 +139,9 @@ def test_who_is_refused_at_the_door_disturbs_nobody(proxies, fault):
         (pb.Phase(kind=1, battles=1, seats=[0, 0]), "seat 1: a phase that names 2 seats; expected up to 1024, each"),
     ],
 )
-def test_an_impossible_phase_is_refused_and_the_seat_is_free_again(proxies, phase, words):
+def test_an_impossible_phase_is_refused_and_the_seat_is_free_again(
+    proxies: Callable[..., Proxy], phase: pb.Phase, words: str
+) -> None:
     proxy = proxies()
     others = [proxy.client(seat).join() for seat in (0, 2)]
     code, found = proxy.client(1).join(phase=phase).refusal()
@@ -149,7 +153,9 @@ def test_an_impossible_phase_is_refused_and_the_seat_is_free_again(proxies, phas
     assert [end.missed for end in play_out(team)] == [0, 0, 0]
 
 
-def test_streams_that_say_nothing_are_cut_off_and_shut_no_team_out(proxies, monkeypatch):
+def test_streams_that_say_nothing_are_cut_off_and_shut_no_team_out(
+    proxies: Callable[..., Proxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(service, "JOIN_TIMEOUT", 0.05)
     proxy = proxies({"main": drill_of(), "other": drill_of()})
     with grpc.insecure_channel(proxy.address) as channel:
@@ -163,7 +169,7 @@ def test_streams_that_say_nothing_are_cut_off_and_shut_no_team_out(proxies, monk
         never.set()
 
 
-def test_streams_without_a_token_are_refused_before_they_say_anything(proxies):
+def test_streams_without_a_token_are_refused_before_they_say_anything(proxies: Callable[..., Proxy]) -> None:
     proxy = proxies()
     with grpc.insecure_channel(proxy.address) as channel:
         play = channel.stream_stream(PLAY)
@@ -174,7 +180,9 @@ def test_streams_without_a_token_are_refused_before_they_say_anything(proxies):
     assert proxy.server.counters().refused == {"no-token": 30}
 
 
-def test_calls_without_a_token_wait_for_their_turn_and_those_with_one_do_not(proxies, monkeypatch):
+def test_calls_without_a_token_wait_for_their_turn_and_those_with_one_do_not(
+    proxies: Callable[..., Proxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(strangers, "LONGEST_WAIT", 60.0)
     monkeypatch.setattr(strangers, "RATE", 0.1)  # one in ten seconds
     monkeypatch.setattr(strangers, "BURST", 2)
@@ -189,7 +197,9 @@ def test_calls_without_a_token_wait_for_their_turn_and_those_with_one_do_not(pro
             future.cancel()
 
 
-def test_too_many_calls_without_a_token_are_refused(proxies, monkeypatch):
+def test_too_many_calls_without_a_token_are_refused(
+    proxies: Callable[..., Proxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(strangers, "LONGEST_WAIT", 0.05)
     monkeypatch.setattr(strangers, "RATE", 0.001)
     monkeypatch.setattr(strangers, "BURST", 1)
@@ -239,7 +249,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_faulty_seat_is_told_why_and_the_others_play_on(proxies, fault):
+def test_a_faulty_seat_is_told_why_and_the_others_play_on(proxies: Callable[..., Proxy], fault: str) -> None:
     proxy = proxies()
     do, refusal = FAULTS[fault]
     team = proxy.team(collect(battles=6))
@@ -262,7 +272,7 @@ def test_a_faulty_seat_is_told_why_and_the_others_play_on(proxies, fault):
 
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "silent"])
-def test_a_faulty_seat_may_come_again(proxies, fault):
+def test_a_faulty_seat_may_join_again(proxies: Callable[..., Proxy], fault: str) -> None:
     proxy = proxies()  # nobody is held: the others wait until it is back
     team = proxy.team(collect(battles=6))
     play_tick(team)
@@ -279,13 +289,13 @@ def test_a_faulty_seat_may_come_again(proxies, fault):
     assert [end.missed for end in ends] == [2, 0, 0]
 
 
-def test_nobody_waits_longer_than_the_seat_timeout(proxies):
+def test_other_seats_are_not_awaited_beyond_the_seat_timeout(proxies: Callable[..., Proxy]) -> None:
     alone = proxies(seat_timeout=0.05).client(1).join(collect(battles=6))
     alone.hear(2)
     assert [(end.battles, end.missed) for end in play_out([alone])] == [(6, 0)]
 
 
-def test_a_silent_seat_that_wakes_goes_on_at_the_next_battle(proxies):
+def test_a_silent_seat_that_answers_again_continues_at_the_next_battle(proxies: Callable[..., Proxy]) -> None:
     proxy = proxies()
     team = proxy.team(collect(battles=6))
     for client in (team[0], team[2]):
@@ -301,7 +311,7 @@ def test_a_silent_seat_that_wakes_goes_on_at_the_next_battle(proxies):
     assert [end.missed for end in play_out(team)] == [0, 2, 0]
 
 
-def test_a_phase_that_all_others_have_left_is_given_up_and_a_sleeper_is_told(proxies):
+def test_a_phase_that_all_others_have_left_is_given_up_and_a_sleeper_is_told(proxies: Callable[..., Proxy]) -> None:
     proxy = proxies()
     team = proxy.team(collect(battles=6))
     for client in (team[0], team[2]):
@@ -316,7 +326,7 @@ def test_a_phase_that_all_others_have_left_is_given_up_and_a_sleeper_is_told(pro
     assert "the phase was given up" in words
 
 
-def test_a_newer_round_ends_the_wait_for_an_older_one(proxies):
+def test_a_newer_round_ends_the_wait_for_an_older_one(proxies: Callable[..., Proxy]) -> None:
     proxy = proxies()
     waits = proxy.client(0).join(collect(battles=1, round_=4))
     # seat 0's proposal is there once the seat is taken
@@ -326,7 +336,7 @@ def test_a_newer_round_ends_the_wait_for_an_older_one(proxies):
     assert waits.refusal() == (Code.FAILED_PRECONDITION, "seat 0: this round is over: the arena plays round 5")
 
 
-def test_nobody_waits_for_a_seat_that_is_not_named_and_it_may_come(proxies):
+def test_an_unnamed_seat_is_not_awaited_and_may_join(proxies: Callable[..., Proxy]) -> None:
     proxy = proxies()  # nobody is ever held here
     phase = collect(battles=6, seats=[0, 2])
     team = [proxy.client(seat).join(phase) for seat in (0, 2)]
@@ -341,7 +351,7 @@ def test_nobody_waits_for_a_seat_that_is_not_named_and_it_may_come(proxies):
     assert proxy.hosted[0].counters().held == (0, 0, 0)
 
 
-def test_a_newer_round_begins_when_the_last_seat_of_the_older_one_leaves(proxies):
+def test_a_newer_round_begins_when_the_last_seat_of_the_older_one_leaves(proxies: Callable[..., Proxy]) -> None:
     proxy = proxies()
     team = proxy.team(collect(battles=6))
     newer = collect(battles=2, round_=2, seats=[0, 2])
@@ -354,7 +364,7 @@ def test_a_newer_round_begins_when_the_last_seat_of_the_older_one_leaves(proxies
     assert [end.missed for end in play_out([team[0], team[2]])] == [0, 0]
 
 
-def test_a_seat_that_plays_for_time_is_held_for_the_rest_of_the_round(proxies):
+def test_a_seat_that_plays_for_time_is_held_for_the_rest_of_the_round(proxies: Callable[..., Proxy]) -> None:
     proxy = proxies(seat_budget=0.2)  # and a seat-timeout that does not end while this test runs
     team = proxy.team(collect(battles=6))
     for client in (team[0], team[2]):
@@ -383,7 +393,7 @@ def test_a_seat_that_plays_for_time_is_held_for_the_rest_of_the_round(proxies):
 # --- what is played -------------------------------------------------------------------------------------------
 
 
-def test_over_sockets_a_seat_hears_what_it_hears_of_an_arena_called_directly(proxies):
+def test_over_sockets_a_seat_hears_what_it_hears_of_an_arena_called_directly(proxies: Callable[..., Proxy]) -> None:
     """And so it sees its own observation and no other, as the arena's test has it."""
     phase = collect(battles=4)
     direct = Driver(Arena(create_backend("skirmish", "3m", 2)), drawn)
@@ -402,7 +412,7 @@ def test_over_sockets_a_seat_hears_what_it_hears_of_an_arena_called_directly(pro
                 assert event == same
 
 
-def test_a_stream_plays_phase_after_phase(proxies):
+def test_a_stream_plays_phase_after_phase(proxies: Callable[..., Proxy]) -> None:
     team = proxies().team(collect(battles=2))
     standing = play_out(team)[0].standing
     for client in team:
@@ -412,7 +422,7 @@ def test_a_stream_plays_phase_after_phase(proxies):
     assert play_out(team)[0].standing == Standing(2, 4, 12, 0)
 
 
-def test_arenas_of_one_proxy_do_not_disturb_each_other(proxies):
+def test_arenas_of_one_proxy_do_not_disturb_each_other(proxies: Callable[..., Proxy]) -> None:
     proxy = proxies({"a": drill_of(), "b": drill_of(2)})
     stuck = proxy.team(arena="a")
     for client in stuck[:2]:
@@ -431,7 +441,7 @@ def test_arenas_of_one_proxy_do_not_disturb_each_other(proxies):
 # --- the server -----------------------------------------------------------------------------------------------
 
 
-def test_a_port_in_use_is_an_error(proxies):
+def test_a_port_in_use_is_an_error(proxies: Callable[..., Proxy]) -> None:
     proxy = proxies()
     with pytest.raises(OSError, match=rf"cannot listen on {proxy.address}: another program uses this port"):
         Reservation("127.0.0.1", proxy.port)
@@ -470,7 +480,7 @@ def pausing(round_: Round, at: int, reached: threading.Event, go_on: threading.E
         heard += 1
         if heard == at:
             reached.set()
-            assert go_on.wait(30)
+            assert go_on.wait(WAIT_LIMIT)
         try:
             answer = round_.send(event)
         except StopIteration as over:
@@ -478,7 +488,7 @@ def pausing(round_: Round, at: int, reached: threading.Event, go_on: threading.E
 
 
 @pytest.mark.usefixtures("hasty")
-def test_a_round_goes_on_when_the_proxy_is_restarted(proxies, tmp_path):
+def test_a_round_continues_when_the_proxy_restarts(proxies: Callable[..., Proxy], tmp_path: Path) -> None:
     proxy = proxies()
     sessions = [session(proxy, seat) for seat in range(3)]
     reached, go_on = threading.Event(), threading.Event()
@@ -486,11 +496,11 @@ def test_a_round_goes_on_when_the_proxy_is_restarted(proxies, tmp_path):
     rounds[0] = pausing(rounds[0], 20, reached, go_on)
     with ThreadPoolExecutor(3) as pool:
         playing = [pool.submit(s.play, round_) for s, round_ in zip(sessions, rounds, strict=True)]
-        assert reached.wait(30)
+        assert reached.wait(WAIT_LIMIT)
         proxy.close()
         proxies(port=proxy.port)
         go_on.set()
-        reports = [future.result(60) for future in playing]
+        reports = [future.result(WAIT_LIMIT) for future in playing]
     for s in sessions:
         s.close()
     standings = {report.standing for report in reports}
@@ -505,7 +515,9 @@ def test_a_round_goes_on_when_the_proxy_is_restarted(proxies, tmp_path):
 
 
 @pytest.mark.usefixtures("hasty")
-def test_a_seat_that_slept_while_its_phase_was_given_up_plays_the_round_to_its_end(proxies):
+def test_a_seat_that_slept_while_its_phase_was_given_up_plays_the_round_to_its_end(
+    proxies: Callable[..., Proxy],
+) -> None:
     proxy = proxies()
     reached, go_on = threading.Event(), threading.Event()
     sleeper = session(proxy, 0)
@@ -514,7 +526,7 @@ def test_a_seat_that_slept_while_its_phase_was_given_up_plays_the_round_to_its_e
         others = [proxy.client(seat).join(collect(battles=6)) for seat in (1, 2)]
         for client in others:
             client.hear(2)
-        assert reached.wait(30)
+        assert reached.wait(WAIT_LIMIT)
         for client in others:
             client.act(eager(client.tick))
         proxy.hold(0)
@@ -523,14 +535,14 @@ def test_a_seat_that_slept_while_its_phase_was_given_up_plays_the_round_to_its_e
             client.refusal()
         go_on.set()
         proxy.hold(1, 2)  # now it waits for the others, who do not come back
-        report = playing.result(30)
+        report = playing.result(WAIT_LIMIT)
     sleeper.close()
     assert report.missed == 1
     assert report.standing == Standing(2, 6, 18, 0)
 
 
 @pytest.mark.usefixtures("hasty")
-def test_a_seat_that_is_still_taken_is_tried_again_and_nothing_counts_as_lost(proxies):
+def test_a_seat_that_is_still_taken_is_tried_again_and_nothing_counts_as_lost(proxies: Callable[..., Proxy]) -> None:
     proxy = proxies({"main": drill_of(1)})
     before = proxy.client(0).join(collect(battles=2))
     before.hear(2)
@@ -545,15 +557,15 @@ def test_a_seat_that_is_still_taken_is_tried_again_and_nothing_counts_as_lost(pr
     own._check_lost = check
     with ThreadPoolExecutor(1) as pool:
         playing = pool.submit(own.play, legal_round(2))
-        assert refused.wait(30)
+        assert refused.wait(WAIT_LIMIT)
         before.close()
-        report = playing.result(30)
+        report = playing.result(WAIT_LIMIT)
     own.close()
     assert report.missed == 0
     assert report.standing == Standing(1, 2, 6, 0)
 
 
-def test_a_session_tells_why_the_proxy_refuses_it(proxies):
+def test_a_session_tells_why_the_proxy_refuses_it(proxies: Callable[..., Proxy]) -> None:
     proxy = proxies()
     wrong = SeatSession(proxy.address, "main", 0, "wrong")
     with pytest.raises(SeatSessionError, match=r"not the token of seat 0 .*\[UNAUTHENTICATED\]"):
@@ -565,7 +577,7 @@ def test_a_session_tells_why_the_proxy_refuses_it(proxies):
     unknown.close()
 
 
-def test_a_session_tells_where_no_proxy_answers(proxies, monkeypatch):
+def test_a_session_tells_where_no_proxy_answers(proxies: Callable[..., Proxy], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seat_session, "_DESCRIBE_TIMEOUT", 0.2)
     proxy = proxies()
     own = session(proxy, 0)
@@ -576,7 +588,7 @@ def test_a_session_tells_where_no_proxy_answers(proxies, monkeypatch):
 
 
 @pytest.mark.usefixtures("hasty")
-def test_a_proxy_that_stays_away_ends_the_round(proxies, monkeypatch):
+def test_a_proxy_that_stays_away_ends_the_round(proxies: Callable[..., Proxy], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seat_session, "_PATIENCE", {Code.UNAVAILABLE: 0.0, Code.CANCELLED: 0.0})
     proxy = proxies()
     own = session(proxy, 0)
@@ -588,7 +600,9 @@ def test_a_proxy_that_stays_away_ends_the_round(proxies, monkeypatch):
 
 
 @pytest.mark.usefixtures("hasty")
-def test_a_proxy_that_hangs_is_waited_for(proxies, monkeypatch, caplog):
+def test_a_proxy_that_hangs_is_waited_for(
+    proxies: Callable[..., Proxy], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(seat_session, "_DESCRIBE_TIMEOUT", 0.1)
     proxy = proxies({"main": drill_of(1)})
     own = session(proxy, 0)
@@ -597,20 +611,22 @@ def test_a_proxy_that_hangs_is_waited_for(proxies, monkeypatch, caplog):
 
     def hang() -> None:
         hangs.set()
-        may_move.wait(60)
+        may_move.wait(WAIT_LIMIT)
 
     proxy.server._loop.call_soon_threadsafe(hang)
-    assert hangs.wait(30)
+    assert hangs.wait(WAIT_LIMIT)
     with ThreadPoolExecutor(1) as pool:
         describing = pool.submit(own.describe)
         wait_for(lambda: caplog.text.count("Deadline Exceeded; calling again") >= 3, "three calls in vain", every=0.01)
         may_move.set()
-        assert describing.result(60).map == "drill"
+        assert describing.result(WAIT_LIMIT).map == "drill"
     assert own.play(legal_round(2)).standing.battles == 2
     own.close()
 
 
-def test_a_proxy_that_hangs_is_told_from_one_that_is_not_there(proxies, monkeypatch):
+def test_a_proxy_that_hangs_is_told_from_one_that_is_not_there(
+    proxies: Callable[..., Proxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(seat_session, "_DESCRIBE_TIMEOUT", 0.2)
     proxy = proxies({"main": drill_of(1)})
     own = session(proxy, 0)
@@ -623,17 +639,17 @@ def test_a_proxy_that_hangs_is_told_from_one_that_is_not_there(proxies, monkeypa
 
 
 @pytest.mark.usefixtures("hasty")
-def test_a_round_can_be_stopped_and_the_session_plays_the_next(proxies):
+def test_a_round_can_be_stopped_and_the_session_plays_the_next(proxies: Callable[..., Proxy]) -> None:
     proxy = proxies({"main": drill_of(1)})
     own = session(proxy, 0)
     reached, go_on = threading.Event(), threading.Event()
     with ThreadPoolExecutor(1) as pool:
         playing = pool.submit(own.play, pausing(legal_round(2), 2, reached, go_on))
-        assert reached.wait(30)
+        assert reached.wait(WAIT_LIMIT)
         own.stop()
         go_on.set()
         with pytest.raises(SeatSessionError, match="stopped: the server has ordered another round"):
-            playing.result(30)
+            playing.result(WAIT_LIMIT)
     with pytest.raises(SeatSessionError, match="stopped"):
         own.play(legal_round(2))
     own.allow()
@@ -641,7 +657,7 @@ def test_a_round_can_be_stopped_and_the_session_plays_the_next(proxies):
     own.close()
 
 
-def test_a_restarted_proxy_of_another_map_is_noticed(proxies):
+def test_a_restarted_proxy_of_another_map_is_noticed(proxies: Callable[..., Proxy]) -> None:
     proxy = proxies({"main": drill_of(1)})
     own = session(proxy, 0)
     own.describe()
@@ -655,11 +671,11 @@ def test_a_restarted_proxy_of_another_map_is_noticed(proxies):
 class Unable(Drill):
     """A drill that cannot begin."""
 
-    def reset(self, mask, seeds):
+    def reset(self, mask: NDArray[np.bool_], seeds: NDArray[np.uint64]) -> None:
         raise BackendFailedError("StarCraft II did not start: no licence")
 
 
-def test_a_backend_that_cannot_play_is_no_reason_to_call_again(proxies):
+def test_a_seat_does_not_retry_when_the_backend_cannot_play(proxies: Callable[..., Proxy]) -> None:
     proxy = proxies({"main": Arena(Unable(1, 2))})
     clients = [proxy.client(seat).join(collect(battles=1)) for seat in (0, 1)]
     for seat, client in enumerate(clients):

@@ -29,7 +29,7 @@ class Time:
 def time(monkeypatch: pytest.MonkeyPatch) -> Iterator[Time]:
     found = Time()
     with monkeypatch.context() as patched:
-        patched.setattr(strangers.asyncio, "sleep", found.sleep)
+        patched.setattr(asyncio, "sleep", found.sleep)
         yield found
 
 

@@ -1,6 +1,7 @@
 """Events, phases and actions survive the wire; what is malformed raises MalformedError and nothing else."""
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
 
 from envproxy import battle_pb2 as pb
 from envproxy import wire
@@ -85,12 +87,12 @@ def assert_same_tick(one: ArenaEvent, other: Tick) -> None:
 
 @settings(max_examples=60)
 @given(st.data(), SIZES)
-def test_a_tick_arrives_as_it_was_sent(data, sizes):
+def test_a_tick_arrives_as_it_was_sent(data: st.DataObject, sizes: pb.ArenaDescription) -> None:
     tick = data.draw(ticks(sizes))
     assert_same_tick(sent(tick, sizes), tick)
 
 
-def test_a_tick_of_views_arrives_as_it_was_sent():
+def test_a_tick_of_views_arrives_as_it_was_sent() -> None:
     """An arena hands out columns of [E, N, o], which do not lie in memory as they are sent."""
     sizes = pb.ArenaDescription(battles=3, obs_size=4, n_actions=9)
     rng = np.random.default_rng(0)
@@ -100,7 +102,7 @@ def test_a_tick_of_views_arrives_as_it_was_sent():
     assert_same_tick(sent(tick, sizes), tick)
 
 
-def test_the_bytes_are_those_the_protocol_names():
+def test_the_bytes_are_those_the_protocol_names() -> None:
     tick = Tick(
         tick=3,
         steps=4,
@@ -122,7 +124,7 @@ SCALES = st.builds(MixScale, UINT64, REALS, REALS, REALS, REALS, REALS)
 
 
 @given(st.one_of(st.builds(Seated, PHASES), ENDS, SCALES, st.builds(MixAbandoned, UINT64)))
-def test_other_events_arrive_as_they_were_sent(event):
+def test_other_events_arrive_as_they_were_sent(event: Any) -> None:
     assert sent(event, pb.ArenaDescription()) == event
 
 
@@ -131,7 +133,7 @@ def answered(answer: MixAnswer) -> MixAnswer:
     return wire.mix_answer_from(pb.SeatMessage.FromString(wire.mix_answer_to(answer).SerializeToString()))
 
 
-def test_a_training_step_arrives_as_it_was_sent():
+def test_a_training_step_arrives_as_it_was_sent() -> None:
     team = np.arange(24, dtype=np.float32).reshape(4, 2, 3)  # a seat's part does not lie in memory as it is sent
     ids = np.array([2**32 + 1, 7], np.uint64)
     one, other = sent(MixGradient(3, team[..., 1]), pb.ArenaDescription()), answered(MixUtilities(3, *team[:2]))
@@ -157,31 +159,31 @@ def test_a_training_step_arrives_as_it_was_sent():
         pb.SeatMessage(mix_utilities=pb.MixUtilities(steps=2**32 - 1, battles=2**32 - 1)),
     ],
 )
-def test_an_answer_of_other_sizes_is_malformed(message):
+def test_an_answer_of_other_sizes_is_malformed(message: pb.SeatMessage) -> None:
     with pytest.raises(wire.MalformedError):
         wire.mix_answer_from(message)
 
 
-def test_a_gradient_of_other_sizes_is_malformed():
+def test_a_gradient_of_other_sizes_is_malformed() -> None:
     message = pb.ArenaMessage(mix_gradient=pb.MixGradient(steps=2, battles=1, gradient=bytes(4)))
     with pytest.raises(wire.MalformedError, match="4 bytes for 2 steps of 1 battles"):
         wire.event_from(message, pb.ArenaDescription())
 
 
 @given(PHASES)
-def test_a_phase_arrives_as_it_was_sent(phase):
+def test_a_phase_arrives_as_it_was_sent(phase: Phase) -> None:
     assert wire.phase_from(pb.Phase.FromString(wire.phase_to(phase).SerializeToString())) == phase
 
 
 @given(hnp.arrays(np.uint8, st.integers(0, 40)))
-def test_actions_arrive_as_they_were_sent(actions):
+def test_actions_arrive_as_they_were_sent(actions: NDArray[np.uint8]) -> None:
     received = wire.actions_from(pb.Act(actions=actions.tobytes()), len(actions))
     assert received.dtype == np.uint8
     np.testing.assert_array_equal(received, actions)
 
 
 @pytest.mark.parametrize("kind", [0, 3, -1])
-def test_a_phase_of_no_known_kind_is_malformed(kind):
+def test_a_phase_of_no_known_kind_is_malformed(kind: int) -> None:
     with pytest.raises(wire.MalformedError, match=rf"phase kind {kind}; expected 1 \(collect\) or 2 \(evaluate\)"):
         wire.phase_from(pb.Phase(kind=kind, battles=1))
     with pytest.raises(wire.MalformedError):
@@ -189,31 +191,31 @@ def test_a_phase_of_no_known_kind_is_malformed(kind):
 
 
 @pytest.mark.parametrize("seats", [[1, 1], [2, 0, 2], range(1025), [0] * 10**6])
-def test_a_phase_that_names_a_seat_twice_or_seats_without_end_is_malformed(seats):
+def test_a_phase_that_names_a_seat_twice_or_seats_without_end_is_malformed(seats: Sequence[int]) -> None:
     with pytest.raises(wire.MalformedError, match=rf"names {len(seats)} seats; expected up to 1024, each once"):
         wire.phase_from(pb.Phase(kind=1, battles=1, seats=seats))
 
 
-def test_a_phase_without_seats_is_what_it_was_before_there_were_any():
+def test_a_phase_without_seats_is_what_it_was_before_there_were_any() -> None:
     phase = Phase(7, 1, PhaseKind.COLLECT, 2, 0, Standing())
     before = pb.Phase(seed=7, round=1, kind=pb.PHASE_KIND_COLLECT, battles=2, standing=pb.Standing())
     assert wire.phase_to(phase).SerializeToString() == before.SerializeToString()
 
 
 @pytest.mark.parametrize("given_", [0, 1, 3])
-def test_a_wrong_number_of_actions_is_malformed(given_):
+def test_a_wrong_number_of_actions_is_malformed(given_: int) -> None:
     with pytest.raises(wire.MalformedError, match=f"{given_} bytes of actions; expected 2"):
         wire.actions_from(pb.Act(actions=bytes(given_)), 2)
 
 
-def test_an_empty_message_is_malformed():
+def test_an_empty_message_is_malformed() -> None:
     with pytest.raises(wire.MalformedError, match="expected seated, tick, phase_end or"):
         wire.event_from(pb.ArenaMessage(), pb.ArenaDescription())
 
 
 @pytest.mark.parametrize("field", ["observations", "available", "rewards", "ended", "battles"])
 @pytest.mark.parametrize("change", [lambda b: b[:-1], lambda b: b + b"\0", lambda b: b"", lambda b: b * 2])
-def test_a_tick_of_other_sizes_is_malformed(field, change):
+def test_a_tick_of_other_sizes_is_malformed(field: str, change: Callable[[bytes], bytes]) -> None:
     sizes = pb.ArenaDescription(arena="main", battles=2, obs_size=3, n_actions=9)
     zeros = np.zeros(2)
     tick = Tick(
@@ -232,7 +234,7 @@ def test_a_tick_of_other_sizes_is_malformed(field, change):
     tick=st.builds(pb.Tick, **dict.fromkeys(("observations", "available", "rewards", "ended", "battles"), st.binary())),
     sizes=SIZES,
 )
-def test_any_bytes_are_a_tick_or_malformed(tick, sizes):
+def test_any_bytes_are_a_tick_or_malformed(tick: pb.Tick, sizes: pb.ArenaDescription) -> None:
     try:
         event = wire.event_from(pb.ArenaMessage(tick=tick), sizes)
     except wire.MalformedError:

@@ -46,7 +46,7 @@ def test_an_empty_buffer_is_worth_nothing() -> None:
     assert (rewards.total(), len(rewards)) == (0.0, 0)
 
 
-def test_it_goes_on_from_its_list() -> None:
+def test_a_reward_buffer_continues_from_its_list() -> None:
     rewards = RewardBuffer(2, "team")
     for reward in (1, 2, 4):
         rewards.add(battle([reward], dies_after=1))

@@ -93,8 +93,17 @@ def test_what_is_in_a_files_place_is_on_the_disk_before_its_name_is(
 ) -> None:
     done: list[str] = []
     sync, replace = os.fsync, os.replace
-    monkeypatch.setattr(os, "fsync", lambda it: (done.append(Path(f"/proc/self/fd/{it}").readlink().name), sync(it)))
-    monkeypatch.setattr(os, "replace", lambda old, new: (done.append("replace"), replace(old, new)))
+
+    def noted_sync(descriptor: int) -> None:
+        done.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        sync(descriptor)
+
+    def noted_replace(old: Path, new: Path) -> None:
+        done.append("replace")
+        replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", noted_sync)
+    monkeypatch.setattr(os, "replace", noted_replace)
     replace_file(tmp_path / "file", b"new")
     written, *rest = done
     assert written.startswith(".file.")
@@ -124,7 +133,7 @@ def test_a_files_mode_is_its_own_from_the_beginning(tmp_path: Path) -> None:
     assert mode(tmp_path / "other") == 0o600
 
 
-def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+def test_only_files_are_replaced(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="what is there is no file"):
         replace_file(tmp_path / "pipe", b"x")
@@ -151,7 +160,7 @@ def test_a_file_that_is_there_is_not_made_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("number", "matters"), [(errno.EINVAL, False), (errno.EIO, True)])
-def test_a_file_system_that_syncs_no_folders_is_no_error(
+def test_a_file_system_that_cannot_sync_folders_is_not_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, matters: bool
 ) -> None:
     sync = os.fsync

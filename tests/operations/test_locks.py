@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from operations.locks import InUseError, is_locked, lock, locked
+from tests.waiting import WAIT_LIMIT
 
 
 @pytest.fixture
@@ -64,12 +65,12 @@ def test_it_is_left_when_the_block_fails(path: Path) -> None:
     assert not is_locked(path)
 
 
-def test_who_may_wait_waits_for_the_one_before(path: Path) -> None:
+def test_a_lock_with_a_limit_waits_for_its_holder(path: Path) -> None:
     before = locked(path, "in use")
     before.__enter__()
     leaving = threading.Timer(0.05, before.__exit__, (None, None, None))
     leaving.start()
-    with locked(path, "in use", limit=60.0):
+    with locked(path, "in use", limit=WAIT_LIMIT):
         pass
     leaving.join()
 
@@ -94,7 +95,7 @@ def test_a_file_that_cannot_be_made(tmp_path: Path) -> None:
         lock(tmp_path / "nowhere" / "lock")
 
 
-def test_where_a_file_system_has_no_locks_nobody_is_kept_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_without_locks_keeps_no_process_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def none(*_: int) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 

@@ -58,7 +58,7 @@ def test_the_loopback_is_added_to_what_is_called_directly(
     assert without_proxy("127.0.0.2") == {"no_proxy": wanted, "NO_PROXY": wanted}
 
 
-def test_whoever_uses_no_proxy_at_all_still_does_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_direct_connections_stay_direct(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setenv("https_proxy", CLOSED)
     assert without_proxy("a")["no_proxy"] == "*"

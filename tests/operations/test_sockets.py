@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 import operations.sockets
 from operations.sockets import LONGEST_PATH, can_listen, grpc_target, reached
 from tests.nasty import NOT_UTF8, names
+from tests.waiting import WAIT_LIMIT
 
-LIMIT = 30.0  # seconds
+LIMIT = WAIT_LIMIT  # seconds
 
 
-class Echo(grpc.GenericRpcHandler):
+class Echo(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the stubs alone
     def service(self, _: grpc.HandlerCallDetails) -> Any:
         return grpc.unary_unary_rpc_method_handler(lambda request, _: request)
 
@@ -42,7 +43,7 @@ def echoing(path: Path) -> Iterator[None]:
 
 def echoed(path: Path) -> bytes:
     with reached(path) as short, grpc.insecure_channel(grpc_target(short)) as channel:
-        answer: bytes = channel.unary_unary("/echo/echo")(b"hello", timeout=LIMIT)
+        answer: bytes = channel.unary_unary("/echo/echo", None, None)(b"hello", timeout=LIMIT)
         return answer
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import psutil
+
+from tests.waiting import WAIT_LIMIT, wait_for
 
 
 def test_a_tied_program_ends_with_its_parent() -> None:
@@ -21,10 +22,7 @@ def test_a_tied_program_ends_with_its_parent() -> None:
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         child = psutil.Process(int(parent.stdout.readline()))
-        deadline = time.monotonic() + 60
-        while child.name() != "sleep":
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_for(lambda: child.name() == "sleep", "the child's program")
         parent.kill()
-    psutil.wait_procs([child], timeout=60)
+    psutil.wait_procs([child], timeout=WAIT_LIMIT)
     assert not child.is_running()

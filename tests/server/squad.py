@@ -12,9 +12,9 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
 from flwr.common.constant import SUPERLINK_NODE_ID
 from numpy.typing import NDArray
-from server.in_process import InProcessGrid
 
 from server.flower_internals import make_run
+from server.in_process_grid import InProcessGrid
 from server.rounds import Rounds
 from server.settings import Settings, Value, check_settings
 from strategies.registry import create_strategy

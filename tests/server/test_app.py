@@ -33,7 +33,7 @@ def rows(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_a_run_leaves_what_there_is_to_look_at_and_goes_on_to_more_steps(tmp_path: Path) -> None:
+def test_a_run_leaves_its_reports_and_can_be_extended(tmp_path: Path) -> None:
     train(team(), config(tmp_path), {})
     run = tmp_path / "run"
     assert [row["steps"] for row in rows(run)] == [100, 200, 300]

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MessageType, MetricRecord, RecordDict
 from flwr.serverapp import Grid
-from server.in_process import InProcessGrid
 
 from client.flower import message_from_reply, request_from_message
 from client.messages import Reply, Request
 from server.flower_internals import make_run
 from server.grids import PackingGrid
+from server.in_process_grid import InProcessGrid
 
 TENSORS = {
     "fc1.weight": np.arange(6, dtype=np.float32).reshape(2, 3),

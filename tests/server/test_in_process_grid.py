@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
-from server.in_process import InProcessGrid
 
 from server.flower_internals import make_run
+from server.in_process_grid import InProcessGrid
 from tests.server.squad import Device, Squad
 
 
@@ -53,7 +53,7 @@ def test_replies_come_for_the_ids_that_push_gave(grid: InProcessGrid) -> None:
     assert all(reply.metadata.group_id == "4" for reply in replies.values())
 
 
-def test_a_reply_is_given_once_and_only_to_who_asks_for_it(grid: InProcessGrid) -> None:
+def test_a_reply_is_given_once_and_only_on_request(grid: InProcessGrid) -> None:
     first, second = grid.push_messages([question(grid, 1), question(grid, 2)])
     assert [r.metadata.reply_to_message_id for r in grid.pull_messages([second])] == [second]
     assert list(grid.pull_messages([second])) == []

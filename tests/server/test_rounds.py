@@ -162,7 +162,7 @@ def test_a_seat_without_a_usable_answer_is_left_out_by_name(
     assert [values(sent) for sent in squad.devices[2].sent] == [{0.0}, {2.0}, {4.0}]
 
 
-def test_a_silent_seat_is_missing_by_name_and_the_round_goes_on() -> None:
+def test_a_silent_seat_is_named_as_missing_and_the_round_continues() -> None:
     grid, squad = team()
     run = settings(strategy="a-pps", total_steps=100, batch_size=4, round_timeout=0.05)
     squad.after = lambda: setattr(squad.devices[3], "mute", True)  # after it has said which seat it is
@@ -244,7 +244,7 @@ def test_training_that_has_diverged_ends_the_run_at_once_and_names_the_learning_
     assert [len(device.orders) for device in squad.devices.values()] == [1, 1, 1]
 
 
-def test_a_run_goes_on_with_the_seats_whose_training_has_not_diverged() -> None:
+def test_a_run_continues_with_the_seats_that_have_not_diverged() -> None:
     grid, squad = team()
     squad.devices[1].report = {"loss": np.nan}
     results = play(grid)
@@ -268,7 +268,7 @@ def test_a_round_that_fails_twice_is_played_the_third_time() -> None:
     assert [values(sent) for sent in squad.devices[1].sent][:3] == [{0.0}] * 3
 
 
-def test_a_team_that_does_not_come_together() -> None:
+def test_a_team_that_is_never_complete_ends_the_run() -> None:
     grid, _ = team()
     grid.present = {1, 2}
     with pytest.raises(SeatsError, match="no device holds seat 2"):
@@ -381,7 +381,7 @@ def test_an_order_that_was_lost_is_given_again_while_others_play(caplog: pytest.
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("lost", [{"deaf": 1}, {"unheard": 1}])
-def test_nobody_waits_for_a_seat_whose_message_was_lost_when_the_others_are_done(lost: dict[str, int]) -> None:
+def test_a_seat_whose_message_was_lost_is_not_awaited_when_the_others_are_done(lost: dict[str, int]) -> None:
     grid, squad = team()
     vars(squad.devices[3]).update(lost)
     results = play(grid)
@@ -590,7 +590,7 @@ def test_a_run_that_has_no_weights_to_begin_with_says_what_was_sent() -> None:
 # --- resume ---------------------------------------------------------------------------------------------------
 
 
-def test_a_resumed_run_sends_every_seat_its_own_weights_and_goes_on_counting() -> None:
+def test_a_resumed_run_sends_every_seat_its_weights_and_continues_the_count() -> None:
     grid, squad = team()
     start = Checkpoint(7, 700, {seat: filled(10.0 * seat) for seat in range(3)})
     results = play(grid, start, PERSONAL.model_copy(update={"total_steps": 900}))

@@ -109,7 +109,7 @@ def test_what_was_not_named_is_as_the_run_began(tmp_path: Path) -> None:
     assert (resumed.settings.gamma, resumed.settings.hidden) == (0.5, 8)
 
 
-def test_a_run_goes_on_with_the_default_of_a_setting_that_is_newer_than_it(made: RunDirectory, tmp_path: Path) -> None:
+def test_a_run_resumes_with_the_default_of_a_setting_that_it_does_not_have(made: RunDirectory, tmp_path: Path) -> None:
     document = read_run(made.path)
     del document["settings"]["td-lambda"]
     (made.path / "run.json").write_text(json.dumps(document), encoding="utf-8")
@@ -240,7 +240,7 @@ def test_a_run_has_one_writer_at_a_time(made: RunDirectory, tmp_path: Path, monk
         assert directory.run_id == made.run_id
 
 
-def test_who_begins_a_run_waits_for_the_writer_before_it(made: RunDirectory, tmp_path: Path) -> None:
+def test_a_command_waits_for_the_previous_writer_of_its_run(made: RunDirectory, tmp_path: Path) -> None:
     again = settings(runs=str(tmp_path), run="first", resume=True)
     before = open_run(again, {})
     before.__enter__()

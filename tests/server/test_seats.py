@@ -128,7 +128,7 @@ def test_what_a_node_said_that_is_gone_does_not_count() -> None:
     assert seats.nodes == {0: 1, 1: 2, 2: 3}
 
 
-def test_a_question_that_the_superlink_could_not_deliver_is_no_refusal() -> None:
+def test_a_message_that_the_superlink_could_not_deliver_is_not_a_refusal() -> None:
     _, squad, seats = team(0, 1, 2)
     squad.devices[2].unavailable = 2
     seats.wait_for_all(60.0)
@@ -232,7 +232,7 @@ def test_those_that_are_there_are_heard_before_two_of_them_are_the_whole_team(mo
     assert (seats.n_agents, seats.nodes) == (3, {0: 3, 1: 4, 2: 5})
 
 
-def test_a_device_that_does_not_answer_keeps_nobody_from_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_that_does_not_answer_does_not_delay_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server.seats, "_FAIR", 0.05)
     _, squad, seats = team(0, 1, 2, 1)
     squad.devices[4].mute = True
@@ -240,7 +240,9 @@ def test_a_device_that_does_not_answer_keeps_nobody_from_beginning(monkeypatch: 
     assert seats.nodes == {0: 1, 1: 2, 2: 3}
 
 
-def test_a_run_that_has_begun_waits_a_while_for_all_and_goes_on_with_some(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_resumed_run_waits_for_all_devices_then_continues_with_those_present(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     grid, _, seats = team(0, 1, 2)
     grid.present = {1, 2}
     seats.wait_for_all(10.0, grace=0.02)
@@ -254,7 +256,7 @@ def test_a_run_that_has_begun_waits_a_while_for_all_and_goes_on_with_some(caplog
         seats.wait_for_all(0.05, grace=0.02)
 
 
-def test_a_run_that_has_begun_goes_on_without_a_device_that_refuses_when_the_others_are_there() -> None:
+def test_a_run_continues_without_a_device_that_refuses() -> None:
     grid, squad, seats = team(0, 1, 2)
     squad.devices[2].refusal = "the device of seat 1 runs 9.9.9"
     grid.present = {1, 2}

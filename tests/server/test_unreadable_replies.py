@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import httpx
 import pytest
@@ -119,7 +119,9 @@ def answered(replies: Iterable[Message]) -> list[str]:
 
 
 @pytest.mark.parametrize("malformed", [without_a_child, of_garbage, of_another_kind, of_no_message])
-def test_a_reply_that_is_no_message_harms_only_its_sender(malformed, caplog):  # type: ignore[no-untyped-def]
+def test_a_reply_that_is_not_a_message_affects_only_its_sender(
+    malformed: Callable[[str], list[bytes]], caplog: pytest.LogCaptureFixture
+) -> None:
     superlink = SuperLink({"a": sound("a"), "b": malformed("b")})
     superlink.replies |= {"c": sound("c")}
     superlink.objects |= {get_object_id(each): each for each in sound("c")}
@@ -135,7 +137,7 @@ def test_a_reply_that_is_no_message_harms_only_its_sender(malformed, caplog):  #
     assert superlink.asked == [["a"], ["b", "c"], ["b"], ["c"], ["d"], ["e"], ["f"]]
 
 
-def test_a_superlink_that_is_away_is_no_unreadable_reply() -> None:
+def test_an_unreachable_superlink_is_not_an_unreadable_reply() -> None:
     class Away(SuperLink):
         def PullMessages(self, request: PullAppMessagesRequest) -> PullAppMessagesResponse:  # noqa: N802
             raise httpx.ConnectError("refused")

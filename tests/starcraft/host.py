@@ -53,8 +53,8 @@ class Host:
 
     def check_nothing_is_left(self) -> None:
         """Fail unless all processes end and all temporary directories go; what was killed takes a moment."""
-        wait_for(lambda: not self.processes(), f"the end of {self.processes()}", limit=60.0)
-        wait_for(lambda: not self.directories(), f"{self.directories()} to go", limit=60.0)
+        wait_for(lambda: not self.processes(), f"the end of {self.processes()}")
+        wait_for(lambda: not self.directories(), f"{self.directories()} to go")
 
     def directories(self) -> list[Path]:
         """Return the temporary directories of workers and games; PyTorch, too, has one there."""

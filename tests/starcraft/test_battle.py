@@ -13,7 +13,7 @@ def tags(battles: Battles, owner: int) -> list[int]:
     return [unit.tag for unit in battles.seen_units() if unit.owner == owner]
 
 
-def test_a_battle_has_a_seed_of_its_own() -> None:
+def test_each_battle_has_a_different_seed() -> None:
     seeds = {battle_seed(seed, battle) for seed in (0, 1, 2**32 - 1) for battle in range(3)}
     assert len(seeds) == 9
     assert battle_seed(7, 1) == np.random.SeedSequence([7, 1]).generate_state(1, np.uint64)[0]

@@ -30,7 +30,7 @@ from tests.starcraft.battle import battle_seed
 from tests.starcraft.faults import Fault, What, write_faults
 from tests.starcraft.installation import PROGRAM, end_games, make_installation
 from tests.starcraft.launches import Launch, launches, record_launch
-from tests.waiting import wait_for
+from tests.waiting import WAIT_LIMIT, wait_for
 
 Status = protocol.Status
 Launcher = Callable[..., sc_process.StarcraftProcess]
@@ -293,7 +293,7 @@ class Wire:
     """A client that sends what it likes."""
 
     def __init__(self, process: sc_process.StarcraftProcess) -> None:
-        self._socket = websocket.create_connection(f"ws://127.0.0.1:{process.port}/sc2api", timeout=60)
+        self._socket = websocket.create_connection(f"ws://127.0.0.1:{process.port}/sc2api", timeout=WAIT_LIMIT)
 
     def ask(self, data: bytes | sc2api_pb2.Request) -> sc2api_pb2.Response:
         self._socket.send(data if isinstance(data, bytes) else data.SerializeToString())
@@ -322,7 +322,7 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_requests_come_as_text_that_is_none(wire: Wire) -> None:
+def test_requests_in_text_frames_are_answered(wire: Wire) -> None:
     request = sc2api_pb2.Request(create_game=create_request("3m", seed=0xFFFFFFFF), id=77)
     with pytest.raises(UnicodeDecodeError):
         request.SerializeToString().decode()
@@ -363,7 +363,7 @@ def test_there_is_one_client_and_one_path(installation: Path, wire: Wire) -> Non
     port = game.arguments[game.arguments.index("-port") + 1]
     for path, status in (("/sc2api", 503), ("/", 404)):
         with pytest.raises(websocket.WebSocketBadStatusException) as error:
-            websocket.create_connection(f"ws://127.0.0.1:{port}{path}", timeout=60)
+            websocket.create_connection(f"ws://127.0.0.1:{port}{path}", timeout=WAIT_LIMIT)
         assert error.value.status_code == status
     assert not wire.ask(sc2api_pb2.Request(ping=sc2api_pb2.RequestPing())).error
 
@@ -532,7 +532,7 @@ def test_launches_that_come_at_once_have_different_numbers(installation: Path) -
     write_faults(installation, [Fault("exit-at-start")])
     arguments = ["-listen", "127.0.0.1", "-port", "1", "-dataDir", f"{installation}/", "-tempDir", f"{installation}/"]
     started = [subprocess.Popen([installation / PROGRAM, *arguments]) for _ in range(4)]
-    assert [process.wait(120) for process in started] == [1] * 4
+    assert [process.wait(WAIT_LIMIT) for process in started] == [1] * 4
     found = launches(installation)
     assert [game.number for game in found] == [0, 1, 2, 3]
     assert {game.pid for game in found} == {process.pid for process in started}

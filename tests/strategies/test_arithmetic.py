@@ -237,7 +237,7 @@ class TestAdopt:
     def test_agent_that_equals_the_aggregate_stays(self, own: np.ndarray, share: float) -> None:
         assert adopt(own, own, share).tobytes() == own.tobytes()
 
-    def test_result_is_no_view(self) -> None:
+    def test_the_result_is_not_a_view(self) -> None:
         assert not np.shares_memory(adopt(self.own, self.aggregate, 1.0), self.aggregate)
         assert not np.shares_memory(adopt(self.own, self.aggregate, 0.0), self.own)
 

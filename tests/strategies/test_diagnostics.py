@@ -16,7 +16,10 @@ VECTORS = hnp.arrays(
 
 
 def test_tensors_become_one_vector_in_the_order_of_the_names() -> None:
-    agents = [{"b": np.float32([[1, 2], [3, 4]]), "a": np.float32([5])}, {"a": np.float32([9]), "b": np.zeros((2, 2))}]
+    agents = [
+        {"b": np.array([[1, 2], [3, 4]], np.float32), "a": np.array([5], np.float32)},
+        {"a": np.array([9], np.float32), "b": np.zeros((2, 2), np.float32)},
+    ]
     vectors = as_vectors(agents, ["a", "b"])
     assert vectors.tolist() == [[5, 1, 2, 3, 4], [9, 0, 0, 0, 0]]
     assert vectors.dtype == np.float64

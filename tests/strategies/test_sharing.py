@@ -213,7 +213,7 @@ class TestAggregation:
         assert (metrics["weights-shifted"], metrics["weights-fell-back"]) == (shifted, fell_back)
         assert len(caplog.records) == shifted + fell_back
 
-    def test_nobody_weighs_more_than_max_weight(self, team: MakeTeam, caplog: pytest.LogCaptureFixture) -> None:
+    def test_no_weight_exceeds_max_weight(self, team: MakeTeam, caplog: pytest.LogCaptureFixture) -> None:
         three = team(seats=3, max_weight=0.5)
         aggregate, metrics = three.play((1.0, 1.0), (2.0, 3.0), (9.0, 96.0))
         # 0.01, 0.03, 0.96: the third keeps a half, the others share the other half as 1 to 3

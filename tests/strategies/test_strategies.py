@@ -96,7 +96,7 @@ def test_krum_tells_near_agents_apart_whose_numbers_are_large(team: MakeTeam) ->
 
 @pytest.mark.parametrize(("strategy", "needed"), [("trimmed-mean", 3), ("krum", 5)])
 @pytest.mark.parametrize("seats", [1, 2, 3, 4])
-def test_too_few_agents_are_warned_of_and_the_round_goes_on(
+def test_too_few_agents_cause_a_warning_and_the_round_continues(
     team: MakeTeam, caplog: pytest.LogCaptureFixture, strategy: str, needed: int, seats: int
 ) -> None:
     aggregate, _ = team(strategy, seats=seats, tolerate=1).play(*[(float(seat), 1.0) for seat in range(seats)])

@@ -180,7 +180,7 @@ def test_what_a_loss_or_a_gain_is_believed_of_ends_at_the_same_bound() -> None:
         parse_update(reply(metrics=EVALUATIONS), EXPECTED, bounds)
 
 
-def test_a_reason_is_no_longer_than_a_log_can_bear() -> None:
+def test_a_long_reason_is_shortened_for_the_log() -> None:
     names = {"x" * 1000 + str(number): np.zeros(0, np.float32) for number in range(1000)}
     for spoiled in (reply(arrays=names), reply(metrics={"seat": [7] * 100_000})):
         with pytest.raises(RejectedReply) as rejected:

@@ -16,6 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.waiting import WAIT_LIMIT
+
 # A shell that starts the tests in the background makes them ignore interrupts, and nohup hang-ups; and all that they
 # start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -111,4 +113,4 @@ def train(tmp_path: Path, home: Path) -> Iterator[Callable[..., subprocess.Popen
     for process in started:
         if process.poll() is None:
             process.terminate()
-        process.wait(60)
+        process.wait(WAIT_LIMIT)

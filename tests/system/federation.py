@@ -26,7 +26,7 @@ class Federation:
         self,
         folder: Path,
         homes: Mapping[int, Path] | None = None,
-        seat_timeout: float = 20.0,
+        seat_timeout: float = 120.0,
         database: Path | None = None,
     ) -> None:
         """`homes` has the $PPS_HOME of seats whose device has one of its own, `database` the SuperLink's state."""

@@ -17,7 +17,7 @@ from tests.disks import fill, small_disk
 from tests.system.conftest import TINY, agents, flags, rounds, timed
 from tests.system.federation import Federation
 from tests.system.test_faults import buffered, seat
-from tests.waiting import wait_for
+from tests.waiting import WAIT_LIMIT, wait_for
 
 RUN = "devices"
 GONE, SLOW, FULL = 1, 2, 0  # the seats
@@ -50,7 +50,7 @@ def of_another_protocol(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.timeout(1500)
-def test_a_run_goes_on_without_a_device_and_with_it_when_it_is_back(
+def test_a_run_continues_without_a_device_and_includes_it_when_it_returns(
     federation: Federation, tmp_path: Path, home: Path
 ) -> None:
     run, runs = tmp_path / RUN, ["--runs", str(tmp_path)]
@@ -92,7 +92,7 @@ def test_a_run_goes_on_without_a_device_and_with_it_when_it_is_back(
     with timed("room again: the first round with the device after"):
         round_where(run, len(rounds(run)), "a round with it", lambda row: "0" in row["seats"])
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=120)
+    process.communicate(timeout=WAIT_LIMIT)
 
     # a straggler; nobody else needs this long for a round, by what rounds of this machine have taken
     limit = max(30.0, 4.0 * max(row["seconds"]["round"] for row in rounds(run)[-3:]))
@@ -112,5 +112,5 @@ def test_a_run_goes_on_without_a_device_and_with_it_when_it_is_back(
     with timed("the straggler goes on: the first round with it after"):
         round_where(run, len(rounds(run)), "a round with it", lambda row: "2" in row["seats"])
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=WAIT_LIMIT)
     assert "Traceback" not in output

@@ -19,7 +19,7 @@ from client.seat_session import SeatSession
 from envproxy.tokens import read_token, token_path
 from pps_qmix.runtime.processes import free_ports
 from tests.envproxy.drill import legal_round
-from tests.waiting import wait_for
+from tests.waiting import WAIT_LIMIT, wait_for
 
 ARENAS = ("a", "b", "c")
 BATTLES = 2
@@ -61,7 +61,7 @@ class EnvProxy:
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
-        psutil.wait_procs(self.workers, 30.0)
+        psutil.wait_procs(self.workers, WAIT_LIMIT)
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def envproxy(tmp_path: Path, home: Path) -> Iterator[EnvProxy]:
     proxy.close()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_every_seat_finds_the_process_of_its_arena_and_any_process_answers_for_all(envproxy: EnvProxy) -> None:
     assert len(envproxy.workers) == 2
     assert envproxy.play() == [BATTLES] * 9
@@ -82,30 +82,30 @@ def test_every_seat_finds_the_process_of_its_arena_and_any_process_answers_for_a
             session.close()
             assert (description.arena, description.round) == (arena, 1)
             assert description.steps > 0
-    text = urllib.request.urlopen(f"http://127.0.0.1:{envproxy.metrics}/metrics", timeout=30).read().decode()
+    text = urllib.request.urlopen(f"http://127.0.0.1:{envproxy.metrics}/metrics", timeout=WAIT_LIMIT).read().decode()
     ended = re.findall(r'^pps_qmix_arena_battles_total\{arena="(\w)",outcome="\w+"\} (\d+)', text, re.MULTILINE)
     assert sum(int(count) for _, count in ended) == BATTLES * len(ARENAS)
     assert {arena for arena, _ in ended} == set(ARENAS)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_process_that_is_killed_ends_the_env_proxy_with_one_line(envproxy: EnvProxy) -> None:
     envproxy.workers[1].kill()
-    assert envproxy.process.wait(60) == 1
+    assert envproxy.process.wait(WAIT_LIMIT) == 1
     said = envproxy.said()
     assert re.search(r"process 1 of the env proxy \(pid \d+\) ended, exit code -9; start the env proxy again", said)
     assert "Traceback" not in said
-    assert psutil.wait_procs(envproxy.workers, 30.0)[1] == []
+    assert psutil.wait_procs(envproxy.workers, WAIT_LIMIT)[1] == []
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_an_env_proxy_that_is_killed_leaves_no_process_behind(envproxy: EnvProxy) -> None:
     envproxy.process.kill()
     envproxy.process.wait()
-    assert psutil.wait_procs(envproxy.workers, 60.0)[1] == []
+    assert psutil.wait_procs(envproxy.workers, WAIT_LIMIT)[1] == []
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_all_processes_also_while_seats_play(envproxy: EnvProxy, number: signal.Signals) -> None:
     session = envproxy.session("a", 0)
@@ -114,9 +114,9 @@ def test_a_signal_ends_all_processes_also_while_seats_play(envproxy: EnvProxy, n
         wait_for(lambda: "arena a: seat 0 taken" in envproxy.said(), "the seat")
         os.kill(envproxy.process.pid, signal.SIGHUP)  # nothing to read again, and no reason to end
         os.kill(envproxy.process.pid, number)
-        assert envproxy.process.wait(60) == 0
-        assert psutil.wait_procs(envproxy.workers, 30.0)[1] == []
+        assert envproxy.process.wait(WAIT_LIMIT) == 0
+        assert psutil.wait_procs(envproxy.workers, WAIT_LIMIT)[1] == []
         session.stop()
-        assert playing.exception(60) is not None
+        assert playing.exception(WAIT_LIMIT) is not None
     session.close()
     assert "Traceback" not in envproxy.said()

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from tests.system.conftest import agents, processes, rounds
-from tests.waiting import wait_for
+from tests.waiting import WAIT_LIMIT, wait_for
 
 RUN = "faults"
 
 
-@pytest.mark.timeout(280)
-def test_run_survives_the_death_of_an_agent_process_and_of_a_supernode(
+@pytest.mark.timeout(560)
+def test_a_run_survives_a_killed_agent_process_and_a_killed_supernode(
     train: Callable[..., subprocess.Popen[str]], tmp_path: Path, home: Path
 ) -> None:
     run = tmp_path / RUN
@@ -30,7 +30,7 @@ def test_run_survives_the_death_of_an_agent_process_and_of_a_supernode(
         aggregation_every=60,
         evaluate_every=5000,
         buffer_size=5000,
-        seat_timeout=60.0,  # longer than an agent takes to start: else the others may end the round without it
+        seat_timeout=240.0,  # longer than an agent takes to start: else the others may end the round without it
     )
 
     # an agent process, in the middle of round 2
@@ -46,7 +46,7 @@ def test_run_survives_the_death_of_an_agent_process_and_of_a_supernode(
     (node,) = processes("flower-supernode", f"{run}/flower/tokens", "seat=2")
     node.send_signal(signal.SIGKILL)
 
-    output, _ = process.communicate(timeout=200)
+    output, _ = process.communicate(timeout=WAIT_LIMIT)
     assert process.returncode == 0, output
     assert "the SuperNode of seat 2 ended" in output
     played = rounds(run)

@@ -14,6 +14,7 @@ import pytest
 from server.checkpoints import Checkpoint, newest_checkpoint
 from server.run_directory import kept_runtime, read_run
 from tests.system.conftest import rounds, rows
+from tests.waiting import WAIT_LIMIT
 
 Train = Callable[..., "subprocess.Popen[str]"]
 
@@ -22,7 +23,7 @@ def play_twice(train: Train, runs: Path, settings: dict[str, Any]) -> Checkpoint
     """Play one run in both runtimes; return the last checkpoint, which must be the same."""
     for run, runtime in (("here", "in-process"), ("flower", "flower")):
         process = train(run, "--runtime", runtime, **settings)
-        output, _ = process.communicate(timeout=200)
+        output, _ = process.communicate(timeout=WAIT_LIMIT)
         assert process.returncode == 0, output
         assert "curve.png" in output
         assert kept_runtime(runs / run) == runtime
@@ -37,7 +38,7 @@ def play_twice(train: Train, runs: Path, settings: dict[str, Any]) -> Checkpoint
     return here
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 def test_two_rounds_of_joint_mixing_give_the_same_weights(train: Train, tmp_path: Path, home: Path) -> None:
     settings = {"strategy": "none", "base": "qmix", "mixing": "joint", "total_steps": 800, "seed": 6}
     last = play_twice(train, tmp_path, settings)
@@ -54,7 +55,7 @@ def test_two_rounds_of_joint_mixing_give_the_same_weights(train: Train, tmp_path
     assert trained[0]["loss"] > 0
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 def test_three_rounds_give_the_same_weights_bit_for_bit(train: Train, tmp_path: Path) -> None:
     # pp-pps over qmix has all there is: reward weights, personal and shared tensors, a mixer
     rules = "obs-last-action=true, reward-scale-rate=10"

@@ -21,7 +21,7 @@ from server.run_directory import read_run
 from tests.starcraft.faults import Fault
 from tests.starcraft.host import ENVIRONMENT, SMAC, Host, battle_host, needs_smac
 from tests.system.conftest import rounds
-from tests.waiting import wait_for
+from tests.waiting import WAIT_LIMIT, wait_for
 
 Train = Callable[..., "subprocess.Popen[str]"]
 MakeHost = Callable[..., Host]
@@ -40,11 +40,11 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeHost]:
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "cli.main", *arguments], capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-m", "cli.main", *arguments], capture_output=True, text=True, check=False, timeout=WAIT_LIMIT
     )
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 @pytest.mark.parametrize("runtime", ["in-process", "flower"])
 @pytest.mark.parametrize("packages", [ENVIRONMENT, pytest.param(SMAC, marks=needs_smac)], ids=["standin", "smac"])
 def test_a_run_is_played_and_its_record_says_on_what(
@@ -63,7 +63,7 @@ def test_a_run_is_played_and_its_record_says_on_what(
     assert sum(seat["training-steps"] for seat in played[-1]["seats"].values())
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 def test_a_run_of_either_backend_is_evaluated_on_both(host: MakeHost, home: Path, train: Train, tmp_path: Path) -> None:
     host()
     process = train("sim", "--runtime", "in-process", battles=2, total_steps=100)
@@ -107,13 +107,13 @@ class Proxy:
         self.describe()
 
     def describe(self) -> pb.ArenaDescription:
-        return self._stub.Describe(pb.DescribeRequest(arena="main"), timeout=60, wait_for_ready=True)
+        return self._stub.Describe(pb.DescribeRequest(arena="main"), timeout=WAIT_LIMIT, wait_for_ready=True)
 
     def said(self) -> str:
         return self.log.read_text()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 @pytest.mark.parametrize(
     ("fault", "number"),
     [(None, signal.SIGTERM), (None, signal.SIGKILL), (Fault("never-listens"), signal.SIGINT)],
@@ -134,7 +134,7 @@ def test_an_env_proxy_takes_its_games_along(
             wait_for(lambda: proxy.describe().steps > 20, "some steps")
         assert proxy.describe().map == "3m", "it answers while a game starts"
         proxy.process.send_signal(number)
-        assert proxy.process.wait(60) == (-number if number is signal.SIGKILL else 0), proxy.said()
+        assert proxy.process.wait(WAIT_LIMIT) == (-number if number is signal.SIGKILL else 0), proxy.said()
     finally:
         proxy.channel.close()
         proxy.process.kill()
@@ -174,19 +174,19 @@ except grpc.RpcError:
 """
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 def test_an_interrupt_does_not_wait_for_a_start(host: MakeHost, home: Path, train: Train) -> None:
     machine = host(Fault("never-listens"))
     process = train("cut", "--runtime", "in-process", "--backend", "smac", total_steps=300)
     wait_for(lambda: machine.launched, "a start")
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=WAIT_LIMIT)
     assert process.returncode == 130, output
     assert "Traceback" not in output
     machine.check_nothing_is_left()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 def test_a_game_that_does_not_start_ends_the_run_with_its_last_words(host: MakeHost, home: Path, train: Train) -> None:
     host(Fault("exit-at-start", words="licence not accepted"))
     process = train("none", "--runtime", "in-process", "--backend", "smac", battles=2, total_steps=300)
@@ -198,7 +198,7 @@ def test_a_game_that_does_not_start_ends_the_run_with_its_last_words(host: MakeH
     assert "Traceback" not in output
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 def test_a_game_that_crashes_now_and_then_costs_battles_and_no_run(
     host: MakeHost, home: Path, train: Train, tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ from server.checkpoints import newest_checkpoint_steps, whole_checkpoints
 from tests.disks import fill, small_disk
 from tests.system.conftest import TINY, flags, processes, rounds
 from tests.system.federation import Federation
-from tests.waiting import wait_for
+from tests.waiting import WAIT_LIMIT, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_a_killed_serverapp_costs_the_round_that_was_on(federation: Federation, 
 
 
 @pytest.mark.timeout(600)
-def test_a_full_disk_ends_the_run_and_room_lets_it_go_on(federation: Federation, disk: Path) -> None:
+def test_a_full_disk_ends_the_run_and_it_resumes_when_there_is_room(federation: Federation, disk: Path) -> None:
     run = disk / "full"
     process = federation.submit(*new(disk, "full", 100_000))
     wait_for(lambda: rounds(run), "round 1")
@@ -88,14 +88,14 @@ def test_a_full_disk_ends_the_run_and_room_lets_it_go_on(federation: Federation,
     assert after[-1]["steps"] >= int(total)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_an_interrupt_stops_the_run_where_it_is_played(federation: Federation, tmp_path: Path) -> None:
     process = federation.submit(*new(tmp_path, "cut", 100_000))
     wait_for((tmp_path / "cut" / "run.json").exists, "the ServerApp")
     superexec = str(federation.superexec())
     assert processes("flwr-serverapp", superexec)
     process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=WAIT_LIMIT)
     assert process.returncode == 130, output
     assert f"cut was stopped at step 0 of 100,000; resume it with --resume {tmp_path / 'cut'}" in output
     wait_for(lambda: not processes("flwr-serverapp", superexec), "the end of the ServerApp")

@@ -14,7 +14,7 @@ from pps_qmix.runtime.processes import Part
 from server.checkpoints import newest_checkpoint_steps
 from tests.system.conftest import TINY, flags, rounds, timed
 from tests.system.federation import Federation
-from tests.waiting import wait_for
+from tests.waiting import WAIT_LIMIT, wait_for
 
 WITHIN, AFTER = 5.0, 65.0  # seconds: Flower gives up a ServerApp or SuperNode that it has not heard of for a minute
 
@@ -27,7 +27,7 @@ def federation(tmp_path: Path, home: Path) -> Iterator[Federation]:
 
 
 @pytest.mark.timeout(900)
-def test_a_run_goes_on_after_a_superlink_was_away(federation: Federation, tmp_path: Path) -> None:
+def test_a_run_continues_after_a_superlink_outage(federation: Federation, tmp_path: Path) -> None:
     run = tmp_path / "away"
     settings = {**TINY, "runs": tmp_path, "run": run.name, "total-steps": 10**6, "evaluate-every": 10**6}
     process = federation.submit(*flags(settings))
@@ -42,7 +42,7 @@ def test_a_run_goes_on_after_a_superlink_was_away(federation: Federation, tmp_pa
             assert played[-1]["missing"] == []
     finally:
         process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=WAIT_LIMIT)
     assert process.returncode == 130, output
 
 

@@ -19,7 +19,7 @@ RUN = "killed"
 
 
 @pytest.mark.timeout(600)
-def test_a_run_comes_to_its_end_though_its_parts_are_killed(train: Train, tmp_path: Path, home: Path) -> None:
+def test_a_run_finishes_although_its_parts_are_killed(train: Train, tmp_path: Path, home: Path) -> None:
     run = tmp_path / RUN
     process = train(RUN, total_steps=5000, aggregation_every=20, evaluate_every=5000, buffer_size=5000)
 

@@ -66,7 +66,7 @@ def test_every_machine_has_a_folder_with_what_it_needs_and_nothing_more(made: Pa
 
 
 @pytest.mark.parametrize("lost", ["battle-host", "coordinator"])
-def test_the_key_that_two_machines_share_is_copied_from_whoever_has_it(made: Path, lost: str) -> None:
+def test_a_lost_shared_key_is_copied_from_the_other_machine(made: Path, lost: str) -> None:
     before = contents(made)
     (made / lost / "attest.key").unlink()
     certs(made)

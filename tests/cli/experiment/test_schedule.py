@@ -91,7 +91,7 @@ def test_the_command_of_a_new_run_names_all_that_it_must_differ_in(folder: Folde
     assert "hidden" not in named
 
 
-def test_the_command_of_a_cut_run_goes_on_with_it_as_the_file_says_now(folder: Folder) -> None:
+def test_the_same_command_resumes_a_cut_run_with_the_file_as_it_is_now(folder: Folder) -> None:
     begin(folder, parse_experiment(SMALL).runs[0])
     run = parse_experiment(SMALL.replace("batch-size = 16", 'batch-size = 16\nthreads = 2\ndevice = "auto"')).runs[0]
     (entry,) = schedule([run], folder)

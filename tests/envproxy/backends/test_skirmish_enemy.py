@@ -37,7 +37,7 @@ def test_the_enemy_prefers_the_nearest_and_chases_it(scene: SceneMaker) -> None:
     assert three.enemies["x"][0] < 15
 
 
-def test_who_is_shot_from_afar_turns_to_the_shooter_and_calls_its_friends(scene: SceneMaker) -> None:
+def test_a_unit_shot_from_afar_turns_to_the_shooter_and_alerts_its_neighbours(scene: SceneMaker) -> None:
     mixed = scene("2s3z", [(10.0, 14.0)], [None, None, (16.0, 14.0), (19.0, 14.0), (24.0, 20.0)])
     mixed.enemies["look_in"] = 1000  # they notice nothing by themselves
     for _ in range(3):
@@ -127,7 +127,7 @@ def test_a_march_ends_at_its_point(scene: SceneMaker) -> None:
 # --- pursuit ---
 
 
-def test_who_cannot_get_at_its_target_takes_another(scene: SceneMaker) -> None:
+def test_a_unit_that_cannot_reach_its_target_takes_another(scene: SceneMaker) -> None:
     """Five Zealots fight the nearest ally from all sides, so the sixth turns to one that is further away."""
     angles = np.arange(5) * 2 * np.pi / 5
     ring = [(9.0 + 0.9 * np.cos(angle), 16.0 + 0.9 * np.sin(angle)) for angle in angles]

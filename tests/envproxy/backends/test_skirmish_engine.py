@@ -109,7 +109,7 @@ def test_the_cooldown_is_the_period_and_its_random_part(scene: SceneMaker) -> No
     assert 15.2 < max(seen) < 13.7728 + 2
 
 
-def test_a_new_target_begins_the_swing_anew(scene: SceneMaker) -> None:
+def test_a_new_target_restarts_the_swing(scene: SceneMaker) -> None:
     stalker = scene("2s3z", [(8.0, 14.0)], [(10.0, 14.0), (10.0, 15.5)])
     stalker.enemies["cooldown"] = 1000
     stalker.allies["swinging"][0] = True

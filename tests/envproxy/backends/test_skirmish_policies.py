@@ -103,7 +103,7 @@ MEDIVAC = 9
 
 
 @pytest.mark.parametrize("policy", ["nearest", "focus"])
-def test_who_cannot_hit_a_medivac_leaves_it_alone(scene: SceneMaker, policy: str) -> None:
+def test_a_unit_that_cannot_hit_a_medivac_ignores_it(scene: SceneMaker, policy: str) -> None:
     both = scene("MMM", [(10.0, 16.0), None, (10.0, 15.0)], [*[None] * 8, (25.0, 16.0), (12.0, 16.0)])
     kinds = both.battle.facts.kinds[both.units["kind"]]
     assert list(np.flatnonzero(kinds["heal_range"] > 0)) == [MEDIVAC, 19]

@@ -92,7 +92,7 @@ def test_attack_range_is_six_between_centres_whatever_the_weapon(scene: SceneMak
     assert 6 in zealot.available(2)
 
 
-def test_a_dead_enemy_is_no_target(scene: SceneMaker) -> None:
+def test_a_dead_enemy_is_not_a_target(scene: SceneMaker) -> None:
     three = scene("3m", [(10.0, 16.0)], [None, (12.0, 16.0)])
     assert three.available(0) == [1, 2, 3, 4, 5, 7]
 
@@ -679,7 +679,7 @@ def test_on_mmm_the_lost_is_asked_for_before_the_won_and_the_draw(scene: SceneMa
         assert (result.terminated[0], result.won[0], result.reward[0]) == (True, False, -1)
 
 
-def test_on_mmm_the_enemys_last_medivac_is_no_enemy(scene: SceneMaker) -> None:
+def test_on_mmm_the_enemys_last_medivac_does_not_count(scene: SceneMaker) -> None:
     squad = places({MARINE: (3.0, 10.0)})
     result = scene("MMM", squad, places({E_MEDIVAC: (30.0, 10.0)})).step()
     assert (result.terminated[0], result.won[0]) == (True, True)

@@ -36,7 +36,7 @@ def play_on(arena: Skirmish, battle: int, steps: int = 25) -> list[bytes]:
 
 
 @pytest.mark.parametrize("map_name", map_names())
-def test_a_restored_battle_goes_on_as_it_did(map_name: str) -> None:
+def test_a_restored_battle_continues_identically(map_name: str) -> None:
     arena = begun(map_name, battles=3, steps=12)
     kept = arena.snapshot(1)
     expected = play_on(arena, 1)
@@ -157,7 +157,7 @@ def test_what_compiled_code_would_use_as_an_index_is_checked(field: str, value: 
 
 
 @pytest.mark.parametrize("field", [name for name in UNIT.names or () if UNIT[name] == np.float64])
-def test_what_is_no_number_is_refused(field: str) -> None:
+def test_values_that_are_not_numbers_are_refused(field: str) -> None:
     arena = begun("2c_vs_64zg", battles=1, steps=5)
     kept = arena.snapshot(0)
     units = kept.units.copy()

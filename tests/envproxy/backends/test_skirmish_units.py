@@ -199,7 +199,7 @@ def test_a_spine_crawlers_bonus_against_armoured(scene: SceneMaker) -> None:
     assert spine.allies["shield"][0] == 80 - 30
 
 
-def test_nobody_pushes_a_spine_crawler(scene: SceneMaker) -> None:
+def test_units_do_not_push_a_spine_crawler(scene: SceneMaker) -> None:
     spine = at_peace(scene("2s_vs_1sc", [(13.92, 18.8), (13.9, 18.0)], [(13.92, 20.04)]))
     for _ in range(4):
         spine.step(NORTH, NORTH)

@@ -20,6 +20,7 @@ from envproxy.rules import SMAC_RULES, Rules
 from tests.starcraft.battle import battle_seed
 from tests.starcraft.host import SMAC, battle_host, needs_smac
 
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 SLOTS = 4
 BATTLES = 5  # of each slot
 SIGHT_ROUNDS = 1e-5  # positions travel as float32
@@ -90,7 +91,6 @@ def play(pair: Pair, battles: int) -> dict[str, int]:
 
 
 @needs_smac
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("map_name", map_names())
 def test_smac_shows_what_skirmish_shows(map_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with battle_host(tmp_path, monkeypatch, packages=str(SMAC), maps=[map_name]):
@@ -105,7 +105,6 @@ def test_smac_shows_what_skirmish_shows(map_name: str, tmp_path: Path, monkeypat
 
 
 @needs_smac
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("map_name", RULES)
 def test_smac_under_other_rules_shows_what_skirmish_shows(
     map_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -23,8 +23,9 @@ from envproxy.rules import Rules
 from tests.starcraft.faults import Fault, write_faults
 from tests.starcraft.host import Host, battle_host
 from tests.starcraft.launches import launches
-from tests.waiting import wait_for
+from tests.waiting import WAIT_LIMIT, wait_for
 
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[3]
 MakeHost = Callable[..., Host]
 Make = Callable[..., SmacBattles]
@@ -102,7 +103,7 @@ def test_a_battle_whose_game_fails_is_void_and_the_next_one_has_another_game(
     fault: Fault, said: str, host: MakeHost, battles: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     machine = host(fault)
-    arena = battles(2, "step-timeout=5")
+    arena = battles(2, "step-timeout=10")
     reset(arena, 0)  # launch 0: the game that fails
     reset(arena, 1)
     for _ in range(3):
@@ -138,7 +139,7 @@ def test_games_that_fail_in_the_same_step_are_all_void(host: MakeHost, battles: 
 
 def test_a_hanging_game_costs_the_others_no_more_than_the_deadline(host: MakeHost, battles: Make) -> None:
     host(Fault("hang", launches=(0,), number=1), Fault("ignores-sigterm"))
-    arena = battles(3, "step-timeout=1")
+    arena = battles(3, "step-timeout=10")
     reset(arena, 0)
     reset(arena, 1, 2)
     stop(arena)
@@ -397,7 +398,7 @@ def test_close_does_not_wait_for_a_start(fault: Fault, host: MakeHost, battles: 
     thread.start()
     wait_for(lambda: machine.launched, "a start")
     arena.close()
-    thread.join(60.0)
+    thread.join(WAIT_LIMIT)
     assert not thread.is_alive()
     assert failed
     machine.check_nothing_is_left()
@@ -419,11 +420,11 @@ def test_close_does_not_wait_for_another_arenas_starts(host: MakeHost, battles: 
     wait_for(lambda: sum(t.name.startswith("start") for t in threading.enumerate()) > cores, "a start that waits")
     closing = threading.Thread(target=other.close)
     closing.start()
-    closing.join(60.0)
+    closing.join(WAIT_LIMIT)
     assert not closing.is_alive()
     one.close()
     for thread in threads:
-        thread.join(60.0)
+        thread.join(WAIT_LIMIT)
         assert not thread.is_alive()
     machine.check_nothing_is_left()
 
@@ -445,7 +446,7 @@ def test_close_does_not_wait_for_a_step(host: MakeHost, battles: Make) -> None:
     thread.start()
     wait_for(lambda: launches(machine.installation)[0].requests()["step"] == 2, "the step that hangs")
     arena.close()
-    thread.join(60.0)
+    thread.join(WAIT_LIMIT)
     assert not thread.is_alive()
     assert failed
     machine.check_nothing_is_left()
@@ -471,7 +472,7 @@ def test_nothing_outlives_a_process_that_is_killed(fault: Fault | None, number: 
     machine = host(*([fault] if fault else []))
     with player_on(machine, fault) as player:
         os.kill(player.pid, number)
-        player.wait(60.0)
+        player.wait(WAIT_LIMIT)
     machine.check_nothing_is_left()
 
 
@@ -484,7 +485,7 @@ def test_nothing_outlives_a_process_that_is_killed_with_its_keepers(fault: Fault
         for keeper in keepers:
             keeper.kill()
         player.kill()
-        player.wait(60.0)
+        player.wait(WAIT_LIMIT)
     machine.check_nothing_is_left()
 
 
@@ -498,7 +499,7 @@ def test_nothing_outlives_a_keeper_that_is_told_to_end_in_several_ways(host: Mak
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 keeper.send_signal(number)
         player.kill()
-        player.wait(60.0)
+        player.wait(WAIT_LIMIT)
         for keeper in keepers:
             keeper.resume()
     machine.check_nothing_is_left()
