@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli import strategy_flags
 from cli.defaults import Value, default_config, kept_settings, parse_value, preset, preset_names, with_implied
 from cli.playable import check_playable
 from client.device import is_run_name
@@ -32,6 +33,8 @@ _NOTHING_IS = {
     "run": "made from settings and time",
     "rules": "SMAC's",
     "backend-options": "none",
+    "strategy-settings": "the strategy's",
+    "server-optimizer": "none",
     "attest-key": "none",
 }  # what an empty default means
 
@@ -85,6 +88,7 @@ def choose(options: argparse.Namespace) -> Chosen:
                 f"{path.name!r}; rename {path}"
             )
         check_unchanged(kept, given)
+        given.pop("strategy-settings", None)  # as they were, and perhaps not all of them
         given |= {"runs": str(path.parent), "run": path.name, "resume": True}
         settings = check_settings({**kept, **given})
     else:
@@ -136,6 +140,8 @@ def named(options: argparse.Namespace) -> dict[str, Value]:
             given[name] = parse_value(text, defaults[name])
         except ValueError as error:
             raise SettingsError(f"{name}: {error}") from None
+    if own := strategy_flags.named(options, str(given.get("strategy-settings", ""))):
+        given["strategy-settings"] = own
     if "rules" in given:  # in one form, so that a resumed run may name them in another
         given["rules"] = Rules.parse(str(given["rules"])).text()
     return with_implied(given)

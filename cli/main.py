@@ -14,7 +14,7 @@ from cli.surroundings import check_modules, check_working_directory
 
 check_modules()  # before they are imported
 
-from cli import admit, agent, envproxy, evaluate, listing, status, submit, train, watch
+from cli import admit, agent, envproxy, evaluate, listing, status, strategy_flags, submit, train, watch
 from cli.certs import command as certs
 from cli.doctor import command as doctor
 from cli.experiment import command as experiment
@@ -28,6 +28,7 @@ from operations.paths import shown
 from server.rounds import RoundsError
 from server.run_directory import NotKeptError, RunDirectoryError
 from server.seats import SeatsError
+from server.strategy_failure import StrategyFailedError
 
 USAGE_ERROR, RUN_FAILED, INTERRUPTED = 2, 1, 130
 
@@ -39,8 +40,8 @@ class _Parser(argparse.ArgumentParser):
         self.exit(USAGE_ERROR, f"{self.prog}: {shown(message)} (see {self.prog} --help)\n")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command."""
+def build_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """Return the parser of the whole command. The strategy that `arguments` choose adds its own flags."""
     parser = _Parser(prog="pps-qmix", description="Federated multi-agent Q-learning: PPS-QMIX on Flower.")
     parser.add_argument("--version", action="version", version=version("pps-qmix"))
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -67,6 +68,8 @@ def build_parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=help_, description=help_[0].upper() + help_[1:] + ".")
         if add_arguments is not None:
             add_arguments(command)
+        if name in ("train", "submit"):
+            strategy_flags.add_arguments(command, arguments)
         command.set_defaults(call=run)  # not "run": that is an argument of `evaluate`
     return parser
 
@@ -75,7 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0, 1 if a run failed, 2 for wrong arguments, 130 if interrupted."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # as standard error is: what it has no sign for is shown as its escape
         sys.stdout.reconfigure(errors="backslashreplace")
-    options = build_parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = build_parser(arguments).parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # else nohup has it ignored
         signal.signal(signal.SIGHUP, _interrupt)
@@ -87,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except (
         *(BackendFailedError, ProcessEndedError, PartFailedError),
-        *(RoundsError, SeatsError, DeviceError, NotKeptError),
+        *(RoundsError, SeatsError, StrategyFailedError, DeviceError, NotKeptError),
     ) as error:
         _tell(str(error))
         return RUN_FAILED

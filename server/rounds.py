@@ -17,6 +17,7 @@ from server.figures import Report, evaluation_rows, round_row, steps_played
 from server.initial import NoWeightsError, most_agreed
 from server.seats import NoTeamError, Seats, SeatsError
 from server.settings import Settings
+from server.strategy_failure import failures_of
 from strategies.sentences import by_seat
 from strategies.sharing import Sharing
 
@@ -62,6 +63,7 @@ class Rounds:
         self._grid = grid
         self._settings = settings
         self._strategy = strategy
+        self._failures = lambda: failures_of(strategy, settings.strategy)
         self._config = run_config
         self._meanwhile = meanwhile
         self._met = met
@@ -74,7 +76,8 @@ class Rounds:
         A run begins with all seats; one that has begun waits a while for them, then goes on with those that are there.
 
         Raises SeatsError if the team does not come together (NoTeamError if it never has), RoundsError if no device
-        brings a round to its end (DivergedError if all trained until their numbers were not finite).
+        brings a round to its end (DivergedError if all trained until their numbers were not finite), and
+        StrategyFailedError if the strategy raises an exception or returns what cannot be used.
         """
         try:
             self._seats.wait_for_all(self._settings.round_timeout, None if start is None else _GRACE)
@@ -85,7 +88,8 @@ class Rounds:
             initial = self._initial_weights()
             round_, steps = 0, 0
         else:
-            self._strategy.restore(start.agents)
+            with self._failures():
+                self._strategy.restore(start.agents, start.strategy)
             initial = ArrayRecord({name: Array(tensor) for name, tensor in start.agents[min(start.agents)].items()})
             round_, steps = start.round, start.steps
         fruitless = 0
@@ -125,7 +129,6 @@ class Rounds:
             self._seats.wait_for_all(self._settings.round_timeout, _GRACE)
         self._now({"round": round_, "steps": steps})
         asked = self._seats.nodes
-        self._strategy.place(asked)
         battles, seats = self._settings.round_battles(round_), sorted(asked)
         orders = ConfigRecord(
             {
@@ -137,14 +140,17 @@ class Rounds:
             }
         )
         began = time.monotonic()
-        messages = self._strategy.configure_train(round_, initial, orders, self._grid)
+        with self._failures():
+            self._strategy.place(asked)
+            messages = self._strategy.configure_train(round_, initial, orders, self._grid)
         exchange = self._exchange()
         replies = list(exchange.replies(messages, self._meanwhile))
         exchanged = time.monotonic()
         # Who was asked last, not who is there now: a node may be gone that has answered, or whose seat is missing.
         asked |= exchange.moved
-        self._strategy.place(asked)
-        _, shared = self._strategy.aggregate_train(round_, replies)
+        with self._failures():
+            self._strategy.place(asked)
+            _, shared = self._strategy.aggregate_train(round_, replies)
         if self._strategy.diverged and self._strategy.diverged.keys() == asked.keys():
             said = "; ".join(by_seat(self._strategy.diverged.items()))
             raise DivergedError(
@@ -156,7 +162,9 @@ class Rounds:
         played = steps_played(reports)
         if played == 0:
             return None
-        checkpoint = Checkpoint(round_, steps + played, self._strategy.agents())
+        with self._failures():
+            agents, state = self._strategy.agents(), self._strategy.whole_state()
+        checkpoint = Checkpoint(round_, steps + played, agents, state)
         seconds = {"round": exchanged - began, "aggregation": time.monotonic() - exchanged}
         row = {
             **round_row(round_, steps, reports, seconds),

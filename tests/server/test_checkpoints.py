@@ -98,7 +98,7 @@ def test_a_damaged_checkpoint_is_named(run: Path, file: str, damage: str) -> Non
     if damage != "gone":
         path.write_bytes(content[: len(content) // 2 if damage == "cut" else 0])
     with pytest.raises(
-        RunDirectoryError, match=r"round-000002 is damaged \(.*; remove it to go on from the one before"
+        RunDirectoryError, match=r"round-000002 is damaged \(.*; remove it to resume from the one before"
     ):
         newest_checkpoint(run)
     if file == "checkpoint.json":
