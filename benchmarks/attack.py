@@ -77,11 +77,15 @@ def settings(**changes: bool | float | int | str) -> SharingSettings:
 
 
 CREDULOUS: Final = SharingSettings(
+    strategy_settings="",
     reward_weighting="proportional",
     personal_layers=4,
     adopt=1.0,
     max_weight=1.0,
     tolerate=0,
+    server_optimizer="",
+    server_learning_rate=0.1,
+    server_momentum=0.9,
     learning_rate=5e-4,
     bounds=ANYTHING,
     attestation=None,
@@ -95,6 +99,8 @@ STRATEGIES: Final[dict[str, tuple[str, SharingSettings]]] = {
     "median": ("median", settings()),
     "trimmed-mean": ("trimmed-mean", settings()),
     "krum": ("krum", settings()),
+    "multi-krum": ("multi-krum", settings()),
+    "bulyan": ("bulyan", settings()),
 }
 
 

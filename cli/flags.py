@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from cli import strategy_flags
 from operations.paths import real_path, user_path
 from pps_qmix.configuration import (
     Value,
@@ -24,6 +25,8 @@ _EMPTY_MEANS = {
     "run": "made from settings and time",
     "rules": "SMAC's",
     "backend-options": "none",
+    "strategy-settings": "the strategy's",
+    "server-optimizer": "none",
     "attest-key": "none",
 }  # what an empty default means
 
@@ -75,6 +78,8 @@ def named(options: argparse.Namespace) -> dict[str, Value]:
             given[name] = parse_value(text, defaults[name])
         except ValueError as error:
             raise SettingsError(f"{name}: {error}") from None
+    if own := strategy_flags.named(options, str(given.get("strategy-settings", ""))):
+        given["strategy-settings"] = own
     return normalised(given)
 
 

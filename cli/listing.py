@@ -8,16 +8,22 @@ import sys
 from rich.table import Table
 
 from cli.plain_console import PlainConsole
+from cli.strategy_flags import described
 from envproxy.backend import BackendFailedError, BrokenBackendError, backend_names, map_specs
 from operations import logs
-from strategies.registry import describe, strategy_names
+from strategies.registry import UnusableStrategyError, describe, own_settings, strategy_names
 
 
 def show_strategies(_: argparse.Namespace) -> int:
-    """List the strategies, with what they say of themselves."""
+    """List the strategies and their own settings. One that cannot be used is listed with the reason."""
     table = Table("strategy", "what it does", box=None)
     for name in strategy_names():
-        table.add_row(name, describe(name))
+        try:
+            table.add_row(name, describe(name))
+            for setting in own_settings(name):
+                table.add_row(f"  --{setting.name}", described(setting))
+        except UnusableStrategyError as error:
+            table.add_row(name, str(error))
     PlainConsole().print(table)
     return 0
 

@@ -10,7 +10,21 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import NoReturn
 
-from cli import admit, agent, certs, doctor, envproxy, evaluate, experiment, listing, status, submit, train, watch
+from cli import (
+    admit,
+    agent,
+    certs,
+    doctor,
+    envproxy,
+    evaluate,
+    experiment,
+    listing,
+    status,
+    strategy_flags,
+    submit,
+    train,
+    watch,
+)
 from envproxy.backend import BackendFailedError
 from envproxy.server import ProcessEndedError
 from operations import logs
@@ -22,6 +36,7 @@ from pps_qmix.surroundings import check_working_directory
 from server.rounds import RoundsError
 from server.run_directory import NotKeptError, RunDirectoryError
 from server.seats import SeatsError
+from server.strategy_failure import StrategyFailedError
 
 USAGE_ERROR, RUN_FAILED, INTERRUPTED = 2, 1, 130
 
@@ -33,8 +48,8 @@ class _Parser(argparse.ArgumentParser):
         self.exit(USAGE_ERROR, f"{self.prog}: {shown(message)} (see {self.prog} --help)\n")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command."""
+def build_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """Return the parser of the whole command. The strategy that `arguments` choose adds its own flags."""
     parser = _Parser(prog="pps-qmix", description="Federated multi-agent Q-learning: PPS-QMIX on Flower.")
     parser.add_argument("--version", action="version", version=version("pps-qmix"))
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -61,6 +76,8 @@ def build_parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=help_, description=help_[0].upper() + help_[1:] + ".")
         if add_arguments is not None:
             add_arguments(command)
+        if name in ("train", "submit"):
+            strategy_flags.add_arguments(command, arguments)
         command.set_defaults(call=run)  # not "run": that is an argument of `evaluate`
     return parser
 
@@ -69,7 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0, 1 if a run failed, 2 for wrong arguments, 130 if interrupted."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # as standard error is: what it has no sign for is shown as its escape
         sys.stdout.reconfigure(errors="backslashreplace")
-    options = build_parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = build_parser(arguments).parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # else nohup has it ignored
         signal.signal(signal.SIGHUP, _interrupt)
@@ -81,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except (
         *(BackendFailedError, ProcessEndedError, PartFailedError),
-        *(RoundsError, SeatsError, HomeError, NotKeptError),
+        *(RoundsError, SeatsError, StrategyFailedError, HomeError, NotKeptError),
     ) as error:
         _tell(str(error))
         return RUN_FAILED

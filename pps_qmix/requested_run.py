@@ -70,6 +70,7 @@ def resumed_run(path: Path, named: Mapping[str, Value]) -> RequestedRun:
             f"{path.name!r}; rename {path}"
         )
     check_unchanged(kept, given)
+    given.pop("strategy-settings", None)  # as they were, and perhaps not all of them
     given |= {"runs": str(path.parent), "run": path.name, "resume": True}
     return _checked(check_settings({**kept, **given}), given, path)
 

@@ -28,10 +28,12 @@ from server.rounds import DivergedError, RoundResult, Rounds
 from server.run_directory import RunDirectory, RunDirectoryError, Runtime, open_run, read_run
 from server.seats import NoTeamError
 from server.settings import Settings, SettingsError, Value, check_settings
+from server.strategy_failure import StrategyFailedError, failures_of
 from server.tensorboard_writer import TensorBoardWriter
 from strategies.attestation import Attestation, read_key
-from strategies.registry import create_strategy
+from strategies.registry import UnusableStrategyError, create_strategy
 from strategies.settings import SharingSettings
+from strategies.sharing import Sharing
 
 log = logging.getLogger("server")
 
@@ -75,6 +77,8 @@ def _train(grid: Grid, config: Mapping[str, Value], given: Mapping[str, Value]) 
         train(grid, config, given)
     except (SettingsError, RunDirectoryError, NoTeamError, DivergedError) as error:
         raise NeedsYouError(str(error)) from error
+    except StrategyFailedError as error:
+        raise NeedsYouError(f"{error}; correct the strategy, then resume the run with --resume") from error
     except OSError as error:  # of a curve or an event file
         if error.errno not in _NO_ROOM:
             raise
@@ -86,7 +90,8 @@ def train(
 ) -> RunDirectory:
     """Play a run to its end over `grid`, which is of `runtime`; `given` are the settings that the user named.
 
-    Raises SettingsError, RunDirectoryError, InUseError, SeatsError or RoundsError with a message for the user.
+    Raises SettingsError, RunDirectoryError, InUseError, SeatsError, RoundsError or StrategyFailedError with a message
+    for the user.
     """
     with open_run(check_settings(config), given) as directory:
         directory.note_runtime(runtime)
@@ -101,7 +106,7 @@ def _play(grid: Grid, directory: RunDirectory) -> None:
     if settings.resume:
         directory.drop_after(start.round if start else 0)
     log.info("run %s in %s", settings.run, directory.path, extra={"run": settings.run})
-    strategy = create_strategy(settings.strategy, _sharing(settings, directory.run_id))
+    strategy = _create_strategy(settings, directory.run_id)
     run_config = {
         **settings.config(),
         "run-id": directory.run_id,
@@ -116,16 +121,21 @@ def _play(grid: Grid, directory: RunDirectory) -> None:
         _keep(directory, writer, result)
         picture.due = True
         if result.checkpoint.round == 1:
-            strategy.summary()
+            with failures_of(strategy, settings.strategy):
+                strategy.summary()
     picture.draw()
     writer.close()
     for name, value in result_of(directory.rows()).items():
         log.info("%s: %s", name, value)
 
 
-def _sharing(settings: Settings, run_id: str) -> SharingSettings:
-    """Raises SettingsError if the key of the env proxy's statements cannot be read."""
-    return SharingSettings.from_config(settings.config(), _attestation(settings, run_id))
+def _create_strategy(settings: Settings, run_id: str) -> Sharing:
+    """Raises SettingsError if the strategy, or the key of the env proxy's statements, cannot be used."""
+    sharing = SharingSettings.from_config(settings.config(), _attestation(settings, run_id))
+    try:
+        return create_strategy(settings.strategy, sharing)
+    except UnusableStrategyError as error:
+        raise SettingsError(f"strategy: {error}") from error
 
 
 def _attestation(settings: Settings, run_id: str) -> Attestation | None:

@@ -2,7 +2,8 @@
 
 runs/<name>/checkpoints/round-000123/
     seat-<i>.safetensors   every agent's weights, as it begins the next round
-    checkpoint.json        round, steps, seats
+    strategy.safetensors   the arrays of the strategy's state, where it has some
+    checkpoint.json        round, steps, seats; the numbers of the strategy's state, and the names of its arrays
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from safetensors.numpy import load_file, save
 
 from operations.files import replacing_folder
 from server.run_directory import RunDirectoryError, checkpoints_path, keeping
+from strategies.state import State
 
 _KEPT = 3  # rounds
+_STATE = "strategy.safetensors"
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Checkpoint:
     round: int
     steps: int  # environment steps of the run
     agents: dict[int, dict[str, NDArray[np.float32]]]  # seat -> tensors
+    strategy: State | None = None  # what the strategy keeps beside them; None: from before checkpoints held it
 
 
 def save_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
@@ -39,6 +43,12 @@ def save_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
         for seat, tensors in checkpoint.agents.items():
             (folder / f"seat-{seat}.safetensors").write_bytes(save(tensors))
         document = {"round": checkpoint.round, "steps": checkpoint.steps, "seats": sorted(checkpoint.agents)}
+        if checkpoint.strategy is not None:
+            arrays = {name: value for name, value in checkpoint.strategy.items() if isinstance(value, np.ndarray)}
+            numbers = {name: value for name, value in checkpoint.strategy.items() if name not in arrays}
+            document["strategy"] = {"numbers": numbers, "arrays": list(arrays)}
+            if arrays:
+                (folder / _STATE).write_bytes(save(arrays))
         (folder / "checkpoint.json").write_text(json.dumps(document), encoding="utf-8")
     for old in whole_checkpoints(run)[:-_KEPT]:
         shutil.rmtree(old, ignore_errors=True)
@@ -74,9 +84,23 @@ def newest_checkpoint(path: Path) -> Checkpoint | None:
     try:
         document = _document(found[-1])
         agents = {seat: load_file(found[-1] / f"seat-{seat}.safetensors") for seat in document["seats"]}
+        strategy = _read_state(found[-1], document)
     except Exception as error:
         raise _damaged(found[-1], error) from None
-    return Checkpoint(document["round"], document["steps"], agents)
+    return Checkpoint(document["round"], document["steps"], agents, strategy)
+
+
+def _read_state(checkpoint: Path, document: dict[str, Any]) -> State | None:
+    """Return the strategy's state. Raises ValueError and others if it is not whole."""
+    if "strategy" not in document:
+        return None
+    numbers, names = document["strategy"]["numbers"], document["strategy"]["arrays"]
+    arrays = load_file(checkpoint / _STATE) if names else {}
+    if missing := [name for name in names if name not in arrays]:
+        raise ValueError(f"{_STATE} lacks {', '.join(missing)}")
+    if wrong := [name for name, value in numbers.items() if not isinstance(value, int | float)]:
+        raise ValueError(f"{', '.join(wrong)} is not a number")
+    return {**{name: arrays[name] for name in names}, **numbers}
 
 
 def _document(checkpoint: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, RecordDict
@@ -17,6 +18,7 @@ from server.initial import NoWeightsError, most_agreed
 from server.metrics import evaluation_rows, round_row, steps_played
 from server.seats import NoTeamError, Seats, SeatsError
 from server.settings import Settings
+from server.strategy_failure import failures_of
 from strategies.messages import CONFIG, METRICS, WEIGHTS, Report
 from strategies.sentences import by_seat
 from strategies.sharing import Sharing
@@ -63,6 +65,7 @@ class Rounds:
         self._grid = grid
         self._settings = settings
         self._strategy = strategy
+        self._failures = partial(failures_of, strategy, settings.strategy)
         self._config = run_config
         self._meanwhile = meanwhile
         self._met = met
@@ -75,7 +78,8 @@ class Rounds:
         A run begins with all seats; one that has begun waits a while, then continues with those that are there.
 
         Raises SeatsError if the team does not come together (NoTeamError if it never has), RoundsError if no device
-        brings a round to its end (DivergedError if all trained until their numbers were not finite).
+        brings a round to its end (DivergedError if all trained until their numbers were not finite), and
+        StrategyFailedError if the strategy raises an exception or returns what cannot be used.
         """
         try:
             self._seats.wait_for_all(self._settings.round_timeout, None if start is None else _GRACE)
@@ -86,7 +90,8 @@ class Rounds:
             initial = self._initial_weights()
             round_, steps = 0, 0
         else:
-            self._strategy.restore(start.agents)
+            with self._failures():
+                self._strategy.restore(start.agents, start.strategy)
             initial = ArrayRecord({name: Array(tensor) for name, tensor in start.agents[min(start.agents)].items()})
             round_, steps = start.round, start.steps
         fruitless = 0
@@ -126,7 +131,6 @@ class Rounds:
             self._seats.wait_for_all(self._settings.round_timeout, _GRACE)
         self._now({"round": round_, "steps": steps})
         asked = self._seats.nodes
-        self._strategy.place(asked)
         battles, seats = self._settings.round_battles(round_), sorted(asked)
         orders = ConfigRecord(
             {
@@ -138,14 +142,17 @@ class Rounds:
             }
         )
         began = time.monotonic()
-        messages = self._strategy.configure_train(round_, initial, orders, self._grid)
+        with self._failures():
+            self._strategy.place(asked)
+            messages = self._strategy.configure_train(round_, initial, orders, self._grid)
         exchange = self._exchange()
         replies = list(exchange.replies(messages, self._meanwhile))
         exchanged = time.monotonic()
         # Who was asked last, not who is there now: a node may be gone that has answered, or whose seat is missing.
         asked |= exchange.moved
-        self._strategy.place(asked)
-        _, shared = self._strategy.aggregate_train(round_, replies)
+        with self._failures():
+            self._strategy.place(asked)
+            _, shared = self._strategy.aggregate_train(round_, replies)
         if self._strategy.diverged and self._strategy.diverged.keys() == asked.keys():
             said = "; ".join(by_seat(self._strategy.diverged.items()))
             raise DivergedError(
@@ -157,7 +164,9 @@ class Rounds:
         played = steps_played(reports)
         if played == 0:
             return None
-        checkpoint = Checkpoint(round_, steps + played, self._strategy.agents())
+        with self._failures():
+            agents, state = self._strategy.agents(), self._strategy.whole_state()
+        checkpoint = Checkpoint(round_, steps + played, agents, state)
         seconds = {"round": exchanged - began, "aggregation": time.monotonic() - exchanged}
         row = {
             **round_row(round_, steps, reports, seconds),

@@ -33,6 +33,7 @@ from operations.files import replace_file
 from operations.locks import InUseError, is_locked, locked
 from operations.paths import user_path
 from server.settings import Settings, SettingsError, Value, check_settings
+from strategies.registry import settings_text
 
 log = logging.getLogger("server")
 
@@ -227,8 +228,18 @@ def already_there(path: Path) -> RunDirectoryError:
 def check_unchanged(kept: Mapping[str, Value], given: Mapping[str, Value]) -> None:
     """Raise SettingsError if a setting `given` for a resumed run must not differ from that it was `kept` with."""
     for name, value in given.items():
-        if name not in _MAY_CHANGE and kept.get(name) != value:
-            raise SettingsError(f"{name}: the run began with {kept.get(name)!r}, a resumed run cannot change it")
+        began, wanted = _strategy_settings(kept, value) if name == "strategy-settings" else (kept.get(name), value)
+        if name not in _MAY_CHANGE and began != wanted:
+            raise SettingsError(f"{name}: the run began with {began!r}, a resumed run cannot change it")
+
+
+def _strategy_settings(kept: Mapping[str, Value], given: Value) -> tuple[str, str]:
+    """Return what a run's strategy was set to as it began, and with what is `given` over it. Raises SettingsError."""
+    strategy, began = str(kept.get("strategy")), str(kept.get("strategy-settings", ""))
+    try:
+        return settings_text(strategy, began), settings_text(strategy, began, str(given))
+    except ValueError as error:
+        raise SettingsError(f"strategy-settings: {error}") from None
 
 
 def document_path(path: Path) -> Path:

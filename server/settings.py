@@ -6,11 +6,19 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from operations.limits import ARENA_NAME, LONGEST_WAIT, MOST_AT_ONCE
-from strategies.registry import UnknownStrategyError, describe
-from strategies.settings import NETWORK_TENSORS
+from strategies.registry import UnusableStrategyError, create_strategy, describe, settings_text
+from strategies.settings import NETWORK_TENSORS, SharingSettings
 
 Value = bool | float | int | str
 
@@ -43,6 +51,7 @@ class Settings(BaseModel):
     map: Annotated[str, Field(min_length=1)]
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     strategy: str
+    strategy_settings: str  # kept with the value of every setting that the strategy declares
     base: Literal["vdn", "qmix"]
     mixing: Literal["solo", "joint"]
     centralised: bool
@@ -71,6 +80,9 @@ class Settings(BaseModel):
     max_return: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     attest_key: str
     tolerate: Annotated[int, Field(ge=0)]
+    server_optimizer: Literal["", "fedadam", "fedyogi", "fedadagrad", "fedavgm"]
+    server_learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    server_momentum: Annotated[float, Field(ge=0, lt=1)]
     personal_layers: Annotated[int, Field(ge=0, le=len(NETWORK_TENSORS))]
     adopt: Share
     backend: Annotated[str, Field(min_length=1)]
@@ -88,9 +100,22 @@ class Settings(BaseModel):
     def _strategy_exists(cls, value: str) -> str:
         try:
             describe(value)
-        except UnknownStrategyError as error:
+        except UnusableStrategyError as error:
             raise ValueError(str(error)) from None
         return value
+
+    @field_validator("strategy_settings")
+    @classmethod
+    def _strategy_has_them(cls, value: str, others: ValidationInfo) -> str:
+        return settings_text(others.data["strategy"], value) if "strategy" in others.data else value
+
+    @model_validator(mode="after")
+    def _strategy_can_be_created(self) -> Settings:
+        try:
+            create_strategy(self.strategy, SharingSettings.from_config(self.config(), None))
+        except UnusableStrategyError as error:
+            raise ValueError(f"strategy: {error}") from None
+        return self
 
     @model_validator(mode="after")
     def _buffer_holds_a_batch(self) -> Settings:

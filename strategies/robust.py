@@ -3,25 +3,25 @@
 import logging
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.serverapp.strategy import Bulyan as FlowerBulyan
 from flwr.serverapp.strategy import FedAvg, FedMedian, FedTrimmedAvg
-from flwr.serverapp.strategy import Krum as FlowerKrum
+from flwr.serverapp.strategy import MultiKrum as FlowerMultiKrum
 
-from strategies.arithmetic import Weighting
-from strategies.sharing import Aggregate, Sharing
+from strategies.aggregate import Aggregate, Round
+from strategies.arithmetic import Vector, Weighting, weighted_average
+from strategies.flower import aggregate_by, weights_by
+from strategies.own_settings import Setting
+from strategies.sharing import Sharing
 from strategies.update import Update
 
 logger = logging.getLogger(__name__)
 
-_INDEX = "index"
-
 
 class _Robust(Sharing):
-    def _tolerated(self, agents: int, needed: int) -> int:
-        """How many hostile agents are left out of account: `tolerate`, or fewer if `agents` are not enough for it.
+    def _tolerated(self, agents: int, needed: int, largest: int) -> int:
+        """How many hostile agents the method leaves out: `tolerate`, or `largest` if `agents` are not enough for it.
 
         `needed` is the number of agents with which the method keeps its promise.
         """
@@ -30,31 +30,18 @@ class _Robust(Sharing):
                 "%s withstands %d hostile agents if at least %d take part; here are %d",
                 *(type(self).__name__, self.settings.tolerate, needed, agents),
             )
-        return min(self.settings.tolerate, (agents - 1) // 2)
-
-    def _replies(self, updates: Sequence[Update], names: Sequence[str]) -> list[Message]:
-        """Return the updates as Flower's strategies take them; a metric of each is its index."""
-        replies = []
-        for index, update in enumerate(updates):
-            # In float64: squares of what float32 holds overflow there, and near distances would be lost in rounding.
-            arrays = ArrayRecord({name: Array(update.tensors[name].astype(np.float64)) for name in names})
-            metrics = MetricRecord({"num-examples": 1, _INDEX: index})
-            content = RecordDict({"arrays": arrays, "metrics": metrics})
-            replies.append(Message(content, self.seats[update.seat], MessageType.TRAIN))
-        return replies
+        return min(self.settings.tolerate, max(largest, 0))
 
 
 class _Elementwise(_Robust):
-    """An aggregate that no agent has a weight in: each number is made of the agents' numbers in its place."""
+    """An aggregate in which an agent has no weight: each number is made of the agents' numbers in its place."""
 
     @abstractmethod
     def flower(self, agents: int) -> FedAvg:
         """Return Flower's strategy for so many agents."""
 
-    def combine(self, updates: Sequence[Update], names: Sequence[str]) -> Aggregate:
-        arrays, _ = self.flower(len(updates)).aggregate_train(0, self._replies(updates, names))
-        assert arrays is not None  # there is a reply, and each is whole
-        return Aggregate({name: array.numpy().astype(np.float32) for name, array in arrays.items()}, None)
+    def combine(self, updates: Sequence[Update], names: Sequence[str], round_: Round) -> Aggregate:
+        return Aggregate(aggregate_by(self.flower(len(updates)), updates, names, round_), None)
 
 
 class Median(_Elementwise):
@@ -79,7 +66,7 @@ class TrimmedMean(_Elementwise):
     """
 
     def flower(self, agents: int) -> FedAvg:
-        trimmed = self._tolerated(agents, 2 * self.settings.tolerate + 1)
+        trimmed = self._tolerated(agents, 2 * self.settings.tolerate + 1, largest=(agents - 1) // 2)
         # Flower cuts int(beta n) at either end, beta < 1/2; a quarter more lies clear of rounding on both counts.
         return FedTrimmedAvg(beta=(trimmed + 0.25) / agents)
 
@@ -93,10 +80,54 @@ class Krum(_Robust):
     agent has a mixer of its own, every tensor of it ("mixer.*").
     """
 
-    def combine(self, updates: Sequence[Update], names: Sequence[str]) -> Aggregate:
-        tolerated = self._tolerated(len(updates), 2 * self.settings.tolerate + 3)
-        _, metrics = FlowerKrum(num_malicious_nodes=tolerated).aggregate_train(0, self._replies(updates, names))
-        assert metrics is not None  # there is a reply, and each is whole
-        index = int(cast(float, metrics[_INDEX]))  # of the one that is chosen
+    def combine(self, updates: Sequence[Update], names: Sequence[str], round_: Round) -> Aggregate:
+        weights = self._chosen(updates, names, round_, 1)
+        index = int(np.argmax(weights))
         tensors = {name: updates[index].tensors[name].copy() for name in names}
-        return Aggregate(tensors, Weighting(np.eye(len(updates))[index]))
+        return Aggregate(tensors, Weighting(weights))
+
+    def _chosen(self, updates: Sequence[Update], names: Sequence[str], round_: Round, count: int | None) -> Vector:
+        """Return weights [n]: the same for the `count` agents nearest to their neighbours, 0 for the others.
+
+        `count` None: as many as agents are left when the hostile ones are taken off.
+        """
+        agents = len(updates)
+        tolerated = self._tolerated(agents, 2 * self.settings.tolerate + 3, largest=(agents - 1) // 2)
+        count = agents - tolerated if count is None else min(count, agents)
+        krum = FlowerMultiKrum(num_malicious_nodes=tolerated, num_nodes_to_select=count)
+        return weights_by(krum, updates, names, round_)
+
+
+class MultiKrum(Krum):
+    """Multi-Krum: w_g is the mean of the agents nearest to their neighbours (Flower's; Blanchard et al., NeurIPS 2017).
+
+    Agents are ranked as under krum; `select` of them count, all the same. With `select=0` these are all but `tolerate`.
+    It keeps its promise with 2 `tolerate` + 3 agents. Rewards do not count. Shares every tensor of the agent network
+    (fc1.weight, fc1.bias, rnn.weight_ih, rnn.weight_hh, rnn.bias_ih, rnn.bias_hh, fc2.weight, fc2.bias) and, where the
+    agent has a mixer of its own, every tensor of it ("mixer.*").
+    """
+
+    own_settings = (Setting("select", 0, "number of agents that count; 0: all but tolerate", minimum=0),)
+
+    def combine(self, updates: Sequence[Update], names: Sequence[str], round_: Round) -> Aggregate:
+        weights = self._chosen(updates, names, round_, int(self.own["select"]) or None)
+        parts = [{name: update.tensors[name] for name in names} for update in updates]
+        return Aggregate(weighted_average(parts, weights), Weighting(weights))
+
+
+class Bulyan(_Elementwise):
+    """Bulyan: Multi-Krum's choice, then a mean around the median (Flower's Bulyan; El Mhamdi et al., ICML 2018).
+
+    Of n agents, the n - 2 `tolerate` that are nearest to their neighbours are kept. Each number is the mean of the
+    n - 4 `tolerate` of theirs that are nearest to their median. It needs 4 `tolerate` + 3 agents; with fewer it
+    tolerates fewer, and with less than seven it is the median. Rewards do not count. Shares every tensor of the agent
+    network (fc1.weight, fc1.bias, rnn.weight_ih, rnn.weight_hh, rnn.bias_ih, rnn.bias_hh, fc2.weight, fc2.bias) and,
+    where the agent has a mixer of its own, every tensor of it ("mixer.*").
+    """
+
+    def flower(self, agents: int) -> FedAvg:
+        tolerated = self._tolerated(agents, 4 * self.settings.tolerate + 3, largest=(agents - 3) // 4)
+        if tolerated:
+            return FlowerBulyan(num_malicious_nodes=tolerated)
+        # Without hostile agents Bulyan is the mean, which withstands none: not where some are to be tolerated.
+        return FedMedian() if self.settings.tolerate else FedAvg()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from strategies.attestation import Attestation
+from strategies.server_optimizer import SERVER_OPTIMIZERS
 from strategies.update import Bounds
 
 # The agent network's tensors, in the order that `personal-layers` counts.
@@ -33,6 +34,8 @@ class SharingSettings:
     Raises ValueError for values no strategy can work with.
     """
 
+    strategy_settings: str
+    """The settings that the strategy declares itself, as "momentum=0.9, nesterov=true"; others have their defaults."""
     reward_weighting: str
     """"proportional" (the paper's formula) or "softmax" (of mean returns)."""
     personal_layers: int
@@ -42,7 +45,13 @@ class SharingSettings:
     max_weight: float
     """The largest weight of one agent in an aggregate: above 0, up to 1, which bounds nothing."""
     tolerate: int
-    """Number of hostile agents that trimmed-mean and krum are to withstand."""
+    """Number of hostile agents that trimmed-mean, krum, multi-krum and bulyan are to withstand."""
+    server_optimizer: str
+    """What makes a step of each aggregate, one of SERVER_OPTIMIZERS; "": the aggregate is taken as it is."""
+    server_learning_rate: float
+    """Of the server optimizer: above 0."""
+    server_momentum: float
+    """Of the server optimizer, where it has one: 0 or more, below 1."""
     learning_rate: float
     """Of the agents: the likely cause where their training diverges."""
     bounds: Bounds
@@ -63,6 +72,14 @@ class SharingSettings:
             raise ValueError(f"max-weight is {self.max_weight}, expected more than 0 and at most 1")
         if not isinstance(self.tolerate, int) or self.tolerate < 0:
             raise ValueError(f"tolerate is {self.tolerate}, expected 0 or more")
+        if self.server_optimizer not in ("", *SERVER_OPTIMIZERS):
+            raise ValueError(
+                f"server-optimizer is {self.server_optimizer!r}, expected one of {', '.join(SERVER_OPTIMIZERS)}, or ''"
+            )
+        if not 0.0 < self.server_learning_rate < math.inf:
+            raise ValueError(f"server-learning-rate is {self.server_learning_rate}, expected more than 0")
+        if not 0.0 <= self.server_momentum < 1.0:
+            raise ValueError(f"server-momentum is {self.server_momentum}, expected at least 0 and less than 1")
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], attestation: Attestation | None) -> "SharingSettings":
@@ -73,11 +90,15 @@ class SharingSettings:
         Raises KeyError for a missing key and ValueError for a value out of range.
         """
         return cls(
+            strategy_settings=config["strategy-settings"],
             reward_weighting=config["reward-weighting"],
             personal_layers=config["personal-layers"],
             adopt=float(config["adopt"]),
             max_weight=float(config["max-weight"]),
             tolerate=config["tolerate"],
+            server_optimizer=config["server-optimizer"],
+            server_learning_rate=float(config["server-learning-rate"]),
+            server_momentum=float(config["server-momentum"]),
             learning_rate=float(config["learning-rate"]),
             bounds=Bounds(
                 battles=config["reward-buffer"],

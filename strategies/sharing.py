@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
+from strategies.aggregate import Aggregate, Round, StrategyFaultError, check_aggregate, check_weighting
 from strategies.arithmetic import (
     MIXER_PREFIX,
     Adjustment,
@@ -20,35 +21,40 @@ from strategies.arithmetic import (
     weighted_average,
 )
 from strategies.diagnostics import apartness, spread
+from strategies.own_settings import Setting, parse_pairs, parse_settings
 from strategies.replies import sort_replies
+from strategies.server_optimizer import ServerOptimizer
 from strategies.settings import NETWORK_TENSORS, SharingSettings
+from strategies.state import State, checked_state, merged, part_of
 from strategies.update import DivergedReply, RejectedReply, Update, attested, check_change, parse_update
 
 logger = logging.getLogger(__name__)
-
-
-class Aggregate(NamedTuple):
-    """What came of a round: the shared tensors, and the agents' weights in them where they have any."""
-
-    tensors: dict[str, Tensor]
-    weighting: Weighting | None
 
 
 class Sharing(Strategy):
     """A way for the agents of a team to share parameters, as a Flower strategy.
 
     A strategy overrides `weights` where agents do not all count the same, `shared` where not all tensors are shared,
-    and `combine` where the aggregate is no weighted average. Everything else is the same for all: the server calls
-    `place`, `configure_train` and `aggregate_train` once per round; the strategy keeps every agent's tensors, so that
-    a round goes on without a missing agent and an agent that lost its disk can go on too.
+    and `combine` where the aggregate is not a weighted average. It overrides `state` and `restore_state` where it
+    keeps something from round to round, and declares settings in `own_settings`; `own` holds their values. An
+    `__init__` begins with `super().__init__(settings)`.
+
+    Everything else is the same for all. The server calls `place`, `configure_train` and `aggregate_train` once per
+    round. The strategy keeps every agent's tensors, so that a round continues without a missing agent, and an agent
+    that lost its disk can take part again.
 
     `seats` maps placed seats to node ids. After `aggregate_train`, `rejected` maps the seats whose reply was left out
     to the reason, `diverged` maps those of them whose training has left the finite numbers to what did, and `missing`
     lists the placed seats that did not reply.
     """
 
+    own_settings: ClassVar[Sequence[Setting]] = ()
+    """The settings that this strategy has beside those of a run."""
+
     def __init__(self, settings: SharingSettings) -> None:
+        """Raises ValueError if `settings.strategy_settings` does not fit `own_settings`."""
         self.settings = settings
+        self.own = parse_settings(self.own_settings, parse_pairs(settings.strategy_settings))
         self.seats: dict[int, int] = {}
         self.rejected: dict[int, str] = {}
         self.missing: list[int] = []
@@ -57,6 +63,12 @@ class Sharing(Strategy):
         self._agents: dict[int, dict[str, Tensor]] = {}
         # Seats whose device is known to hold its tensors of `_agents`, but for the shared ones.
         self._in_step: set[int] = set()
+        self._previous: dict[str, Tensor] = {}  # of each tensor the newest aggregate, before it the initial weights
+        self._optimizer = (
+            ServerOptimizer(settings.server_optimizer, settings.server_learning_rate, settings.server_momentum)
+            if settings.server_optimizer
+            else None
+        )
 
     @property
     def cause_of_divergence(self) -> str:
@@ -74,17 +86,34 @@ class Sharing(Strategy):
         """Choose the tensors that are shared among `names`, those of an agent in order. Here: all of them."""
         return list(names)
 
-    def combine(self, updates: Sequence[Update], names: Sequence[str]) -> Aggregate:
+    def combine(self, updates: Sequence[Update], names: Sequence[str], round_: Round) -> Aggregate:
         """Aggregate the tensors of these names. Here: the average by `weights`, none above `max-weight`.
 
-        `updates` is as for `weights`; `names` has at least one element.
+        `updates` is as for `weights`; `names` has at least one element. The result is checked: a tensor for each name,
+        of its shape, float32 and finite.
         """
-        weighting = self._checked_weights(updates)
+        weighting = check_weighting(self.weights(updates), len(updates), f"{type(self).__name__}.weights")
         weights = np.asarray(weighting.weights, np.float64)
         capped = capped_weights(weights, self.settings.max_weight)
         parts = [{name: update.tensors[name] for name in names} for update in updates]
         was_capped = not np.array_equal(weights, capped)
         return Aggregate(weighted_average(parts, capped), Weighting(capped, weighting.adjustment, was_capped))
+
+    def state(self) -> State:
+        """Return what this strategy keeps from round to round: named arrays and numbers. Here: nothing.
+
+        Called after each round; the checkpoint holds it. The server optimizer's state is kept apart.
+        """
+        return {}
+
+    def restore_state(self, state: State) -> None:
+        """Continue from what `state` returned, bit for bit, with a new object of this class.
+
+        Not called where `state` returned nothing, nor for a checkpoint from before checkpoints held it.
+        Raises ValueError if it does not fit.
+        """
+        if state:
+            raise ValueError(f"{type(self).__name__} keeps no state, the checkpoint holds {', '.join(state)}")
 
     def place(self, seats: Mapping[int, int]) -> None:
         """Say which node holds each seat from the next round on (seat -> node id).
@@ -115,6 +144,8 @@ class Sharing(Strategy):
             initial = {name: _float32(array.numpy()) for name, array in arrays.items()}
             self._check_shapes(initial, f"the initial weights for seat {seat}")
             self._agents[seat] = initial
+        if not self._previous:
+            self._previous = {name: _float32(array.numpy()) for name, array in arrays.items()}
         return [self._train_message(server_round, seat, config) for seat in self.seats]
 
     def aggregate_train(
@@ -129,7 +160,8 @@ class Sharing(Strategy):
         "update-cosine" (`strategies.diagnostics`); and, where something was shared and agents have weights in it,
         "weight/SEAT", "weight-ratio", "agents-effective", "weights-shifted" and "weights-fell-back" (0 or 1) if rewards
         were no proportions, and "weights-capped" (0 or 1) if somebody would have weighed more than `max-weight`.
-        Raises RuntimeError if no round was configured and ValueError if the subclass computed no usable weights.
+        Raises RuntimeError if no round was configured and StrategyFaultError, a ValueError, if a method of the subclass
+        returned what cannot be used.
         """
         if not self._shapes:
             raise RuntimeError("no round is configured: call configure_train before aggregate_train")
@@ -154,10 +186,17 @@ class Sharing(Strategy):
         if not updates or not names:
             return None, metrics
 
-        aggregate, weighting = self.combine(updates, names)
+        round_ = Round(
+            number=server_round,
+            previous={name: self._previous[name].copy() for name in names},
+            missing=tuple(self.missing),
+            rejected=tuple(self.rejected),
+        )
+        aggregate, weighting = self._checked_aggregate(updates, names, round_)
         if weighting is not None:
             metrics.update(self._weight_figures(server_round, updates, weighting))
         # Every agent, also one that was missing: it goes on from its last known tensors.
+        self._previous.update({name: tensor.copy() for name, tensor in aggregate.items()})
         for own in self._agents.values():
             own.update({name: adopt(own[name], aggregate[name], self.settings.adopt) for name in names})
         return _record(aggregate), metrics
@@ -186,16 +225,46 @@ class Sharing(Strategy):
             seat: {name: tensor.copy() for name, tensor in self._agents[seat].items()} for seat in sorted(self._agents)
         }
 
-    def restore(self, agents: Mapping[int, Mapping[str, Tensor]]) -> None:
-        """Go on from tensors that `agents` returned; every seat is then sent all its tensors.
+    def whole_state(self) -> State:
+        """Copy out what the next round needs beside the agents' tensors: see `restore`.
 
-        Raises ValueError if the seats' tensors differ in name or shape.
+        That is the newest aggregate, the server optimizer's state and what `state` returns. Raises TypeError if `state`
+        returns what a checkpoint cannot hold.
+        """
+        return merged(
+            aggregate={name: tensor.copy() for name, tensor in self._previous.items()},
+            optimizer=self._optimizer.state() if self._optimizer is not None else {},
+            own=checked_state(self.state()),
+        )
+
+    def restore(self, agents: Mapping[int, Mapping[str, Tensor]], state: State | None) -> None:
+        """Continue from what `agents` and `whole_state` returned; every seat is then sent all its tensors.
+
+        `state` is None for a checkpoint that holds none: the strategy then begins as in a first round. Raises
+        ValueError if the seats' tensors differ in name or shape, or if the state is not of this strategy.
         """
         self._agents, self._shapes, self._in_step = {}, {}, set()
         for seat, tensors in agents.items():
             restored = {name: _float32(tensor) for name, tensor in tensors.items()}
             self._check_shapes(restored, f"the restored weights of seat {seat}")
             self._agents[seat] = restored
+        self._previous = {}
+        if state is None:
+            if self._optimizer is not None or type(self).state is not Sharing.state:
+                logger.warning("the checkpoint holds no state of %s: it begins with a new one", type(self).__name__)
+            return
+        self._restore_previous(part_of(state, "aggregate"))
+        if self._optimizer is not None:
+            self._optimizer.restore(part_of(state, "optimizer"))
+        if own := part_of(state, "own"):
+            self.restore_state(own)
+
+    def _restore_previous(self, aggregate: State) -> None:
+        found = {name: _float32(tensor) for name, tensor in aggregate.items()}
+        shapes = {name: tensor.shape for name, tensor in found.items()}
+        if shapes != self._shapes:
+            raise ValueError(f"the restored aggregate is {shapes}, expected {self._shapes}")
+        self._previous = found
 
     def _train_message(self, server_round: int, seat: int, config: ConfigRecord) -> Message:
         tensors = self._agents[seat]
@@ -247,22 +316,28 @@ class Sharing(Strategy):
             "weights-capped": int(capped),
         }
 
-    def _checked_weights(self, updates: Sequence[Update]) -> Weighting:
-        weighting = self.weights(updates)
-        weights = np.asarray(weighting.weights)
-        # `not >=` rather than `<`, so that NaN is caught as well.
-        if weights.shape != (len(updates),) or not (weights >= 0.0).all() or abs(weights.sum() - 1.0) > 1e-9:
-            raise ValueError(
-                f"{type(self).__name__}.weights returned {weights.tolist()},"
-                f" expected {len(updates)} weights of at least 0 with sum 1"
-            )
-        return weighting
+    def _checked_aggregate(self, updates: Sequence[Update], names: Sequence[str], round_: Round) -> Aggregate:
+        """Combine, then let the server optimizer make a step of it. Raises StrategyFaultError."""
+        shapes, agents = {name: self._shapes[name] for name in names}, len(updates)
+        source = f"{type(self).__name__}.combine"
+        aggregate = check_aggregate(self.combine(updates, names, round_), shapes, agents, source)
+        if self._optimizer is None:
+            return aggregate
+        stepped = self._optimizer.step(
+            round_.number,
+            {name: self._previous[name] for name in names},
+            {name: aggregate.tensors[name] for name in names},
+        )
+        source = f"the server optimizer {self.settings.server_optimizer}"
+        return check_aggregate(Aggregate(stepped, aggregate.weighting), shapes, agents, source)
 
     def _shared_names(self) -> list[str]:
         names = list(self._shapes)
         chosen = set(self.shared(names))
         if unknown := chosen.difference(names):
-            raise ValueError(f"{type(self).__name__}.shared names unknown tensors: {', '.join(sorted(unknown))}")
+            raise StrategyFaultError(
+                f"{type(self).__name__}.shared names unknown tensors: {', '.join(sorted(unknown))}"
+            )
         return [name for name in names if name in chosen]
 
     def _check_shapes(self, tensors: Mapping[str, Tensor], what: str) -> None:

@@ -19,11 +19,15 @@ from strategies.update import ANYTHING
 Tensors = dict[str, Tensor]
 # Every agent is believed, and as in the paper.
 CREDULOUS = SharingSettings(
+    strategy_settings="",
     reward_weighting="proportional",
     personal_layers=4,
     adopt=1.0,
     max_weight=1.0,
     tolerate=0,
+    server_optimizer="",
+    server_learning_rate=0.1,
+    server_momentum=0.9,
     learning_rate=5e-4,
     bounds=ANYTHING,
     attestation=None,

@@ -9,7 +9,13 @@ import pytest
 from strategies.a_pps import APPS
 from strategies.none import NoSharing
 from strategies.pp_pps import PPPPS
-from strategies.registry import UnknownStrategyError, create_strategy, describe, strategy_names
+from strategies.registry import (
+    UnknownStrategyError,
+    UnusableStrategyError,
+    create_strategy,
+    describe,
+    strategy_names,
+)
 from strategies.rs_pps import RSPPS
 from strategies.sharing import Sharing
 from tests.strategies.conftest import CREDULOUS
@@ -96,11 +102,13 @@ def test_users_package_adds_a_strategy(user_package: str) -> None:
 
 @pytest.mark.usefixtures("user_package")
 def test_what_is_no_strategy() -> None:
-    with pytest.raises(TypeError, match=r'strategy "wrong" \(best_only:not_a_strategy\) is not a subclass'):
+    with pytest.raises(UnusableStrategyError, match=r'strategy "wrong" \(best_only:not_a_strategy\) is not a subclass'):
         create_strategy("wrong", CREDULOUS)
 
 
 @pytest.mark.usefixtures("user_package")
 def test_name_of_two_packages() -> None:
-    with pytest.raises(ValueError, match='"none" is provided more than once: best_only:BestOnly, strategies'):
+    with pytest.raises(
+        UnusableStrategyError, match='"none" is provided more than once: best_only:BestOnly, strategies'
+    ):
         create_strategy("none", CREDULOUS)

@@ -94,8 +94,8 @@ class TestMessages:
     def test_missing_seat_adopts_softly(self, team: MakeTeam) -> None:
         # Missing seat: 0.75 * 8 + 0.25 * 4 = 7; the one that replied: it is the aggregate.
         two = team("a-pps", seats=2, adopt=0.25)
+        two.strategy.restore({0: two.filled(0.0), 1: two.filled(8.0)}, None)
         first, _ = two.configure()
-        two.strategy.restore({0: two.filled(0.0), 1: two.filled(8.0)})
         two.aggregate([two.reply(first, 4.0)])
         assert [values(sent(message))[0] for message in two.configure()] == [4.0, 7.0]
 
@@ -140,7 +140,7 @@ class TestMessages:
 
     def test_initial_weights_that_do_not_fit(self, team: MakeTeam) -> None:
         two = team(seats=2)
-        two.strategy.restore({0: two.filled(1.0)})
+        two.strategy.restore({0: two.filled(1.0)}, None)
         two.initial = {"fc1.weight": np.zeros(2, np.float32)}
         with pytest.raises(ValueError, match="the initial weights for seat 1 are"):
             two.configure()
@@ -483,7 +483,7 @@ class TestCheckpoint:
         two.strategy.agents()[0]["fc1.bias"][:] = 9.0
         agents = two.strategy.agents()
         assert [values(own) for own in agents.values()] == [[1.0] * 8] * 2
-        two.strategy.restore(agents)
+        two.strategy.restore(agents, None)
         agents[0]["fc1.bias"][:] = 9.0
         assert [values(own) for own in two.strategy.agents().values()] == [[1.0] * 8] * 2
 
@@ -492,7 +492,7 @@ class TestCheckpoint:
         whole = team("pp-pps", seats=2, adopt=0.3)
         whole.play(*first_round)
         resumed = team("pp-pps", seats=2, adopt=0.3)
-        resumed.strategy.restore(whole.strategy.agents())
+        resumed.strategy.restore(whole.strategy.agents(), whole.strategy.whole_state())
         assert [list(sent(message)) for message in resumed.configure()] == [NETWORK] * 2
         whole.play(*second_round)
         resumed.play(*second_round)
@@ -502,7 +502,7 @@ class TestCheckpoint:
     def test_seats_that_differ(self, team: MakeTeam) -> None:
         two = team(seats=2)
         with pytest.raises(ValueError, match="the restored weights of seat 1 are"):
-            two.strategy.restore({0: two.filled(1.0), 1: {"fc1.weight": np.zeros(2, np.float32)}})
+            two.strategy.restore({0: two.filled(1.0), 1: {"fc1.weight": np.zeros(2, np.float32)}}, None)
 
 
 class Broken(Sharing):

@@ -10,7 +10,7 @@ from tests.strategies.conftest import MIXER, NETWORK, Team
 
 MakeTeam = Callable[..., Team]
 AGENTS = [(1.0, 2.0), (2.0, 0.0), (5.0, 6.0)]
-ROBUST = ["median", "trimmed-mean", "krum"]
+ROBUST = ["median", "trimmed-mean", "krum", "multi-krum", "bulyan"]
 
 
 @pytest.mark.parametrize(
