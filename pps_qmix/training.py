@@ -52,8 +52,11 @@ def chosen_runtime(requested: RequestedRun, named: str | None) -> str:
     if named is not None and named not in RUNTIMES:
         raise SettingsError(f"runtime: expected {' or '.join(RUNTIMES)}, found {named!r}")
     centralised = requested.settings.centralised
-    kept = kept_runtime(requested.path) if requested.settings.resume else None
-    runtime = named or kept or (IN_PROCESS if centralised else FLOWER)
+    runtime = named
+    if runtime is None and requested.settings.resume:
+        runtime = kept_runtime(requested.path)
+    if runtime is None:
+        runtime = IN_PROCESS if centralised else FLOWER
     if centralised and runtime == FLOWER:
         raise SettingsError("runtime: a centralised run has nothing to federate; expected in-process, found flower")
     return runtime

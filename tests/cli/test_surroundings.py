@@ -75,18 +75,20 @@ def test_a_folder_with_the_name_of_a_package_that_is_not_a_module_shadows_nothin
     assert list(modules_with_our_names([str(tmp_path / "other")])) == []
 
 
-def test_the_check_of_modules_imports_nothing_of_ours(tmp_path: Path) -> None:
+def test_the_package_refuses_to_load_before_it_imports_a_module_that_shadows_ours(tmp_path: Path) -> None:
     (tmp_path / "server").mkdir()
     (tmp_path / "server" / "__init__.py").touch()
-    program = "import sys; import pps_qmix.surroundings as s; print(*s.PACKAGES, file=sys.stderr); "
-    loaded = "print(*sorted(sys.modules.keys() & {*s.PACKAGES, 'numpy', 'torch'}), file=sys.stderr); s.check_modules()"
-    code, errors = said((), tmp_path, {"PYTHONPATH": f"{tmp_path}{os.pathsep}{CHECKOUT}"}, program + loaded)
-    assert code == 1
-    names, imported, *_, last = errors.splitlines()
-    assert set(names.split()) >= {"client", "server"}
+    program = (
+        "import sys\ntry:\n    import pps_qmix\nexcept ImportError as error:\n    print(error, file=sys.stderr)\n"
+        "print(*sys.modules.keys() & {'client', 'server', 'learning', 'operations', 'numpy', 'torch'}, file=sys.stderr)"
+    )
+    code, errors = said((), tmp_path, {"PYTHONPATH": f"{tmp_path}{os.pathsep}{CHECKOUT}"}, program)
+    assert code == 0
+    refused, imported = errors.split("\n")[:2]
+    assert refused.startswith(
+        f"{tmp_path / 'server' / '__init__.py'} is imported in the place of the package server of "
+    )
     assert imported == ""
-    assert last.startswith("pps_qmix.surroundings.ModuleShadowedError: ")
-    assert f" {tmp_path / 'server' / '__init__.py'} is imported in the place of the package server of " in last
 
 
 def test_the_console_script_starts_in_the_module_that_no_other_package_can_shadow() -> None:
@@ -97,7 +99,7 @@ def test_the_console_script_starts_in_the_module_that_no_other_package_can_shado
 @pytest.mark.parametrize("arguments", EVERY, ids=" ".join)
 def test_a_simulator_that_would_not_be_compiled_is_refused(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     code, errors = said(arguments, tmp_path, {"NUMBA_DISABLE_JIT": "1"})
-    assert code == 1
+    assert code == (0 if arguments == ("maps",) else 1)  # the maps of the other backends are listed
     assert errors.startswith("pps-qmix: NUMBA_DISABLE_JIT is set: ")
     assert errors.endswith("; unset it\n")
     assert errors.count("\n") == 1
