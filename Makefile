@@ -1,10 +1,12 @@
 # make demo: sets up and trains a team on 3m over Flower.   make test: sets up and runs every check.
+# make docs: sets up and builds the documentation site into site/.
 PYTHON ?= $(or $(shell command -v python3.11),python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DOCS_STAMP := $(VENV)/.installed-docs
 
-.PHONY: demo test test-containers image nginx-image starcraft-image setup lint clean protos benchmark
+.PHONY: demo test test-containers image nginx-image starcraft-image setup lint clean protos benchmark docs
 
 demo: $(STAMP)
 	$(BIN)/pps-qmix train --map 3m --strategy a-pps --base vdn --preset quick
@@ -45,8 +47,17 @@ $(STAMP): pyproject.toml constraints.txt
 protos: $(STAMP)
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. envproxy/battle.proto client/agent.proto
 
+# --strict: a broken link, a missing anchor or a page outside the navigation is an error.
+docs: $(DOCS_STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "the site is in site/: open site/index.html"
+
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
+
 benchmark: $(STAMP)
 	$(BIN)/python -m benchmarks.skirmish
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,15 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from pages import cli_page, settings_page
 
-from cli.main import build_parser
-from server.settings import Settings
-
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     """Add the reference of the command line and of the settings."""
+    with warnings.catch_warnings(action="ignore"):  # of packages that Flower imports: not a matter of the documentation
+        from cli.main import build_parser
+        from server.settings import Settings
+
     pyproject = Path(config.config_file_path).with_name("pyproject.toml").read_text(encoding="utf-8")
     schema = Settings.model_json_schema()
     files.append(File.generated(config, "reference/cli.md", content=cli_page(build_parser())))

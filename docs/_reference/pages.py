@@ -27,7 +27,7 @@ def cli_page(parser: argparse.ArgumentParser) -> str:
     lines = [
         "# Command line",
         "",
-        f"{parser.description} This page is generated from the parser of the installed version.",
+        f"{_text(parser.description or '')} This page is generated from the parser of the installed version.",
         "",
         "| command | what it does |",
         "|---|---|",
@@ -121,21 +121,31 @@ def _help(action: argparse.Action, command: argparse.ArgumentParser) -> str:
 
 def _text(plain: str) -> str:
     """Text of the code as Markdown: nothing in it is markup, and files of the documentation are links."""
-    escaped = re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", plain)
+    escaped = re.sub(r"([\\`*_{}\[\]#$])", r"\\\1", plain).replace("<", "&lt;").replace("|", "&#124;")
     return _DOCS_FILE.sub(lambda found: f"[{found[1].replace('-', ' ')}](../{found[1]}.md)", escaped)
 
 
 def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")
+    """A comment as a sentence. One that starts with a value ("solo: ...") keeps its first letter."""
+    first, _, rest = text.partition(" ")
+    start = first if first.endswith(":") else first[:1].upper() + first[1:]
+    return f"{start} {rest}".strip() + ("" if text.endswith((".", "?", "!")) else ".")
 
 
 def _allowed(schema: Mapping[str, Any]) -> str:
     """What a setting may be: its type and range."""
     if "enum" in schema:
         return "One of " + ", ".join(f"`{value}`" for value in schema["enum"]) + "."
-    bounds = [words.format(f"{schema[key]:g}" if schema[key] < 1e6 else f"{schema[key]:.3g}")
-              for key, words in _BOUNDS.items() if key in schema]
+    bounds = [words.format(_number(schema[key])) for key, words in _BOUNDS.items() if key in schema]
     kind = {"integer": "A whole number", "number": "A number", "boolean": "`true` or `false`", "string": "Text"}
     if schema.get("type") == "string" and schema.get("minLength"):
         bounds.append("not empty")
     return f"{kind[schema['type']]}{', ' + ' and '.join(bounds) if bounds else ''}."
+
+
+def _number(value: float) -> str:
+    """A bound as readers expect it: 2^48, 10,000,000, 0.5."""
+    whole = int(value)
+    if whole >= 2**32 and whole & (whole - 1) == 0:
+        return f"2^{whole.bit_length() - 1}"
+    return f"{whole:,}" if value == whole else f"{value:g}"
