@@ -19,8 +19,8 @@ _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     """Add the reference of the command line and of the settings."""
     with warnings.catch_warnings(action="ignore"):  # of packages that Flower imports: not a matter of the documentation
-        from cli.main import build_parser
-        from server.settings import Settings
+        from cli.main import build_parser  # noqa: PLC0415
+        from server.settings import Settings  # noqa: PLC0415
 
     pyproject = Path(config.config_file_path).with_name("pyproject.toml").read_text(encoding="utf-8")
     schema = Settings.model_json_schema()

@@ -1,4 +1,4 @@
-"""README and docs keep to the rules of style that can be checked: plain words, short table cells, links that lead somewhere."""
+"""README and docs keep to the rules of style that can be checked: plain words, short table cells, valid links."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def test_the_settings_page_has_every_setting_with_its_default_and_comment(pages:
 
 
 def test_a_setting_without_a_default_or_a_check_is_an_error(pages: ModuleType) -> None:
-    with pytest.raises(ValueError, match="differ: seed$"):
+    with pytest.raises(ValueError, match=r"differ: seed$"):
         pages.settings_page(PYPROJECT.replace("\nseed = 0\n", "\n"), SCHEMA)
 
 

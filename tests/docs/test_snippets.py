@@ -34,7 +34,8 @@ LANGUAGES = {"bash", "json", "python", "text", "toml"}
 RUN_ELSEWHERE = {"pettingzoo.md": "tests/envproxy/test_parallel_env.py"}
 FLOWER = ("flwr", "flower-superlink", "flower-supernode")
 _BLOCK = re.compile(
-    r"(?:^<!-- not run(?: here)?: (?P<reason>[^>]+) -->\n)?^(?P<fence>```+)(?P<language>\S*)[^\n]*\n(?P<text>.*?)^(?P=fence)$",
+    r"(?:^<!-- not run(?: here)?: (?P<reason>[^>]+) -->\n)?"
+    r"^(?P<fence>```+)(?P<language>\S*)[^\n]*\n(?P<text>.*?)^(?P=fence)$",
     re.MULTILINE | re.DOTALL,
 )
 
