@@ -50,7 +50,7 @@ protos: $(STAMP)
 # --strict: a broken link, a missing anchor or a page outside the navigation is an error.
 docs: $(DOCS_STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
-	@echo "the site is in site/: open site/index.html"
+	@echo "the site is in site/; to read it: python3 -m http.server 8080 --directory site"
 
 $(DOCS_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
