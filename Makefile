@@ -1,13 +1,15 @@
 # make demo: sets up and trains a team on 3m over Flower.   make test: sets up and runs all checks but the system tests.
+# make docs: sets up and builds the documentation site into site/.
 PYTHON ?= $(or $(shell command -v python3.11),python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DOCS_STAMP := $(VENV)/.installed-docs
 
 # Tests start hundreds of Python processes: each would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-fast test-system test-containers coverage compiled image nginx-image starcraft-image setup lint clean protos benchmark
+.PHONY: demo test test-fast test-system test-containers coverage compiled image nginx-image starcraft-image setup lint clean protos benchmark docs
 
 demo: $(STAMP)
 	$(BIN)/pps-qmix train --map 3m --strategy a-pps --base vdn --preset quick
@@ -68,8 +70,17 @@ $(STAMP): pyproject.toml constraints.txt
 protos: $(STAMP)
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. envproxy/battle.proto client/agent.proto
 
+# --strict: a broken link, a missing anchor or a page outside the navigation is an error.
+docs: $(DOCS_STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "the site is in site/; to read it: python3 -m http.server 8080 --directory site"
+
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
+
 benchmark: $(STAMP)
 	$(BIN)/python -m benchmarks.skirmish
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
+	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*

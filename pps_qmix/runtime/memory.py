@@ -1,6 +1,6 @@
 """What memory a run takes, and whether there is as much: told before it starts, for the kernel ends it without a word.
 
-Estimates, from what `python -m benchmarks.memory` measured (docs/operations.md). They count what cannot be dropped: not
+Estimates, from what `python -m benchmarks.memory` measured (docs/cost.md). They count what cannot be dropped: not
 the agents' buffers, which are mapped files, and not the games of StarCraft II.
 """
 

@@ -27,7 +27,7 @@ from tests.envproxy.drill import LIMIT, SALUTE, Drill
 from tests.waiting import WAIT_LIMIT
 
 MAPS = ["3m", "2s3z", "MMM", "2c_vs_64zg"]
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "pettingzoo.md"
 
 
 class Lenient(BaseParallelWrapper[str, NDArray[np.float32], np.int64]):
@@ -422,8 +422,8 @@ def test_without_the_extra_it_says_how_to_install_it(package: str, monkeypatch: 
         importlib.import_module("envproxy.parallel_env")
 
 
-def test_the_readmes_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
-    whole, kept = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+def test_the_examples_of_the_documentation_run(capsys: pytest.CaptureFixture[str]) -> None:
+    whole, kept = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     exec(whole, {})
     assert re.fullmatch(r"won: (True|False), return: \d+\.\d of 20\n", capsys.readouterr().out)
     exec(kept, {})

@@ -57,7 +57,7 @@ def rounds(run: Path) -> list[dict[str, Any]]:
 
 @contextmanager
 def timed(what: str) -> Iterator[None]:
-    """Print how long something took: docs/deployment.md has it."""
+    """Print how long something took: docs/failures.md has it."""
     began, load = time.monotonic(), os.getloadavg()[0]
     yield
     print(f"{what}: {time.monotonic() - began:.0f} s (load {load:.0f})")
