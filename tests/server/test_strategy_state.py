@@ -129,7 +129,7 @@ def test_a_checkpoint_holds_the_state_beside_the_agents(tmp_path: Path) -> None:
     assert checkpoint.strategy is not None
     assert checkpoint.strategy["own/rounds"] == 6
     assert checkpoint.strategy.keys() >= {"own/fc2.bias", "aggregate/fc2.bias"}
-    assert checkpoint.agents[0].keys() == {name for name in checkpoint.agents[1]}
+    assert set(checkpoint.agents[0]) == set(checkpoint.agents[1])
     assert not any("own" in name for name in checkpoint.agents[0])
     (newest / "strategy.safetensors").write_bytes(b"")
     with pytest.raises(Exception, match=r"round-000006 is damaged \(.*; remove it to resume from the one before"):
