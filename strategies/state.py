@@ -34,7 +34,7 @@ def checked_state(state: Mapping[str, object]) -> State:
     return checked
 
 
-def merged(**parts: State) -> State:
+def merged(**parts: Mapping[str, NDArray[Any] | int | float]) -> State:
     """Return several states as one: value "x" of part "own" is named "own/x"."""
     return {f"{part}/{name}": value for part, state in parts.items() for name, value in state.items()}
 

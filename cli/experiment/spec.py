@@ -50,7 +50,7 @@ class Method(NamedTuple):
     @property
     def settings(self) -> dict[str, Value]:
         """METHOD_SETTINGS with their values."""
-        return dict(zip(METHOD_SETTINGS, self[1:], strict=True))
+        return {name: getattr(self, name.replace("-", "_")) for name in METHOD_SETTINGS}
 
 
 @dataclass(frozen=True)
