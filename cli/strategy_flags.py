@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from operations.paths import user_path
@@ -77,7 +76,6 @@ def _chosen(arguments: Sequence[str]) -> str:
     if found.resume:
         path = user_path(found.resume)
         with contextlib.suppress(RunDirectoryError):
-            return str(
-                read_run(path if has_run(path) else user_path(found.runs) / Path(found.resume))["settings"]["strategy"]
-            )
+            kept = read_run(path if has_run(path) else user_path(found.runs) / found.resume)["settings"]
+            return str(kept.get("strategy", found.strategy))
     return str(found.strategy)

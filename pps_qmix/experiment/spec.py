@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
@@ -14,10 +17,11 @@ from envproxy.rules import Rules, RulesError
 from pps_qmix.configuration import PresetError, Value, default_config, preset, with_implied
 from pps_qmix.playable import check_in_process, check_playable
 from server.settings import Settings, SettingsError, check_settings, problem_line
+from strategies.registry import settings_text
 
 # What tells methods apart. Everything else is tuned per map, so that no method is tuned better than another. A setting
 # that makes another method belongs here, into `Method` and into `_Method`.
-METHOD_SETTINGS = ("strategy", "base", "mixing", "centralised")
+METHOD_SETTINGS = ("strategy", "base", "mixing", "centralised", "strategy-settings", "server-optimizer")
 _ELSEWHERE = {  # settings that [settings] and [map-settings] must not hold, and where they come from
     "map": "maps",
     "seed": "seeds",
@@ -40,6 +44,13 @@ class Method(NamedTuple):
     base: str
     mixing: str
     centralised: bool = False
+    strategy_settings: str = ""
+    server_optimizer: str = ""
+
+    @property
+    def settings(self) -> dict[str, Value]:
+        """METHOD_SETTINGS with their values."""
+        return {name: getattr(self, name.replace("-", "_")) for name in METHOD_SETTINGS}
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,8 @@ class _Method(_Table):
     base: str
     mixing: str | None = None
     centralised: bool = False
+    strategy_settings: str = ""
+    server_optimizer: str = ""
 
 
 class _Document(_Table):
@@ -120,18 +133,32 @@ def parse_experiment(text: str) -> Plan:
 def run_name(map_: str, method: Method, seed: int) -> str:
     """Return the name of a run, the same whenever the experiment is played."""
     shared = "centralised" if method.centralised else method.strategy
-    return f"{map_}-{shared}-{method.base}-{method.mixing}-s{seed}"
+    parts = [map_, shared, *_distinguished(method), method.base, method.mixing, f"s{seed}"]
+    return "-".join(parts)
+
+
+def _distinguished(method: Method) -> Iterator[str]:
+    """What tells methods of one strategy apart, as parts of a name."""
+    if method.strategy_settings:
+        readable = method.strategy_settings.replace("=", "-").replace(", ", "-")
+        is_name = re.fullmatch(r"[A-Za-z0-9.-]{1,40}", readable) is not None
+        yield readable if is_name else hashlib.sha256(method.strategy_settings.encode()).hexdigest()[:12]
+    if method.server_optimizer:
+        yield method.server_optimizer
 
 
 def _method(given: _Method) -> Method:
     config = {**default_config(), **with_implied({"centralised": given.centralised})}
     mixing = str(config["mixing"]) if given.mixing is None else given.mixing
-    return Method(given.name, given.strategy, given.base, mixing, given.centralised)
+    own = given.strategy_settings
+    with suppress(ValueError):  # told where the settings are checked
+        own = settings_text(given.strategy, own)
+    return Method(given.name, given.strategy, given.base, mixing, given.centralised, own, given.server_optimizer)
 
 
 def _checked(config: Mapping[str, Value], map_: str, method: Method, seed: int) -> Settings:
     """Return the settings of a run. Raises SettingsError as `check_settings` does, also for map and rules."""
-    run = {**{name: getattr(method, name) for name in METHOD_SETTINGS}, "map": map_, "seed": seed}
+    run = {**method.settings, "map": map_, "seed": seed}
     settings = check_settings({**config, **run, "run": run_name(map_, method, seed)})
     try:
         maps, rules = map_names(settings.backend), Rules.parse(settings.rules).text()
@@ -158,7 +185,7 @@ def _line(problem: Any) -> str:
     match problem["type"], problem["loc"]:
         case "extra_forbidden", ("methods", int(), str(key)):
             place = problem_line({**problem, "type": "missing"}).partition(":")[0]
-            names = "name, strategy, base, mixing and centralised"
+            names = ", ".join(["name", *METHOD_SETTINGS])
             return f"{place}: a method has only {names}; {key!r} is tuned per map, in [settings] or [map-settings.MAP]"
         case "extra_forbidden", (str(key),):
             known = ", ".join(field.alias or name for name, field in _Document.model_fields.items())

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from server.checkpoints import (
     Checkpoint,
@@ -126,3 +127,31 @@ def test_a_full_disk_leaves_the_checkpoint_before(run: Path, monkeypatch: pytest
     assert [path.name for path in (run / "checkpoints").iterdir()] == ["round-000001"]
     save_checkpoint(run, checkpoint(2))  # there is room again
     assert bits(newest_checkpoint(run)) == bits(checkpoint(2))
+
+
+def test_the_state_of_a_strategy_comes_back_bit_for_bit(run: Path) -> None:
+    state = {
+        "own/m": np.array([[0.1, np.nan], [-0.0, np.inf]]).T,
+        "own/count": np.arange(3),
+        "own/on": np.array(True),
+        "own/rounds": 3,
+        "own/best": 0.1,
+    }
+    save_checkpoint(run, dataclasses.replace(checkpoint(1), strategy=state))
+    read = newest_checkpoint(run)
+    assert bits(read) == bits(checkpoint(1))  # the agents' tensors are the same without it
+    assert read is not None
+    assert read.strategy is not None
+    for name, value in state.items():
+        found = read.strategy[name]
+        assert type(found) is type(value)
+        assert np.asarray(found).dtype == np.asarray(value).dtype
+        assert np.asarray(found).shape == np.asarray(value).shape
+        assert np.asarray(found).tobytes() == np.asarray(value).tobytes()
+
+
+def test_a_checkpoint_whose_strategy_lacks_an_array_is_named(run: Path) -> None:
+    save_checkpoint(run, dataclasses.replace(checkpoint(1), strategy={"a": np.zeros(2), "b": np.zeros(2)}))
+    (run / "checkpoints" / "round-000001" / "strategy.safetensors").write_bytes(save({"a": np.zeros(2)}))
+    with pytest.raises(RunDirectoryError, match=r"is damaged \(strategy\.safetensors lacks b\)"):
+        newest_checkpoint(run)

@@ -1,5 +1,6 @@
 """Strategies by name: the project's own as they are installed, and those of a user's package."""
 
+import dataclasses
 import importlib
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from strategies.registry import (
     UnusableStrategyError,
     create_strategy,
     describe,
+    settings_text,
     strategy_names,
 )
 from strategies.rs_pps import RSPPS
@@ -24,6 +26,7 @@ BEST_ONLY = '''
 """A method author's own strategy."""
 
 from strategies.arithmetic import Weighting
+from strategies.own_settings import Setting
 from strategies.sharing import Sharing
 
 import numpy as np
@@ -38,6 +41,33 @@ class BestOnly(Sharing):
     def weights(self, updates):
         best = max(range(len(updates)), key=lambda i: updates[i].reward)
         return Weighting(np.eye(len(updates))[best])
+
+
+class Tuned(Sharing):
+    """Has settings of its own."""
+
+    own_settings = (Setting("speed", 0.5, "how fast", minimum=0.0), Setting("ahead", False, "whether to look ahead"))
+
+
+class NoSuper(Sharing):
+    """Forgets its base class."""
+
+    def __init__(self, settings):
+        self.settings = settings
+
+
+class Raises(Sharing):
+    """Cannot be created."""
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.tensors = {}["missing"]
+
+
+class Twice(Sharing):
+    """Declares a name twice."""
+
+    own_settings = (Setting("speed", 0.5, "one"), Setting("speed", 0.5, "another"))
 
 
 not_a_strategy = dict
@@ -57,6 +87,12 @@ def user_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         "wrong = best_only:not_a_strategy\n"
         "a-pps-too = strategies.a_pps:APPS\n"
         "none = best_only:BestOnly\n"
+        "tuned = best_only:Tuned\n"
+        "no-super = best_only:NoSuper\n"
+        "raises = best_only:Raises\n"
+        "twice = best_only:Twice\n"
+        "gone = best_only.gone:Gone\n"
+        "nameless = best_only:Nameless\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "best_only", raising=False)
@@ -112,3 +148,37 @@ def test_name_of_two_packages() -> None:
         UnusableStrategyError, match='"none" is provided more than once: best_only:BestOnly, strategies'
     ):
         create_strategy("none", CREDULOUS)
+
+
+@pytest.mark.usefixtures("user_package")
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("gone", r'strategy "gone" \(best_only\.gone:Gone\) cannot be imported: ModuleNotFoundError: No module .*;'),
+        (
+            "nameless",
+            r"cannot be imported: AttributeError: .*Nameless.*; correct the package best-only, or uninstall it",
+        ),
+        (
+            "no-super",
+            r'strategy "no-super" cannot be created: call super\(\)\.__init__\(settings\) in NoSuper\.__init__',
+        ),
+        ("raises", r"strategy \"raises\" cannot be created: KeyError: 'missing'"),
+        ("twice", r'strategy "twice": Twice\.own_settings must hold Setting objects with different names'),
+    ],
+)
+def test_a_broken_strategy_is_told_in_one_line(name: str, said: str) -> None:
+    with pytest.raises(UnusableStrategyError, match=said) as refused:
+        create_strategy(name, CREDULOUS)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.usefixtures("user_package")
+def test_a_strategy_has_the_settings_that_it_declares() -> None:
+    created = create_strategy("tuned", dataclasses.replace(CREDULOUS, strategy_settings="ahead=true"))
+    assert created.own == {"speed": 0.5, "ahead": True}
+    assert settings_text("tuned") == "speed=0.5, ahead=false"
+    assert settings_text("tuned", "speed=2", "ahead=TRUE, speed=3") == "speed=3.0, ahead=true"
+    assert settings_text("a-pps", "") == ""
+    with pytest.raises(UnusableStrategyError, match="speed: expected a number of at least 0, found '-1'"):
+        create_strategy("tuned", dataclasses.replace(CREDULOUS, strategy_settings="speed=-1"))

@@ -13,9 +13,12 @@ from flwr.app import ArrayRecord, ConfigRecord, Error, Message, MessageType
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from strategies.aggregate import Aggregate, Round, StrategyFaultError
 from strategies.arithmetic import Weighting
 from strategies.attestation import Attestation
+from strategies.settings import SharingSettings
 from strategies.sharing import Sharing
+from strategies.state import State
 from strategies.update import Bounds, Update
 from tests.strategies.conftest import CREDULOUS, NETWORK, NO_GRID, Team, Tensors, record, tensors
 
@@ -37,6 +40,11 @@ def values(own: Tensors) -> list[float]:
     """The one number that fills each tensor."""
     assert all(len(set(tensor.tolist())) == 1 for tensor in own.values())
     return [float(tensor[0]) for tensor in own.values()]
+
+
+def changed(name: str, tensor: Any, weighting: Weighting | None = None) -> Aggregate:
+    """An aggregate of which one tensor is not as it should be."""
+    return Aggregate({**{each: np.zeros(2, np.float32) for each in NETWORK}, name: tensor}, weighting)
 
 
 class TestMessages:
@@ -505,6 +513,80 @@ class TestCheckpoint:
             two.strategy.restore({0: two.filled(1.0), 1: {"fc1.weight": np.zeros(2, np.float32)}}, None)
 
 
+class Remembers(Sharing):
+    """Keeps what it was told of each round."""
+
+    def __init__(self, settings: SharingSettings) -> None:
+        super().__init__(settings)
+        self.rounds: list[Round] = []
+        self.counts = np.zeros(2, np.int64)
+
+    def combine(self, updates: Sequence[Update], names: Sequence[str], round_: Round) -> Aggregate:
+        self.rounds.append(round_)
+        self.counts += 1
+        return super().combine(updates, names, round_)
+
+    def state(self) -> State:
+        return {"counts": self.counts, "rounds": len(self.rounds), "half": np.float32(0.5)}
+
+    def restore_state(self, state: State) -> None:
+        self.counts = np.asarray(state["counts"])
+
+
+class TestRound:
+    def test_combine_knows_the_round(self) -> None:
+        strategy = Remembers(CREDULOUS)
+        three = Team(strategy, 3, NETWORK)
+        three.play((1.0, 1.0), (2.0, 1.0), (3.0, 1.0))
+        first, second, _ = three.configure()
+        three.aggregate([three.reply(first, 4.0), three.reply(second, np.nan)])
+        began, later = strategy.rounds
+        assert (began.number, list(began.missing), list(began.rejected)) == (1, [], [])
+        assert values(began.previous) == [0.0] * 8  # the initial weights
+        assert (later.number, list(later.missing), list(later.rejected)) == (2, [2], [1])
+        assert values(later.previous) == [2.0] * 8
+
+    def test_what_combine_does_to_its_arrays_changes_nothing(self) -> None:
+        class Overwrites(Sharing):
+            def combine(self, updates: Sequence[Update], names: Sequence[str], round_: Round) -> Aggregate:
+                for tensor in round_.previous.values():
+                    tensor[:] = 99.0
+                return super().combine(updates, names, round_)
+
+        one = Team(Overwrites(CREDULOUS), 1, NETWORK)
+        one.play((1.0, 1.0))
+        aggregate, _ = one.play((2.0, 1.0))
+        assert aggregate is not None
+        assert values(aggregate) == [2.0] * 8
+
+    def test_state_is_kept_and_restored(self) -> None:
+        one = Team(Remembers(CREDULOUS), 1, NETWORK)
+        one.play((1.0, 1.0))
+        kept = one.strategy.whole_state()
+        own = {name: value for name, value in kept.items() if name.startswith("own/")}
+        assert own.keys() == {"own/counts", "own/rounds", "own/half"}
+        one.play((1.0, 1.0))
+        assert np.asarray(kept["own/counts"]).tolist() == [1, 1]  # a copy
+        resumed = Remembers(CREDULOUS)
+        resumed.restore(one.strategy.agents(), kept)
+        assert resumed.counts.tolist() == [1, 1]
+
+    def test_a_checkpoint_without_state_begins_with_a_new_one(self, caplog: pytest.LogCaptureFixture) -> None:
+        strategy = Remembers(CREDULOUS)
+        strategy.restore({0: {"w": np.zeros(2, np.float32)}}, None)
+        assert caplog.messages == ["the checkpoint holds no state of Remembers: it begins with a new one"]
+
+    def test_state_of_another_strategy_is_refused(self, team: MakeTeam) -> None:
+        one = team("a-pps", seats=1)
+        one.play((1.0, 1.0))
+        agents, state = one.strategy.agents(), one.strategy.whole_state()
+        with pytest.raises(ValueError, match="APPS keeps no state, the checkpoint holds counts"):
+            one.strategy.restore(agents, {**state, "own/counts": 3})
+        del state["aggregate/fc1.bias"]
+        with pytest.raises(ValueError, match="the restored aggregate is "):
+            one.strategy.restore(agents, state)
+
+
 class Broken(Sharing):
     """A strategy whose author made a mistake."""
 
@@ -523,11 +605,52 @@ class TestMistakesOfSubclasses:
     def test_weights(self, result: list[float]) -> None:
         strategy = Broken(CREDULOUS)
         strategy.result = result
-        with pytest.raises(ValueError, match=r"Broken\.weights returned .* expected 2 weights"):
+        with pytest.raises(StrategyFaultError, match=r"Broken\.weights returned .* expected 2 weights"):
             Team(strategy, 2, NETWORK).play((1.0, 1.0), (1.0, 1.0))
+
+    @pytest.mark.parametrize(
+        ("returned", "reason"),
+        [
+            (None, "returned a NoneType, expected an Aggregate"),
+            (Aggregate({}, None), r"returned tensors \[\], expected \['fc1.weight', "),
+            (
+                changed("fc2.bias", np.full(2, np.nan, np.float32)),
+                r"returned tensor fc2\.bias with NaN, expected finite",
+            ),
+            (changed("fc2.bias", np.full(2, np.inf, np.float32)), r"returned tensor fc2\.bias with infinity"),
+            (
+                changed("fc2.bias", np.zeros(3, np.float32)),
+                r"returned tensor fc2\.bias of shape \(3,\), expected \(2,\)",
+            ),
+            (changed("fc2.bias", np.zeros(2)), r"returned tensor fc2\.bias of type float64, expected float32"),
+            (changed("fc2.bias", [0.0, 0.0]), r"returned tensor fc2\.bias as a list, expected a numpy array"),
+            (
+                changed("fc2.bias", np.zeros(2, np.float32), Weighting(np.array([0.5]))),
+                r"returned weights \[0.5\], expected 1 weights of at least 0 with sum 1",
+            ),
+        ],
+    )
+    def test_combine(self, returned: Any, reason: str) -> None:
+        class Combines(Sharing):
+            def combine(self, updates: Sequence[Update], names: Sequence[str], round_: Round) -> Aggregate:
+                return returned  # type: ignore[no-any-return]
+
+        one = Team(Combines(CREDULOUS), 1, NETWORK)
+        with pytest.raises(StrategyFaultError, match=rf"^Combines\.combine {reason}"):
+            one.play((1.0, 1.0))
+        assert values(one.strategy.agents()[0]) == [1.0] * 8  # as the agent sent them
+
+    @pytest.mark.parametrize("value", ["text", None, np.array(["text"]), {"a": 1}])
+    def test_state(self, value: Any) -> None:
+        class Keeps(Sharing):
+            def state(self) -> State:
+                return {"it": value}
+
+        with pytest.raises(TypeError, match="state 'it' is a"):
+            Keeps(CREDULOUS).whole_state()
 
     def test_shared(self) -> None:
         strategy = Broken(CREDULOUS)
         strategy.names = ["fc3.weight"]
-        with pytest.raises(ValueError, match=r"Broken\.shared names unknown tensors: fc3\.weight"):
+        with pytest.raises(StrategyFaultError, match=r"Broken\.shared names unknown tensors: fc3\.weight"):
             Team(strategy, 1, NETWORK).play((1.0, 1.0))

@@ -22,6 +22,8 @@ ROBUST = ["median", "trimmed-mean", "krum", "multi-krum", "bulyan"]
         ("median", 2.0),
         ("trimmed-mean", 8.0 / 3.0),  # tolerates nobody unless told
         ("krum", 1.0),  # 1 and 2 are as near to each other; the lower seat counts
+        ("multi-krum", 8.0 / 3.0),  # tolerates no agent unless told: all count
+        ("bulyan", 8.0 / 3.0),
     ],
 )
 def test_aggregate(team: MakeTeam, strategy: str, expected: float) -> None:
@@ -94,7 +96,43 @@ def test_krum_tells_near_agents_apart_whose_numbers_are_large(team: MakeTeam) ->
     assert metrics["weight/2"] == 1.0
 
 
-@pytest.mark.parametrize(("strategy", "needed"), [("trimmed-mean", 3), ("krum", 5)])
+def test_multi_krum_is_the_mean_of_those_it_chose(team: MakeTeam) -> None:
+    # The scores are those of krum above: 25, 5, 2, 5, 481. All but the worst count: (0 + 3 + 4 + 5) / 4
+    sent = [(0.0, 1.0), (3.0, 1.0), (4.0, 1.0), (5.0, 1.0), (20.0, 99.0)]
+    aggregate, metrics = team("multi-krum", seats=5, tolerate=1).play(*sent)
+    assert aggregate is not None
+    assert aggregate["fc1.bias"].tolist() == [3.0, 3.0]
+    assert [metrics[f"weight/{seat}"] for seat in range(5)] == [0.25, 0.25, 0.25, 0.25, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("select", "weights"),
+    [(1, [0.0, 0.0, 1.0, 0.0, 0.0]), (3, [0.0, 1 / 3, 1 / 3, 1 / 3, 0.0]), (9, [0.2] * 5)],
+)
+def test_multi_krum_chooses_as_many_as_it_is_told(team: MakeTeam, select: int, weights: list[float]) -> None:
+    five = team("multi-krum", seats=5, tolerate=1, strategy_settings=f"select={select}")
+    _, metrics = five.play((0.0, 1.0), (3.0, 1.0), (4.0, 1.0), (5.0, 1.0), (20.0, 99.0))
+    assert [metrics[f"weight/{seat}"] for seat in range(5)] == weights
+
+
+def test_bulyan_worked_by_hand(team: MakeTeam) -> None:
+    # Each has 7 - 1 - 2 = 4 nearest. Sums of their squared distances: 0.5: 57, 1: 46.25, 2: 32.25, 4: 34.25, 7: 86,
+    # 11: 246, 100: more. The 7 - 2 = 5 best are 0.5 1 2 4 7. The 5 - 2 = 3 nearest to their median, 2, are 0.5 1 2.
+    seven = team("bulyan", seats=7, tolerate=1)
+    sent = [(value, 1.0) for value in (7.0, 0.5, 100.0, 1.0, 11.0, 2.0, 4.0)]
+    aggregate, metrics = seven.play(*sent)
+    assert aggregate is not None
+    assert aggregate["fc1.bias"].tolist() == [float(np.float32(3.5 / 3.0))] * 2
+    assert not any(name.startswith(("weight", "agents-effective")) for name in metrics)
+
+
+def test_bulyan_of_too_few_agents_is_the_median(team: MakeTeam) -> None:
+    aggregate, _ = team("bulyan", seats=5, tolerate=1).play(*[(value, 1.0) for value in (1.0, 2.0, 9.0, 1e30, 3.0)])
+    assert aggregate is not None
+    assert aggregate["fc1.bias"].tolist() == [3.0, 3.0]
+
+
+@pytest.mark.parametrize(("strategy", "needed"), [("trimmed-mean", 3), ("krum", 5), ("multi-krum", 5), ("bulyan", 7)])
 @pytest.mark.parametrize("seats", [1, 2, 3, 4])
 def test_too_few_agents_cause_a_warning_and_the_round_continues(
     team: MakeTeam, caplog: pytest.LogCaptureFixture, strategy: str, needed: int, seats: int

@@ -58,6 +58,27 @@ def test_a_centralised_method_is_mixed_jointly_without_a_word_and_named_apart() 
     assert run.settings.centralised
 
 
+def test_a_method_is_named_with_the_settings_of_its_strategy_and_the_server_optimizer() -> None:
+    methods = """
+[[methods]]
+name = "two"
+strategy = "multi-krum"
+base = "vdn"
+strategy-settings = "select=2"
+
+[[methods]]
+name = "all"
+strategy = "multi-krum"
+base = "vdn"
+server-optimizer = "fedavgm"
+"""
+    runs = {run.method.name: run for run in parse_experiment(SMALL + methods).runs if (run.map, run.seed) == ("3m", 4)}
+    assert runs["two"].name == "3m-multi-krum-select-2-vdn-solo-s4"
+    assert runs["all"].name == "3m-multi-krum-select-0-fedavgm-vdn-solo-s4"
+    assert runs["two"].settings.strategy_settings == "select=2"
+    assert runs["all"].settings.server_optimizer == "fedavgm"
+
+
 def test_rules_are_kept_in_one_form() -> None:
     (text,) = {
         run.settings.rules
@@ -117,14 +138,24 @@ def test_what_is_shipped_is_right(name: str) -> None:
         (
             'strategy = "none"\nbase = "qmix"',
             'strategy = "a-pps"\nbase = "vdn"',
-            "methods: two are the same: a-pps, vdn, solo, False (strategy, base, mixing, centralised)",
+            "methods: two are the same: a-pps, vdn, solo, False, ,  (strategy, base, mixing, centralised, ",
         ),
         (
             'mixing = "solo"',
             "learning-rate = 1e-3",
-            "methods #2.learning-rate: a method has only name, strategy, base, mixing and centralised; 'learning-",
+            "methods #2.learning-rate: a method has only name, strategy, base, mixing, centralised, ",
         ),
         ("seeds = [4, 2]", "seeds = [4, 2", "invalid TOML: "),
+        (
+            'mixing = "solo"',
+            'strategy-settings = "momentum=0.9"',
+            "methods #2.strategy-settings: unknown setting 'momentum'; the strategy has none",
+        ),
+        (
+            'mixing = "solo"',
+            'server-optimizer = "adam"',
+            "methods #2.server-optimizer: input should be '', 'fedadam', ",
+        ),
     ],
 )
 def test_a_problem_has_one_line(old: str, new: str, said: str) -> None:
