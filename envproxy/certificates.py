@@ -17,7 +17,7 @@ from envproxy.transport import TransportError, expiry
 
 log = logging.getLogger("envproxy")
 
-_LOOK: Final = 1.0  # seconds between two looks at the files
+_CHECK_EVERY: Final = 1.0  # seconds between two checks of the files
 
 _Stamp = tuple[tuple[int, int, int] | None, ...]  # what differs when a file does: inode, size, time of change
 
@@ -62,7 +62,7 @@ class ServerCertificate:
         """
         with self._lock:
             now = self._clock()
-            if not at_once and now - self._looked < _LOOK:
+            if not at_once and now - self._looked < _CHECK_EVERY:
                 return
             self._looked = now
             stamp = self._present_stamp()

@@ -21,7 +21,7 @@ from envproxy.arena_status import ArenaStatus
 from envproxy.strangers import Strangers
 from envproxy.transport import Transport, TransportError, open_channel
 
-_LOOK: Final = 1.0  # seconds between two looks of a watcher
+_CHECK_EVERY: Final = 1.0  # seconds between two checks for a watcher
 _PATIENCE: Final = 5.0  # seconds that we wait for an answer
 _SERVING: Final = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -51,7 +51,7 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
             if status != told:
                 yield health_pb2.HealthCheckResponse(status=status)
                 told = status
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_CHECK_EVERY)
 
     def _status(self, service: str) -> int:
         if service and service not in self._statuses:

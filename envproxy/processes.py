@@ -22,7 +22,7 @@ from operations.listening import Address
 
 _PATIENCE: Final = 10.0  # seconds for an answer of a process
 _END_LIMIT: Final = 5.0  # seconds for the end of a process
-_LOOK: Final = 1.0  # seconds between two looks whether a process still serves
+_CHECK_EVERY: Final = 1.0  # seconds between two checks that a process still serves
 
 
 class EnvProxyProcesses:
@@ -139,7 +139,7 @@ def _work(
     with contextlib.suppress(EOFError, OSError, ProcessEndedError):
         while True:
             server.check()
-            if not parent.poll(_LOOK):
+            if not parent.poll(_CHECK_EVERY):
                 continue
             match parent.recv():
                 case "counters":
