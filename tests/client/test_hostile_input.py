@@ -58,12 +58,12 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_questions_whole_and_damaged(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with grpc.insecure_channel(grpc_target(path)) as channel:
-        ask = channel.unary_unary(HANDLE)
+        ask = channel.unary_unary(HANDLE, None, None)
 
         def refusal(content: bytes) -> tuple[grpc.StatusCode, str]:
             with pytest.raises(grpc.RpcError) as refused:
                 ask(content, timeout=PATIENCE)
-            return refused.value.code(), refused.value.details()
+            return refused.value.code(), str(refused.value.details())
 
         @settings(max_examples=80)
         @given(content=QUESTIONS | st.binary(max_size=64), kept=st.floats(0.5, 1.0))

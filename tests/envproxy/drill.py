@@ -47,7 +47,11 @@ class Drill:
         self._last = np.zeros((battles, n_agents), np.uint8)
         self._begun = np.zeros(battles, np.bool_)
 
-        self.repeatable, self.quick, self.restarts, self.provenance = True, True, 0, {}
+        self.repeatable, self.quick, self.restarts = True, True, 0
+        self.provenance: dict[str, str] = {}
+
+    def prepare(self) -> None:
+        """A drill needs nothing of this machine."""
 
     def reset(self, mask: NDArray[np.bool_], seeds: NDArray[np.uint64]) -> None:
         self._seeds[mask] = seeds[mask]
@@ -97,7 +101,7 @@ class Parade(Drill):
 
     def observe(self) -> Observation:
         seen = super().observe()
-        obs = seen.obs / np.array([997, LIMIT, 3, SALUTE], np.float32)
+        obs = (seen.obs / np.array([997, LIMIT, 3, SALUTE], np.float32)).astype(np.float32)
         return Observation(obs, seen.available, obs.reshape(self.battles, -1))
 
 
@@ -129,7 +133,8 @@ def evaluate(battles: int = 0, steps: int = 0, round_: int = 1, standing: Standi
 def eager(tick: Tick, seat: int = 0) -> NDArray[np.uint8]:
     """In every battle, the available action with the highest number; 0 where there is none."""
     last = tick.available.shape[1] - 1
-    return np.where(tick.available.any(1), last - tick.available[:, ::-1].argmax(1), ACTION_NO_OP).astype(np.uint8)
+    highest: NDArray[np.int64] = last - tick.available[:, ::-1].argmax(1)
+    return np.where(tick.available.any(1), highest, ACTION_NO_OP).astype(np.uint8)
 
 
 def drawn(tick: Tick, seat: int) -> NDArray[np.uint8]:
@@ -194,7 +199,7 @@ class Driver:
         return [[int(i) for i in tick.battles] for tick in self.ticks(seat)]
 
 
-def legal_round(battles: int) -> Generator:
+def legal_round(battles: int) -> Generator[Answer, ArenaEvent, RoundReport]:
     """One collect phase, played with legal actions and again from its start when it is lost."""
     report = RoundReport(Standing())
     answer: Answer = collect(battles=battles)

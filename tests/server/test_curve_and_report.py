@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import matplotlib.image
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -89,9 +90,9 @@ def test_the_curve_shows_win_rate_and_return_over_steps(tmp_path: Path, drawn: l
     assert returns.get_ylabel() == "test return"
     assert returns.get_xlabel() == "environment steps"
     (line,) = win_rate.lines
-    assert list(line.get_xdata()) == [5000, 10000, 15000]
-    assert list(line.get_ydata()) == [0.25, 0.75, 0.5]
-    assert list(returns.lines[0].get_ydata()) == [4.0, 12.0, 8.0]
+    assert np.asarray(line.get_xdata()).tolist() == [5000, 10000, 15000]
+    assert np.asarray(line.get_ydata()).tolist() == [0.25, 0.75, 0.5]
+    assert np.asarray(returns.lines[0].get_ydata()).tolist() == [4.0, 12.0, 8.0]
     low, high = win_rate.get_ylim()
     assert low <= 0.0
     assert high >= 1.0

@@ -43,7 +43,7 @@ def grid_to(device: Device) -> Grid:
     return PackingGrid(InProcessGrid(1, device, make_run(1)))
 
 
-def message(tensors: dict[str, np.ndarray]) -> Message:  # type: ignore[type-arg]
+def message(tensors: dict[str, np.ndarray]) -> Message:
     arrays = ArrayRecord({name: Array(tensor) for name, tensor in tensors.items()})
     content = RecordDict({"arrays": arrays, "config": ConfigRecord({"round": 3})})
     return Message(content, dst_node_id=1, message_type=MessageType.TRAIN, group_id="3", ttl=60.0)
@@ -54,7 +54,7 @@ def ask(grid: Grid, question: Message) -> Message:
     return reply
 
 
-def same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:  # type: ignore[type-arg]
+def same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
     assert found.keys() == expected.keys()
     for name, tensor in expected.items():
         assert found[name].dtype == tensor.dtype
@@ -95,7 +95,7 @@ def test_records_without_anything_in_them_do_not_travel() -> None:
 
 
 @pytest.mark.parametrize("garbage", [np.zeros(3, np.uint8), np.full(40, 255, np.uint8), np.zeros(0)])
-def test_what_cannot_be_read_comes_as_it_is(garbage: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_what_cannot_be_read_comes_as_it_is(garbage: np.ndarray) -> None:
     class Liar(Device):
         def answer(self, message: Message) -> Message:
             arrays = ArrayRecord({"safetensors": Array(garbage)})

@@ -32,6 +32,7 @@ from tests.starcraft.installation import PROGRAM, end_games, make_installation
 from tests.starcraft.launches import Launch, launches, record_launch
 from tests.waiting import WAIT_LIMIT, wait_for
 
+pytestmark = pytest.mark.system
 Status = protocol.Status
 Launcher = Callable[..., sc_process.StarcraftProcess]
 

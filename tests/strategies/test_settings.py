@@ -32,7 +32,7 @@ def test_from_config() -> None:
         server_momentum=0.0,
         learning_rate=1e-3,
         # 200 battles and what is owed of one: 100.5 training steps of at most ten learning rates
-        bounds=Bounds(battles=96, mean_return=40.0, change=pytest.approx(1.005)),
+        bounds=Bounds(battles=96, mean_return=40.0, change=pytest.approx(1.005)),  # type: ignore[arg-type]
         attestation=attestation,
     )
 

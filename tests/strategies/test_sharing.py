@@ -347,7 +347,7 @@ class TestRejection:
     def test_what_is_not_believed(
         self, team: MakeTeam, bounds: dict[str, Any], reply: tuple[float, float], reason: str
     ) -> None:
-        three = team("a-pps", seats=3, bounds=Bounds(**{"battles": 4, "mean_return": 20.0, "change": 1.5}))
+        three = team("a-pps", seats=3, bounds=Bounds(battles=4, mean_return=20.0, change=1.5))
         three.play((1.0, 80.0), (1.0, 80.0), (1.0, -80.0))
         assert three.strategy.rejected == {}
         three.strategy.settings = dataclasses.replace(

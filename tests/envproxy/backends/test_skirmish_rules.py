@@ -182,7 +182,7 @@ def test_an_attack_that_the_weapon_cannot_carry_out_leaves_the_order_as_it_was(s
 def test_observation_of_a_marine(scene: SceneMaker) -> None:
     three = scene("3m", [(10.0, 16.0), (13.0, 12.0), None], [(16.0, 16.0), (17.0, 20.0), (19.0, 16.0)])
     three.units["health"][[1, 3]] = 9.0, 27.0
-    expected = [1, 1, 1, 1]
+    expected: list[float] = [1, 1, 1, 1]
     expected += [1, 6 / 9, 6 / 9, 0, 27 / 45]  # can be attacked
     expected += [0, np.sqrt(65) / 9, 7 / 9, 4 / 9, 1]
     expected += [0, 0, 0, 0, 0]  # at 9, which is not seen: the sight is strict
