@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from server.outer_grid import OuterGrid
 
 import server.app
 import strategies.registry
 from server.app import train
 from server.checkpoints import Checkpoint, newest_checkpoint, whole_checkpoints
 from server.failure import NeedsYouError, what_needs_you
+from server.grids import GridWrapper
 from server.settings import SettingsError, check_settings
 from server.strategy_failure import StrategyFailedError
 from strategies.aggregate import Aggregate, Round
@@ -77,7 +77,7 @@ def _surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     found = {"momentum": Momentum, "faulty": Faulty}
     load = strategies.registry._load
     monkeypatch.setattr(strategies.registry, "_load", lambda name: found.get(name) or load(name))
-    monkeypatch.setattr(server.app, "FoldingGrid", OuterGrid)
+    monkeypatch.setattr(server.app, "FoldingGrid", GridWrapper)
     for draws in ("draw_curve", "write_report"):
         monkeypatch.setattr(server.app, draws, lambda *_: None)
 
