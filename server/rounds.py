@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, RecordDict
@@ -63,7 +64,7 @@ class Rounds:
         self._grid = grid
         self._settings = settings
         self._strategy = strategy
-        self._failures = lambda: failures_of(strategy, settings.strategy)
+        self._failures = partial(failures_of, strategy, settings.strategy)
         self._config = run_config
         self._meanwhile = meanwhile
         self._met = met
