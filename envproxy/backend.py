@@ -270,7 +270,7 @@ def _module(backend: str) -> BackendModule:
 def _entry_point(backend: str) -> EntryPoint:
     """Return where a backend is. Raises UnknownNameError, BrokenBackendError if several packages provide it."""
     # By value: an editable install and a wheel of the same package register the same backend twice.
-    found = {entry.value: entry for entry in entry_points(group=GROUP) if entry.name == backend}
+    found = {entry.value: entry for entry in entry_points(group=GROUP) if entry.name == str(backend)}
     if not found:
         names = backend_names()
         remedy = "" if "skirmish" in names else "; reinstall pps-qmix, which provides skirmish and smac"

@@ -44,7 +44,12 @@ def save_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
             (folder / f"seat-{seat}.safetensors").write_bytes(save(tensors))
         document = {"round": checkpoint.round, "steps": checkpoint.steps, "seats": sorted(checkpoint.agents)}
         if checkpoint.strategy is not None:
-            arrays = {name: value for name, value in checkpoint.strategy.items() if isinstance(value, np.ndarray)}
+            # safetensors writes an array's memory as it lies
+            arrays = {
+                name: np.array(value, order="C")
+                for name, value in checkpoint.strategy.items()
+                if isinstance(value, np.ndarray)
+            }
             numbers = {name: value for name, value in checkpoint.strategy.items() if name not in arrays}
             document["strategy"] = {"numbers": numbers, "arrays": list(arrays)}
             if arrays:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from cli.main import main
@@ -21,6 +22,7 @@ from envproxy.backends.skirmish import map_names
 from envproxy.backends.skirmish.maps import kind_names, map_facts
 from envproxy.recording import FRAME, Outcome, Recording
 from envproxy.rules import SMAC_RULES
+from learning.network import AgentNetwork
 from operations.paths import shown
 from pps_qmix.configuration import default_config
 from pps_qmix.viewer.appearance import DARK, LIGHT, SIGNS
@@ -205,7 +207,9 @@ def run_on(backend: str, options: str = "") -> str:
     """A run on 3m whose agents have learned nothing yet; return its path."""
     settings = check_settings({**default_config(), "runs": "runs", "run": "new", "backend": backend})
     run = RunDirectory.create(settings.model_copy(update={"backend_options": options}))
-    save_checkpoint(run.path, Checkpoint(1, 9, {seat: {} for seat in range(3)}))
+    network = AgentNetwork(42, 8, 9, torch.Generator())  # of 3m: 30 of the observation, 9 actions, 3 seats
+    tensors = {name: tensor.detach().numpy() for name, tensor in network.named_tensors().items()}
+    save_checkpoint(run.path, Checkpoint(1, 9, dict.fromkeys(range(3), tensors)))
     return str(run.path)
 
 

@@ -161,7 +161,17 @@ def test_the_image_has_what_it_is_built_from_and_no_other_file() -> None:
     ignored = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
     assert ignored[0] == "*"
     wanted = {line.removeprefix("!") for line in ignored if line.startswith("!")}
-    packages = {"learning", "strategies", "envproxy", "client", "server", "operations", "pps_qmix", "cli"}
+    packages = {
+        "learning",
+        "strategies",
+        "envproxy",
+        "client",
+        "server",
+        "operations",
+        "pps_qmix",
+        "pps_qmix_command.py",
+        "cli",
+    }
     deployed = {REQUIREMENTS, *(f"deploy/{name}" for name in ("as-owner", "nginx.conf", "nginx-fleet.conf"))}
     assert wanted == packages | deployed | {"pyproject.toml", "constraints.txt", "README.md", "LICENSE"}
 

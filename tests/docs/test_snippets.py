@@ -12,6 +12,7 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,7 +32,11 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["flwr"]["app"]["config"]
 LANGUAGES = {"bash", "json", "python", "text", "toml"}
-RUN_ELSEWHERE = {"pettingzoo.md": "tests/envproxy/test_parallel_env.py"}
+RUN_ELSEWHERE = {
+    "pettingzoo.md": "tests/envproxy/test_parallel_env.py",
+    "backends.md": "tests/examples/test_grid_backend.py",  # parts of the example
+    "strategies.md": "tests/examples/test_momentum_strategy.py",  # parts of the example
+}
 FLOWER = ("flwr", "flower-superlink", "flower-supernode")
 _BLOCK = re.compile(
     r"(?:^<!-- not run(?: here)?: (?P<reason>[^>]+) -->\n)?"
@@ -120,7 +125,7 @@ def test_json_is_valid(block: Block) -> None:
 
 @of("python")
 def test_python_runs(block: Block) -> None:
-    code = compile(block.text, str(block), "exec")
+    code = compile(textwrap.dedent(block.text), str(block), "exec")
     if not block.reason and block.page.name not in RUN_ELSEWHERE:
         exec(code, {"__name__": "snippet"})
 

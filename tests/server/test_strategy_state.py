@@ -77,7 +77,7 @@ def _surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     found = {"momentum": Momentum, "faulty": Faulty}
     load = strategies.registry._load
     monkeypatch.setattr(strategies.registry, "_load", lambda name: found.get(name) or load(name))
-    monkeypatch.setattr(server.app, "FoldingGrid", GridWrapper)
+    monkeypatch.setattr(server.app, "PackingGrid", GridWrapper)
     for draws in ("draw_curve", "write_report"):
         monkeypatch.setattr(server.app, draws, lambda *_: None)
 
