@@ -173,7 +173,13 @@ def test_the_image_has_what_it_is_built_from_and_no_other_file() -> None:
         "cli",
     }
     deployed = {REQUIREMENTS, *(f"deploy/{name}" for name in ("as-owner", "nginx.conf", "nginx-fleet.conf"))}
-    assert wanted == packages | deployed | {"pyproject.toml", "constraints.txt", "README.md", "LICENSE"}
+    assert wanted == packages | deployed | {
+        "pps_qmix_command.py",
+        "pyproject.toml",
+        "constraints.txt",
+        "README.md",
+        "LICENSE",
+    }
 
 
 def test_the_dockerfile_needs_no_image_but_the_base() -> None:

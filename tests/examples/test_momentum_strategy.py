@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import signal
 import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,8 +19,10 @@ import server.exchange
 from cli.main import main
 from server.checkpoints import newest_checkpoint
 from strategies.registry import describe, own_settings, strategy_names
+from strategies.sharing import Sharing
 
-_EXAMPLE = Path(__file__).parents[2] / "examples" / "momentum_strategy"
+ROOT = Path(__file__).parents[2]
+_EXAMPLE = ROOT / "examples" / "momentum_strategy"
 _TINY = {
     **{"battles": 2, "batch-size": 2, "buffer-size": 20, "aggregation-every": 2, "evaluate-every": 1000},
     **{"evaluate-battles": 2, "hidden": 8, "seed": 3, "total-steps": 400},
@@ -100,3 +104,20 @@ def test_a_wrong_value_is_told_before_anything_is_made(tmp_path: Path, capsys: p
     assert train("--runs", str(tmp_path), "--strategy-settings", "momentum=0.1") == 2
     assert "strategy-settings: unknown setting 'momentum'; the strategy has none" in capsys.readouterr().err
     assert not (tmp_path / "wrong").exists()
+
+
+def lines_of(text: str) -> str:
+    """The text's lines without indentation and blank lines."""
+    return "\n".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def test_the_page_shows_the_code_of_the_example() -> None:
+    page = (ROOT / "docs" / "strategies.md").read_text(encoding="utf-8")
+    example = lines_of((_EXAMPLE / "momentum_strategy.py").read_text(encoding="utf-8"))
+    *parts, wrapped = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(parts) == 4
+    for part in parts:
+        assert lines_of(part) in example
+    found: dict[str, Any] = {}
+    exec(wrapped, found)
+    assert issubclass(found["Trimmed"], Sharing)
