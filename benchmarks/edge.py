@@ -17,7 +17,7 @@ from pps_qmix.credentials.folders import Folders, Wanted
 from pps_qmix.runtime.processes import TELEMETRY_OFF, Part, end_detached
 
 FLEET, BATTLES = "fleet", "battles"  # the networks: of the SuperLink, of the env proxy
-SUBNETS = {FLEET: IPv4Network("192.0.2.0/24"), BATTLES: IPv4Network("198.51.100.0/24")}  # RFC 5737: nobody's
+SUBNETS = {FLEET: IPv4Network("192.0.2.0/24"), BATTLES: IPv4Network("198.51.100.0/24")}  # RFC 5737: for documentation
 SUPERLINK_PORT, ENVPROXY_PORT = 8000, 50551
 _START_LIMIT = 180.0  # seconds; on a busy machine every part takes a while
 _LISTEN = "0A"  # as a socket's state in /proc/PID/net/tcp
@@ -155,6 +155,6 @@ class EdgeFederation:
 
 
 def _listens(part: Part, port: int) -> bool:
-    """Say whether somebody listens on a port of the host that a process is on."""
+    """Say whether a program listens on a port of the host that a process is on."""
     sockets = [line.split() for line in Path(f"/proc/{part.pid}/net/tcp").read_text().splitlines()[1:]]
     return any(local.endswith(f":{port:04X}") and state == _LISTEN for _, local, _, state, *_ in sockets)

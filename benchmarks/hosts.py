@@ -98,7 +98,7 @@ class Hosts:
         return address
 
     def cut(self, host: str, network: str) -> None:
-        """Pull the plug at the switch: what either side sends is lost, and nobody is told."""
+        """Pull the plug at the switch: what either side sends is lost, and neither is told."""
         self._ip(_SWITCHES, "link", "set", self._ports[host, network], "down")
 
     def mend(self, host: str, network: str) -> None:

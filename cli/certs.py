@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--arena", default=str(default_config()["arena"]), help="whose tokens (%(default)s)")
     parser.add_argument("--days", type=int, default=365, help="validity of the servers' certificates (%(default)s)")
     parser.add_argument(
-        "--renew", action="store_true", help="write the servers' certificates anew, for the hosts they have and --host"
+        "--renew", action="store_true", help="write new server certificates, for the hosts they have and --host"
     )
     parser.add_argument(
         "--replace-seat",
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="SEAT",
-        help="write a seat's key and token anew: its device was lost",
+        help="write a new key and token for a seat whose device was lost",
     )
 
 

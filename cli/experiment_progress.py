@@ -68,7 +68,7 @@ class ExperimentDisplay:
 
     def _start(self, entry: Entry) -> None:
         run = entry.run
-        where = f" goes on from step {entry.steps:,}" if entry.state is State.CUT else " starts"
+        where = f" resumes from step {entry.steps:,}" if entry.state is State.CUT else " starts"
         if self._progress.disable:
             self._say(f"{run.name}{where}")
         total = run.settings.total_steps

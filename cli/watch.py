@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     from pps_qmix.viewer.gif import make_gif  # noqa: PLC0415
     from pps_qmix.viewer.page import make_page  # noqa: PLC0415
 
-    with contextlib.ExitStack() as files:  # first of all: nobody plays for a file that cannot be written
+    with contextlib.ExitStack() as files:  # first: no battle is played for a file that cannot be written
         write_page = files.enter_context(writer(page))
         write_picture = files.enter_context(writer(picture)) if picture is not None else None
         film = _film(options)

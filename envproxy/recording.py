@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from envproxy.backend import MapSpec, Observation, Recordable, StepResult
 
-NOBODY: Final = -1  # no target, no victim, or one that the game does not show
+NO_UNIT: Final = -1  # no target, no victim, or one that the game does not show
 NO_ACTION: Final = -1  # a seat that has not acted since the reset
 
 # What is remembered of a unit. Other units are named by their row; distances are in map cells.
@@ -24,10 +24,10 @@ FRAME: Final = np.dtype(
         ("shield", np.float32),
         ("energy", np.float32),
         ("last_action", np.int16),  # of an ally's seat, or NO_ACTION
-        ("target", np.int16),  # the unit that it is to attack or heal, or NOBODY
-        ("victim", np.int16),  # the unit that it shot at last, or NOBODY
+        ("target", np.int16),  # the unit that it is to attack or heal, or NO_UNIT
+        ("victim", np.int16),  # the unit that it shot at last, or NO_UNIT
         ("shots", np.int16),  # since the battle began
-        ("healing", np.int16),  # the unit that it heals, or NOBODY
+        ("healing", np.int16),  # the unit that it heals, or NO_UNIT
     ]
 )
 
@@ -55,10 +55,10 @@ class Recording:
         return len(self.rewards)
 
     def shot_at(self) -> NDArray[np.int16]:
-        """Return [T + 1, U]: whom each unit shot at in the step that led to a frame, or NOBODY."""
+        """Return [T + 1, U]: whom each unit shot at in the step that led to a frame, or NO_UNIT."""
         shots = self.frames["shots"]
         shot = np.diff(shots, axis=0, prepend=shots[:1]) > 0
-        return np.where(shot, self.frames["victim"], np.int16(NOBODY)).astype(np.int16)
+        return np.where(shot, self.frames["victim"], np.int16(NO_UNIT)).astype(np.int16)
 
 
 @dataclass

@@ -30,7 +30,7 @@ class Weighting(NamedTuple):
     """Weights of the agents in an aggregate.
 
     `weights` is [n] float64, not negative, with sum 1, in the order of the agents it was computed from. `capped` says
-    that somebody would have weighed more, and was bounded.
+    that an agent would have weighed more, and was bounded.
     """
 
     weights: Vector

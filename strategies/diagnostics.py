@@ -74,7 +74,7 @@ def apartness(before: Sequence[Mapping[str, Tensor]], after: Sequence[Mapping[st
 def spread(weights: Vector) -> dict[str, float]:
     """Return the figures of how far aggregation weights [n] with sum 1 are from uniform.
 
-    They are "agents-effective" and, where nobody weighs nothing, "weight-ratio".
+    They are "agents-effective" and, where no agent weighs nothing, "weight-ratio".
     """
     ratio = weight_ratio(weights)
     return {"agents-effective": effective_agents(weights)} | ({} if ratio is None else {"weight-ratio": ratio})

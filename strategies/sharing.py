@@ -153,13 +153,13 @@ class Sharing(Strategy):
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Weigh the agents that replied, aggregate the shared tensors and let every agent adopt the aggregate.
 
-        Replies that cannot be used are left out by name; the round goes on with the others, in seat order whatever
+        Replies that cannot be used are left out by name; the round continues with the others, in seat order whatever
         order they came in. Returns the aggregate (the shared tensors; None where nothing was shared or no reply was
         usable) and the round's metrics: "reward/SEAT" (R_i) for every seat that took part; "seats-replied",
         "seats-rejected", "seats-missing"; of the replies as they came "divergence", "divergence/TENSOR" and
         "update-cosine" (`strategies.diagnostics`); and, where something was shared and agents have weights in it,
         "weight/SEAT", "weight-ratio", "agents-effective", "weights-shifted" and "weights-fell-back" (0 or 1) if rewards
-        were no proportions, and "weights-capped" (0 or 1) if somebody would have weighed more than `max-weight`.
+        were no proportions, and "weights-capped" (0 or 1) if an agent would have weighed more than `max-weight`.
         Raises RuntimeError if no round was configured and StrategyFaultError, a ValueError, if a method of the subclass
         returned what cannot be used.
         """
@@ -195,7 +195,7 @@ class Sharing(Strategy):
         aggregate, weighting = self._checked_aggregate(updates, names, round_)
         if weighting is not None:
             metrics.update(self._weight_figures(server_round, updates, weighting))
-        # Every agent, also one that was missing: it goes on from its last known tensors.
+        # Every agent, also one that was missing: it continues from its last known tensors.
         self._previous.update({name: tensor.copy() for name, tensor in aggregate.items()})
         for own in self._agents.values():
             own.update({name: adopt(own[name], aggregate[name], self.settings.adopt) for name in names})
@@ -350,7 +350,7 @@ class Sharing(Strategy):
 
 
 def _float32(array: Any) -> Tensor:
-    """Copy, so that nobody else's change to the array reaches the agents."""
+    """Copy, so that a later change to the array does not reach the agents."""
     return np.array(array, dtype=np.float32)
 
 

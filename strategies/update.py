@@ -16,7 +16,7 @@ _REASON_CHARACTERS = 300  # Flower's reason may be a whole stack trace
 _SENTENCE_CHARACTERS = 1000  # what a device has sent may be in it, and be long
 
 
-class RejectedReply(Exception):  # noqa: N818 - not a failure of ours: the reply is left out and the round goes on
+class RejectedReply(Exception):  # noqa: N818 - not a failure of ours: the reply is left out and the round continues
     """A reply that cannot be aggregated; its text is a sentence that says what was wrong and what was expected."""
 
     def __init__(self, reason: str) -> None:

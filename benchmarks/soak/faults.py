@@ -11,7 +11,7 @@ import psutil
 
 from benchmarks.soak.census import AGENT, CLIENTAPP, ENV_PROXY, SUPERNODE, Reading
 
-MORTAL: Final = (AGENT, CLIENTAPP, SUPERNODE, ENV_PROXY)  # what a run goes on without
+MORTAL: Final = (AGENT, CLIENTAPP, SUPERNODE, ENV_PROXY)  # what a run continues without
 
 
 class Fault(NamedTuple):

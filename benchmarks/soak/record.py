@@ -1,4 +1,4 @@
-"""The samples of a soak as files: whoever kills the soak loses none, and they can be read while it runs."""
+"""The samples of a soak as files: a soak that is killed loses none, and they can be read while it runs."""
 
 from __future__ import annotations
 

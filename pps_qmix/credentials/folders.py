@@ -55,7 +55,7 @@ def _read(certificate: Path, reader: Callable[[bytes], T]) -> T:
         reason = " ".join(str(error).split())
         raise FoldersError(
             f"{certificate} is no certificate of the kind that is needed ({reason}); put the right one back, or have a "
-            "server's written anew with --renew"
+            "server's written again with --renew"
         ) from None
 
 
@@ -128,7 +128,7 @@ class Folders:
             if path.exists() and not wanted.renew:
                 lacking = sorted(set(hosts) - set(_read(path, hosts_of)))
                 if lacking:
-                    raise FoldersError(f"{path} is not for {', '.join(lacking)}; --renew writes it and its key anew")
+                    raise FoldersError(f"{path} is not for {', '.join(lacking)}; --renew writes it and its key again")
         others = sorted(path.name for path in self._tokens.glob("*") if path.is_dir() and path.name != wanted.arena)
         if others:
             raise FoldersError(f"{self._tokens} has the tokens of arena {others[0]}; make those of another elsewhere")
@@ -139,7 +139,7 @@ class Folders:
             if not self._device_token(seat).exists():
                 raise FoldersError(
                     f"{token_path(self._tokens, wanted.arena, seat)} is not there, and its device has it; put it back, "
-                    f"or make both anew with --replace-seat {seat}"
+                    f"or make both again with --replace-seat {seat}"
                 )
 
     def _without_token(self, wanted: Wanted) -> list[int]:
@@ -160,7 +160,7 @@ class Folders:
         path = self._certificate(name)
         try:
             before = _read(path, hosts_of) if path.exists() else []
-        except FoldersError:  # it is written anew because it is damaged
+        except FoldersError:  # it is written again because it is damaged
             before = []
         names = list(dict.fromkeys([*hosts, *before, *LOOPBACK]))
         authority = Pair((self._authority / CA).read_bytes(), (self._authority / "ca.key").read_bytes())

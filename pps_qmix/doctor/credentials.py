@@ -46,7 +46,7 @@ def check_certificate(path: Path, authority: Path | None, now: datetime.datetime
     if now < begins:
         return failed(name, f"{path} is not valid before {begins:%Y-%m-%d %H:%M} UTC; is this machine's clock right?")
     if now > ends - _SOON:
-        renew = "begin anew in another folder" if path.name == CA else "pps-qmix certs DIR --renew makes another"
+        renew = "start again in another folder" if path.name == CA else "pps-qmix certs DIR --renew makes another"
         expired = now > ends
         says = f"{path} {'expired' if expired else 'expires'} on {ends:%Y-%m-%d}; {renew}"
         return failed(name, says) if expired else warning(name, says)
@@ -69,7 +69,7 @@ def _verified(path: Path, authority: Path | None) -> x509.Certificate:
         raise ValueError(f"{path} was not signed by {authority}; copy both from the same pps-qmix certs") from None
     except (OSError, ValueError, x509.ExtensionNotFound) as error:
         raise ValueError(f"{path} or its key cannot be used ({error}); copy it again") from None
-    raise ValueError(f"{key} is not the key of {path}; pps-qmix certs DIR --renew makes both anew")
+    raise ValueError(f"{key} is not the key of {path}; pps-qmix certs DIR --renew makes both again")
 
 
 def _check_private(path: Path) -> Finding:

@@ -10,7 +10,7 @@ class Level(StrEnum):
     """How bad it is."""
 
     OK = "ok"
-    WARNING = "warning"  # works, or may work; somebody should look
+    WARNING = "warning"  # works, or may work; the user should look at it
     FAILED = "failed"
 
 

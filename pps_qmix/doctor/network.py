@@ -25,7 +25,7 @@ _DATE_IS_CUT = 0.5  # seconds that an HTTP date is behind, on average: it has wh
 
 
 def check_port(who: str, address: str) -> Finding:
-    """Say whether somebody listens where `who` would by default."""
+    """Say whether a program listens where `who` would by default."""
     check = f"port of the {who}"
     try:
         socket.create_connection(host_and_port(address), _TIMEOUT).close()

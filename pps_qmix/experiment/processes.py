@@ -18,13 +18,13 @@ from pps_qmix.runtime.processes import Part
 
 _LOOK_EVERY = 0.5  # seconds
 _NOT_FLAGS = {"run", "runs", "resume"}
-_AS_IN_THE_FILE = ("threads", "device")  # of a run that goes on, too: they may change
+_AS_IN_THE_FILE = ("threads", "device")  # of a resumed run, too: they may change
 # A run has one core; numpy's and torch's threads would only get in the way of the other runs'.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
 
 class Started(NamedTuple):
-    """A run has been started, or goes on."""
+    """A run was started or resumed."""
 
     entry: Entry
 
@@ -41,7 +41,7 @@ def play_all(
 ) -> Generator[Started | Ended]:
     """Play the runs, `jobs` at once, and tell of each when it starts and ends; a failure stops no other.
 
-    `meanwhile` is called about twice a second. Closing the generator ends every process; their runs can go on later.
+    `meanwhile` is called about twice a second. Closing the generator ends every process; their runs can be resumed later.
     """
     waiting, playing = deque(entries), dict[str, tuple[PlannedRun, Part]]()
     try:

@@ -20,7 +20,7 @@ class State(Enum):
     """How far a run is."""
 
     NEW = "new"
-    CUT = "goes on"
+    CUT = "resumes"
     FINISHED = "finished"
 
 
@@ -56,7 +56,7 @@ def _entry(run: PlannedRun, path: Path) -> Entry:
 
 
 def _check_begun(runs: Iterable[PlannedRun], folder: Folder) -> None:
-    """Runs are compared with one another, and a finished one has no buffers to go on with: nothing may change."""
+    """Runs are compared with one another, and a finished one has no buffers to continue with: nothing may change."""
     differing: dict[str, list[str]] = defaultdict(list)
     for run in runs:
         if not has_run(folder.run(run.name)):

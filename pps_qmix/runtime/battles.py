@@ -19,7 +19,7 @@ _NO_ROUND = 2**31 - 1  # a round that no run reaches: its battles are none that 
 
 
 def evaluation_phase(seed: int, battles: int) -> Phase:
-    """Return the phase whose battles are those of `seed`, whoever plays them."""
+    """Return the phase whose battles are those of `seed`, the same for every team."""
     return Phase(seed, _NO_ROUND, PhaseKind.EVALUATE, battles, 0, Standing())
 
 

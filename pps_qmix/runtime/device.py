@@ -23,7 +23,7 @@ from pps_qmix.runtime.supernode import supernode_command, supernode_environment
 
 log = logging.getLogger("agent")
 
-RESTARTS = 5  # of a SuperNode that never stayed; whoever started this command may start it again
+RESTARTS = 5  # of a SuperNode that never stayed; a service manager may restart this command
 STAYED = 600.0  # seconds after which a SuperNode that ends is restarted as if it were the first time
 PAUSE = 2.0  # seconds before the first restart; before each further one twice as many
 

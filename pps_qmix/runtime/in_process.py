@@ -100,7 +100,7 @@ class Team:
         requests = [request_from_message(TRAIN, message) for message in messages]
         try:
             rounds = [seat.begin(request) for seat, request in zip(seats, requests, strict=True)]
-        except SeatRefusedError as error:  # nobody can play without it: here nobody waits for a silent seat
+        except SeatRefusedError as error:  # the others cannot play without it: no clock runs here
             return [Message(Error(UNKNOWN_ERROR, str(error)), reply_to=message) for message in messages]
         reports = play_in_lockstep(self._arena, rounds, self._pool)
         return [
@@ -115,7 +115,7 @@ class Team:
 def play_in_lockstep(arena: Arena, rounds: Sequence[Round], pool: Executor | None = None) -> list[RoundReport]:
     """Play one round for every seat of an arena, tick by tick, and return the seats' reports in seat order.
 
-    With a `pool` the seats learn at the same time. The arena hears them in seat order, whoever is done first.
+    With a `pool` the seats learn at the same time. The arena hears them in seat order, not in the order in which they finish.
     """
     reports: dict[int, RoundReport] = {}
 

@@ -132,7 +132,7 @@ class FlowerRun:
                     part.ask_to_end()
                 for part in together:
                     part.end()
-        finally:  # also when somebody interrupts once more, not to wait for that
+        finally:  # also after a second interrupt, which ends the waiting
             for part in clients + servers:
                 part.kill()
             end_detached(self._flower)

@@ -1,4 +1,4 @@
-"""A part that is started again when it ends, while the run goes on without it."""
+"""A process that is restarted when it ends, while the run continues without it."""
 
 from __future__ import annotations
 

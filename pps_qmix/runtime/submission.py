@@ -109,13 +109,15 @@ class Submission:
             return status
         if RUN_ID_NOT_FOUND not in document.get("error-message", ""):
             return None
-        raise PartFailedError(f"the SuperLink at {self._superlink.address} knows the run no more: it has started anew")
+        raise PartFailedError(
+            f"the SuperLink at {self._superlink.address} does not know the run any more: it was restarted"
+        )
 
     def _check(self, status: str, details: str) -> None:
         if status == "finished:completed":
             return
         if status == "finished:stopped":
-            raise StopError(f"somebody has stopped the run (see {self._log})")
+            raise StopError(f"the run was stopped by another command (see {self._log})")
         reason = what_needs_you(details)
         if reason is not None:
             raise StopError(reason)

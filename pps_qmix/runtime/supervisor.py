@@ -1,4 +1,4 @@
-"""Brings a run to its end through failures: each is said, and the run goes on from its newest checkpoint."""
+"""Plays a run to its end through failures: each is shown, and the run resumes from its newest checkpoint."""
 
 from __future__ import annotations
 
@@ -42,5 +42,5 @@ def supervise(
             raise PartFailedError(f"{tries}{reason}")
         what = reason.splitlines()[0].removesuffix(":")
         whence = f"from step {reached:,}" if reached else "from the beginning"
-        tell(f"{what}; going on {whence} in {pause:.0f} s (retry {patience.failures} of {retries})")
+        tell(f"{what}; resuming {whence} in {pause:.0f} s (retry {patience.failures} of {retries})")
         time.sleep(pause)

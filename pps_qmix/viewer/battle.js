@@ -1,10 +1,10 @@
 // A film's battles, decoded from what page.py has written. Nothing in here knows of the screen.
 
-const NOBODY = 255; // or no action
+const NO_UNIT = 255; // or no action
 
 /** Returns a column [T + 1, U] as a typed array, in its own unit of measure. */
 function unpack({ per, data }, size) {
-  if (data === "") return per ? new Float32Array(size) : new Uint8Array(size).fill(NOBODY);
+  if (data === "") return per ? new Float32Array(size) : new Uint8Array(size).fill(NO_UNIT);
   const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
   if (!per) return bytes;
   const view = new DataView(bytes.buffer);
@@ -95,7 +95,7 @@ class Battle {
   /** What a seat did in the step that is being played at time `t`: a word, and the unit it was done to, or null. */
   deed(u, t) {
     const action = this.during("action", t, u);
-    if (action === NOBODY) return ["nothing yet", null];
+    if (action === NO_UNIT) return ["nothing yet", null];
     const target = action - this.film.firstTarget;
     if (target < 0) return [["no-op", "stop", "north", "south", "east", "west"][action], null];
     return this.kind(u).heals ? ["heal", target] : ["attack", this.agents + target];

@@ -219,9 +219,9 @@ class Field {
   /** The shot or the healing of a unit in the step that is being played: in flight, or whole when time stands. */
   drawDeeds(battle, t, u) {
     const healed = battle.during("healing", t, u);
-    if (healed !== NOBODY && battle.isAlive(u, t)) this.drawHealing(battle, t, u, healed);
+    if (healed !== NO_UNIT && battle.isAlive(u, t)) this.drawHealing(battle, t, u, healed);
     const victim = battle.during("shotAt", t, u);
-    if (victim === NOBODY) return;
+    if (victim === NO_UNIT) return;
     const { context: c } = this;
     const colour = battle.isAgent(u) ? this.colours["ally-shot"] : this.colours["enemy-shot"];
     const [from, to] = this.between(battle, t, u, victim);

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from envproxy.recording import NOBODY, Recording
+from envproxy.recording import NO_UNIT, Recording
 from pps_qmix.viewer.appearance import DARK, OTHER_SIGN, SIGNS, health_colour
 from pps_qmix.viewer.film import Film, verdict, window_of
 
@@ -135,9 +135,9 @@ class _Painter:
         step = math.ceil(t)
         for u, place in enumerate(places):
             healed, victim = self._frames["healing"][step, u], self._shot_at[step, u]
-            if healed != NOBODY and living[u]:
+            if healed != NO_UNIT and living[u]:
                 draw.line([place, places[healed]], DARK["heal"], width=2 * _FINER)
-            if victim != NOBODY and t == step:
+            if victim != NO_UNIT and t == step:
                 colour = DARK["ally-shot" if self._is_agent(u) else "enemy-shot"]
                 draw.line([place, places[victim]], colour, width=round(1.5 * _FINER))
             bursts = self._kinds["burst"][u] > 0.0 and not living[u] and self._frames["health"][step - 1, u] > 0.0

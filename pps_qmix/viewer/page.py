@@ -17,7 +17,7 @@ from envproxy.backends.skirmish.maps import LOOPS_PER_SECOND
 from envproxy.backends.skirmish.rules.actions import SHOOT_RANGE
 from envproxy.backends.skirmish.rules.observation import SIGHT
 from envproxy.maps import FIRST_TARGET
-from envproxy.recording import NOBODY, Recording
+from envproxy.recording import NO_UNIT, Recording
 from pps_qmix.viewer.appearance import DARK, HEALTH, LIGHT, OTHER_SIGN, SIGNS
 from pps_qmix.viewer.film import Film, window_of
 
@@ -73,7 +73,7 @@ def _film(film: Film) -> dict[str, Any]:
 
 def _enemies_aim(film: Film, recording: Recording) -> bool:
     """Whether any enemy is shown with a target: StarCraft II does not tell theirs."""
-    return bool((recording.frames["target"][:, film.facts.n_agents :] != NOBODY).any())
+    return bool((recording.frames["target"][:, film.facts.n_agents :] != NO_UNIT).any())
 
 
 def _kind(name: str, kind: np.void) -> dict[str, Any]:

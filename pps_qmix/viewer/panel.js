@@ -116,7 +116,7 @@ class Panel {
       facts.sees = `${seen(true)} agents, ${seen(false)} enemies`;
     } else if (battle.film.enemiesAim) {
       const target = battle.during("target", t, u);
-      facts.target = target === NOBODY ? "none" : battle.name(target);
+      facts.target = target === NO_UNIT ? "none" : battle.name(target);
     }
     const title = make("h2", {}, signOf(battle.kind(u), isAgent ? "ally" : "enemy"), `${isAgent ? "Agent" : "Enemy"} ${battle.number(u)}, ${battle.kind(u).name}`);
     const list = make("dl", {});

@@ -1,7 +1,7 @@
 // Time, choice and keys: what is shown when.
 
 const SPEEDS = [0.25, 0.5, 1, 2, 4, 8, 16];
-const LONGEST_PAUSE = 0.25; // seconds of playing at once: who comes back to this page goes on where it stood
+const LONGEST_PAUSE = 0.25; // seconds of playing at once: a reader who returns to this page continues where it was
 const THUMB = 9; // half the slider's thumb, as in viewer.css
 
 const film = JSON.parse(byId("film").textContent);
@@ -74,7 +74,7 @@ function toggleChosen(u) {
   choose(u === chosen ? null : u);
 }
 
-/** The next living agent, then nobody. */
+/** The next living agent, then none. */
 function chooseNext() {
   const from = chosen !== null && battle.isAgent(chosen) ? chosen + 1 : 0;
   for (let u = from; u < battle.agents; u++) if (battle.isAlive(u, t)) return choose(u);

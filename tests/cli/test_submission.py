@@ -104,13 +104,17 @@ def test_what_is_asked_is_the_newest_run_in_the_log(submit: Submit, tmp_path: Pa
             PartFailedError,
             "the log of the SuperLink says why .after 'database is locked' give it",
         ),
-        (listed("finished:stopped"), StopError, "somebody has stopped the run"),
+        (listed("finished:stopped"), StopError, "the run was stopped by another command"),
         (
             listed("finished:failed", f"ServerApp failed with exception: {NeedsYouError('map: expected 3m')}"),
             StopError,
             "^map: expected 3m",
         ),
-        (error("[code: 16] Run ID not found."), PartFailedError, "there:1 knows the run no more: it has started anew"),
+        (
+            error("[code: 16] Run ID not found."),
+            PartFailedError,
+            "there:1 does not know the run any more: it was restarted",
+        ),
     ],
 )
 def test_how_a_run_failed(submit: Submit, status: str, kind: type[PartFailedError], said: str) -> None:

@@ -48,8 +48,8 @@ def test_a_failed_run_is_retried_and_each_reason_is_one_line() -> None:
     run = Run((0, failure()), (3000, failure("the SuperLink ended")), (5000, None))
     run.supervised(retries=2)
     assert run.told == [
-        "the ServerApp ended. Its last words are in link.log; going on from the beginning in 0 s (retry 1 of 2)",
-        "the SuperLink ended; going on from step 3,000 in 0 s (retry 1 of 2)",
+        "the ServerApp ended. Its last words are in link.log; resuming from the beginning in 0 s (retry 1 of 2)",
+        "the SuperLink ended; resuming from step 3,000 in 0 s (retry 1 of 2)",
     ]
 
 

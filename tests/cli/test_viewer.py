@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from envproxy.recording import NOBODY
+from envproxy.recording import NO_UNIT
 from pps_qmix.viewer.film import Film
 from pps_qmix.viewer.page import make_page
 from pps_qmix.viewer.recorded_battles import film_policy
@@ -163,7 +163,7 @@ def test_it_tells_of_enemies_targets_only_where_they_are_known(
 ) -> None:
     (first, _) = film.recordings
     frames = first.frames.copy()
-    frames["target"][:, AGENTS:] = frames["victim"][:, AGENTS:] = NOBODY  # StarCraft II tells neither
+    frames["target"][:, AGENTS:] = frames["victim"][:, AGENTS:] = NO_UNIT  # StarCraft II tells neither
     unknown = tmp_path / "watch.html"
     unknown.write_text(make_page(replace(film, recordings=[replace(first, frames=frames)])), encoding="utf-8")
     for where, known in ((address, True), (unknown.as_uri(), False)):

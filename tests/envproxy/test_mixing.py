@@ -349,10 +349,10 @@ def test_the_mixer_is_kept_and_taken_up_by_the_next_proxy(tmp_path: Path) -> Non
     assert again[1]["learner"]["steps"] == kept[1]["learner"]["steps"] + 1
     assert any((again[0][name] != tensor).any() for name, tensor in kept[0].items())
 
-    # a round that is played anew begins with what the round before it left, here nothing
-    anew = Seats(arena(mixers=tmp_path))
-    anew.gather(joint(1, base="qmix"))
-    anew.play_until(PhaseEnd)
+    # a round that is played again begins with what the round before it left, here nothing
+    again = Seats(arena(mixers=tmp_path))
+    again.gather(joint(1, base="qmix"))
+    again.play_until(PhaseEnd)
     replaced = store.load(1)
     assert replaced is not None
     assert replaced[1]["learner"]["steps"] == 0

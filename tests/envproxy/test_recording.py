@@ -8,7 +8,7 @@ from envproxy.backend import StepResult
 from envproxy.backends.skirmish import Skirmish, create
 from envproxy.backends.skirmish.policies import nearest
 from envproxy.backends.skirmish.records import ON
-from envproxy.recording import FRAME, NOBODY, Outcome, Recorder
+from envproxy.recording import FRAME, NO_UNIT, Outcome, Recorder
 from envproxy.rules import SMAC_RULES
 
 RNG = np.random.default_rng(0)
@@ -62,11 +62,11 @@ def test_shots_have_victims_of_the_other_side() -> None:
     shot_at = recording.shot_at()
     shots = recording.frames["shots"]
     assert shot_at.shape == shots.shape
-    assert (shot_at[0] == NOBODY).all()
-    assert ((shot_at[1:] != NOBODY) == (shots[1:] > shots[:-1])).all()
+    assert (shot_at[0] == NO_UNIT).all()
+    assert ((shot_at[1:] != NO_UNIT) == (shots[1:] > shots[:-1])).all()
     for_allies, for_enemies = shot_at[:, :3], shot_at[:, 3:]
-    assert set(for_allies[for_allies != NOBODY]) == {3, 4, 5}
-    assert set(for_enemies[for_enemies != NOBODY]) <= {0, 1, 2}
+    assert set(for_allies[for_allies != NO_UNIT]) == {3, 4, 5}
+    assert set(for_enemies[for_enemies != NO_UNIT]) <= {0, 1, 2}
 
 
 def test_battles_are_in_the_order_in_which_they_began() -> None:

@@ -47,7 +47,7 @@ def test_loops_of_python_compute_the_same_bit_for_bit(monkeypatch: pytest.Monkey
         hidden = packed_gru(packed, *weights).data
         return [hidden, *torch.autograd.grad(hidden.square().sum(), weights)]
 
-    scripted = [run() for _ in range(3)]  # TorchScript watches the first runs and then does them anew
+    scripted = [run() for _ in range(3)]  # TorchScript watches the first runs and then does them again
     monkeypatch.setattr(gru, "_forward_on_cpu", gru._forward)
     monkeypatch.setattr(gru, "_backward_on_cpu", gru._backward)
     for found in scripted:

@@ -43,11 +43,11 @@ def test_it_ends_with_its_process_however_that_ends(path: Path) -> None:
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"locked\n"
     assert is_locked(path)
-    with pytest.raises(InUseError, match=r"^somebody has it$"), locked(path, "somebody has it"):
+    with pytest.raises(InUseError, match=r"^another holds it$"), locked(path, "another holds it"):
         pass
     holder.send_signal(signal.SIGKILL)
     holder.communicate()
-    with locked(path, "somebody has it"):
+    with locked(path, "another holds it"):
         assert is_locked(path)
 
 

@@ -203,7 +203,7 @@ def test_the_first_to_answer_does_not_say_how_large_the_team_is() -> None:
     with pytest.raises(SeatsError, match=r"^seat 0 plays with 1000 agents, the others with 3$"):
         seats.wait_for_all(10.0)
 
-    grid, squad, seats = team(0, 1, 2, 0)  # and somebody else has come for its seat
+    grid, squad, seats = team(0, 1, 2, 0)  # and another device claims its seat
     squad.devices[1].claims = {"n-agents": 1000}
     seats.wait_for_all(10.0)
     assert seats.nodes == {0: 4, 1: 2, 2: 3}

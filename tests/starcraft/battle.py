@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from envproxy.backends.skirmish import create, engine
 from envproxy.backends.skirmish.maps import MapFacts, kind_names
 from envproxy.backends.skirmish.physics import NEIGHBOURS
-from envproxy.backends.skirmish.records import AIR, ATTACK, HEAL, MOVE, NOBODY, STOP
+from envproxy.backends.skirmish.records import AIR, ATTACK, HEAL, MOVE, NO_UNIT, STOP
 
 ALLY: Final = 1  # owners
 ENEMY: Final = 2
@@ -138,7 +138,7 @@ class Battles:
         unit = self.units[self._ally(tag)]
         goal_x = unit["x"] + _displacement(x, unit["x"])
         goal_y = unit["y"] + _displacement(y, unit["y"])
-        self._order(tag, MOVE, NOBODY, goal_x, goal_y)
+        self._order(tag, MOVE, NO_UNIT, goal_x, goal_y)
 
     def attack(self, tag: int, target: int) -> None:
         """Let an ally attack an enemy."""
@@ -163,7 +163,7 @@ class Battles:
         for u in range(len(self.units)):
             if self._tag(u) in tags:
                 self.units["health"][u] = self.units["shield"][u] = 0.0
-                self.units["target"][u] = NOBODY
+                self.units["target"][u] = NO_UNIT
 
     def compile(self) -> None:
         """Run all compiled code that a battle may need."""
@@ -202,7 +202,7 @@ class Battles:
         kind: np.void = self.facts.kinds[self.units["kind"][u]]
         return kind
 
-    def _order(self, tag: int, order: int, target: int = NOBODY, goal_x: float = 0.0, goal_y: float = 0.0) -> None:
+    def _order(self, tag: int, order: int, target: int = NO_UNIT, goal_x: float = 0.0, goal_y: float = 0.0) -> None:
         u = self._ally(tag)
         if not engine.order_unit(self.units, self.facts, u, order, target, float(goal_x), float(goal_y)):
             raise OrderError("CantTargetAirUnits")

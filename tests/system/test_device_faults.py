@@ -109,7 +109,7 @@ def test_a_run_continues_without_a_device_and_includes_it_when_it_returns(
     assert row["seats"].keys() == {"0", "1"}
     assert row["seconds"]["round"] < limit  # nobody waits for it twice
     agent.send_signal(signal.SIGCONT)
-    with timed("the straggler goes on: the first round with it after"):
+    with timed("the straggler continues: the first round with it after"):
         round_where(run, len(rounds(run)), "a round with it", lambda row: "2" in row["seats"])
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=WAIT_LIMIT)

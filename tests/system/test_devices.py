@@ -47,7 +47,7 @@ def test_devices_on_hosts_of_their_own_play_a_run_through_cuts_of_their_networks
     process = federation.submit(tmp_path, flags(settings))
     wait_for(lambda: rounds(run), "a round", 480.0)  # until everything has started
     federation.make_device("twin")
-    twin = federation.start_device(2, "twin")  # somebody has copied a device's folder
+    twin = federation.start_device(2, "twin")  # a copy of a device's folder
 
     def in_the_middle_of_a_round(number: int) -> int:
         """Wait for a seat to have stored some of a round's 40 battles, not most; return how many rounds are done."""

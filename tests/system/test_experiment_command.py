@@ -113,7 +113,7 @@ def test_a_killed_run_stops_no_other_and_resumes_with_the_same_command(experimen
     output, _ = process.communicate(timeout=WAIT_LIMIT)
     assert process.returncode == 0, output
     assert RUNS[0] not in output  # it was finished
-    assert f"{RUNS[1]} goes on from step {steps:,}" in output
+    assert f"{RUNS[1]} resumes from step {steps:,}" in output
     assert f"2/2 {RUNS[1]} finished: last test win rate " in output
     assert rounds(first) == finished
     after = rounds(second)

@@ -56,7 +56,7 @@ def test_a_killed_serverapp_costs_the_round_that_was_on(federation: Federation, 
     print(f"a killed ServerApp: the next round after {time.monotonic() - killed:.0f} s")
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
-    (line,) = [line for line in output.splitlines() if "going on" in line]
+    (line,) = [line for line in output.splitlines() if "resuming" in line]
     assert "No heartbeat received" in line
     assert f"from step {reached:,} in 2 s (retry 1 of 5)" in line
     after = rounds(run)
@@ -73,7 +73,7 @@ def test_a_full_disk_ends_the_run_and_it_resumes_when_there_is_room(federation: 
     filler = fill(disk)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 1, output
-    assert "going on" not in output  # nobody has made room: no retry
+    assert "resuming" not in output  # there is still no room: no retry
     assert "No space left on device" in output.splitlines()[-1]
     assert "--resume" in output.splitlines()[-1]
     whole = rounds(run)

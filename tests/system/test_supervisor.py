@@ -57,7 +57,7 @@ def test_a_run_finishes_although_its_parts_are_killed(train: Train, tmp_path: Pa
         "the SuperLink",
     ]
     assert all(line.endswith("starting it again in 1 s") for line in told[:2])
-    assert told[2].endswith(f"going on from step {before[-1]['steps']:,} in 2 s (retry 1 of 5)")
+    assert told[2].endswith(f"resuming from step {before[-1]['steps']:,} in 2 s (retry 1 of 5)")
     assert not [each for each in its_own if each.is_running()]
     assert not processes(f"{run}/flower")
     assert not agents(tmp_path)

@@ -137,7 +137,7 @@ class Skirmish:
     def restore(self, battle: int, snapshot: Snapshot) -> None:
         """Let battle 0..E-1 be the one that was copied, in this or in another batch of the same map and rules.
 
-        With the same actions it goes on as the other did, bit for bit. Raises ValueError, naming the reason, if the
+        With the same actions it continues as the other did, bit for bit. Raises ValueError, naming the reason, if the
         snapshot is not one of this map and these rules; then nothing has changed.
         """
         self._check_slot(battle)

@@ -8,7 +8,7 @@ from typing import Final
 from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.maps import LOOPS_PER_SECOND, MapFacts
 from envproxy.backends.skirmish.physics import walk
-from envproxy.backends.skirmish.records import NOBODY, Progress, Unit, Units
+from envproxy.backends.skirmish.records import NO_UNIT, Progress, Unit, Units
 from envproxy.backends.skirmish.rng import uniform
 
 MIN_DAMAGE: Final = 0.5
@@ -173,5 +173,5 @@ def _hit(u: int, v: int, units: Units, facts: MapFacts) -> None:
 def _die(unit: Unit, facts: MapFacts) -> None:
     unit.health = 0.0
     unit.shield = 0.0
-    unit.target = NOBODY
+    unit.target = NO_UNIT
     unit.bursting = facts.kinds[unit.kind].burst > 0.0

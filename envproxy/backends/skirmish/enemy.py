@@ -12,7 +12,7 @@ from envproxy.backends.skirmish.combat import can_hit, engage, gap
 from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.maps import LOOPS_PER_SECOND, MapFacts
 from envproxy.backends.skirmish.physics import walk
-from envproxy.backends.skirmish.records import NOBODY, TO_THE_ALLIES, Progress, Unit, Units
+from envproxy.backends.skirmish.records import NO_UNIT, TO_THE_ALLIES, Progress, Unit, Units
 from envproxy.backends.skirmish.recovery import can_use_healing, heal
 
 HELP_RADIUS: Final = 4.0
@@ -30,10 +30,10 @@ ESCORT: Final = 2.0  # how far a Medivac without a patient stays from the neares
 def fight_on(u: int, units: Units, progress: Progress, facts: MapFacts) -> None:
     """Act for one loop for the living enemy unit `u`."""
     unit = units[u]
-    if unit.target != NOBODY and units[unit.target].health <= 0.0:
-        unit.target = NOBODY
+    if unit.target != NO_UNIT and units[unit.target].health <= 0.0:
+        unit.target = NO_UNIT
         unit.swinging = False
-    if unit.attacker != NOBODY:
+    if unit.attacker != NO_UNIT:
         _answer(u, units, facts)
     unit.help_in -= 1
     if _heals(unit, facts):
@@ -43,7 +43,7 @@ def fight_on(u: int, units: Units, progress: Progress, facts: MapFacts) -> None:
         unit.look_in = LOOK_PERIOD
         _look_around(unit, units, facts)
     unit.look_in -= 1
-    if unit.target != NOBODY:
+    if unit.target != NO_UNIT:
         engage(unit, units, progress, facts)
     elif unit.backswing_in <= 0.0:
         walk(unit, unit.goal_x, unit.goal_y, facts)
@@ -56,7 +56,7 @@ def _heals(unit: Unit, facts: MapFacts) -> bool:
 
 @part
 def _turn_to(unit: Unit, target: int) -> None:
-    if unit.target == NOBODY:
+    if unit.target == NO_UNIT:
         unit.post_x = unit.x
         unit.post_y = unit.y
     unit.target = target
@@ -68,11 +68,11 @@ def _answer(u: int, units: Units, facts: MapFacts) -> None:
     """Turn to who has just hit unit `u` if it is the better target, and call idle friends."""
     unit = units[u]
     attacker = unit.attacker
-    unit.attacker = NOBODY
+    unit.attacker = NO_UNIT
     if units[attacker].health <= 0.0:
         return
     if not _heals(unit, facts) and (
-        unit.target == NOBODY
+        unit.target == NO_UNIT
         or (_must_walk(unit, units, facts) and gap(unit, units[attacker], facts) < gap(unit, units[unit.target], facts))
     ):
         _turn_to(unit, attacker)
@@ -81,7 +81,7 @@ def _answer(u: int, units: Units, facts: MapFacts) -> None:
         for f in range(facts.n_agents, len(units)):
             friend = units[f]
             near = math.hypot(friend.x - unit.x, friend.y - unit.y) <= HELP_RADIUS
-            if near and friend.health > 0.0 and friend.target == NOBODY and not _heals(friend, facts):
+            if near and friend.health > 0.0 and friend.target == NO_UNIT and not _heals(friend, facts):
                 _turn_to(friend, attacker)
 
 
@@ -91,8 +91,8 @@ def _look_around(unit: Unit, units: Units, facts: MapFacts) -> None:
 
     A blocked unit chooses the nearest of the others. A pursuit that has led too far ends.
     """
-    passed_over = NOBODY
-    if unit.target != NOBODY:
+    passed_over = NO_UNIT
+    if unit.target != NO_UNIT:
         if not _must_walk(unit, units, facts):
             return
         distance = gap(unit, units[unit.target], facts)
@@ -100,18 +100,18 @@ def _look_around(unit: Unit, units: Units, facts: MapFacts) -> None:
             passed_over = unit.target
         unit.far_from = distance
         if math.hypot(unit.x - unit.post_x, unit.y - unit.post_y) > LEASH:
-            unit.target = NOBODY
+            unit.target = NO_UNIT
     nearest = facts.kinds[unit.kind].scan_range
-    found = NOBODY
+    found = NO_UNIT
     for a in range(facts.n_agents):
         if units[a].health > 0.0 and a != passed_over and can_hit(unit, units[a], facts):
             distance = gap(unit, units[a], facts)
             if distance <= nearest:
                 nearest = distance
                 found = a
-    if found not in (NOBODY, unit.target):
+    if found not in (NO_UNIT, unit.target):
         _turn_to(unit, found)
-    if unit.target == NOBODY and facts.enemy_order == TO_THE_ALLIES:
+    if unit.target == NO_UNIT and facts.enemy_order == TO_THE_ALLIES:
         _go_to_the_allies(unit, units, facts)
 
 
@@ -141,15 +141,15 @@ def _tend(u: int, units: Units, facts: MapFacts) -> None:
     """
     unit = units[u]
     kind = facts.kinds[unit.kind]
-    if unit.target == NOBODY or not _is_patient(unit, units[unit.target], facts):
-        unit.target = NOBODY
+    if unit.target == NO_UNIT or not _is_patient(unit, units[unit.target], facts):
+        unit.target = NO_UNIT
         nearest = kind.heal_scan_range
         if unit.energy >= kind.heal_least_energy:
             for f in range(facts.n_agents, len(units)):
                 if f != u and _is_patient(unit, units[f], facts) and gap(unit, units[f], facts) <= nearest:
                     nearest = gap(unit, units[f], facts)
                     unit.target = f
-    if unit.target != NOBODY:
+    if unit.target != NO_UNIT:
         heal(unit, unit.target, units, facts)
     else:
         _escort(u, units, facts)
@@ -166,12 +166,12 @@ def _escort(u: int, units: Units, facts: MapFacts) -> None:
     """Follow the nearest friend that can fight; when there is none, go where the army was sent."""
     unit = units[u]
     nearest = math.inf
-    leader = NOBODY
+    leader = NO_UNIT
     for f in range(facts.n_agents, len(units)):
         if units[f].health > 0.0 and not _heals(units[f], facts) and gap(unit, units[f], facts) < nearest:
             nearest = gap(unit, units[f], facts)
             leader = f
-    if leader == NOBODY:
+    if leader == NO_UNIT:
         walk(unit, unit.goal_x, unit.goal_y, facts)
     elif nearest > ESCORT:
         walk(unit, units[leader].x, units[leader].y, facts)

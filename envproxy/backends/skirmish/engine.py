@@ -14,7 +14,7 @@ from envproxy.backends.skirmish.enemy import fight_on
 from envproxy.backends.skirmish.maps import MapFacts
 from envproxy.backends.skirmish.orders import obey, take_order
 from envproxy.backends.skirmish.physics import separate
-from envproxy.backends.skirmish.records import NEVER_RESET, NOBODY, ON, OVER, Progress, Units
+from envproxy.backends.skirmish.records import NEVER_RESET, NO_UNIT, ON, OVER, Progress, Units
 from envproxy.backends.skirmish.recovery import recover
 from envproxy.backends.skirmish.rules.actions import give_order, is_available
 from envproxy.backends.skirmish.rules.ending import GOES_ON, TIMED_OUT, WON, ending
@@ -148,7 +148,7 @@ def _play_loop(units: Units, progress: Progress, near: NDArray[np.int64], facts:
         u = turn if loop % 2 == 0 else len(units) - 1 - turn
         unit = units[u]
         unit.moved = unit.fights = False
-        unit.healing = NOBODY
+        unit.healing = NO_UNIT
         tick_weapon(unit, facts)
         if unit.health > 0.0:
             recover(unit, facts)

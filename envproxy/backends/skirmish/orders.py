@@ -6,7 +6,7 @@ from envproxy.backends.skirmish.combat import engage
 from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.maps import MapFacts
 from envproxy.backends.skirmish.physics import walk
-from envproxy.backends.skirmish.records import ATTACK, HEAL, MOVE, NOBODY, STOP, Progress, Unit, Units
+from envproxy.backends.skirmish.records import ATTACK, HEAL, MOVE, NO_UNIT, STOP, Progress, Unit, Units
 from envproxy.backends.skirmish.recovery import heal
 
 
@@ -14,7 +14,7 @@ from envproxy.backends.skirmish.recovery import heal
 def take_order(unit: Unit, order: int, target: int, goal_x: float, goal_y: float, facts: MapFacts) -> bool:
     """Replace a unit's order by STOP, a MOVE to (goal_x, goal_y), or to ATTACK or HEAL the unit `target`.
 
-    STOP and MOVE have the target NOBODY. Return False, and leave the unit with the order it had, for an attack that
+    STOP and MOVE have the target NO_UNIT. Return False, and leave the unit with the order it had, for an attack that
     its weapon cannot carry out (a Marauder's on a Medivac): the game rejects it.
     """
     if order == ATTACK and facts.damage[unit.kind, facts.roster[target].kind] == 0.0:
@@ -23,7 +23,7 @@ def take_order(unit: Unit, order: int, target: int, goal_x: float, goal_y: float
     if order == MOVE:
         unit.goal_x = goal_x
         unit.goal_y = goal_y
-    if target == NOBODY or target != unit.target:  # the same target again continues what was begun
+    if target == NO_UNIT or target != unit.target:  # the same target again continues what was begun
         unit.swinging = False
         unit.backswing_in = 0.0
         unit.detour_in = 0

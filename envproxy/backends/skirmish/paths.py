@@ -48,7 +48,7 @@ def find_ways(pathable: NDArray[np.bool_], start: tuple[float, float]) -> Ways:
     first[straight] = STRAIGHT
     to_corner = direct[:, is_corner]
     onward = np.stack([(between[corner][:, None] + to_corner.T).min(0) for corner in range(len(between))])
-    to_corner[to_corner == 0.0] = np.inf  # who stands at a corner goes on to the next
+    to_corner[to_corner == 0.0] = np.inf  # a unit at a corner continues to the next
     for corner in range(len(between)):
         length = to_corner[:, corner, None] + onward[corner]
         better = length < best - 1e-9

@@ -111,7 +111,7 @@ def _sort_by_x(units: Units) -> None:
 def _find_neighbours(units: Units, near: NDArray[np.int64], facts: MapFacts) -> int:
     """Fill `near` with the pairs that overlap or could when others are pushed; return how many there are.
 
-    Nobody has to look at a unit that is further away along x alone. Pairs for which there is no room are left for the
+    A unit that is further away along x alone is not looked at. Pairs for which there is no room are left for the
     next loop.
     """
     pairs = 0
@@ -164,7 +164,7 @@ def _push_overlapping(units: Units, pairs: NDArray[np.int64], spared: float, eas
             share = SHARE_OF_THE_FIRST if i < j else 1.0 - SHARE_OF_THE_FIRST
             if not (friends and unit.moved and other.moved):
                 share = 0.5
-            if spared == 0.0:  # else it is squeezed: nobody stands his ground
+            if spared == 0.0:  # else it is squeezed: no unit stands its ground
                 share = _share_of_who_walks(unit, other, share, friends)
             _push(unit, other, share, reach, facts)
     return deepest
@@ -191,7 +191,7 @@ def _share_of_who_walks(unit: Unit, other: Unit, share: float, friends: bool) ->
 def _push(unit: Unit, other: Unit, share: float, reach: float, facts: MapFacts) -> None:
     """Bring two units to the distance `reach`; `unit` yields the given share of what they overlap.
 
-    But nobody moves what is rooted, and for who stands with his back to a wall the other yields.
+    But no unit moves what is rooted, and for who stands with his back to a wall the other yields.
     """
     dx = other.x - unit.x
     dy = other.y - unit.y

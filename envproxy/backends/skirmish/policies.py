@@ -1,6 +1,6 @@
-"""Scripted teams: what a map asks for when nobody has learned anything.
+"""Scripted teams: what a map asks for from a team that has learned nothing.
 
-They know every position, as SMAC's own heuristic does, and have no memory: each step chooses anew. A
+They know every position, as SMAC's own heuristic does, and have no memory: each step chooses again. A
 move leads straight along an axis; who stands before a wall does not find the way round it.
 """
 

@@ -39,7 +39,7 @@ TO_A_SEGMENT: Final = 1  # to one point of it, drawn for each battle
 TO_THE_ALLIES: Final = 2
 NOWHERE: Final = 3
 
-NOBODY: Final = recording.NOBODY  # no target, no attacker
+NO_UNIT: Final = recording.NO_UNIT  # no target, no attacker
 NO_ACTION: Final = recording.NO_ACTION
 
 # Fields that end in _in count game loops down to 0. Distances are in map cells.
@@ -55,7 +55,7 @@ UNIT: Final = np.dtype(
         ("order", np.int64),  # of an ally
         ("goal_x", np.float64),  # where it goes: an ally's MOVE, the enemy's attack-move
         ("goal_y", np.float64),
-        ("target", np.int64),  # the unit to attack or heal, or NOBODY
+        ("target", np.int64),  # the unit to attack or heal, or NO_UNIT
         ("pace", np.float64),  # how fast it flies: Medivacs gather speed
         ("moved", np.bool_),  # walked in this loop
         ("heading_x", np.float64),  # unit vector along which it walked last
@@ -73,9 +73,9 @@ UNIT: Final = np.dtype(
         ("shots", np.int64),  # since the battle began
         ("dealt", np.float64),  # damage that its hits have done since then
         ("energy", np.float64),
-        ("healing", np.int64),  # whom it healed in this loop, or NOBODY
+        ("healing", np.int64),  # whom it healed in this loop, or NO_UNIT
         ("calm", np.int64),  # loops since the last damage
-        ("attacker", np.int64),  # who hit it since its side last thought about it, or NOBODY
+        ("attacker", np.int64),  # who hit it since its side last thought about it, or NO_UNIT
         ("bursting", np.bool_),  # died in this loop and takes others with it
         ("look_in", np.int64),  # enemy side: until it looks for a better target
         ("help_in", np.int64),  # enemy side: until it may call for help again

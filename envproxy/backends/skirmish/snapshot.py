@@ -1,4 +1,4 @@
-"""One battle, whole, to go on from later: in memory, or as bytes."""
+"""One whole battle, to continue from later: in memory, or as bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envproxy.backends.skirmish.maps import MapFacts
-from envproxy.backends.skirmish.records import NEVER_RESET, NO_ACTION, NOBODY, OVER, PROGRESS, UNIT
+from envproxy.backends.skirmish.records import NEVER_RESET, NO_ACTION, NO_UNIT, OVER, PROGRESS, UNIT
 from envproxy.rules import Rules
 
 FORMAT: Final = 1  # one more with every change of what the records mean; a change of their layout is noticed anyway
@@ -95,7 +95,7 @@ def check_fits(snapshot: Snapshot, map_name: str, rules: Rules, facts: MapFacts)
         "by_x": (0, n_units),
         "pace": (0.0, _above(facts.kinds["speed"].max())),
         **dict.fromkeys(("heading_x", "heading_y"), (-_above(1.0), _above(1.0))),
-        **dict.fromkeys(("target", "victim", "attacker", "healing"), (NOBODY, n_units)),
+        **dict.fromkeys(("target", "victim", "attacker", "healing"), (NO_UNIT, n_units)),
     }
     for field, (lowest, bound) in bounds.items():
         values = snapshot.units[field]

@@ -12,7 +12,7 @@ from envproxy.backends.skirmish.paths import STRAIGHT
 from envproxy.backends.skirmish.physics import is_pathable, way
 from envproxy.backends.skirmish.records import (
     NO_ACTION,
-    NOBODY,
+    NO_UNIT,
     ON,
     STOP,
     TO_A_POINT,
@@ -63,9 +63,9 @@ def _make_whole(unit: Unit, facts: MapFacts, u: int) -> None:
     unit.hp_before = kind.health + kind.shield
     unit.last_action = NO_ACTION
     unit.order = STOP
-    unit.target = NOBODY
-    unit.attacker = NOBODY
-    unit.victim = NOBODY
+    unit.target = NO_UNIT
+    unit.attacker = NO_UNIT
+    unit.victim = NO_UNIT
     unit.moved = False
     unit.detour = 0
     unit.heading_x = 0.0
@@ -85,7 +85,7 @@ def _make_whole(unit: Unit, facts: MapFacts, u: int) -> None:
     unit.far_from = math.inf
     unit.by_x = u
     unit.energy = kind.energy
-    unit.healing = NOBODY
+    unit.healing = NO_UNIT
     unit.calm = 0
     unit.look_in = 0
     unit.help_in = 0

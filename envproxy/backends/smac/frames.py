@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from envproxy import maps, recording
 from envproxy.backends.smac import worker
 from envproxy.maps import FIRST_TARGET
-from envproxy.recording import NO_ACTION, NOBODY
+from envproxy.recording import NO_ACTION, NO_UNIT
 
 _SEEN: Final = ("x", "y", "health", "shield", "energy")
 _COLUMN: Final = {name: column for column, name in enumerate(worker.FRAME)}
@@ -35,7 +35,7 @@ def begin(shown: NDArray[np.float32]) -> Moment:
     for name in _SEEN:
         frame[name] = shown[:, _COLUMN[name]]
     frame["last_action"] = NO_ACTION
-    frame["target"] = frame["victim"] = frame["healing"] = NOBODY
+    frame["target"] = frame["victim"] = frame["healing"] = NO_UNIT
     return Moment(frame, shown[:, _COLUMN["cooldown"]])
 
 
@@ -52,10 +52,10 @@ def follow(before: Moment, actions: NDArray[np.uint8], shown: NDArray[np.float32
     frame["shots"], frame["victim"] = before.frame["shots"], before.frame["victim"]
     allies["last_action"] = actions
     acts = (actions >= FIRST_TARGET) & (allies["health"] > 0.0)  # the dead are shown without cooldown and energy
-    target = np.where(acts, actions.astype(np.int16) - FIRST_TARGET + np.where(heals, 0, n_agents), NOBODY)
+    target = np.where(acts, actions.astype(np.int16) - FIRST_TARGET + np.where(heals, 0, n_agents), NO_UNIT)
     allies["target"] = target
     shot = acts & ~heals & (before.frame["health"][target] > 0.0) & (now.cooldown > before.cooldown)[:n_agents]
     allies["shots"] += shot
     allies["victim"] = np.where(shot, target, allies["victim"])
-    allies["healing"] = np.where(acts & heals & (allies["energy"] < were["energy"]), target, NOBODY)
+    allies["healing"] = np.where(acts & heals & (allies["energy"] < were["energy"]), target, NO_UNIT)
     return now

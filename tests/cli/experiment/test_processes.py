@@ -20,7 +20,7 @@ def test_a_run_that_fails_tells_why_and_stops_no_other(tmp_path: Path, jobs: int
     folder = Folder(tmp_path)
     folder.make()
     runs = parse_experiment(SMALL).runs[:2]
-    gone = [Entry(run, State.CUT, 1000) for run in runs]  # somebody has removed their directories
+    gone = [Entry(run, State.CUT, 1000) for run in runs]  # their directories were removed
     looks: list[None] = []
     with folder.locked() as lock, closing(play_all(gone, folder, lock, jobs, lambda: looks.append(None))) as events:
         told = list(events)

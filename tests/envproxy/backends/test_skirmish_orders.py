@@ -7,7 +7,7 @@ from envproxy.backends.skirmish import Skirmish, create, engine
 from envproxy.backends.skirmish.maps import FIRST_TARGET
 from envproxy.backends.skirmish.physics import NEIGHBOURS
 from envproxy.backends.skirmish.policies import POLICIES
-from envproxy.backends.skirmish.records import ATTACK, HEAL, MOVE, NOBODY, ON, STOP
+from envproxy.backends.skirmish.records import ATTACK, HEAL, MOVE, NO_UNIT, ON, STOP
 from envproxy.backends.skirmish.rules.actions import NORTH, STEP_X, STEP_Y
 from tests.envproxy.backends.conftest import SceneMaker
 
@@ -21,10 +21,10 @@ def order(battle: Skirmish, seat: int, action: int) -> None:
     elif action >= FIRST_TARGET:
         what, target, x, y = ATTACK, n_agents + action - FIRST_TARGET, 0.0, 0.0
     elif action >= NORTH:
-        what, target = MOVE, NOBODY
+        what, target = MOVE, NO_UNIT
         x, y = unit["x"] + 2.0 * STEP_X[action - NORTH], unit["y"] + 2.0 * STEP_Y[action - NORTH]
     else:
-        what, target, x, y = STOP, NOBODY, 0.0, 0.0
+        what, target, x, y = STOP, NO_UNIT, 0.0, 0.0
     engine.order_unit(units, battle.facts, seat, what, target, x, y)
 
 
@@ -52,6 +52,6 @@ def test_a_rejected_attack_leaves_the_order_as_it_was(scene: SceneMaker) -> None
     # MMM: two Marauders, which cannot hit what flies, then Marines and a Medivac; the enemy's last is a Medivac.
     battle = scene("MMM", [(8, 16)] * 10, [(20, 16)] * 10).battle
     units, medivac = battle.units[0], battle.units.shape[1] - 1
-    assert engine.order_unit(units, battle.facts, 0, MOVE, NOBODY, 9.0, 17.0)
+    assert engine.order_unit(units, battle.facts, 0, MOVE, NO_UNIT, 9.0, 17.0)
     assert not engine.order_unit(units, battle.facts, 0, ATTACK, medivac, 0.0, 0.0)
-    assert (units["order"][0], units["target"][0], units["goal_x"][0]) == (MOVE, NOBODY, 9.0)
+    assert (units["order"][0], units["target"][0], units["goal_x"][0]) == (MOVE, NO_UNIT, 9.0)

@@ -16,7 +16,7 @@ from envproxy.backends.skirmish.maps import kind_names, map_facts
 from envproxy.backends.skirmish.policies import focus
 from envproxy.backends.smac.frames import Moment, begin, follow, healing_seats
 from envproxy.maps import ally_units, map_names
-from envproxy.recording import NO_ACTION, NOBODY
+from envproxy.recording import NO_ACTION, NO_UNIT
 from envproxy.rules import SMAC_RULES
 from tests.starcraft.battle import battle_seed
 from tests.starcraft.host import battle_host
@@ -55,30 +55,30 @@ def test_a_battle_begins_with_units_that_have_done_nothing() -> None:
     assert frame["energy"].tolist() == [0, 50]
     assert frame["last_action"].tolist() == [NO_ACTION, NO_ACTION]
     for name in ("target", "victim", "healing"):
-        assert frame[name].tolist() == [NOBODY, NOBODY]
+        assert frame[name].tolist() == [NO_UNIT, NO_UNIT]
     assert frame["shots"].tolist() == [0, 0]
 
 
 def test_targets_are_those_of_the_last_actions() -> None:
     first = step(begin(two_a_side()), [7, 2], two_a_side())
     assert first.frame["last_action"].tolist() == [7, 2, NO_ACTION, NO_ACTION]
-    assert first.frame["target"].tolist() == [3, NOBODY, NOBODY, NOBODY]
+    assert first.frame["target"].tolist() == [3, NO_UNIT, NO_UNIT, NO_UNIT]
     second = step(first, [1, 6], two_a_side())
-    assert second.frame["target"].tolist() == [NOBODY, 2, NOBODY, NOBODY]
+    assert second.frame["target"].tolist() == [NO_UNIT, 2, NO_UNIT, NO_UNIT]
     healing = step(second, [6, 6], two_a_side(), SECOND_HEALS)
-    assert healing.frame["target"].tolist() == [2, 0, NOBODY, NOBODY]
+    assert healing.frame["target"].tolist() == [2, 0, NO_UNIT, NO_UNIT]
 
 
 def test_a_weapon_whose_cooldown_rose_has_shot_at_the_target() -> None:
     first = step(begin(two_a_side()), [6, 7], two_a_side((9, 0, 0, 0)))
     assert first.frame["shots"].tolist() == [1, 0, 0, 0]
-    assert first.frame["victim"].tolist() == [2, NOBODY, NOBODY, NOBODY]
+    assert first.frame["victim"].tolist() == [2, NO_UNIT, NO_UNIT, NO_UNIT]
     cooling = step(first, [7, 7], two_a_side((1, 0, 0, 0)))
     assert cooling.frame["shots"].tolist() == [1, 0, 0, 0]
-    assert cooling.frame["victim"].tolist() == [2, NOBODY, NOBODY, NOBODY]
+    assert cooling.frame["victim"].tolist() == [2, NO_UNIT, NO_UNIT, NO_UNIT]
     again = step(cooling, [7, 7], two_a_side((6, 12, 0, 0)))
     assert again.frame["shots"].tolist() == [2, 1, 0, 0]
-    assert again.frame["victim"].tolist() == [3, 3, NOBODY, NOBODY]
+    assert again.frame["victim"].tolist() == [3, 3, NO_UNIT, NO_UNIT]
 
 
 def test_the_shot_that_kills_has_a_victim() -> None:
@@ -91,25 +91,25 @@ def test_without_an_attack_on_the_living_nothing_was_shot() -> None:
     gone = begin(two_a_side(healths=(45, 45, 0, 45)))
     frame = step(gone, [6, 3], two_a_side((9, 9, 0, 0), (45, 45, 0, 45))).frame
     assert frame["shots"].tolist() == [0, 0, 0, 0]
-    assert frame["victim"].tolist() == [NOBODY] * 4
+    assert frame["victim"].tolist() == [NO_UNIT] * 4
 
 
 def test_enemies_are_shown_without_targets_and_shots() -> None:
     frame = step(begin(two_a_side()), [1, 1], two_a_side((0, 0, 9, 9), energies=(0, 0, 0, 9))).frame
     assert frame["shots"].tolist() == [0, 0, 0, 0]
     for name in ("target", "victim", "healing"):
-        assert frame[name].tolist() == [NOBODY] * 4
+        assert frame[name].tolist() == [NO_UNIT] * 4
 
 
 def test_a_medivac_heals_its_target_while_its_energy_falls() -> None:
     before = begin(two_a_side(energies=(0, 50, 0, 0)))
     heals = step(before, [1, 6], two_a_side(energies=(0, 48, 0, 0)), SECOND_HEALS)
-    assert heals.frame["healing"].tolist() == [NOBODY, 0, NOBODY, NOBODY]
+    assert heals.frame["healing"].tolist() == [NO_UNIT, 0, NO_UNIT, NO_UNIT]
     waits = step(heals, [1, 6], two_a_side(energies=(0, 48.5, 0, 0)), SECOND_HEALS)
-    assert waits.frame["healing"].tolist() == [NOBODY] * 4
+    assert waits.frame["healing"].tolist() == [NO_UNIT] * 4
     fallen = step(heals, [1, 6], two_a_side(healths=(45, 0, 45, 45)), SECOND_HEALS)
-    assert fallen.frame["healing"].tolist() == [NOBODY] * 4, "the dead are shown without energy"
-    assert step(before, [1, 2], two_a_side(energies=(0, 48, 0, 0)), SECOND_HEALS).frame["healing"][1] == NOBODY
+    assert fallen.frame["healing"].tolist() == [NO_UNIT] * 4, "the dead are shown without energy"
+    assert step(before, [1, 2], two_a_side(energies=(0, 48, 0, 0)), SECOND_HEALS).frame["healing"][1] == NO_UNIT
 
 
 def test_what_was_before_stays_as_it_was() -> None:

@@ -10,7 +10,7 @@ from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.maps import FIRST_TARGET, MapFacts
 from envproxy.backends.skirmish.orders import take_order
 from envproxy.backends.skirmish.physics import is_pathable
-from envproxy.backends.skirmish.records import ATTACK, HEAL, MOVE, NOBODY, STOP, Unit, Units
+from envproxy.backends.skirmish.records import ATTACK, HEAL, MOVE, NO_UNIT, STOP, Unit, Units
 
 NO_OP: Final = 0
 ACT_STOP: Final = 1
@@ -77,7 +77,7 @@ def give_order(unit: Unit, action: int, facts: MapFacts) -> None:
     """Replace a unit's order by that of an available action. See `take_order` for the attacks that change nothing."""
     unit.last_action = action
     order = STOP
-    target = NOBODY
+    target = NO_UNIT
     goal_x = unit.x
     goal_y = unit.y
     if action >= FIRST_TARGET and is_medivac(unit, facts):
