@@ -1,13 +1,13 @@
 """A backend whose battles are known beforehand, and somebody who drives an arena seat by seat."""
 
 import dataclasses
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from client.play import Answer, Move, RoundReport
+from client.play import Answer, Move, Round, RoundReport
 from envproxy.arena import Arena
 from envproxy.backend import MapSpec, Observation, StepResult
 from envproxy.phases import battle_seed
@@ -199,7 +199,7 @@ class Driver:
         return [[int(i) for i in tick.battles] for tick in self.ticks(seat)]
 
 
-def legal_round(battles: int) -> Generator[Answer, ArenaEvent, RoundReport]:
+def legal_round(battles: int) -> Round:
     """One collect phase, played with legal actions and again from its start when it is lost."""
     report = RoundReport(Standing())
     answer: Answer = collect(battles=battles)
