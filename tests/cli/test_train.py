@@ -49,12 +49,6 @@ def test_a_run_that_does_not_say_its_runtime_resumes_over_flower(tmp_path: Path)
 def test_a_centralised_run_that_does_not_say_its_runtime_resumes_in_process(tmp_path: Path) -> None:
     central: dict[str, Value] = {"centralised": True, "strategy": "none", "mixing": "joint"}
     central |= {"runs": str(tmp_path), "run": "central"}
-        "centralised": True,
-        "strategy": "none",
-        "mixing": "joint",
-        "runs": str(tmp_path),
-        "run": "central",
-    }
     RunDirectory.create(check_settings({**default_config(), **central}))
     assert chosen_runtime(chosen(tmp_path, "--resume", "central"), None) == "in-process"
 
