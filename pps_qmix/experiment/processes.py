@@ -41,7 +41,8 @@ def play_all(
 ) -> Generator[Started | Ended]:
     """Play the runs, `jobs` at once, and tell of each when it starts and ends; a failure stops no other.
 
-    `meanwhile` is called about twice a second. Closing the generator ends every process; their runs can be resumed later.
+    `meanwhile` is called about twice a second. Closing the generator ends every process; their
+    runs can be resumed later.
     """
     waiting, playing = deque(entries), dict[str, tuple[PlannedRun, Part]]()
     try:

@@ -115,7 +115,8 @@ class Team:
 def play_in_lockstep(arena: Arena, rounds: Sequence[Round], pool: Executor | None = None) -> list[RoundReport]:
     """Play one round for every seat of an arena, tick by tick, and return the seats' reports in seat order.
 
-    With a `pool` the seats learn at the same time. The arena hears them in seat order, not in the order in which they finish.
+    With a `pool` the seats learn at the same time. The arena hears them in seat order, not in the order in
+    which they finish.
     """
     reports: dict[int, RoundReport] = {}
 

@@ -133,7 +133,7 @@ def test_a_run_leaves_all_that_is_promised(tmp_path: Path, strategy: str, base: 
 def test_a_resumed_run_is_the_run_that_was_never_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
 ) -> None:
-    settings = {"base": "qmix", **changes}
+    settings: dict[str, Any] = {"base": "qmix", **changes}
     whole = play(tmp_path / "whole", "x", **settings).path
 
     class KilledError(BaseException):
@@ -168,7 +168,7 @@ def test_a_resumed_run_is_the_run_that_was_never_stopped(
 @pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("base", ["vdn", "qmix"])
 def test_a_team_that_mixes_jointly_is_resumed_with_its_mixer(tmp_path: Path, base: str) -> None:
-    settings = {"strategy": "rs-pps", "base": base, "mixing": "joint"}
+    settings: dict[str, Any] = {"strategy": "rs-pps", "base": base, "mixing": "joint"}
     run = play(tmp_path, "x", **settings, total_steps=400)
     before = [row for row in read_rows(run.path) if row["kind"] == "round"]
     assert [row["training-steps"] for row in before[:-1]] == [4.0] * (len(before) - 1)  # as many as alone
@@ -191,7 +191,7 @@ def test_a_team_that_mixes_jointly_is_resumed_with_its_mixer(tmp_path: Path, bas
 @pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("base", ["vdn", "qmix"])
 def test_a_team_of_one_learner_is_resumed_with_it(tmp_path: Path, base: str) -> None:
-    settings = {"centralised": True, "strategy": "none", "base": base, "mixing": "joint"}
+    settings: dict[str, Any] = {"centralised": True, "strategy": "none", "base": base, "mixing": "joint"}
     steps, weights = 0, []
     for total in (400, 800):
         run = play(tmp_path, "x", **settings, total_steps=total, resume=bool(steps)).path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,10 @@ def test_a_log_is_told_whom_the_run_waits_for_and_how_far_it_is(
     said = io.StringIO()
     run.note_now({"round": 7, "steps": 70})  # of the ServerApp before
     where = (1, 250)
+
+    def has_said(line: str) -> bool:
+        return line in said.getvalue()
+
     with ProgressDisplay(run.path, 1000, lambda: where, PlainConsole(file=said, width=200)):
         for now, line in (
             ({"waiting-for": None}, "waiting: no device has answered yet\n"),
@@ -36,6 +41,6 @@ def test_a_log_is_told_whom_the_run_waits_for_and_how_far_it_is(
             ({"round": 1, "steps": 0}, "round 1 begins at step 0\n"),
         ):
             run.note_now(now)
-            wait_for(lambda line=line: line in said.getvalue(), line)
+            wait_for(partial(has_said, line), line)
         wait_for(lambda: "round 1 is played: step 250 of 1,000\n" in said.getvalue(), "how far the round is")
     assert "round 7" not in said.getvalue()

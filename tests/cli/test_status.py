@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from cli.main import main
-from cli.status import device_statuses, run_status
 from client.device import DeviceDirectory
 from operations.paths import shown
 from pps_qmix.configuration import default_config
+from pps_qmix.status import device_statuses, run_status
 from server.checkpoints import Checkpoint, save_checkpoint
 from server.run_directory import RunDirectory, open_run
 from server.settings import check_settings

@@ -8,7 +8,7 @@ import pytest
 
 from cli.flags import choose
 from cli.main import build_parser
-from pps_qmix.configuration import default_config
+from pps_qmix.configuration import Value, default_config
 from pps_qmix.requested_run import RequestedRun
 from pps_qmix.training import chosen_runtime
 from server.run_directory import RunDirectory, RunDirectoryError
@@ -47,7 +47,8 @@ def test_a_run_that_does_not_say_its_runtime_resumes_over_flower(tmp_path: Path)
 
 
 def test_a_centralised_run_that_does_not_say_its_runtime_resumes_in_process(tmp_path: Path) -> None:
-    central = {"centralised": True, "strategy": "none", "mixing": "joint", "runs": str(tmp_path), "run": "central"}
+    central: dict[str, Value] = {"centralised": True, "strategy": "none", "mixing": "joint"}
+    central |= {"runs": str(tmp_path), "run": "central"}
     RunDirectory.create(check_settings({**default_config(), **central}))
     assert chosen_runtime(chosen(tmp_path, "--resume", "central"), None) == "in-process"
 

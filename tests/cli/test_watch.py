@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from cli.main import main
@@ -60,7 +61,7 @@ def data_of(page: str) -> dict[str, Any]:
     return film
 
 
-def column_of(battle: dict[str, Any], name: str, units: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+def column_of(battle: dict[str, Any], name: str, units: int) -> NDArray[Any]:
     """A column [T + 1, U] of a page's battle, decoded as the page's script does."""
     column = battle["columns"][name]
     raw = base64.b64decode(column["data"])

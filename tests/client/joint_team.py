@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from client.agent import Agent
 from client.device import DeviceDirectory
@@ -81,7 +82,7 @@ def agents(home: Path, arena: Arena, base: Base, *, centralised: bool = False) -
             n_actions=arena.spec.n_actions,
             episode_limit=arena.spec.episode_limit,
         )
-        known = {"seed": SEED + seat, "directory": directory}
+        known: dict[str, Any] = {"seed": SEED + seat, "directory": directory}
         made.append(Agent(sizes, E, told, make_learner=make_learner, **known))
     return made
 

@@ -34,7 +34,8 @@ class Network(nn.Module):
         self.load_state_dict(loaded)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self.fc2(self.rnn(torch.relu(self.fc1(inputs)))[0])
+        values: Tensor = self.fc2(self.rnn(torch.relu(self.fc1(inputs)))[0])
+        return values
 
 
 class Qmix(nn.Module):
@@ -50,7 +51,8 @@ class Qmix(nn.Module):
         w1 = self.hyper_w1(states).abs().view(*states.shape[:2], N, 32)
         hidden = elu(utilities.unsqueeze(-2) @ w1 + self.hyper_b1(states).unsqueeze(-2))
         q_tot = hidden @ self.hyper_w2(states).abs().unsqueeze(-1)
-        return (q_tot.squeeze(-1) + self.hyper_b2(states).unsqueeze(-2).squeeze(-1)).squeeze(-1)
+        total: Tensor = (q_tot.squeeze(-1) + self.hyper_b2(states).unsqueeze(-2).squeeze(-1)).squeeze(-1)
+        return total
 
 
 class Vdn(nn.Module):
@@ -91,6 +93,7 @@ def plain(
         with torch.no_grad():
             next_tot = target_mixer(torch.stack(bootstrap, -1), states[1:])
         loss, count = torch.zeros(()), 0
+        assert batch is not None
         for column, length in enumerate(batch.lengths.tolist()):
             future = 0.0 if batch.terminated[column] else next_tot[length - 1, column]
             for step in reversed(range(length)):
@@ -99,7 +102,7 @@ def plain(
                 count += 1
                 future = (1 - told.td_lambda) * next_tot[step - 1, column] + told.td_lambda * y
         optimiser.zero_grad()
-        (loss / count).backward()
+        (loss / count).backward()  # type: ignore[no-untyped-call]
         norms.append(float(nn.utils.clip_grad_norm_(parameters, told.grad_clip)))
         optimiser.param_groups[0]["lr"] = rate
         optimiser.step()

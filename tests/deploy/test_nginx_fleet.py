@@ -14,9 +14,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import cast
 
 import pytest
 from flwr.superlink.routers.fleet.router import router as fleet
+from starlette.routing import Route
 
 from pps_qmix.credentials.folders import Folders, Wanted
 from pps_qmix.runtime.processes import Part, free_ports, wait_until_listening
@@ -32,7 +34,7 @@ def paths_passed() -> list[str]:
 
 
 def test_the_paths_are_those_of_the_fleet_api() -> None:
-    assert sorted(paths_passed()) == sorted(route.path for route in fleet.routes)
+    assert sorted(paths_passed()) == sorted(cast(Route, route).path for route in fleet.routes)
 
 
 @dataclass

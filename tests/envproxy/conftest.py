@@ -27,6 +27,11 @@ PLAY = "/pps_qmix.battle.v1.BattleService/Play"
 _HANG_UP = object()
 
 
+def bare(channel: grpc.Channel) -> Any:
+    """The channel, for calls of bytes: the stubs of grpc want serializers, grpc does not."""
+    return channel
+
+
 class Client:
     """One stream of one seat. It sends whatever it is told to, right or wrong."""
 
@@ -34,7 +39,7 @@ class Client:
         self.arena, self.seat, self.token = arena, seat, token
         self.channel = grpc.insecure_channel(address)
         self.heard: list[ArenaEvent] = []
-        stub = battle_pb2_grpc.BattleServiceStub(self.channel)
+        stub = battle_pb2_grpc.BattleServiceStub(self.channel)  # type: ignore[no-untyped-call]
         seat_call = SeatCall(arena, seat, token)
         self.description = stub.Describe(
             pb.DescribeRequest(arena=arena), timeout=PATIENCE, metadata=seat_call.metadata()
@@ -43,9 +48,9 @@ class Client:
         self._begin(seat_call)
 
     def _begin(self, seat_call: SeatCall) -> None:
-        play = self.channel.stream_stream(PLAY, response_deserializer=pb.ArenaMessage.FromString)
+        play = bare(self.channel).stream_stream(PLAY, response_deserializer=pb.ArenaMessage.FromString)
         outgoing = iter(self._outgoing.get, _HANG_UP)
-        self.call = play(outgoing, timeout=PATIENCE, metadata=seat_call.metadata())
+        self.call: Any = play(outgoing, timeout=PATIENCE, metadata=seat_call.metadata())
 
     def call_as(self, **changes: Any) -> "Client":
         """Call once more; `changes` are what the call says wrongly of itself."""
@@ -55,7 +60,7 @@ class Client:
         self._begin(SeatCall(**{"arena": self.arena, "seat": self.seat, "token": self.token, **changes}))
         return self
 
-    def join(self, proposal: Phase | None = None, **changes: object) -> "Client":
+    def join(self, proposal: Phase | None = None, **changes: Any) -> "Client":
         """Say the first word; `changes` are fields of it that are to be wrong."""
         phase_message = wire.phase_to(proposal or collect(battles=4))
         self.send(pb.SeatMessage(join=pb.Join(**{"phase": phase_message, **changes})))
@@ -96,15 +101,23 @@ class Client:
             while True:
                 self.hear()
         except grpc.RpcError as error:
-            return error.code(), error.details()
+            return error.code(), error.details() or ""
         except StopIteration:
             return self.call.code(), self.call.details()
 
     @property
     def tick(self) -> Tick:
         """The last event, which is a tick."""
-        assert isinstance(self.heard[-1], Tick)
-        return self.heard[-1]
+        tick = self.heard[-1]
+        assert isinstance(tick, Tick)
+        return tick
+
+    @property
+    def end(self) -> PhaseEnd:
+        """The last event, which is the end of a phase."""
+        end = self.heard[-1]
+        assert isinstance(end, PhaseEnd)
+        return end
 
 
 class Proxy:
@@ -199,9 +212,7 @@ def play_out(clients: list[Client], choose: Choose = eager) -> list[PhaseEnd]:
     """Let these seats play to the end of the phase; return what they heard of it."""
     while isinstance(clients[0].heard[-1], Tick):
         play_tick(clients, choose)
-    ends = [client.heard[-1] for client in clients]
-    assert all(isinstance(end, PhaseEnd) for end in ends)
-    return ends
+    return [client.end for client in clients]
 
 
 @pytest.fixture

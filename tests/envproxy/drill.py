@@ -1,13 +1,13 @@
 """A backend whose battles are known beforehand, and somebody who drives an arena seat by seat."""
 
 import dataclasses
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from client.play import Answer, Move, RoundReport
+from client.play import Answer, Move, Round, RoundReport
 from envproxy.arena import Arena
 from envproxy.backend import MapSpec, Observation, StepResult
 from envproxy.phases import battle_seed
@@ -140,7 +140,8 @@ def eager(tick: Tick, seat: int = 0) -> NDArray[np.uint8]:
 def drawn(tick: Tick, seat: int) -> NDArray[np.uint8]:
     """In every battle an available action, drawn from the tick's and the seat's number."""
     rng = np.random.default_rng([tick.tick, seat])
-    return (rng.random(tick.available.shape) * tick.available).argmax(1).astype(np.uint8)
+    actions: NDArray[np.int64] = (rng.random(tick.available.shape) * tick.available).argmax(1)
+    return actions.astype(np.uint8)
 
 
 class Driver:
@@ -172,11 +173,22 @@ class Driver:
     def last(self, seat: int) -> ArenaEvent:
         return self.heard[seat][-1]
 
+    def last_tick(self, seat: int) -> Tick:
+        """The last event, which is a tick."""
+        tick = self.last(seat)
+        assert isinstance(tick, Tick)
+        return tick
+
+    def last_end(self, seat: int) -> PhaseEnd:
+        """The last event, which is the end of a phase."""
+        end = self.last(seat)
+        assert isinstance(end, PhaseEnd)
+        return end
+
     def answer(self, *seats: int) -> None:
         """Let these seats, or all, answer the last tick they heard; then go on."""
         for seat in seats or self.seats:
-            tick = self.last(seat)
-            assert isinstance(tick, Tick)
+            tick = self.last_tick(seat)
             self.arena.act(seat, tick.tick, self._choose(tick, seat))
         self.go_on()
 
@@ -185,11 +197,8 @@ class Driver:
         seats = seats or tuple(self.seats)
         while isinstance(self.last(seats[0]), Tick):
             self.answer(*seats)
-        ends = [self.last(seat) for seat in seats]
-        assert all(isinstance(end, PhaseEnd) for end in ends)
-        end = ends[0]
-        assert isinstance(end, PhaseEnd)
-        return end
+        ends = [self.last_end(seat) for seat in seats]
+        return ends[0]
 
     def ticks(self, seat: int) -> list[Tick]:
         return [event for event in self.heard[seat] if isinstance(event, Tick)]
@@ -199,7 +208,7 @@ class Driver:
         return [[int(i) for i in tick.battles] for tick in self.ticks(seat)]
 
 
-def legal_round(battles: int) -> Generator[Answer, ArenaEvent, RoundReport]:
+def legal_round(battles: int) -> Round:
     """One collect phase, played with legal actions and again from its start when it is lost."""
     report = RoundReport(Standing())
     answer: Answer = collect(battles=battles)

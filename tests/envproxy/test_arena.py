@@ -12,8 +12,20 @@ from hypothesis import strategies as st
 
 from envproxy.arena import Arena
 from envproxy.backend import create_backend
+from envproxy.battle_loop import PhaseTotals
 from envproxy.phases import MAX_PHASE_BATTLES, battle_id, battle_seed
-from envproxy.protocol import ACTION_NO_OP, ACTION_STOP, Ended, Phase, PhaseEnd, PhaseKind, Seated, Standing, Tick
+from envproxy.protocol import (
+    ACTION_NO_OP,
+    ACTION_STOP,
+    ArenaEvent,
+    Ended,
+    Phase,
+    PhaseEnd,
+    PhaseKind,
+    Seated,
+    Standing,
+    Tick,
+)
 from envproxy.seats import GivenUpError, SeatError, StaleRoundError
 from envproxy.votes import chosen
 from tests.envproxy.drill import SALUTE, Drill, Driver, collect, drawn, evaluate, lengths
@@ -33,6 +45,12 @@ def drilled_by(seats: Iterable[int], phase: Phase, *each: int, battles: int = 2)
     return driver
 
 
+def drill_of(driver: Driver) -> Drill:
+    backend = driver.arena._backend
+    assert isinstance(backend, Drill)
+    return backend
+
+
 # --- phases ---------------------------------------------------------------------------------------------------
 
 
@@ -45,6 +63,7 @@ def test_a_phase_begins_when_every_seat_has_proposed_it() -> None:
     driver.gather(phase, [1])
     for seat in driver.seats:
         seated, tick = driver.heard[seat]
+        assert isinstance(tick, Tick)
         assert seated == Seated(phase)
         assert (tick.tick, tick.steps) == (1, 0)
 
@@ -305,7 +324,7 @@ def test_the_unit_of_a_silent_seat_stops_and_does_nothing_when_dead_while_the_ot
     others = 2 * SALUTE
     assert [float(t.rewards[0]) for t in driver.ticks(1)] == [0, ACTION_STOP + others, *[ACTION_NO_OP + others] * 3]
     assert [tick.observations[0, 3] for tick in driver.ticks(1)] == [0, *[SALUTE] * 4]
-    assert driver.last(0) == replace(driver.last(1), missed=1)
+    assert driver.last(0) == replace(driver.last_end(1), missed=1)
 
 
 def test_a_silent_seat_is_told_nothing_until_it_speaks() -> None:
@@ -338,7 +357,7 @@ def test_a_late_seat_continues_at_the_next_battle_of_each_slot() -> None:
         assert not tick.ended.any()
     end = driver.play_out()
     assert end.missed == 2
-    assert driver.last(1).missed == 0
+    assert driver.last_end(1).missed == 0
     assert end.battles == 5
 
 
@@ -360,15 +379,15 @@ def test_a_seat_held_until_the_phase_is_over_is_told_how_it_ended() -> None:
     driver.arena.hold_silent()
     driver.go_on()
     while isinstance(driver.last(1), Tick):
-        driver.arena.act(1, driver.last(1).tick, np.array([SALUTE, SALUTE], np.uint8))
-        driver.arena.act(2, driver.last(2).tick, np.array([SALUTE, SALUTE], np.uint8))
+        driver.arena.act(1, driver.last_tick(1).tick, np.array([SALUTE, SALUTE], np.uint8))
+        driver.arena.act(2, driver.last_tick(2).tick, np.array([SALUTE, SALUTE], np.uint8))
         while driver.arena.ready:
             driver.arena.advance()
         for seat in (1, 2):
             while (event := driver.arena.next_event(seat)) is not None:
                 driver.heard[seat].append(event)
     driver.arena.act(0, 1, np.array([SALUTE, SALUTE], np.uint8))
-    assert driver.arena.next_event(0) == replace(driver.last(1), missed=2)
+    assert driver.arena.next_event(0) == replace(driver.last_end(1), missed=2)
     with pytest.raises(SeatError, match="no phase is on"):
         driver.arena.act(0, 1, np.array([SALUTE, SALUTE], np.uint8))
 
@@ -419,7 +438,7 @@ def test_a_seat_that_was_away_is_told_what_ended_before_it_joins_the_phase_that_
     driver.answer(1, 2)
     driver.answer(1, 2)
     assert driver.play_out().missed == 1
-    assert driver.last(1).missed == 0
+    assert driver.last_end(1).missed == 0
 
 
 @pytest.mark.parametrize("changes", [{"order": 10}, {"order": 0}, {"round": 2}])
@@ -480,7 +499,7 @@ def test_a_seat_that_comes_while_a_phase_is_on_joins_at_the_next_battle() -> Non
     end = driver.play_out()
     third, fourth = battle_id(phase, 2), battle_id(phase, 3)
     assert driver.ids(2) == [[0, 0], [0, 0], [third, 0], [third, 0], [third, fourth], *[[0, fourth]] * 2]
-    assert (driver.last(2).missed, end.missed) == (2, 0)
+    assert (driver.last_end(2).missed, end.missed) == (2, 0)
 
 
 def test_a_seat_that_leaves_and_comes_back_has_missed_only_what_it_did_not_play() -> None:
@@ -494,7 +513,7 @@ def test_a_seat_that_leaves_and_comes_back_has_missed_only_what_it_did_not_play(
     driver.arena.propose(1, phase)
     driver.go_on()
     end = driver.play_out()
-    assert (driver.last(1).missed, end.missed, end.battles) == (2, 0, 6)
+    assert (driver.last_end(1).missed, end.missed, end.battles) == (2, 0, 6)
     assert [i for i in driver.ids(1)[-1] if i] == [battle_id(phase, 4), battle_id(phase, 5)]
 
 
@@ -507,7 +526,7 @@ def test_a_seat_may_propose_again_without_leaving_and_gives_up_its_battles() -> 
     driver.answer(1, 2)
     assert driver.ids(0)[-1] == [0, 0]
     driver.play_out()
-    assert [driver.last(seat).missed for seat in driver.seats] == [2, 0, 0]
+    assert [driver.last_end(seat).missed for seat in driver.seats] == [2, 0, 0]
 
 
 def test_the_others_wait_for_a_seat_that_has_left() -> None:
@@ -529,7 +548,7 @@ def test_a_phase_that_all_have_left_is_given_up() -> None:
     assert driver.arena.awaited == []
     later = replace(phase, standing=Standing(index=1))
     driver = Driver(driver.arena)
-    driver.arena._backend._length_of = lambda _: 2  # the drill knows only the first phase
+    drill_of(driver)._length_of = lambda _: 2  # the drill knows only the first phase
     driver.gather(later)
     assert driver.heard[0][0] == Seated(later)
     assert driver.play_out().battles == 2
@@ -590,7 +609,7 @@ def test_an_unnamed_seat_joins_and_is_awaited_while_it_plays() -> None:
     driver.answer(2)
     driver.answer()
     end = driver.play_out()
-    assert (driver.last(2).missed, end.missed, end.battles) == (2, 0, 4)
+    assert (driver.last_end(2).missed, end.missed, end.battles) == (2, 0, 4)
     assert [i for i in driver.ids(2)[-1] if i] == [battle_id(phase, 3)]
 
 
@@ -623,7 +642,7 @@ def test_a_seat_that_names_only_itself_starts_and_the_others_can_join() -> None:
     driver.answer(1)
     driver.answer()
     end = driver.play_out()
-    assert [driver.last(seat).missed for seat in driver.seats] == [2, 0, 2]
+    assert [driver.last_end(seat).missed for seat in driver.seats] == [2, 0, 2]
     driver.gather(replace(hostile, standing=end.standing), [1])  # first again, but they are here
     assert driver.arena.awaited == [0, 2]
 
@@ -639,7 +658,7 @@ def test_whom_a_newer_round_names_the_older_one_does_not_wait_for() -> None:
 
 def test_a_newer_round_begins_when_the_last_seat_of_the_older_one_has_left() -> None:
     driver = drilled(collect(battles=2), 3, 3)
-    driver.arena._backend._length_of = lambda _: 2
+    drill_of(driver)._length_of = lambda _: 2
     newer = collect(battles=1, round_=2, seats=[0, 2])
     driver.gather(newer, [0, 2])
     assert driver.arena.awaited == [1]
@@ -669,7 +688,9 @@ def test_a_newer_round_ends_the_wait_of_seats_that_want_an_older_one() -> None:
     with pytest.raises(StaleRoundError, match="plays round 5"):
         driver.arena.next_event(1)
     driver.gather(collect(battles=1, round_=5), [1])
-    assert driver.heard[0][0].phase.round == 5
+    seated = driver.heard[0][0]
+    assert isinstance(seated, Seated)
+    assert seated.phase.round == 5
 
 
 def test_of_two_seats_that_want_different_rounds_the_newer_is_played() -> None:
@@ -678,7 +699,9 @@ def test_of_two_seats_that_want_different_rounds_the_newer_is_played() -> None:
     driver.arena.propose(1, collect(battles=1, round_=5, seats=[0, 1]))
     while driver.arena.ready:
         driver.arena.advance()
-    assert driver.arena.next_event(1).phase.round == 5
+    seated = driver.arena.next_event(1)
+    assert isinstance(seated, Seated)
+    assert seated.phase.round == 5
     with pytest.raises(StaleRoundError, match="plays round 5"):
         driver.arena.next_event(0)
 
@@ -700,7 +723,7 @@ def test_a_seat_that_waits_for_a_newer_round_neither_delays_nor_is_delayed() -> 
     assert [tick.tick for tick in driver.ticks(1)] == [1, 2]
     assert driver.arena.awaited == [1, 2]
     driver.play_out(1, 2)
-    driver.arena._backend._length_of = lambda _: 2
+    drill_of(driver)._length_of = lambda _: 2
     driver.gather(newer, [1])
     assert driver.arena.hold_silent() == [2]
     driver.go_on()
@@ -710,7 +733,7 @@ def test_a_seat_that_waits_for_a_newer_round_neither_delays_nor_is_delayed() -> 
 
 def test_a_newer_round_begins_when_all_seats_of_the_older_one_are_silent() -> None:
     driver = drilled(collect(battles=2), 3, 3)
-    driver.arena._backend._length_of = lambda _: 2
+    drill_of(driver)._length_of = lambda _: 2
     driver.arena.propose(0, collect(battles=1, round_=2))
     assert driver.arena.hold_silent() == [1, 2]
     while driver.arena.ready:
@@ -824,8 +847,7 @@ def test_whole_battles_of_skirmish_with_a_seat_that_comes_and_goes() -> None:
             driver.go_on()
         else:
             driver.answer()
-    end, other = driver.last(0), driver.last(2)
-    assert isinstance(end, PhaseEnd)
+    end, other = driver.last_end(0), driver.last_end(2)
     assert (end.battles, end.missed) == (6, 0)
     ends = [int(i) for tick in driver.ticks(2) for i in tick.battles[tick.ended != 0]]
     assert len(ends) == len(set(ends)) == 6 - other.missed
@@ -842,7 +864,7 @@ class Player:
         self.present = False
         self.tick: Tick | None = None  # to be answered
         self.phase = phase  # to be proposed
-        self.play: object = None  # what the battles in `ended` belong to
+        self.play: PhaseTotals | None = None  # what the battles in `ended` belong to
         self.ended: list[int] = []
 
     @property
@@ -934,14 +956,17 @@ class Bustle:
         if (loop := arena._loop) is not None:
             assert loop.totals.begun == loop.totals.battles + loop.battles_on
 
-    def hear(self, player: Player, event: Seated | Tick | PhaseEnd) -> None:
+    def hear(self, player: Player, event: ArenaEvent) -> None:
         if isinstance(event, Seated):
-            player.play = player.play or self.arena._loop.totals
+            if player.play is None:
+                assert self.arena._loop is not None
+                player.play = self.arena._loop.totals
             assert player.play.phase == event.phase
         elif isinstance(event, Tick):
             player.tick = event
             player.ended += [int(i) for i in event.battles[event.ended != 0]]
         else:
+            assert isinstance(event, PhaseEnd)
             assert len(set(player.ended)) == len(player.ended) == event.battles - event.missed
             player.phase = replace(player.phase, standing=event.standing)
             player.present = False  # it has nothing to wait for until it proposes

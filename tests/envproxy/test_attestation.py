@@ -44,13 +44,15 @@ def test_what_is_attested_is_what_an_honest_agent_counts(proxies: Callable[..., 
     clients = proxy.team(dataclasses.replace(collect(battles=5), rewards=order))
     for end, client in zip(play_out(clients, drawn), clients, strict=True):
         buffer = remembered(client, 3, credit)
-        assert reader.read(end.attested, client.seat, 1) == (pytest.approx(buffer.total()), 3)
+        total, battles = reader.read(end.attested, client.seat, 1)
+        assert total == pytest.approx(buffer.total())
+        assert battles == 3
         assert buffer.total() > 0.0
     if credit == "alive":
         assert remembered(clients[0], 3, "alive").total() < remembered(clients[0], 3, "team").total()
 
     before = [end.attested for end in play_out(clients, drawn)]
-    standing = clients[0].heard[-1].standing
+    standing = clients[0].end.standing
     for client in clients:
         client.propose(dataclasses.replace(evaluate(battles=2, standing=standing), rewards=order))
     for client in clients:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 
 import grpc
@@ -29,7 +30,8 @@ def check(address: str, service: str) -> int:
         answer = health_pb2_grpc.HealthStub(channel).Check(
             health_pb2.HealthCheckRequest(service=service), timeout=WAIT_LIMIT
         )
-    return answer.status
+    status: int = answer.status
+    return status
 
 
 def test_every_arena_serves_and_so_does_the_whole(proxy: Proxy) -> None:
@@ -53,7 +55,7 @@ def test_an_arena_whose_loop_does_not_move_does_not_serve_and_neither_does_the_w
 def test_a_row_is_fresh_for_some_seconds_after_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
     (status,) = arena_status.shared_statuses(1)
     now = 100.0
-    monkeypatch.setattr(arena_status.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     status.heartbeat()
     assert status.is_alive
     now += arena_status.STALE_AFTER + 0.1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Callable
+from typing import Any
 
 import grpc
 import pytest
@@ -15,9 +16,10 @@ from envproxy import battle_pb2 as pb
 from envproxy import strangers, wire
 from envproxy.arena import Arena
 from envproxy.calls import SeatCall
-from tests.envproxy.conftest import PATIENCE, PLAY, Client, Proxy, play_out
+from tests.envproxy.conftest import PATIENCE, PLAY, Client, Proxy, bare, play_out
 from tests.envproxy.drill import Drill, collect
 
+COLLECT = pb.PHASE_KIND_COLLECT
 DESCRIBE = PLAY.replace("/Play", "/Describe")
 REFUSALS = {  # what the service says itself; UNKNOWN and INTERNAL are accidents
     grpc.StatusCode.ALREADY_EXISTS,
@@ -33,7 +35,7 @@ NUMBERS = st.sampled_from([0, 1, 2, 255, 2**31, 2**32 - 1]) | U32
 SEAT = SeatCall("main", 0, "main-0").metadata()
 
 
-def _join(**changes: object) -> pb.SeatMessage:
+def _join(**changes: Any) -> pb.SeatMessage:
     return pb.SeatMessage(join=pb.Join(**{"phase": wire.phase_to(collect(battles=2)), **changes}))
 
 
@@ -56,7 +58,10 @@ ORDERS = st.builds(
 MESSAGES = st.one_of(
     st.builds(lambda phase: _join(phase=phase), PHASES),
     st.builds(lambda phase: pb.SeatMessage(propose=pb.Propose(phase=phase)), PHASES),
-    st.builds(lambda order: pb.SeatMessage(propose=pb.Propose(phase=pb.Phase(kind=1, mixing=order))), ORDERS),
+    st.builds(
+        lambda order: pb.SeatMessage(propose=pb.Propose(phase=pb.Phase(kind=COLLECT, mixing=order))),
+        ORDERS,
+    ),
     st.builds(lambda tick, actions: pb.SeatMessage(act=pb.Act(tick=tick, actions=actions)), U64, st.binary(max_size=9)),
     st.builds(
         lambda steps, battles, content: pb.SeatMessage(
@@ -106,13 +111,14 @@ def _seated(proxy: Proxy) -> Client:
 
 def said(channel: grpc.Channel, *messages: bytes, metadata: object = SEAT) -> grpc.StatusCode:
     """Return how a stream ends that says this, of a seat with its token unless `metadata` has it otherwise."""
-    call = channel.stream_stream(PLAY)(iter(messages), timeout=PATIENCE, metadata=metadata)
+    call = bare(channel).stream_stream(PLAY)(iter(messages), timeout=PATIENCE, metadata=metadata)
     try:
         for _ in call:
             pass
     except grpc.RpcError:
         pass
-    return call.code()
+    code: grpc.StatusCode = call.code()
+    return code
 
 
 def test_streams_of_messages_of_every_kind_whole_and_damaged(proxy: Proxy, caplog: pytest.LogCaptureFixture) -> None:
@@ -135,7 +141,7 @@ def test_streams_of_messages_of_every_kind_whole_and_damaged(proxy: Proxy, caplo
 
 def test_questions_of_any_bytes(proxy: Proxy, caplog: pytest.LogCaptureFixture) -> None:
     with grpc.insecure_channel(proxy.address) as channel:
-        ask = channel.unary_unary(DESCRIBE)
+        ask = bare(channel).unary_unary(DESCRIBE)
 
         @settings(max_examples=40)
         @given(

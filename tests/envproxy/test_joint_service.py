@@ -84,27 +84,27 @@ def test_no_observation_no_action_history_and_no_weight_leaves_a_seat_and_no_sta
             assert names(message.mix_norm) == {"step", "squared"}
 
     spec = arena.spec
-    for message in heard:
-        match message.WhichOneof("message"):
+    for answer in heard:
+        match answer.WhichOneof("message"):
             case "tick":
-                assert names(message.tick) <= {
+                assert names(answer.tick) <= {
                     "tick", "steps", "observations", "available", "rewards", "ended", "battles"
                 }  # fmt: skip
-                assert len(message.tick.observations) == 4 * E * spec.obs_size
+                assert len(answer.tick.observations) == 4 * E * spec.obs_size
             case "mix_batch":
-                assert names(message.mix_batch) == {"step", "battles"}
-                assert len(message.mix_batch.battles) == 8 * 4  # ids of the batch's battles
+                assert names(answer.mix_batch) == {"step", "battles"}
+                assert len(answer.mix_batch.battles) == 8 * 4  # ids of the batch's battles
             case "mix_gradient":
-                gradient = message.mix_gradient
+                gradient = answer.mix_gradient
                 assert names(gradient) == {"step", "steps", "battles", "gradient"}
                 assert len(gradient.gradient) == 4 * gradient.steps * gradient.battles
             case "mix_scale":
-                assert names(message.mix_scale) <= {"step", "scale", "loss", "q_mean", "td_error_abs", "grad_norm"}
+                assert names(answer.mix_scale) <= {"step", "scale", "loss", "q_mean", "td_error_abs", "grad_norm"}
             case other:
                 assert other in ("seated", "phase_end")
 
 
-class Listener(grpc.StreamStreamClientInterceptor):
+class Listener(grpc.StreamStreamClientInterceptor):  # type: ignore[type-arg]  # generic in the stubs alone
     """Hears what goes through the channels of seats."""
 
     def __init__(self) -> None:
@@ -147,7 +147,8 @@ def pausing(round_: Round, kind: type[ArenaEvent], reached: threading.Event, go_
         try:
             answer = round_.send(event)
         except StopIteration as over:
-            return over.value
+            report: RoundReport = over.value
+            return report
 
 
 @pytest.mark.parametrize("kind", [MixBatch, MixGradient])

@@ -193,9 +193,14 @@ def test_a_seat_that_lost_battles_says_what_it_holds_and_it_costs_one_batch() ->
     assert not {int(i) for batch in later for i in batch.battles} & lost
 
 
+def leave_and_hold(seats: Seats) -> None:
+    seats.arena.leave(1)
+    seats.arena.hold_silent()
+
+
 GONE: dict[str, Callable[[Seats], object]] = {
     "silent": lambda seats: seats.arena.hold_silent(),
-    "gone": lambda seats: (seats.arena.leave(1), seats.arena.hold_silent()),
+    "gone": leave_and_hold,
 }
 
 
@@ -291,8 +296,12 @@ def test_a_wrong_answer_is_refused_and_affects_no_other_seat(fault: str) -> None
 @pytest.mark.parametrize("squared", [-1.0, np.inf, np.nan])
 def test_a_norm_is_a_finite_number(squared: float) -> None:
     seats = Seats(arena())
-    reply = seats.reply
-    seats.reply = lambda s, e: MixNorm(1, squared) if isinstance(e, MixGradient) and s == 1 else reply(s, e)  # type: ignore[method-assign]
+    honest = seats.reply
+
+    def reply(seat: int, event: ArenaEvent) -> MixAnswer | None:
+        return MixNorm(1, squared) if isinstance(event, MixGradient) and seat == 1 else honest(seat, event)
+
+    seats.reply = reply  # type: ignore[method-assign]
     seats.gather(joint(4, batch_size=2))
     with pytest.raises(SeatError, match="expected a finite number of at least 0"):
         seats.play_until(MixScale)
@@ -350,9 +359,9 @@ def test_the_mixer_is_kept_and_taken_up_by_the_next_proxy(tmp_path: Path) -> Non
     assert any((again[0][name] != tensor).any() for name, tensor in kept[0].items())
 
     # a round that is played again begins with what the round before it left, here nothing
-    again = Seats(arena(mixers=tmp_path))
-    again.gather(joint(1, base="qmix"))
-    again.play_until(PhaseEnd)
+    replayed = Seats(arena(mixers=tmp_path))
+    replayed.gather(joint(1, base="qmix"))
+    replayed.play_until(PhaseEnd)
     replaced = store.load(1)
     assert replaced is not None
     assert replaced[1]["learner"]["steps"] == 0

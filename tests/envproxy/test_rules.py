@@ -4,7 +4,7 @@ import dataclasses
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -212,13 +212,14 @@ def test_the_refusal_of_a_type_names_option_expected_and_found(given: dict[str, 
 
 
 def test_numpys_scalars_mean_what_they_say() -> None:
-    rules = Rules(step_mul=np.int16(4), reward_sparse=np.True_, reward_win=np.float64(7), weapons=np.str_("lotv"))
+    scalars: dict[str, Any] = {"step_mul": np.int16(4), "reward_sparse": np.True_, "reward_win": np.float64(7)}
+    rules = Rules(**scalars, weapons=cast(Any, np.str_("lotv")))
     assert rules == Rules(step_mul=4, reward_sparse=True, reward_win=7, weapons="lotv")
     assert rules.text() == "step-mul=4, reward-sparse=true, reward-win=7, weapons=lotv"
     assert hash(rules) == hash(Rules(step_mul=4, reward_sparse=True, reward_win=7.0, weapons="lotv"))
 
 
-NO_RULES = [{}, "", "step-mul=4", None, [], {"step_mul": 4}, Rules, 8, GameOptions()]
+NO_RULES: list[Any] = [{}, "", "step-mul=4", None, [], {"step_mul": 4}, Rules, 8, GameOptions()]
 
 
 @pytest.mark.parametrize("rules", NO_RULES, ids=str)

@@ -15,7 +15,7 @@ from client import seat_session
 from client.agent import Agent
 from client.device import DeviceDirectory
 from client.plan import RoundOrder
-from client.play import Answer, Round, play_round
+from client.play import Answer, Round, RoundReport, play_round
 from client.seat_session import SeatSession, SeatSessionError
 from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc, service, strangers
@@ -28,12 +28,13 @@ from envproxy.server import MAX_SEAT_MESSAGE
 from learning.settings import SeatSpec
 from operations.listening import Reservation
 from operations.protocol import PROTOCOL
-from tests.envproxy.conftest import PLAY, Client, Proxy, play_out, play_tick
+from tests.envproxy.conftest import PLAY, Client, Proxy, bare, play_out, play_tick
 from tests.envproxy.drill import LIMIT, Drill, Driver, collect, drawn, eager, legal_round
 from tests.learning.toy import settings
 from tests.waiting import WAIT_LIMIT, wait_for
 
 Code = grpc.StatusCode
+COLLECT = pb.PHASE_KIND_COLLECT
 
 
 def drill_of(seats: int = 3) -> Arena:
@@ -73,7 +74,7 @@ def test_an_arena_tells_its_rules(proxies: Callable[..., Proxy]) -> None:
 def test_an_arena_that_is_not_there_is_not_found_and_those_that_are_are_named(proxies: Callable[..., Proxy]) -> None:
     proxy = proxies({"b": drill_of(), "a": drill_of()})
     with grpc.insecure_channel(proxy.address) as channel:
-        stub = battle_pb2_grpc.BattleServiceStub(channel)
+        stub = battle_pb2_grpc.BattleServiceStub(channel)  # type: ignore[no-untyped-call]
         with pytest.raises(grpc.RpcError) as refused:
             stub.Describe(pb.DescribeRequest(arena="c"))
     assert refused.value.code() is Code.NOT_FOUND
@@ -131,12 +132,24 @@ def test_a_refused_call_does_not_disturb_the_others(proxies: Callable[..., Proxy
 @pytest.mark.parametrize(
     ("phase", "words"),
     [
-        (pb.Phase(kind=1), "seat 1: a phase needs a bound"),
+        (pb.Phase(kind=COLLECT), "seat 1: a phase needs a bound"),
         (pb.Phase(battles=1), r"seat 1: phase kind 0; expected 1 (collect) or 2 (evaluate)"),
-        (pb.Phase(kind=1, battles=1, standing=pb.Standing(steps=2**64 - 1)), "seat 1: a phase with standing.steps"),
-        (pb.Phase(kind=1, battles=2**32 - 1), "seat 1: a phase with battles 4294967295; expected 0..1048574"),
-        (pb.Phase(kind=1, battles=1, seats=[0, 3]), "seat 1: a phase that names seat 3; expected 0..2"),
-        (pb.Phase(kind=1, battles=1, seats=[0, 0]), "seat 1: a phase that names 2 seats; expected up to 1024, each"),
+        (
+            pb.Phase(kind=COLLECT, battles=1, standing=pb.Standing(steps=2**64 - 1)),
+            "seat 1: a phase with standing.steps",
+        ),
+        (
+            pb.Phase(kind=COLLECT, battles=2**32 - 1),
+            "seat 1: a phase with battles 4294967295; expected 0..1048574",
+        ),
+        (
+            pb.Phase(kind=COLLECT, battles=1, seats=[0, 3]),
+            "seat 1: a phase that names seat 3; expected 0..2",
+        ),
+        (
+            pb.Phase(kind=COLLECT, battles=1, seats=[0, 0]),
+            "seat 1: a phase that names 2 seats; expected up to 1024, each",
+        ),
     ],
 )
 def test_an_impossible_phase_is_refused_and_the_seat_is_free_again(
@@ -159,7 +172,7 @@ def test_streams_that_say_nothing_are_cut_off_and_shut_no_team_out(
     monkeypatch.setattr(service, "JOIN_TIMEOUT", 0.05)
     proxy = proxies({"main": drill_of(), "other": drill_of()})
     with grpc.insecure_channel(proxy.address) as channel:
-        play = channel.stream_stream(PLAY)
+        play = bare(channel).stream_stream(PLAY)
         never = threading.Event()
         admitted = SeatCall("other", 0, "other-0").metadata()
         idle = [play(iter(never.wait, True), metadata=admitted) for _ in range(40)]
@@ -172,7 +185,7 @@ def test_streams_that_say_nothing_are_cut_off_and_shut_no_team_out(
 def test_streams_without_a_token_are_refused_before_they_say_anything(proxies: Callable[..., Proxy]) -> None:
     proxy = proxies()
     with grpc.insecure_channel(proxy.address) as channel:
-        play = channel.stream_stream(PLAY)
+        play = bare(channel).stream_stream(PLAY)
         never = threading.Event()
         idle = [play(iter(never.wait, True)) for _ in range(30)]
         assert {call.code() for call in idle} == {Code.UNAUTHENTICATED}
@@ -188,7 +201,7 @@ def test_calls_without_a_token_wait_for_their_turn_and_those_with_one_do_not(
     monkeypatch.setattr(strangers, "BURST", 2)
     proxy = proxies()
     with grpc.insecure_channel(proxy.address) as channel:
-        stub = battle_pb2_grpc.BattleServiceStub(channel)
+        stub = battle_pb2_grpc.BattleServiceStub(channel)  # type: ignore[no-untyped-call]
         asked = [stub.Describe.future(pb.DescribeRequest(arena="main")) for _ in range(5)]
         team = proxy.team()
         assert [end.missed for end in play_out(team)] == [0, 0, 0]
@@ -205,7 +218,7 @@ def test_too_many_calls_without_a_token_are_refused(
     monkeypatch.setattr(strangers, "BURST", 1)
     proxy = proxies()
     with grpc.insecure_channel(proxy.address) as channel:
-        stub = battle_pb2_grpc.BattleServiceStub(channel)
+        stub = battle_pb2_grpc.BattleServiceStub(channel)  # type: ignore[no-untyped-call]
         asked = [stub.Describe.future(pb.DescribeRequest(arena="main")) for _ in range(5)]
         codes = sorted((future.code() for future in asked), key=lambda code: code.value)
     assert codes[0] is Code.OK
@@ -220,7 +233,7 @@ def _stop(client: Client) -> bytes:
     return eager(client.tick).tobytes()
 
 
-FAULTS = {
+FAULTS: dict[str, tuple[Callable[[Client], object], tuple[grpc.StatusCode, str] | None]] = {
     "unavailable": (
         lambda c: c.act(b"\x02\x00"),
         (Code.INVALID_ARGUMENT, "seat 1: action 0 is not available in slot 1 (battle 4294967298, tick 2); "),
@@ -306,7 +319,8 @@ def test_a_silent_seat_that_answers_again_continues_at_the_next_battle(proxies: 
     team[1].act(eager(team[1].tick))
     proxy.until_awaited(0, 2)
     play_tick([team[0], team[2]])
-    assert team[1].hear().tick == 3
+    team[1].hear()
+    assert team[1].tick.tick == 3
     assert not team[1].tick.battles.any()
     assert [end.missed for end in play_out(team)] == [0, 2, 0]
 
@@ -434,7 +448,8 @@ def test_arenas_of_one_proxy_do_not_disturb_each_other(proxies: Callable[..., Pr
     assert [end.battles for end in play_out(team)] == [4, 4]
     stuck[2].act(eager(stuck[2].tick))
     for client in stuck:
-        assert client.hear().tick == 2
+        client.hear()
+        assert client.tick.tick == 2
     assert [end.missed for end in play_out(stuck)] == [0, 0, 0]
 
 
@@ -484,7 +499,8 @@ def pausing(round_: Round, at: int, reached: threading.Event, go_on: threading.E
         try:
             answer = round_.send(event)
         except StopIteration as over:
-            return over.value
+            report: RoundReport = over.value
+            return report
 
 
 @pytest.mark.usefixtures("hasty")
@@ -554,7 +570,7 @@ def test_a_seat_that_is_still_taken_is_tried_again_and_nothing_counts_as_lost(pr
         own_check(error)
         refused.set()
 
-    own._check_lost = check
+    own._check_lost = check  # type: ignore[method-assign]
     with ThreadPoolExecutor(1) as pool:
         playing = pool.submit(own.play, legal_round(2))
         assert refused.wait(WAIT_LIMIT)

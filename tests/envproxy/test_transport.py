@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import grpc
@@ -26,11 +26,13 @@ from envproxy.transport import (
 )
 from pps_qmix.credentials.authority import Pair, issue, make_authority
 from tests.connect_proxy import connect_proxy
-from tests.envproxy.drill import Drill
+from tests.envproxy.drill import Drill, legal_round
 from tests.serving import served
 
 NOW = datetime.datetime.now(datetime.UTC)
 LONG_AGO = NOW - datetime.timedelta(days=100)
+
+StartSecure = Callable[..., AbstractContextManager[str]]  # an env proxy with a certificate; see `secure`
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +74,10 @@ def proxy(credentials: Credentials | None) -> Iterator[str]:
 
 
 @pytest.fixture
-def secure(tmp_path: Path, authority: Pair) -> Callable[..., object]:
+def secure(tmp_path: Path, authority: Pair) -> StartSecure:
     """Start an env proxy with a certificate of `authority`."""
 
-    def start(hosts: list[str], now: datetime.datetime = NOW, days: int = 1) -> object:
+    def start(hosts: list[str], now: datetime.datetime = NOW, days: int = 1) -> AbstractContextManager[str]:
         pair = issue(authority, hosts, now, days)
         # not ServerCertificate: it refuses one that has expired, which an env proxy that runs for long may have
         return proxy(lambda: grpc.ssl_server_credentials([(pair.private_key, pair.certificate)]))
@@ -105,7 +107,7 @@ def test_a_seat_describes_its_arena_over_tls(tmp_path: Path, authority: Pair) ->
             session.close()
 
 
-def test_a_certificate_of_another_authority_is_not_trusted(tmp_path: Path, secure: Callable[..., object]) -> None:
+def test_a_certificate_of_another_authority_is_not_trusted(tmp_path: Path, secure: StartSecure) -> None:
     foreign = ca_file(tmp_path, make_authority(NOW, 10))
     with secure(["127.0.0.1"]) as address:
         assert complaint(address, Transport(foreign)) == (
@@ -115,7 +117,7 @@ def test_a_certificate_of_another_authority_is_not_trusted(tmp_path: Path, secur
 
 
 def test_a_certificate_that_has_expired_is_told_with_the_time(
-    tmp_path: Path, authority: Pair, secure: Callable[..., object]
+    tmp_path: Path, authority: Pair, secure: StartSecure
 ) -> None:
     with secure(["127.0.0.1"], LONG_AGO) as address:
         said = complaint(address, Transport(ca_file(tmp_path, authority)))
@@ -124,7 +126,7 @@ def test_a_certificate_that_has_expired_is_told_with_the_time(
 
 
 def test_a_certificate_for_another_host_is_told_with_what_adds_it(
-    tmp_path: Path, authority: Pair, secure: Callable[..., object]
+    tmp_path: Path, authority: Pair, secure: StartSecure
 ) -> None:
     with secure(["battles.example", "10.1.1.1"]) as address:
         ca = Transport(ca_file(tmp_path, authority))
@@ -132,9 +134,7 @@ def test_a_certificate_for_another_host_is_told_with_what_adds_it(
         assert "for other names than localhost" in complaint(address.replace("127.0.0.1", "localhost"), ca)
 
 
-def test_who_speaks_tls_and_who_does_not_find_out(
-    tmp_path: Path, authority: Pair, secure: Callable[..., object]
-) -> None:
+def test_who_speaks_tls_and_who_does_not_find_out(tmp_path: Path, authority: Pair, secure: StartSecure) -> None:
     with secure(["127.0.0.1"]) as address:
         assert f"the env proxy at {address} speaks TLS; name the CA certificate" in complaint(address, Transport())
     with proxy(None) as address:
@@ -146,9 +146,7 @@ def test_who_speaks_tls_and_who_does_not_find_out(
         check_connection("env proxy", address, Transport())
 
 
-def test_a_wrong_token_is_refused_over_tls(tmp_path: Path, authority: Pair, secure: Callable[..., object]) -> None:
-    from tests.envproxy.test_service import legal_round  # noqa: PLC0415
-
+def test_a_wrong_token_is_refused_over_tls(tmp_path: Path, authority: Pair, secure: StartSecure) -> None:
     with secure(["127.0.0.1"]) as address:
         session = SeatSession(address, "main", 1, "main-2", Transport(ca_file(tmp_path, authority)))
         with pytest.raises(SeatSessionError, match="this is not the token of seat 1 of arena 'main'; give the device"):
@@ -158,7 +156,7 @@ def test_a_wrong_token_is_refused_over_tls(tmp_path: Path, authority: Pair, secu
 
 @pytest.mark.parametrize("variable", ["https_proxy", "HTTPS_PROXY", "all_proxy"])
 def test_tls_to_another_machine_goes_through_the_proxy_that_the_environment_names(
-    tmp_path: Path, secure: Callable[..., object], monkeypatch: pytest.MonkeyPatch, authority: Pair, variable: str
+    tmp_path: Path, secure: StartSecure, monkeypatch: pytest.MonkeyPatch, authority: Pair, variable: str
 ) -> None:
     ca = Transport(ca_file(tmp_path, authority))
     far = "battles.example:50551"
@@ -173,7 +171,7 @@ def test_tls_to_another_machine_goes_through_the_proxy_that_the_environment_name
 
 
 def test_neither_the_loopback_nor_plaintext_goes_through_a_proxy(
-    tmp_path: Path, secure: Callable[..., object], monkeypatch: pytest.MonkeyPatch, authority: Pair
+    tmp_path: Path, secure: StartSecure, monkeypatch: pytest.MonkeyPatch, authority: Pair
 ) -> None:
     with connect_proxy() as way:
         for variable in ("http_proxy", "https_proxy", "all_proxy", "grpc_proxy"):

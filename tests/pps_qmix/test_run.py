@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ import pps_qmix
 from server.run_directory import RunDirectoryError
 from server.settings import SettingsError
 
-TINY = {
+TINY: dict[str, Any] = {
     "map": "3m",
     "battles": 2,
     "total_steps": 300,

@@ -99,7 +99,7 @@ def set_up(python: Path, indexes: str, tmp_path: Path) -> SetUp:
             "PIP_TARGET": str(tmp_path / "site"),
             **variables,
         }
-        command = [python, "-c", PROGRAM, cpu_index, tmp_path / "root"]
+        command = [str(python), "-c", PROGRAM, cpu_index, str(tmp_path / "root")]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -110,7 +110,7 @@ class Squad:
         return [answer]
 
     def _answer(self, device: Device, message: Message, kind: str) -> Message:
-        config = dict(message.content.config_records["config"])
+        config: dict[str, Any] = dict(message.content.config_records["config"])
         if kind == "query.describe":
             if device.refusal:
                 return _error(message, device.refusal)
@@ -149,7 +149,11 @@ def _reply(question: Message, tensors: Tensors, values: dict[str, Any]) -> Messa
     arrays = ArrayRecord({name: Array(tensor) for name, tensor in tensors.items()})
     texts = {name: value for name, value in values.items() if isinstance(value, str)}
     numbers = {name: value for name, value in values.items() if name not in texts}
-    content = {"arrays": arrays, "metrics": MetricRecord(numbers), "config": ConfigRecord({"map": "3m", **texts})}
+    content: dict[str, ArrayRecord | MetricRecord | ConfigRecord] = {
+        "arrays": arrays,
+        "metrics": MetricRecord(numbers),
+        "config": ConfigRecord({"map": "3m", **texts}),
+    }
     return Message(RecordDict(content), reply_to=question)
 
 

@@ -20,6 +20,7 @@ from server.checkpoints import (
     whole_checkpoints,
 )
 from server.run_directory import NotKeptError, RunDirectory, RunDirectoryError
+from strategies.state import State
 from tests.server.squad import settings
 
 
@@ -130,7 +131,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(run: Path, monkeypatch: pytest
 
 
 def test_the_state_of_a_strategy_comes_back_bit_for_bit(run: Path) -> None:
-    state = {
+    state: State = {
         "own/m": np.array([[0.1, np.nan], [-0.0, np.inf]]).T,
         "own/count": np.arange(3),
         "own/on": np.array(True),

@@ -25,7 +25,7 @@ from server.run_directory import (
     read_rows,
     read_run,
 )
-from server.settings import SettingsError, check_settings
+from server.settings import SettingsError, Value, check_settings
 from tests.server.squad import defaults, settings
 
 
@@ -92,7 +92,7 @@ def test_runs_without_a_name_have_each_a_directory_of_their_own(tmp_path: Path) 
 
 
 def test_a_resumed_run_keeps_its_id_and_takes_what_may_change(made: RunDirectory, tmp_path: Path) -> None:
-    given = {"total-steps": 5, "seat-timeout": 7.0, "threads": 3, "device": "auto"}
+    given: dict[str, Value] = {"total-steps": 5, "seat-timeout": 7.0, "threads": 3, "device": "auto"}
     given |= {"resume": True, "run": "first", "runs": str(tmp_path)}
     resumed = RunDirectory.resume(check_settings({**defaults(), **given}), given)
     assert resumed.run_id == made.run_id

@@ -49,7 +49,8 @@ def test_every_setting_has_a_value() -> None:
 
 
 def test_a_text_is_read_back() -> None:
-    pairs = {name: written(value) for name, value in {"a": 0.1, "b": True, "c": 3, "d": "x"}.items()}
+    settings: dict[str, bool | float | int | str] = {"a": 0.1, "b": True, "c": 3, "d": "x"}
+    pairs = {name: written(value) for name, value in settings.items()}
     assert joined(pairs) == "a=0.1, b=true, c=3, d=x"
     assert parse_pairs(joined(pairs)) == pairs
     assert parse_pairs("") == {}

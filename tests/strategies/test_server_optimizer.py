@@ -47,7 +47,9 @@ def test_steps_are_those_of_flower_s_strategy_over_several_rounds(name: str) -> 
         assert flower.configure_train(round_, theirs, ConfigRecord(), cast(Grid, None)) == []
         arrays = ArrayRecord({key: Array(value.astype(np.float64)) for key, value in average.items()})
         content = RecordDict({"arrays": arrays, "metrics": MetricRecord({"num-examples": 1})})
-        theirs, _ = cast(FedAvg, flower).aggregate_train(round_, [Message(content, 1, MessageType.TRAIN)])
+        stepped, _ = cast(FedAvg, flower).aggregate_train(round_, [Message(content, 1, MessageType.TRAIN)])
+        assert stepped is not None
+        theirs = stepped
         for key, value in tensors(theirs).items():
             assert current[key].dtype == np.float32
             np.testing.assert_allclose(current[key], value, rtol=1e-5, atol=1e-6)

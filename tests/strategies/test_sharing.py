@@ -4,14 +4,15 @@ import dataclasses
 import hmac
 import json
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from flwr.app import ArrayRecord, ConfigRecord, Error, Message, MessageType
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from strategies.aggregate import Aggregate, Round, StrategyFaultError
 from strategies.arithmetic import Weighting
@@ -36,7 +37,7 @@ def sent(message: Message) -> Tensors:
     return tensors(message.content.array_records["arrays"])
 
 
-def values(own: Tensors) -> list[float]:
+def values(own: Mapping[str, NDArray[np.float32]]) -> list[float]:
     """The one number that fills each tensor."""
     assert all(len(set(tensor.tolist())) == 1 for tensor in own.values())
     return [float(tensor[0]) for tensor in own.values()]
@@ -527,7 +528,7 @@ class Remembers(Sharing):
         return super().combine(updates, names, round_)
 
     def state(self) -> State:
-        return {"counts": self.counts, "rounds": len(self.rounds), "half": np.float32(0.5)}
+        return {"counts": self.counts, "rounds": len(self.rounds), "half": cast(float, np.float32(0.5))}
 
     def restore_state(self, state: State) -> None:
         self.counts = np.asarray(state["counts"])

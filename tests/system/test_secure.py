@@ -84,19 +84,19 @@ def test_a_superlink_takes_the_devices_it_knows_and_no_others(
     )  # fmt: skip
     admit(start, link, coordinator)
     welcome = agent("welcome", good / "device-0")
-    wait_for(lambda: "Activated node_id" in superlink.log.read_text(), "the device that was registered")
+    wait_for(lambda: "Activated node_id" in words_of(superlink), "the device that was registered")
 
     keyless.wait()
     assert keyless.exit_code
-    assert "All SuperNodes must be registered via the CLI" in keyless.log.read_text()
+    assert "All SuperNodes must be registered via the CLI" in words_of(keyless)
     strange.wait()
     assert strange.exit_code == 1
     assert said(strange) == (
         f"pps-qmix: the SuperLink at {link} has a certificate that the CA in {foreign / 'device-1' / 'ca.crt'} "
         "has not signed; is it the one it should be?"
     )
-    assert f"no env proxy answers at 127.0.0.1:{proxy}" in welcome.log.read_text()
-    assert superlink.log.read_text().count("Activated node_id") == 1
+    assert f"no env proxy answers at 127.0.0.1:{proxy}" in words_of(welcome)
+    assert words_of(superlink).count("Activated node_id") == 1
 
     os.kill(welcome.pid, signal.SIGKILL)  # even then its SuperNode does not stay
     welcome.wait()
@@ -168,5 +168,11 @@ def admit(start: Callable[..., Part], link: str, coordinator: Path) -> None:
     assert said(done) == "seat-0.pub: admitted"
 
 
+def words_of(part: Part) -> str:
+    """All that a part has logged."""
+    assert part.log is not None
+    return part.log.read_text()
+
+
 def said(part: Part) -> str:
-    return part.log.read_text().strip().splitlines()[-1]
+    return words_of(part).strip().splitlines()[-1]

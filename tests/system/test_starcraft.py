@@ -103,11 +103,13 @@ class Proxy:
                 stderr=log,
             )
         self.channel = grpc.insecure_channel(self.address)
-        self._stub = battle_pb2_grpc.BattleServiceStub(self.channel)
+        self._stub = battle_pb2_grpc.BattleServiceStub(self.channel)  # type: ignore[no-untyped-call]
         self.describe()
 
     def describe(self) -> pb.ArenaDescription:
-        return self._stub.Describe(pb.DescribeRequest(arena="main"), timeout=WAIT_LIMIT, wait_for_ready=True)
+        request = pb.DescribeRequest(arena="main")
+        description: pb.ArenaDescription = self._stub.Describe(request, timeout=WAIT_LIMIT, wait_for_ready=True)
+        return description
 
     def said(self) -> str:
         return self.log.read_text()

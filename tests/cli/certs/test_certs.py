@@ -266,7 +266,7 @@ def test_a_damaged_certificate_is_named_and_can_be_renewed(made: Path, damage: b
         certs(made)
 
 
-def _subject(name: str) -> x509.GeneralName:
+def _subject(name: str) -> x509.DNSName | x509.IPAddress:
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:

@@ -31,9 +31,10 @@ def test_actions_are_available_and_no_op_where_nothing_is_to_be_done(map_name: s
     for _ in range(battles.spec.episode_limit):
         seen = battles.observe()
         actions = POLICIES[name](battles, seen, rng)
-        assert (actions.shape, actions.dtype) == ((4, n_agents), np.uint8)
+        assert actions.shape == (4, n_agents)
+        assert actions.dtype == np.uint8
         dead = battles.units["health"][:, :n_agents] <= 0
-        died |= dead[:3].any()
+        died |= bool(dead[:3].any())
         off = battles.progress["phase"] != 1
         assert not actions[dead | off[:, None]].any()
         battles.step(actions)  # refuses what is not available

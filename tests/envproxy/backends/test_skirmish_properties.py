@@ -54,7 +54,7 @@ def test_a_battle_keeps_its_laws(map_name: str, seed: int, aggressive: bool) -> 
             actions = np.where(rng.random(actions.shape) < 0.2, actions, focus)
         before = units.copy()
         result = battles.step(actions)
-        for field in units.dtype.names:
+        for field in units.dtype.names or ():
             assert np.isfinite(units[field][..., None]).all() or field == "far_from", field
         alive = units["health"] > 0
         assert not (alive & dead).any(), "nobody rises from the dead"

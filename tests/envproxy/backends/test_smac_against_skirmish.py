@@ -6,7 +6,9 @@ worker: observations, availability, state, reward and ending of every step.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -62,7 +64,8 @@ class Pair:
         return shown
 
     def _compare(self, shown: StepResult | Observation, expected: StepResult | Observation) -> None:
-        for name, one, other in zip(shown._fields, shown, expected, strict=True):
+        ones, others = cast(Iterable[NDArray[Any]], shown), cast(Iterable[NDArray[Any]], expected)
+        for name, one, other in zip(shown._fields, ones, others, strict=True):
             np.testing.assert_allclose(one, other, rtol=0, atol=SIGHT_ROUNDS, err_msg=name)
             self.compared += one.size
 
