@@ -1,9 +1,11 @@
 """Federated multi-agent Q-learning: PPS-QMIX on Flower, with SMAC battles.
 
+```python
 import pps_qmix
 
 run = pps_qmix.train(map="3m", strategy="rs-pps", preset="quick", runtime="in-process", on_evaluation=print)
 run.evaluate(battles=1000)
+```
 """
 
 from pps_qmix.surroundings import check_modules
