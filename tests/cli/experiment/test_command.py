@@ -94,7 +94,7 @@ def test_a_dry_run_lists_what_is_done_and_what_is_left(command: Command, tmp_pat
     assert len(lines) == 8
     assert lines[0].split() == ["3m-a-pps-vdn-solo-s4", "[b]A", "finished", "0"]
     # 25,000 steps took 250 seconds on this map
-    assert lines[1].split() == ["3m-none-qmix-solo-s4", "none", "goes", "on", "15,000", "2.6", "min"]
+    assert lines[1].split() == ["3m-none-qmix-solo-s4", "none", "resumes", "15,000", "2.6", "min"]
     assert lines[2].split()[:4] == ["2s3z-a-pps-vdn-solo-s4", "[b]A", "new", "20,000"]
     assert last.startswith("7 of 8 runs to play, 3 at once: about ")
     assert sorted(folder.path.rglob("*")) == before
