@@ -45,5 +45,5 @@ def heal(unit: Unit, u: int, units: Units, facts: MapFacts) -> None:
         lacking = facts.kinds[patient.kind].health - patient.health
         healed = min(lacking, kind.heal_rate, unit.energy / kind.heal_cost)
         patient.health += healed
-        unit.energy -= healed * kind.heal_cost
+        unit.energy = max(0.0, unit.energy - healed * kind.heal_cost)  # rounding may take a little more than all of it
         unit.healing = u

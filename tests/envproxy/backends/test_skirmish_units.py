@@ -55,6 +55,14 @@ def test_a_medivac_heals_no_further_than_whole_and_not_without_energy(scene: Sce
     np.testing.assert_allclose(two.allies["health"][2], 20 + 0.5625 / 2 / 0.33)
 
 
+def test_a_medivac_never_spends_more_energy_than_it_has(scene: SceneMaker) -> None:
+    two = healing(scene, (12.0, 16.0))
+    for energy in np.linspace(1.0, 1.25, 400):  # spent in the last loop of the step
+        two.allies["health"][2], two.allies["energy"][MEDIVAC] = 1.0, energy
+        two.step(*[0] * 2, 1, *[0] * 6, FIRST + 2)
+        assert two.allies["energy"][MEDIVAC] >= 0.0
+
+
 def test_a_medivac_flies_within_four_of_its_patient_and_gathers_speed(scene: SceneMaker) -> None:
     two = healing(scene, (16.0, 16.0))
     two.allies["health"][2] = 20.0
