@@ -68,7 +68,7 @@ def play_all(
 
 def command(entry: Entry, folder: Folder) -> list[str]:
     """Return the command that plays a run, or plays on."""
-    train = [sys.executable, "-P", "-m", "cli.main", "train", "--runtime", "in-process"]
+    train = [sys.executable, "-P", "-m", "pps_qmix_command", "train", "--runtime", "in-process"]
     config = entry.run.settings.config()
     if entry.state is not State.NEW:
         changes = [f"--{name}={config[name]}" for name in _AS_IN_THE_FILE]
