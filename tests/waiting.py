@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 # Seconds after which a wait fails a test. An upper bound for a machine with many times as much to do as it has cores.
-WAIT_LIMIT = 240.0
+WAIT_LIMIT = 400.0
 
 
 def wait_for(condition: Callable[[], Any], what: str, limit: float = WAIT_LIMIT, every: float = 0.1) -> Any:
