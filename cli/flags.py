@@ -53,8 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def choose(options: argparse.Namespace) -> RequestedRun:
     """Return the run that the flags ask for.
 
-    Raises SettingsError (and other ValueErrors) for wrong flags, RunDirectoryError if there is no run to resume, or a
-    run in the place of a new one, InUseError if another process plays it.
+    Raises SettingsError (and other ValueErrors) for wrong flags, RunDirectoryError if the run to resume does not
+    exist or a new run would replace another, InUseError if another process plays it.
     """
     given = named(options)
     if options.resume is None:

@@ -32,7 +32,7 @@ def choose(options: argparse.Namespace) -> SuperLink:
         if options.insecure:
             raise ValueError("insecure: with --root-certificates nothing is in plaintext; omit one of the two")
         if not certificates.is_file():
-            raise ValueError(f"root-certificates: there is no file {certificates}")
+            raise ValueError(f"root-certificates: the file {certificates} does not exist")
         if not is_loopback(address):
             proxy_to(host_and_port(address)[0])
         return SuperLink(address, certificates.absolute())

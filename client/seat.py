@@ -172,7 +172,7 @@ def check_same(config: dict[str, Any], arena: pb.ArenaDescription, seat: int) ->
                 f"{shlex.quote(str(found))}"
             )
     if seat >= arena.n_agents:
-        raise SeatRefusedError(f"map {arena.map} has seats 0..{arena.n_agents - 1}; there is no seat {seat}")
+        raise SeatRefusedError(f"map {arena.map} has seats 0..{arena.n_agents - 1}; seat {seat} does not exist")
 
 
 def _report(agent: Agent, report: RoundReport) -> Report:

@@ -163,7 +163,7 @@ class BattleService:
             raise _RefusedError(
                 Code.INVALID_ARGUMENT,
                 "no-seat",
-                f"arena {hosted.name!r} has seats 0..{len(hosted.tokens) - 1}; there is no seat {call.seat}",
+                f"arena {hosted.name!r} has seats 0..{len(hosted.tokens) - 1}; seat {call.seat} does not exist",
             )
         if not same_token(call.token, hosted.tokens[call.seat]):
             raise _RefusedError(
@@ -180,7 +180,7 @@ class BattleService:
             raise _RefusedError(
                 Code.NOT_FOUND,
                 "unknown-arena",
-                f"there is no arena {name[:80]!a} here; there is {', '.join(sorted(self._arenas))}",
+                f"unknown arena {name[:80]!a}; served here: {', '.join(sorted(self._arenas))}",
             )
         return hosted
 

@@ -28,7 +28,7 @@ _CANNOT_SYNC = {
 def read_text(path: Path) -> str:
     """Return a text that a user wrote: in UTF-8, or in UTF-16 if it begins with that byte order mark.
 
-    Editors on Windows write such a mark, which is no part of the text. Raises OSError, UnicodeDecodeError.
+    Editors on Windows write such a mark, which does not belong to the text. Raises OSError, UnicodeDecodeError.
     """
     content = path.read_bytes()
     is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))

@@ -80,7 +80,7 @@ def _cached(folder: Path) -> int:
 
 
 def _number(file: Path) -> int | None:
-    """Return what a file says; None for "max", and where there is no such file."""
+    """Return what a file says; None for "max" and for a file that does not exist."""
     return next((int(line) for line in _lines(file) if line.isdecimal()), None)
 
 

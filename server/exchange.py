@@ -159,7 +159,7 @@ class Exchange:
     def _drop(self, late: list[_Order]) -> None:
         """Leave the seats empty whose nodes are there, but have not answered in time."""
         if late:
-            self._seats.poll()  # whose node is gone is no straggler
+            self._seats.poll()  # a seat without a node is not a straggler
         for order in late:
             if not self._is_held(order):
                 continue

@@ -23,7 +23,7 @@ _OTHERS = 0o077
 def check_credentials(folder: Path, now: datetime.datetime) -> Iterator[Finding]:
     """Look at a machine's folder, or at all that `pps-qmix certs` has made."""
     if not folder.is_dir():
-        yield failed("credentials", f"there is no folder {folder}; pps-qmix certs makes them")
+        yield failed("credentials", f"the folder {folder} does not exist; pps-qmix certs makes it")
         return
     certificates = sorted(folder.rglob("*.crt"))
     private = sorted(path for pattern in ("*.key", "*.token") for path in folder.rglob(pattern))

@@ -123,7 +123,7 @@ def _credentials(folder: Path | None, seat: int, insecure: bool) -> Credentials:
         return Credentials(token, None, None)
     token = seat_token(folder, seat)
     if not folder.is_dir():
-        raise ValueError(f"credentials: there is no folder {folder}")
+        raise ValueError(f"credentials: the folder {folder} does not exist")
     others = sorted(path.name for path in folder.glob("seat-*.token"))
     if others and token.name not in others:
         raise ValueError(f"seat: {folder} has {others[0]}, not {token.name}; which seat does this device hold?")

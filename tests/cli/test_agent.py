@@ -59,7 +59,7 @@ def test_the_folder_must_be_that_of_the_seat_and_whole(
     said = refused(capsys, "--seat", "1", *LINK, "--credentials", str(credentials / "device-2"))
     assert "has seat-2.token, not seat-1.token; which seat does this device hold?" in said
     said = refused(capsys, "--seat", "1", *LINK, "--credentials", str(tmp_path / "absent"))
-    assert f"there is no folder {tmp_path / 'absent'}" in said
+    assert f"the folder {tmp_path / 'absent'} does not exist" in said
     (tmp_path / "part").mkdir()
     (tmp_path / "part" / "seat-1.token").write_text("x\n")
     said = refused(capsys, "--seat", "1", *LINK, "--credentials", str(tmp_path / "part"))

@@ -31,7 +31,7 @@ def begun(tmp_path: Path) -> Settings:
     [
         ("--superlink coordinator", "superlink: expected HOST:PORT, found 'coordinator'"),
         ("--superlink there:8000", "superlink: there:8000 is another machine; give --root-certificates for TLS, or"),
-        ("--superlink there:8000 --root-certificates ca", "root-certificates: there is no file ca"),
+        ("--superlink there:8000 --root-certificates ca", "root-certificates: the file ca does not exist"),
         ("--superlink there:8000 --root-certificates ca --insecure", "insecure: with --root-certificates nothing is"),
         ("--superlink 127.0.0.1:1 --centralised true", "centralised: expected false"),
         ("--superlink 127.0.0.1:1 --map 3mm", "the backend 'skirmish' has no map '3mm'"),

@@ -21,7 +21,7 @@ SCHEMA = Settings.model_json_schema()
 
 @pytest.fixture(scope="module")
 def pages() -> ModuleType:
-    """The module that makes the pages; it is no package, MkDocs loads it by its path."""
+    """The module that makes the pages; MkDocs loads it by its path, not as a package."""
     spec = importlib.util.spec_from_file_location("reference_pages", ROOT / "docs" / "_reference" / "pages.py")
     assert spec is not None
     assert spec.loader is not None

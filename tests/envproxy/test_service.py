@@ -78,7 +78,7 @@ def test_an_arena_that_is_not_there_is_not_found_and_those_that_are_are_named(pr
         with pytest.raises(grpc.RpcError) as refused:
             stub.Describe(pb.DescribeRequest(arena="c"))
     assert refused.value.code() is Code.NOT_FOUND
-    assert refused.value.details() == "there is no arena 'c' here; there is a, b"
+    assert refused.value.details() == "unknown arena 'c'; served here: a, b"
 
 
 # --- the door -------------------------------------------------------------------------------------------------
@@ -89,11 +89,11 @@ def _call_as(**changes: object) -> Callable[[Client], object]:
 
 
 AT_THE_DOOR = {
-    "unknown arena": (_call_as(arena="x"), Code.NOT_FOUND, "there is no arena 'x' here; there is main"),
+    "unknown arena": (_call_as(arena="x"), Code.NOT_FOUND, "unknown arena 'x'; served here: main"),
     "wrong token": (_call_as(token="no"), Code.UNAUTHENTICATED, "not the token of seat 1 of arena 'main'"),
     "no token": (_call_as(token=""), Code.UNAUTHENTICATED, "not the token of seat 1"),
     "token of another seat": (_call_as(token="main-2"), Code.UNAUTHENTICATED, "not the token of seat 1"),
-    "no such seat": (_call_as(seat=3), Code.INVALID_ARGUMENT, "has seats 0..2; there is no seat 3"),
+    "no such seat": (_call_as(seat=3), Code.INVALID_ARGUMENT, "has seats 0..2; seat 3 does not exist"),
     "far-off seat": (_call_as(seat=999_999_999), Code.INVALID_ARGUMENT, "has seats 0..2"),
     "seat that is no number": (_call_as(seat="0x1"), Code.UNAUTHENTICATED, "names arena, seat, protocol and token"),
     "seat without end": (_call_as(seat="9" * 4000), Code.UNAUTHENTICATED, "names arena, seat, protocol and token"),
@@ -587,7 +587,7 @@ def test_a_session_tells_why_the_proxy_refuses_it(proxies: Callable[..., Proxy])
     with pytest.raises(SeatSessionError, match=r"not the token of seat 0 .*\[UNAUTHENTICATED\]"):
         wrong.play(legal_round(2))
     unknown = SeatSession(proxy.address, "nowhere", 0, "main-0")
-    with pytest.raises(SeatSessionError, match="no arena 'nowhere' here; there is main"):
+    with pytest.raises(SeatSessionError, match="unknown arena 'nowhere'; served here: main"):
         unknown.describe()
     wrong.close()
     unknown.close()

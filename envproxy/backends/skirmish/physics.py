@@ -111,7 +111,7 @@ def _sort_by_x(units: Units) -> None:
 def _find_neighbours(units: Units, near: NDArray[np.int64], facts: MapFacts) -> int:
     """Fill `near` with the pairs that overlap or could when others are pushed; return how many there are.
 
-    A unit that is further away along x alone is not looked at. Pairs for which there is no room are left for the
+    A unit that is further away along x alone is not looked at. Pairs without room are left for the
     next loop.
     """
     pairs = 0

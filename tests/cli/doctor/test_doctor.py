@@ -284,7 +284,7 @@ def test_the_key_of_attested_rewards_is_read(federation: Path) -> None:
 
 
 def test_folders_that_are_none(tmp_path: Path) -> None:
-    assert "there is no folder" in bad(tmp_path / "absent")[0].says
+    assert "does not exist; pps-qmix certs makes it" in bad(tmp_path / "absent")[0].says
     assert "is it the one?" in bad(tmp_path)[0].says
 
 
