@@ -304,7 +304,7 @@ def test_an_env_proxy_says_what_it_plays(monkeypatch: pytest.MonkeyPatch) -> Non
         found = network.check_envproxy(proxy.address, "main", PLAIN)
         assert (found.level, "arena main plays" in found.says) == (OK, True)
         other = network.check_envproxy(proxy.address, "red", PLAIN)
-        assert (other.level, "there is main" in other.says) == (WARNING, True)
+        assert (other.level, "served here: main" in other.says) == (WARNING, True)
         monkeypatch.setattr(network, "PROTOCOL", 99)
         older = network.check_envproxy(proxy.address, "main", PLAIN)
         assert (older.level, "install versions of the same protocol on both" in older.says) == (FAILED, True)
