@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 
 from cli.plain_console import PlainConsole
-from envproxy.backend import create_backend
-from envproxy.phases import MAX_PHASE_BATTLES
 from operations.paths import user_path
 from pps_qmix.configuration import default_config
+from pps_qmix.runtime.battles import check_request
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,19 +25,14 @@ def run(options: argparse.Namespace) -> int:
     """
     from pps_qmix.runtime.evaluation import evaluate, read_trained  # noqa: PLC0415 - loads torch
 
-    if not 1 <= options.evaluate_battles <= MAX_PHASE_BATTLES:
-        raise ValueError(f"evaluate-battles: expected 1..{MAX_PHASE_BATTLES}, found {options.evaluate_battles}")
-    if options.seed is not None and not 0 <= options.seed < 2**63:
-        raise ValueError(f"seed: expected 0..2^63-1, found {options.seed}")
+    check_request(options.evaluate_battles, options.seed, name="evaluate-battles")
     if not options.run:
         raise ValueError("run: expected a run directory, found nothing")
     trained = read_trained(user_path(options.run))
-    settings = trained.settings
-    name, how = trained.backend(options.backend, options.backend_options)
-    backend = create_backend(name, settings.map, min(settings.battles, options.evaluate_battles), trained.rules, how)
-    backend.prepare()
+    backend = trained.backend(options.evaluate_battles, options.backend, options.backend_options)
     console = PlainConsole()
     if not backend.repeatable:
+        name = options.backend or trained.settings.backend
         console.say(f"{name} cannot repeat battles: the next evaluation plays others with any seed")
     result = evaluate(trained, backend, options.evaluate_battles, options.seed)
     console.say(

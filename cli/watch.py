@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cli.plain_console import PlainConsole
 from operations.paths import real_path, shown, user_path
+from pps_qmix.runtime.battles import check_request
 
 if TYPE_CHECKING:
     from pps_qmix.viewer.film import Film
@@ -31,10 +32,7 @@ def run(options: argparse.Namespace) -> int:
 
     Raises ValueError, RunDirectoryError or OSError for what a user can put right, BackendFailedError.
     """
-    if not 1 <= options.battles <= _MOST_BATTLES:
-        raise ValueError(f"battles: expected 1..{_MOST_BATTLES}, found {options.battles}")
-    if options.seed is not None and not 0 <= options.seed < 2**63:
-        raise ValueError(f"seed: expected 0..2^63-1, found {options.seed}")
+    check_request(options.battles, options.seed, _MOST_BATTLES)
     page = user_path(options.out)
     picture = user_path(options.gif) if options.gif is not None else None
     if picture is not None and real_path(picture) == real_path(page):

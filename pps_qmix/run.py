@@ -10,13 +10,12 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envproxy.backend import create_backend
-from envproxy.phases import MAX_PHASE_BATTLES
 from operations.paths import real_path, user_path
 from pps_qmix import training
 from pps_qmix.configuration import Value, default_config, kept_settings
 from pps_qmix.configuration import preset as preset_settings
 from pps_qmix.requested_run import RequestedRun, claimed, new_run, resumed_run
+from pps_qmix.runtime.battles import check_request
 from pps_qmix.runtime.supervisor import RETRIES
 from server.metrics import MetricsReader
 from server.run_directory import read_rows, read_run
@@ -81,16 +80,9 @@ class Run:
         """
         from pps_qmix.runtime.evaluation import evaluate, read_trained  # noqa: PLC0415 - loads torch
 
-        if not 1 <= battles <= MAX_PHASE_BATTLES:
-            raise ValueError(f"battles: expected 1..{MAX_PHASE_BATTLES}, found {battles}")
-        if seed is not None and not 0 <= seed < 2**63:
-            raise ValueError(f"seed: expected 0..2^63-1, found {seed}")
+        check_request(battles, seed)
         trained = read_trained(self.path)
-        settings = trained.settings
-        name, options = trained.backend(backend, backend_options)
-        played = create_backend(name, settings.map, min(settings.battles, battles), trained.rules, options)
-        played.prepare()
-        return evaluate(trained, played, battles, seed)
+        return evaluate(trained, trained.backend(battles, backend, backend_options), battles, seed)
 
     def resume(
         self,

@@ -1,4 +1,4 @@
-"""An exchange with the devices: orders out, replies back, whatever becomes of nodes and messages on the way."""
+"""An exchange with the devices: orders out, replies back, whatever happens to nodes and messages in between."""
 
 from __future__ import annotations
 

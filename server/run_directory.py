@@ -55,7 +55,7 @@ class RunDirectoryError(Exception):
 
 
 class NotKeptError(RunDirectoryError):
-    """What a run brought forth cannot be written (the disk is full, say); what was kept before is whole."""
+    """The results of a run cannot be written (the disk is full, say); what was kept before is whole."""
 
 
 class RunDirectory:

@@ -88,7 +88,7 @@ def capped_weights(weights: Vector, largest: float) -> Vector:
 
     `weights` is [n], not negative, with sum 1; so is the result: ``w_i <- min(largest, t w_i)`` with the t >= 1 that
     makes the sum 1. Where agents without weight are all that is left to take the rest, they share it evenly. Where
-    n largest <= 1 that cannot be met, and everybody weighs 1/n. Without a weight above `largest` nothing changes.
+    n largest <= 1 that is impossible, and each agent weighs 1/n. Without a weight above `largest` nothing changes.
 
     Raises ValueError if `largest` is not above 0.
     """

@@ -101,7 +101,7 @@ class Krum(_Robust):
 class MultiKrum(Krum):
     """Multi-Krum: w_g is the mean of the agents nearest to their neighbours (Flower's; Blanchard et al., NeurIPS 2017).
 
-    Agents are ranked as under krum; `select` of them count, all the same. With `select=0` these are all but `tolerate`.
+    Agents are ranked as under krum; `select` of them count equally. With `select=0` these are all but `tolerate`.
     It keeps its promise with 2 `tolerate` + 3 agents. Rewards do not count. Shares every tensor of the agent network
     (fc1.weight, fc1.bias, rnn.weight_ih, rnn.weight_hh, rnn.bias_ih, rnn.bias_hh, fc2.weight, fc2.bias) and, where the
     agent has a mixer of its own, every tensor of it ("mixer.*").

@@ -1,4 +1,4 @@
-"""The base of all strategies: who gets which tensors, and what becomes of the replies."""
+"""The base of all strategies: who gets which tensors, and how replies are aggregated."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence

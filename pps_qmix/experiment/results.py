@@ -1,4 +1,4 @@
-"""What a run has brought forth: the evaluations of its metrics.jsonl, with the seconds they came after."""
+"""The results of a run: the evaluations of its metrics.jsonl, with the seconds they came after."""
 
 from __future__ import annotations
 

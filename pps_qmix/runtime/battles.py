@@ -9,13 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envproxy.backend import Backend, Observation
-from envproxy.phases import battle_seed
+from envproxy.phases import MAX_PHASE_BATTLES, battle_seed
 from envproxy.protocol import Phase, PhaseKind, Standing
 
 # Chooses an available action [E, N] for every seat.
 Choice: TypeAlias = Callable[[Observation, np.random.Generator], NDArray[np.uint8]]
 
 _NO_ROUND = 2**31 - 1  # a round that no run reaches: its battles are none that were trained on
+
+
+def check_request(battles: int, seed: int | None, most: int = MAX_PHASE_BATTLES, name: str = "battles") -> None:
+    """Raise ValueError unless 1..`most` battles are asked for, by `name`, and `seed` is None or in 0..2^63-1."""
+    if not 1 <= battles <= most:
+        raise ValueError(f"{name}: expected 1..{most}, found {battles}")
+    if seed is not None and not 0 <= seed < 2**63:
+        raise ValueError(f"seed: expected 0..2^63-1, found {seed}")
 
 
 def evaluation_phase(seed: int, battles: int) -> Phase:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from client.play import Evaluation, play_evaluation
 from envproxy.arena import Arena
-from envproxy.backend import Backend
+from envproxy.backend import Backend, create_backend
 from envproxy.rules import Rules
 from learning.actor import actor_from
 from operations.paths import real_path
@@ -22,7 +22,7 @@ from server.settings import Settings, check_settings
 
 
 class Trained(NamedTuple):
-    """What a run has brought forth: its settings, and its agents as they were in the newest checkpoint."""
+    """The result of a run: its settings, and the agents of its newest checkpoint."""
 
     run: Path
     settings: Settings
@@ -33,11 +33,22 @@ class Trained(NamedTuple):
         """What the run's battles were played under."""
         return Rules.parse(self.settings.rules)
 
-    def backend(self, name: str | None, options: str | None) -> tuple[str, str]:
+    def backend_named(self, name: str | None, options: str | None) -> tuple[str, str]:
         """Return a backend and its options. None is the run's; its options are for its own backend alone."""
         own = self.settings.backend
         name = name or own
         return name, options if options is not None else self.settings.backend_options if name == own else ""
+
+    def backend(self, battles: int, name: str | None = None, options: str | None = None) -> Backend:
+        """Return a backend that plays up to `battles` battles at once, ready to play. What is None is the run's.
+
+        Raises ValueError for a wrong name or wrong options, BackendFailedError if it cannot play here.
+        """
+        name, options = self.backend_named(name, options)
+        at_once = min(self.settings.battles, battles)
+        backend = create_backend(name, self.settings.map, at_once, self.rules, options)
+        backend.prepare()
+        return backend
 
 
 def read_trained(run: Path) -> Trained:

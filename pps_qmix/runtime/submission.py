@@ -1,4 +1,4 @@
-"""A run that Flower's own command has submitted to a SuperLink, and what becomes of it."""
+"""A run that Flower's own command has submitted to a SuperLink, and how it ends."""
 
 from __future__ import annotations
 

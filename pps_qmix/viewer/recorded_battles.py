@@ -58,7 +58,7 @@ def film_run(
     settings = trained.settings
     if map_name not in (None, settings.map):
         raise ValueError(f"map: {run} was trained on {settings.map!r}, its agents cannot play {map_name!r}")
-    name, how = trained.backend(backend, options)
+    name, how = trained.backend_named(backend, options)
     played = _recordable(name, settings.map, min(settings.battles, battles), trained.rules, how)
     with contextlib.closing(Recorder(played)) as recorder:
         recorder.prepare()

@@ -51,7 +51,7 @@ def _surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, flower_identi
 
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No pictures, where nobody looks at them: they take longer than the run."""
+    """No pictures: they take longer than the run."""
     for draws in ("draw_curve", "write_report"):
         monkeypatch.setattr(server.app, draws, lambda *_: None)
 

@@ -142,7 +142,6 @@ def test_with_a_certificate_it_is_served_over_tls(proxy: Proxy, tmp_path: Path) 
         assert b"pps_qmix_arena_round" in answer.read()
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("words", [b"", b"\0" * 1000, b"GET /metrics HTTP/1.0\r\n"])
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_silent_or_invalid_caller_does_not_delay_others(

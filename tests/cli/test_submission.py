@@ -1,4 +1,4 @@
-"""What becomes of a submitted run, told from what Flower's command prints: a script takes its place here."""
+"""How a submitted run ends, read from what Flower's command prints: a script takes its place here."""
 
 from __future__ import annotations
 

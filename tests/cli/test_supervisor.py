@@ -73,7 +73,7 @@ def test_without_retries_the_first_failure_is_the_last() -> None:
     ("steps", "error"),
     [
         (1000, StopError("cannot write: the disk is full")),
-        (None, failure("Flower did not take the run")),  # there is nothing to go on with
+        (None, failure("Flower did not take the run")),  # no checkpoint to resume from
         (1000, ValueError("something else")),
     ],
 )

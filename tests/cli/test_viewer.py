@@ -58,7 +58,7 @@ def click_unit(page: Page, unit: int) -> None:
 
 
 def around(page: Page, unit: int, *cells: float) -> list[tuple[int, ...]]:
-    """The colours on the screen at these distances from a unit, north-east of it, where nobody is."""
+    """The colours on the screen at these distances from a unit, north-east of it, where no unit is."""
     x, y = page.run(f"battleViewer.place({unit})")
     scale = page.run("battleViewer.scale()")
     with Image.open(io.BytesIO(page.picture())) as picture:

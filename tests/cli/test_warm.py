@@ -106,7 +106,6 @@ def test_without_a_process_that_has_loaded_it_flowers_own_is_started(start: Star
 
 
 @pytest.mark.system
-@pytest.mark.timeout(600)
 def test_a_forked_supernode_acts_like_a_child_and_survives_the_process_it_was_forked_from(
     start: Start, home: Path
 ) -> None:

@@ -78,7 +78,7 @@ def long_film(map_name: str, steps: int) -> Film:
         frames[name] = rng.integers(0, 32, frames.shape)
     frames["shots"] = np.arange(steps + 1)[:, None]
     recording = Recording(frames, rng.random(steps).astype(np.float32), Outcome.TIMED_OUT)
-    return Film(map_name, "nobody", facts, kind_names(map_name), [recording])
+    return Film(map_name, "random", facts, kind_names(map_name), [recording])
 
 
 def test_the_command_writes_a_page_and_a_picture_and_tells(watch: Callable[..., tuple[int, str, str]]) -> None:
@@ -122,7 +122,7 @@ def test_the_page_holds_the_battles_and_nothing_from_elsewhere() -> None:
         for name, tolerance in (("x", 1 / 512), ("y", 1 / 512), ("health", 1 / 8), ("shield", 1 / 8)):
             decoded = column_of(battle, name, 10)
             assert np.allclose(decoded, recording.frames[name], atol=tolerance, rtol=0.0)
-            assert ((decoded > 0) == (recording.frames[name] > 0)).all()  # nobody dies of rounding
+            assert ((decoded > 0) == (recording.frames[name] > 0)).all()  # rounding kills no unit
         actions = column_of(battle, "action", 10)[1:, :5]
         assert np.array_equal(actions, recording.frames["last_action"][1:, :5])
         assert np.array_equal(column_of(battle, "shotAt", 10) != 255, recording.shot_at() >= 0)
@@ -222,7 +222,7 @@ def test_a_run_is_watched_on_its_own_backend_or_on_another(
         code, output, errors = watch(run, "--battles", "2", "--gif", "real.gif")
         assert (code, errors) == (0, "")
         assert output.startswith("battle 1: ")
-        assert host.launched == 2, "a game for every battle, and none for battles that nobody watches"
+        assert host.launched == 2, "a game for every battle, and none for battles that are not watched"
         assert watch(run, "--battles", "1", "--backend", "skirmish", "--out", "ours.html")[0] == 0
         assert host.launched == 2
     real, ours = (data_of(Path(page).read_text()) for page in ("watch.html", "ours.html"))

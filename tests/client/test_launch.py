@@ -111,7 +111,6 @@ def question(kind: str = DESCRIBE, **config: Any) -> Request:
     return Request(kind, {**CONFIG, **{name.replace("_", "-"): value for name, value in config.items()}})
 
 
-@pytest.mark.timeout(120)
 def test_an_agent_process_is_started_found_started_again_and_ends_with_its_supernode(
     home: Path,
     address: SeatAddress,
@@ -161,7 +160,7 @@ def test_an_agent_process_is_started_found_started_again_and_ends_with_its_super
     assert not device(home).lock()  # it is the one writer
     first.send_signal(signal.SIGKILL)
     wait_for(lambda: not first.is_running() or first.status() == psutil.STATUS_ZOMBIE, "its end")
-    assert device(home).socket.exists()  # nobody listens there any more
+    assert device(home).socket.exists()  # no process listens there now
     assert asked(question()) == described
     (second,) = processes(home)
     assert second.pid != first.pid
@@ -289,7 +288,6 @@ def test_an_agent_process_works_under_any_path(
     assert not directory.socket.exists()
 
 
-@pytest.mark.timeout(120)
 def test_runs_of_one_name_have_an_agent_process_each(home: Path, address: SeatAddress) -> None:
     """Of two federations that share a PPS_HOME."""
     for run_id in ("first", "second"):

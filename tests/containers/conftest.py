@@ -81,7 +81,7 @@ def _nginx_image(_image: None) -> None:
 
 @pytest.fixture
 def runs(_image: None, tmp_path: Path) -> Path:
-    """A folder for results, somebody's."""
+    """A folder for results that belongs to another user."""
     folder = tmp_path / "runs"
     folder.mkdir()
     os.chown(folder, OWNER, -1)

@@ -13,7 +13,7 @@ import pytest
 
 from tests.containers.conftest import OWNER, TINY, Stack
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.containers
 
 LOOK = """
 import http.client, json, os, socket, ssl

@@ -16,7 +16,7 @@ from server.run_directory import is_held
 from tests.containers.conftest import OWNER, TINY, Stack, docker
 from tests.waiting import wait_for
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.containers
 
 BATTLE = """
 import json

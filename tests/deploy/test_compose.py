@@ -53,7 +53,7 @@ def test_every_service_is_watched_and_has_no_more_rights_than_it_needs(name: str
     assert service["init"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert "ports" not in service  # or devices' and operators' APIs would be open to whoever reaches this host
+    assert "ports" not in service  # or all who reach this host could call the APIs of devices and operators
     assert "privileged" not in service
     assert service["restart"] == ("no" if name in ONE_SHOT else "on-failure")
     if name not in [*ONE_SHOT, "coordinator"]:

@@ -11,7 +11,7 @@ from tests.waiting import WAIT_LIMIT, wait_for
 
 
 def test_a_tied_program_ends_with_its_parent() -> None:
-    """The parent is killed, so it can end nobody."""
+    """The parent is killed, so it cannot end its child."""
     program = (
         "import subprocess, time\n"
         "from operations.tied import tied\n"

@@ -1,4 +1,4 @@
-"""Rows as they come: each once, whole, also where a run goes on from a checkpoint."""
+"""Rows as they come: each once, whole, also where a run resumes from a checkpoint."""
 
 from __future__ import annotations
 

@@ -334,7 +334,7 @@ def test_a_seat_that_comes_back_with_what_it_kept_is_asked_in_the_same_round(
     assert [len(sent) for sent in back.sent] == [8, 4, 4]  # just what is shared, for it kept the rest
 
 
-@pytest.mark.parametrize(("kept", "played_on"), [(0, True), (1, False)], ids=["its disk is lost", "nobody plays on"])
+@pytest.mark.parametrize(("kept", "played_on"), [(0, True), (1, False)], ids=["its disk is lost", "no agent continues"])
 def test_a_seat_that_comes_back_too_late_for_the_round_is_asked_in_the_next(kept: int, played_on: bool) -> None:
     grid, squad = team()
     Outage(grid, squad, kept, played_on)
@@ -356,7 +356,7 @@ def test_a_seat_that_comes_back_too_late_for_the_round_is_asked_in_the_next(kept
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look at once, and doubt everybody who has not answered."""
+    """Look at once, and doubt each device that has not answered."""
     for name in ("_PAUSE", "_POLL_EVERY", "_LATE", "_SILENCE"):
         monkeypatch.setattr(server.exchange, name, 0.0)
 

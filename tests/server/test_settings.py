@@ -129,7 +129,7 @@ def test_a_run_is_named_after_its_method() -> None:
 
 
 def test_a_run_is_named_as_a_run_may_be() -> None:
-    """Maps and strategies may be of somebody else's package, and be called anything."""
+    """Maps and strategies of other packages may have any name."""
     for map_ in ("my map/2 [x]", "m" * 200, "_hidden", "é😀"):
         name = run_name(settings(map=map_))
         assert settings(run=name).run == name

@@ -127,7 +127,7 @@ class TestCappedWeights:
             ([0.6, 0.24, 0.16], 0.5, [0.5, 0.3, 0.2]),
             # the second takes 0.4 * 3 / 4 first, which is too much; what is over goes to the third
             ([0.8, 0.15, 0.05], 0.4, [0.4, 0.4, 0.2]),
-            # who weighs nothing takes what nobody else may
+            # agents without weight take what no other agent may
             ([1.0, 0.0, 0.0], 0.5, [0.5, 0.25, 0.25]),
             ([0.9, 0.1, 0.0, 0.0], 0.4, [0.4, 0.4, 0.1, 0.1]),
             # 4 * 0.25 and 4 * 0.1 are not more than 1

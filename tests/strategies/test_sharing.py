@@ -1,4 +1,4 @@
-"""Rounds of a whole team: what is sent to whom, what becomes of the replies, and who is left out."""
+"""Rounds of a whole team: what is sent to whom, how replies are aggregated, and who is left out."""
 
 import dataclasses
 import hmac

@@ -20,7 +20,7 @@ ROBUST = ["median", "trimmed-mean", "krum", "multi-krum", "bulyan"]
         ("rs-pps", 4.0),  # (2 * 1 + 0 * 2 + 6 * 5) / 8
         ("pp-pps", 4.0),
         ("median", 2.0),
-        ("trimmed-mean", 8.0 / 3.0),  # tolerates nobody unless told
+        ("trimmed-mean", 8.0 / 3.0),  # by default it tolerates no hostile agent
         ("krum", 1.0),  # 1 and 2 are as near to each other; the lower seat counts
         ("multi-krum", 8.0 / 3.0),  # tolerates no agent unless told: all count
         ("bulyan", 8.0 / 3.0),

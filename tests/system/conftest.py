@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.system.preloaded import Preloaded
 from tests.waiting import WAIT_LIMIT
 
 # A shell that starts the tests in the background makes them ignore interrupts, and nohup hang-ups; and all that they
@@ -89,6 +90,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "h"
     monkeypatch.setenv("PPS_HOME", str(path))
     return path
+
+
+@pytest.fixture(scope="session")
+def preloaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
+    made = Preloaded(tmp_path_factory.mktemp("p"))
+    yield made
+    made.close()
 
 
 @pytest.fixture

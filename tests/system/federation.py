@@ -12,8 +12,12 @@ from typing import Any
 
 import tomli_w
 
+from pps_qmix.runtime.preloaded.supernode import BIN as FORKED_COMMANDS
 from pps_qmix.runtime.processes import Part, free_ports, wait_until_listening
+from pps_qmix.runtime.supernode import supernode_environment
 from tests.system.conftest import TINY, processes
+from tests.system.preloaded import Preloaded
+from tests.waiting import WAIT_LIMIT
 
 BIN = Path(sys.executable).parent
 APP = Path(__file__).parents[2]
@@ -28,8 +32,13 @@ class Federation:
         homes: Mapping[int, Path] | None = None,
         seat_timeout: float = 120.0,
         database: Path | None = None,
+        preloaded: Preloaded | None = None,
     ) -> None:
-        """`homes` has the $PPS_HOME of seats whose device has one of its own, `database` the SuperLink's state."""
+        """`homes` has the $PPS_HOME of seats whose device has one of its own, `database` the SuperLink's state.
+
+        Devices are forks of `preloaded`, which costs a third of the CPU; without it they are Flower's own commands.
+        """
+        self._preloaded = preloaded
         self.folder = folder
         self.parts: list[Part] = []
         self.link, proxy, *nodes = free_ports(5)
@@ -48,7 +57,7 @@ class Federation:
             "envproxy", "pps-qmix", "envproxy", "--map", "3m", "--battles", str(TINY["battles"]),
             "--listen", f"127.0.0.1:{proxy}", "--tokens", str(tokens), "--seat-timeout", str(seat_timeout),
         )  # fmt: skip
-        wait_until_listening(self.parts[1], proxy, 120)
+        wait_until_listening(self.parts[1], proxy, WAIT_LIMIT)
         self._devices = [
             (
                 *("--insecure", "--superlink", f"127.0.0.1:{link}", "--port", str(port), "--node-config"),
@@ -58,7 +67,7 @@ class Federation:
         ]
         own = {seat: {"PPS_HOME": str(path)} for seat, path in (homes or {}).items()}
         self.devices = [self.start_device(seat, own.get(seat)) for seat in range(3)]
-        wait_until_listening(self.parts[0], link, 120)
+        wait_until_listening(self.parts[0], link, WAIT_LIMIT)
         profile = {"superlink": {"edge": {"address": f"127.0.0.1:{link}", "insecure": True}}}
         home = Path(self.environment("operator")["FLWR_HOME"])
         (home / "config.toml").write_text(tomli_w.dumps(profile))
@@ -76,9 +85,15 @@ class Federation:
         command = [sys.executable, "-m", "cli.main", "submit", "--superlink", f"127.0.0.1:{self.link}", *arguments]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
-    def start_device(self, seat: int, environment: Mapping[str, str] | None = None) -> Part:
-        """Start a seat's SuperNode, with this in its environment."""
-        return self._start(f"seat-{seat}", "flower-supernode", *self._devices[seat], environment=environment)
+    def start_device(self, seat: int, environment: Mapping[str, str] | None = None, *, fork: bool = True) -> Part:
+        """Start a seat's SuperNode, with this in its environment; `fork`: from what is preloaded, if anything is."""
+        name, program = f"seat-{seat}", "flower-supernode"
+        if fork and self._preloaded is not None:
+            home = Path(self.environment(name)["FLWR_HOME"])
+            own = supernode_environment(f"127.0.0.1:{self.link}", home, loaded=self._preloaded.socket)
+            environment = {**own, **(environment or {})}
+            program = str(FORKED_COMMANDS / program)
+        return self._start(name, program, *self._devices[seat], environment=environment)
 
     def superexec(self) -> int:
         """Return the process that starts ServerApps."""

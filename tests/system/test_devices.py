@@ -11,7 +11,7 @@ from benchmarks.edge import BATTLES, FLEET, EdgeFederation
 from benchmarks.hosts import Hosts, HostsError
 from tests.system.conftest import TINY, flags, rounds, timed
 from tests.system.test_faults import buffered, seat
-from tests.waiting import wait_for
+from tests.waiting import WAIT_LIMIT, wait_for
 
 RUN = "edge"
 
@@ -35,7 +35,6 @@ def _hosts_can_be_made() -> None:
         pytest.skip(f"no hosts can be made here, which takes root on Linux: {error}")
 
 
-@pytest.mark.timeout(1500)
 def test_devices_on_hosts_of_their_own_play_a_run_through_cuts_of_their_networks(
     federation: EdgeFederation, tmp_path: Path
 ) -> None:
@@ -45,7 +44,7 @@ def test_devices_on_hosts_of_their_own_play_a_run_through_cuts_of_their_networks
     settings = {**TINY, "run": RUN, "strategy": "rs-pps", "aggregation-every": 20, "total-steps": 5500}
     settings |= {"evaluate-every": 6000, "buffer-size": 5000}
     process = federation.submit(tmp_path, flags(settings))
-    wait_for(lambda: rounds(run), "a round", 480.0)  # until everything has started
+    wait_for(lambda: rounds(run), "a round")
     federation.make_device("twin")
     twin = federation.start_device(2, "twin")  # a copy of a device's folder
 
@@ -85,11 +84,11 @@ def test_devices_on_hosts_of_their_own_play_a_run_through_cuts_of_their_networks
     assert cut["seats"].keys() == {"0", "1", "2"}
     assert seat(cut, 0)["missed"] == 0
 
-    output, _ = process.communicate(timeout=240)
+    output, _ = process.communicate(timeout=WAIT_LIMIT)
     assert process.returncode == 0, output
     assert "Traceback" not in output
     assert rounds(run)[-1]["steps"] >= 5500
-    # nobody saw anything of the second device with the same key
+    # the run did not notice the second device with the same key
     wait_for(lambda: "starting it again" in federation.said("twin"), "the refusal")
     assert "Failed to activate SuperNode" in federation.said("twin")
     assert federation.said("superlink").count("Activated node_id") == 3

@@ -71,7 +71,6 @@ def envproxy(tmp_path: Path, home: Path) -> Iterator[EnvProxy]:
     proxy.close()
 
 
-@pytest.mark.timeout(600)
 def test_every_seat_finds_the_process_of_its_arena_and_any_process_answers_for_all(envproxy: EnvProxy) -> None:
     assert len(envproxy.workers) == 2
     assert envproxy.play() == [BATTLES] * 9
@@ -88,7 +87,6 @@ def test_every_seat_finds_the_process_of_its_arena_and_any_process_answers_for_a
     assert {arena for arena, _ in ended} == set(ARENAS)
 
 
-@pytest.mark.timeout(600)
 def test_a_process_that_is_killed_ends_the_env_proxy_with_one_line(envproxy: EnvProxy) -> None:
     envproxy.workers[1].kill()
     assert envproxy.process.wait(WAIT_LIMIT) == 1
@@ -98,14 +96,12 @@ def test_a_process_that_is_killed_ends_the_env_proxy_with_one_line(envproxy: Env
     assert psutil.wait_procs(envproxy.workers, WAIT_LIMIT)[1] == []
 
 
-@pytest.mark.timeout(600)
 def test_an_env_proxy_that_is_killed_leaves_no_process_behind(envproxy: EnvProxy) -> None:
     envproxy.process.kill()
     envproxy.process.wait()
     assert psutil.wait_procs(envproxy.workers, WAIT_LIMIT)[1] == []
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_all_processes_also_while_seats_play(envproxy: EnvProxy, number: signal.Signals) -> None:
     session = envproxy.session("a", 0)

@@ -1,4 +1,4 @@
-"""A killed agent process, a killed SuperNode: the run goes on, the seat comes back, its buffer is what it was."""
+"""A killed agent process, a killed SuperNode: the run continues, the seat returns with its buffer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from tests.system.conftest import agents, processes, rounds
 from tests.waiting import WAIT_LIMIT, wait_for
@@ -17,7 +16,6 @@ from tests.waiting import WAIT_LIMIT, wait_for
 RUN = "faults"
 
 
-@pytest.mark.timeout(560)
 def test_a_run_survives_a_killed_agent_process_and_a_killed_supernode(
     train: Callable[..., subprocess.Popen[str]], tmp_path: Path, home: Path
 ) -> None:
@@ -58,7 +56,7 @@ def test_a_run_survives_a_killed_agent_process_and_a_killed_supernode(
     after = [row for row in played[2:] if "2" in row["seats"]]
     assert after, "seat 2 never came back"
     assert seat(after[0], 2)["buffered"] > kept
-    # nobody else was harmed
+    # the other seats took part in all rounds
     assert all({"0", "1"} <= row["seats"].keys() for row in played[2:])
     assert not agents(tmp_path)
     assert not processes(f"{run}/flower/tokens")

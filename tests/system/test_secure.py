@@ -30,7 +30,7 @@ from strategies.messages import DESCRIBE, TRAIN
 from tests.envproxy.drill import Drill
 from tests.serving import served
 from tests.system.conftest import agents, processes
-from tests.waiting import wait_for
+from tests.waiting import WAIT_LIMIT, wait_for
 
 RUN = "secure"
 BIN = Path(sys.executable).parent
@@ -58,7 +58,6 @@ def credentials(directory: Path) -> Path:
     return directory
 
 
-@pytest.mark.timeout(600)
 def test_a_superlink_takes_the_devices_it_knows_and_no_others(
     start: Callable[..., Part], tmp_path: Path, home: Path
 ) -> None:
@@ -71,7 +70,7 @@ def test_a_superlink_takes_the_devices_it_knows_and_no_others(
         "--ssl-certfile", coordinator / "superlink.crt", "--ssl-keyfile", coordinator / "superlink.key",
         "--ssl-ca-certfile", coordinator / "ca.crt", "--disable-runtime-dependency-installation",
     )  # fmt: skip
-    wait_until_listening(superlink, port, 120)
+    wait_until_listening(superlink, port, WAIT_LIMIT)
 
     def agent(name: str, folder: Path) -> Part:
         command = (sys.executable, "-m", "cli.main", "agent", "--seat", folder.name.removeprefix("device-"))
@@ -110,7 +109,6 @@ def serving() -> Iterator[ExitStack]:
         yield stack
 
 
-@pytest.mark.timeout(360)
 def test_an_agent_process_is_let_in_over_tls_by_its_own_token(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serving: ExitStack
 ) -> None:

@@ -44,7 +44,6 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.timeout(480)
 @pytest.mark.parametrize("runtime", ["in-process", "flower"])
 @pytest.mark.parametrize("packages", [ENVIRONMENT, pytest.param(SMAC, marks=needs_smac)], ids=["standin", "smac"])
 def test_a_run_is_played_and_its_record_says_on_what(
@@ -63,7 +62,6 @@ def test_a_run_is_played_and_its_record_says_on_what(
     assert sum(seat["training-steps"] for seat in played[-1]["seats"].values())
 
 
-@pytest.mark.timeout(480)
 def test_a_run_of_either_backend_is_evaluated_on_both(host: MakeHost, home: Path, train: Train, tmp_path: Path) -> None:
     host()
     process = train("sim", "--runtime", "in-process", battles=2, total_steps=100)
@@ -115,7 +113,6 @@ class Proxy:
         return self.log.read_text()
 
 
-@pytest.mark.timeout(480)
 @pytest.mark.parametrize(
     ("fault", "number"),
     [(None, signal.SIGTERM), (None, signal.SIGKILL), (Fault("never-listens"), signal.SIGINT)],
@@ -176,7 +173,6 @@ except grpc.RpcError:
 """
 
 
-@pytest.mark.timeout(480)
 def test_an_interrupt_does_not_wait_for_a_start(host: MakeHost, home: Path, train: Train) -> None:
     machine = host(Fault("never-listens"))
     process = train("cut", "--runtime", "in-process", "--backend", "smac", total_steps=300)
@@ -188,7 +184,6 @@ def test_an_interrupt_does_not_wait_for_a_start(host: MakeHost, home: Path, trai
     machine.check_nothing_is_left()
 
 
-@pytest.mark.timeout(480)
 def test_a_game_that_does_not_start_ends_the_run_with_its_last_words(host: MakeHost, home: Path, train: Train) -> None:
     host(Fault("exit-at-start", words="licence not accepted"))
     process = train("none", "--runtime", "in-process", "--backend", "smac", battles=2, total_steps=300)
@@ -200,7 +195,6 @@ def test_a_game_that_does_not_start_ends_the_run_with_its_last_words(host: MakeH
     assert "Traceback" not in output
 
 
-@pytest.mark.timeout(480)
 def test_a_game_that_crashes_now_and_then_costs_battles_and_no_run(
     host: MakeHost, home: Path, train: Train, tmp_path: Path
 ) -> None:

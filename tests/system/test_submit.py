@@ -14,15 +14,16 @@ from server.checkpoints import newest_checkpoint_steps, whole_checkpoints
 from tests.disks import fill, small_disk
 from tests.system.conftest import TINY, flags, processes, rounds
 from tests.system.federation import Federation
+from tests.system.preloaded import Preloaded
 from tests.waiting import WAIT_LIMIT, wait_for
 
 
 @pytest.fixture(scope="module")
-def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+def federation(tmp_path_factory: pytest.TempPathFactory, preloaded: Preloaded) -> Iterator[Federation]:
     folder = tmp_path_factory.mktemp("s")
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("PPS_HOME", str(folder / "h"))
-        federation = Federation(folder)
+        federation = Federation(folder, preloaded=preloaded)
         yield federation
         federation.close()
 
@@ -41,7 +42,6 @@ def ended(process: psutil.Process) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
-@pytest.mark.timeout(600)
 def test_a_killed_serverapp_costs_the_round_that_was_on(federation: Federation, tmp_path: Path) -> None:
     run = tmp_path / "killed"
     process = federation.submit(*new(tmp_path, "killed", 4000))
@@ -54,7 +54,7 @@ def test_a_killed_serverapp_costs_the_round_that_was_on(federation: Federation, 
     before = [row for row in rounds(run) if row["steps"] <= reached]
     wait_for(lambda: newest_checkpoint_steps(run) > reached, "a round of the resumed run")
     print(f"a killed ServerApp: the next round after {time.monotonic() - killed:.0f} s")
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=WAIT_LIMIT)
     assert process.returncode == 0, output
     (line,) = [line for line in output.splitlines() if "resuming" in line]
     assert "No heartbeat received" in line
@@ -65,13 +65,12 @@ def test_a_killed_serverapp_costs_the_round_that_was_on(federation: Federation, 
     assert after[-1]["steps"] >= 4000
 
 
-@pytest.mark.timeout(600)
 def test_a_full_disk_ends_the_run_and_it_resumes_when_there_is_room(federation: Federation, disk: Path) -> None:
     run = disk / "full"
     process = federation.submit(*new(disk, "full", 100_000))
     wait_for(lambda: rounds(run), "round 1")
     filler = fill(disk)
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=WAIT_LIMIT)
     assert process.returncode == 1, output
     assert "resuming" not in output  # there is still no room: no retry
     assert "No space left on device" in output.splitlines()[-1]
@@ -81,14 +80,13 @@ def test_a_full_disk_ends_the_run_and_it_resumes_when_there_is_room(federation: 
     filler.unlink()
     total = str(whole[-1]["steps"] + 200)
     resumed = federation.submit("--resume", str(run), "--total-steps", total)
-    output, _ = resumed.communicate(timeout=300)
+    output, _ = resumed.communicate(timeout=WAIT_LIMIT)
     assert resumed.returncode == 0, output
     after = rounds(run)
     assert [row["round"] for row in after] == list(range(1, len(after) + 1))
     assert after[-1]["steps"] >= int(total)
 
 
-@pytest.mark.timeout(600)
 def test_an_interrupt_stops_the_run_where_it_is_played(federation: Federation, tmp_path: Path) -> None:
     process = federation.submit(*new(tmp_path, "cut", 100_000))
     wait_for((tmp_path / "cut" / "run.json").exists, "the ServerApp")

@@ -1,4 +1,4 @@
-"""A small experiment, and what its runs could have brought forth."""
+"""A small experiment, and results that its runs could have."""
 
 from __future__ import annotations
 

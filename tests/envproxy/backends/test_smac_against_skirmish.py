@@ -22,7 +22,7 @@ from envproxy.rules import SMAC_RULES, Rules
 from tests.starcraft.battle import battle_seed
 from tests.starcraft.host import SMAC, battle_host, needs_smac
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.system
 SLOTS = 4
 BATTLES = 5  # of each slot
 SIGHT_ROUNDS = 1e-5  # positions travel as float32

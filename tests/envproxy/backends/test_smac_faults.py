@@ -25,7 +25,7 @@ from tests.starcraft.host import Host, battle_host
 from tests.starcraft.launches import launches
 from tests.waiting import WAIT_LIMIT, wait_for
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.system
 ROOT = Path(__file__).parents[3]
 MakeHost = Callable[..., Host]
 Make = Callable[..., SmacBattles]
