@@ -21,9 +21,9 @@ test: $(STAMP)
 test-fast: compiled
 	$(BIN)/python -m pytest -m 'not system and not containers' -n 3 --dist load --maxschedchunk 1
 
-# Real federations, faults and hosts. Each starts a dozen processes: more at once than cores only wait for each other.
+# Real federations, faults and hosts. Three at once: a test waits for Flower half of its time, and starts a dozen processes.
 test-system: compiled
-	$(BIN)/python -m pytest -m system -n 2 --dist load --maxschedchunk 1
+	$(BIN)/python -m pytest -m system -n 3 --dist load --maxschedchunk 1
 
 # Compiles the simulator once, or each process that plays at the same time would compile it.
 compiled: $(STAMP)

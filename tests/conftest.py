@@ -38,21 +38,21 @@ def _logging_ends_with_its_command() -> Iterator[None]:
         root.removeHandler(handler)
 
 
-def _time_limit(item: pytest.Item) -> float:
-    marker = item.get_closest_marker("timeout")
-    return float(marker.args[0] if marker is not None else item.config.getini("timeout"))
+def _duration(item: pytest.Item) -> float:
+    marker = item.get_closest_marker("long")
+    return 0.0 if marker is None else float(marker.args[0])
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the tests of tests/system, and start with the tests that may take longest.
+    """Mark the tests of tests/system, and start with those that take longest.
 
     pytest-xdist gives each worker two tests before any has run: beside one of the longest, one of the shortest.
     """
     for item in items:
         if _SYSTEM in item.path.parents:
             item.add_marker(pytest.mark.system)
-    items.sort(key=_time_limit, reverse=True)
+    items.sort(key=_duration, reverse=True)
     workers = int(getattr(config, "workerinput", {}).get("workercount", 0))
     if 0 < 2 * workers <= len(items):
         longest, others = items[:workers], items[workers:]

@@ -29,6 +29,7 @@ class TestSkirmish(SmacCompliance):
         return lambda battles: create_backend("skirmish", request.param, battles)
 
 
+@pytest.mark.system  # each test starts games
 class TestSmac(SmacCompliance):
     @pytest.fixture(
         params=[

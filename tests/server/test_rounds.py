@@ -542,7 +542,7 @@ def test_a_node_that_was_asked_for_one_seat_is_not_asked_for_another_in_the_same
     grid.get_node_ids = present  # type: ignore[method-assign]
     busy_until(squad, 4, lambda: not squad.devices[4].busy)
     squad.devices[3].busy = False
-    results = play(grid)
+    results = play(grid, run=RUN.model_copy(update={"round_timeout": 3.0}))  # round 1 lasts so long
     assert [r.checkpoint.steps for r in results] == [100, 200, 300]
     assert [o["round"] for o in squad.devices[2].orders][:1] == [1]
 

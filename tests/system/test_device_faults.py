@@ -49,6 +49,7 @@ def of_another_protocol(folder: Path) -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
 
 
+@pytest.mark.long(170)
 def test_a_run_continues_without_a_device_and_includes_it_when_it_returns(
     federation: Federation, tmp_path: Path, home: Path
 ) -> None:

@@ -35,6 +35,7 @@ def _hosts_can_be_made() -> None:
         pytest.skip(f"no hosts can be made here, which takes root on Linux: {error}")
 
 
+@pytest.mark.long(70)
 def test_devices_on_hosts_of_their_own_play_a_run_through_cuts_of_their_networks(
     federation: EdgeFederation, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tests.system.conftest import agents, processes, rounds
 from tests.waiting import WAIT_LIMIT, wait_for
@@ -16,6 +17,7 @@ from tests.waiting import WAIT_LIMIT, wait_for
 RUN = "faults"
 
 
+@pytest.mark.long(60)
 def test_a_run_survives_a_killed_agent_process_and_a_killed_supernode(
     train: Callable[..., subprocess.Popen[str]], tmp_path: Path, home: Path
 ) -> None:

@@ -21,6 +21,7 @@ def federation(tmp_path: Path, home: Path) -> Iterator[Federation]:
         yield made
 
 
+@pytest.mark.long(60)
 def test_flwr_run_trains_and_says_what_is_wrong(federation: Federation, tmp_path: Path, home: Path) -> None:
     settings = {**TINY, "runs": str(tmp_path), "strategy": "pp-pps", "total-steps": 700}
 

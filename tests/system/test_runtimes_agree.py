@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from server.checkpoints import Checkpoint, newest_checkpoint
 from server.run_directory import kept_runtime, read_run
@@ -37,6 +38,7 @@ def play_twice(train: Train, runs: Path, settings: dict[str, Any]) -> Checkpoint
     return here
 
 
+@pytest.mark.long(45)
 def test_two_rounds_of_joint_mixing_give_the_same_weights(train: Train, tmp_path: Path, home: Path) -> None:
     settings = {"strategy": "none", "base": "qmix", "mixing": "joint", "total_steps": 800, "seed": 6}
     last = play_twice(train, tmp_path, settings)
@@ -53,6 +55,7 @@ def test_two_rounds_of_joint_mixing_give_the_same_weights(train: Train, tmp_path
     assert trained[0]["loss"] > 0
 
 
+@pytest.mark.long(45)
 def test_three_rounds_give_the_same_weights_bit_for_bit(train: Train, tmp_path: Path) -> None:
     # pp-pps over qmix has all there is: reward weights, personal and shared tensors, a mixer
     rules = "obs-last-action=true, reward-scale-rate=10"

@@ -42,6 +42,7 @@ def ended(process: psutil.Process) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
+@pytest.mark.long(120)
 def test_a_killed_serverapp_costs_the_round_that_was_on(federation: Federation, tmp_path: Path) -> None:
     run = tmp_path / "killed"
     process = federation.submit(*new(tmp_path, "killed", 4000))
@@ -65,6 +66,7 @@ def test_a_killed_serverapp_costs_the_round_that_was_on(federation: Federation, 
     assert after[-1]["steps"] >= 4000
 
 
+@pytest.mark.long(50)
 def test_a_full_disk_ends_the_run_and_it_resumes_when_there_is_room(federation: Federation, disk: Path) -> None:
     run = disk / "full"
     process = federation.submit(*new(disk, "full", 100_000))

@@ -27,6 +27,7 @@ def federation(tmp_path: Path, home: Path, preloaded: Preloaded) -> Iterator[Fed
     federation.close()
 
 
+@pytest.mark.long(200)
 def test_a_run_continues_after_a_superlink_outage(federation: Federation, tmp_path: Path) -> None:
     run = tmp_path / "away"
     settings = {**TINY, "runs": tmp_path, "run": run.name, "total-steps": 10**6, "evaluate-every": 10**6}

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.system.conftest import agents, processes, rounds
 from tests.system.test_faults import buffered, seat
@@ -17,6 +18,7 @@ Train = Callable[..., "subprocess.Popen[str]"]
 RUN = "killed"
 
 
+@pytest.mark.long(130)
 def test_a_run_finishes_although_its_parts_are_killed(train: Train, tmp_path: Path, home: Path) -> None:
     run = tmp_path / RUN
     process = train(RUN, total_steps=5000, aggregation_every=20, evaluate_every=5000, buffer_size=5000)

@@ -20,6 +20,7 @@ from tests.waiting import WAIT_LIMIT, wait_for
 Train = Callable[..., "subprocess.Popen[str]"]
 
 
+@pytest.mark.long(45)
 def test_an_interrupt_ends_everything_and_the_run_can_be_resumed(
     train: Train, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
