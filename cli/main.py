@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ from operations import logs
 from operations.home import HomeError
 from operations.locks import InUseError
 from operations.paths import shown
+from operations.suggestions import did_you_mean
 from pps_qmix.runtime.processes import PartFailedError
 from pps_qmix.surroundings import check_working_directory
 from server.rounds import RoundsError
@@ -42,9 +44,11 @@ USAGE_ERROR, RUN_FAILED, INTERRUPTED = 2, 1, 130
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
+    """Says what is wrong, and what was probably meant, in one line."""
 
     def error(self, message: str) -> NoReturn:
+        if wrong := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)$", message):
+            message += did_you_mean(wrong[1], re.findall(r"[\w-]+", wrong[2]))
         self.exit(USAGE_ERROR, f"{self.prog}: {shown(message)} (see {self.prog} --help)\n")
 
 
@@ -78,7 +82,7 @@ def build_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
             add_arguments(command)
         if name in ("train", "submit"):
             strategy_flags.add_arguments(command, arguments)
-        command.set_defaults(call=run)  # not "run": that is an argument of `evaluate`
+        command.set_defaults(call=run, parser=command)  # not "run": that is an argument of `evaluate`
     return parser
 
 
@@ -87,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # as standard error is: what it has no sign for is shown as its escape
         sys.stdout.reconfigure(errors="backslashreplace")
     arguments = sys.argv[1:] if arguments is None else arguments
-    options = build_parser(arguments).parse_args(arguments)
+    options = _parsed(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # else nohup has it ignored
         signal.signal(signal.SIGHUP, _interrupt)
@@ -107,6 +111,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _tell(str(error))
         return USAGE_ERROR
     return code
+
+
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    options, unknown = build_parser(arguments).parse_known_args(arguments)
+    if unknown:
+        command: _Parser = options.parser
+        flag = next((word.partition("=")[0] for word in unknown if word.startswith("--")), "")
+        flags = re.findall(r"--[\w-]+", command.format_usage())
+        command.error(f"unrecognized arguments: {' '.join(unknown)}{did_you_mean(flag, flags)}")
+    return options
 
 
 def _tell(message: str) -> None:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from envproxy.options import OptionsError, shown
 from envproxy.rules import SMAC_RULES, Rules
 from operations.defaults import default_config
+from operations.suggestions import did_you_mean
 
 GROUP: Final = "pps_qmix.backends"  # of entry points
 
@@ -243,7 +244,8 @@ def _module_with(backend: str, map_name: str) -> BackendModule:
     module = _module(backend)
     names = module.map_names()
     if not isinstance(map_name, str) or map_name not in names:
-        raise UnknownNameError(f"the backend {backend!r} has no map {map_name!r}; it has {', '.join(names)}")
+        hint = did_you_mean(map_name, names)
+        raise UnknownNameError(f"the backend {backend!r} has no map {map_name!r}; it has {', '.join(names)}{hint}")
     return module
 
 
@@ -274,7 +276,8 @@ def _entry_point(backend: str) -> EntryPoint:
     if not found:
         names = backend_names()
         remedy = "" if "skirmish" in names else "; reinstall pps-qmix, which provides skirmish and smac"
-        raise UnknownNameError(f"unknown backend {backend!r}; installed: {', '.join(names) or 'none'}{remedy}")
+        hint = did_you_mean(backend, names) or remedy
+        raise UnknownNameError(f"unknown backend {backend!r}; installed: {', '.join(names) or 'none'}{hint}")
     if len(found) > 1:
         raise BrokenBackendError(
             f"the backend {backend!r} is provided more than once: {', '.join(sorted(found))}; uninstall all but one"

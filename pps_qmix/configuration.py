@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from operations.defaults import Value, app_directory, default_config
+from operations.suggestions import did_you_mean
 from server.run_directory import read_run
 
 __all__ = [
@@ -44,7 +45,10 @@ def preset_names() -> list[str]:
 def preset(name: str) -> dict[str, Value]:
     """Return what a preset changes. Raises PresetError."""
     if name not in preset_names():
-        raise PresetError(f"preset: there is no {name!r}; there is {', '.join(preset_names())}")
+        names = preset_names()
+        raise PresetError(
+            f"preset: unknown preset {name!r}; expected one of {', '.join(names)}{did_you_mean(name, names)}"
+        )
     return tomllib.loads((_PRESETS / f"{name}.toml").read_text(encoding="utf-8"))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from operations.paths import real_path, user_path
+from operations.suggestions import did_you_mean
 from pps_qmix import training
 from pps_qmix.configuration import Value, default_config, kept_settings
 from pps_qmix.configuration import preset as preset_settings
@@ -18,7 +19,7 @@ from pps_qmix.requested_run import RequestedRun, claimed, new_run, resumed_run
 from pps_qmix.runtime.battles import check_request
 from pps_qmix.runtime.supervisor import RETRIES
 from server.metrics import MetricsReader
-from server.run_directory import read_rows, read_run
+from server.run_directory import RunDirectoryError, read_rows, read_run
 from server.settings import Settings, SettingsError, check_settings
 
 if TYPE_CHECKING:
@@ -138,6 +139,8 @@ def train(
 
 def load_run(path: str | PathLike[str]) -> Run:
     """Return the run of a directory. Raises RunDirectoryError if `path` is not a run directory."""
+    if not str(path):
+        raise RunDirectoryError("run: expected a run directory, found nothing")
     found = real_path(user_path(path))
     read_run(found)
     return Run(found)
@@ -148,13 +151,19 @@ def _named(settings: dict[str, Value]) -> dict[str, Value]:
     named = {name.replace("_", "-"): value for name, value in settings.items()}
     unknown = sorted(set(named) - (set(default_config()) - {"resume"}))
     if unknown:
-        raise SettingsError(f"{unknown[0]}: unknown setting; expected one of {', '.join(default_config())}")
+        known = [name for name in default_config() if name != "resume"]
+        hint = did_you_mean(unknown[0], known) or f"; expected one of {', '.join(known)}"
+        raise SettingsError(f"{unknown[0]}: unknown setting{hint}")
     return {name: str(value) if isinstance(value, PathLike) else value for name, value in named.items()}
 
 
 def _play(
     requested: RequestedRun, named_runtime: str | None, on_evaluation: OnEvaluation | None, retries: int, memory: bool
 ) -> Run:
+    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
+        raise ValueError(f"retries: expected 0 or more, found {retries!r}")
+    if on_evaluation is not None and not callable(on_evaluation):
+        raise ValueError(f"on_evaluation: expected a function, found {on_evaluation!r}")
     runtime = training.chosen_runtime(requested, named_runtime)
     training.check_here(requested, runtime, memory=memory)
     follower = _Follower(on_evaluation)

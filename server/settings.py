@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -16,7 +16,9 @@ from pydantic import (
     model_validator,
 )
 
+from operations.defaults import default_config
 from operations.limits import ARENA_NAME, LONGEST_WAIT, MOST_AT_ONCE
+from operations.suggestions import did_you_mean
 from strategies.registry import UnusableStrategyError, create_strategy, describe, settings_text
 from strategies.settings import NETWORK_TENSORS, SharingSettings
 
@@ -161,11 +163,14 @@ def check_settings(config: Mapping[str, Value]) -> Settings:
     try:
         return Settings.model_validate(dict(config))
     except ValidationError as error:
-        raise SettingsError("\n".join(problem_line(problem) for problem in error.errors())) from None
+        raise SettingsError("\n".join(problem_line(problem, default_config()) for problem in error.errors())) from None
 
 
-def problem_line(problem: Mapping[str, object]) -> str:
-    """One of pydantic's problems as `name: what is expected, found value`; `seeds #2.x` is x in the second of seeds."""
+def problem_line(problem: Mapping[str, object], known: Iterable[str] = ()) -> str:
+    """Return one of pydantic's problems as `name: what is expected, found value`; one of `known` for an unknown name.
+
+    `seeds #2.x` is x in the second of seeds.
+    """
     message = str(problem["msg"]).removeprefix("Value error, ")
     location = problem["loc"]
     if not isinstance(location, tuple) or not location:
@@ -175,7 +180,7 @@ def problem_line(problem: Mapping[str, object]) -> str:
         case "missing":
             return f"{name}: missing"
         case "extra_forbidden":
-            return f"{name}: there is no such setting"
+            return f"{name}: unknown setting{did_you_mean(location[-1], known)}"
         case "value_error":  # ours: it names what was found
             return f"{name}: {message}"
         case _:

@@ -1,10 +1,10 @@
 """Strategies by name, found by the entry points of installed packages."""
 
-import difflib
 import inspect
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 
+from operations.suggestions import did_you_mean
 from strategies.own_settings import Setting, joined, parse_pairs, parse_settings, written
 from strategies.settings import SharingSettings
 from strategies.sharing import Sharing
@@ -89,9 +89,8 @@ def _find(name: str) -> EntryPoint:
     found = {entry.value: entry for entry in entry_points(group=GROUP, name=name)}
     if not found:
         names = strategy_names()
-        close = difflib.get_close_matches(name, names, n=1)
-        suggestion = f' Did you mean "{close[0]}"?' if close else ""
-        raise UnknownStrategyError(f'unknown strategy "{name}"; installed: {", ".join(names) or "none"}.{suggestion}')
+        installed = ", ".join(names) or "none"
+        raise UnknownStrategyError(f'unknown strategy "{name}"; installed: {installed}{did_you_mean(name, names)}')
     if len(found) > 1:
         raise UnusableStrategyError(f'strategy "{name}" is provided more than once: {", ".join(sorted(found))}')
     return next(iter(found.values()))

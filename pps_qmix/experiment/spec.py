@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from envproxy.backend import UnknownNameError, create_backend, map_names
 from envproxy.rules import Rules, RulesError
+from operations.suggestions import did_you_mean
 from pps_qmix.configuration import PresetError, Value, default_config, preset, with_implied
 from pps_qmix.playable import check_in_process, check_playable
 from server.settings import Settings, SettingsError, check_settings, problem_line
@@ -167,7 +168,10 @@ def _checked(config: Mapping[str, Value], map_: str, method: Method, seed: int) 
     except RulesError as error:
         raise SettingsError(str(error)) from None
     if map_ not in maps:
-        raise SettingsError(f"map: the backend {settings.backend!r} has no {map_!r}; it has {', '.join(maps)}")
+        has = ", ".join(maps)
+        raise SettingsError(
+            f"map: the backend {settings.backend!r} has no {map_!r}; it has {has}{did_you_mean(map_, maps)}"
+        )
     backend = create_backend(settings.backend, map_, 1, Rules.parse(rules))
     spec = backend.spec
     backend.close()

@@ -20,10 +20,10 @@ _NO_ROUND = 2**31 - 1  # a round that no run reaches: its battles are none that 
 
 def check_request(battles: int, seed: int | None, most: int = MAX_PHASE_BATTLES, name: str = "battles") -> None:
     """Raise ValueError unless 1..`most` battles are asked for, by `name`, and `seed` is None or in 0..2^63-1."""
-    if not 1 <= battles <= most:
-        raise ValueError(f"{name}: expected 1..{most}, found {battles}")
-    if seed is not None and not 0 <= seed < 2**63:
-        raise ValueError(f"seed: expected 0..2^63-1, found {seed}")
+    if not (isinstance(battles, int) and 1 <= battles <= most):
+        raise ValueError(f"{name}: expected 1..{most}, found {battles!r}")
+    if seed is not None and not (isinstance(seed, int) and 0 <= seed < 2**63):
+        raise ValueError(f"seed: expected 0..2^63-1, found {seed!r}")
 
 
 def evaluation_phase(seed: int, battles: int) -> Phase:

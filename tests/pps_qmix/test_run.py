@@ -72,12 +72,20 @@ def test_a_loaded_run_is_the_run_of_its_directory(run: pps_qmix.Run, tmp_path: P
 
 def test_wrong_arguments_are_named_before_anything_is_made(tmp_path: Path, run: pps_qmix.Run) -> None:
     runs = str(tmp_path / "none")
-    with pytest.raises(SettingsError, match="mapp: unknown setting"):
+    with pytest.raises(SettingsError, match=r'mapp: unknown setting\. Did you mean "map"'):
         pps_qmix.train(mapp="3m", runs=runs)
     with pytest.raises(SettingsError, match="total-steps"):
         pps_qmix.train(total_steps=-1, runs=runs)
     with pytest.raises(SettingsError, match="runtime: expected flower or in-process, found 'fast'"):
         pps_qmix.train(runtime="fast", runs=runs)
+    with pytest.raises(ValueError, match="retries: expected 0 or more, found -1"):
+        pps_qmix.train(retries=-1, runs=runs)
+    with pytest.raises(ValueError, match="on_evaluation: expected a function, found 3"):
+        pps_qmix.train(on_evaluation=3, runs=runs)  # type: ignore[arg-type]
+    with pytest.raises(RunDirectoryError, match="run: expected a run directory, found nothing"):
+        pps_qmix.load_run("")
+    with pytest.raises(ValueError, match=r"seed: expected 0.*, found 'a'"):
+        run.evaluate(seed="a")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"battles: expected 1\.\."):
         run.evaluate(battles=0)
     assert not (tmp_path / "none").exists()

@@ -93,7 +93,7 @@ def test_whole_numbers_do_for_numbers() -> None:
 
 
 def test_an_unknown_setting() -> None:
-    assert line_of(lerning_rate=1e-3) == "lerning-rate: there is no such setting"
+    assert line_of(lerning_rate=1e-3) == 'lerning-rate: unknown setting. Did you mean "learning-rate"?'
 
 
 def test_a_missing_setting() -> None:

@@ -37,7 +37,7 @@ def test_all_problems_are_told_and_nothing_is_begun(command: Command, tmp_path: 
     assert output == ""
     first, second = errors.splitlines()
     assert first == "pps-qmix: x.toml: settings.batch-size: input should be greater than 0, found 0"
-    assert second == "x.toml: settings.hiden: there is no such setting"
+    assert second == 'x.toml: settings.hiden: unknown setting. Did you mean "hidden"?'
     assert [path.name for path in tmp_path.iterdir()] == ["x.toml"]
 
 
