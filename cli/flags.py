@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 from cli import strategy_flags
+from operations.defaults import descriptions
 from operations.paths import real_path, user_path
 from pps_qmix.configuration import (
     Value,
@@ -18,36 +21,44 @@ from pps_qmix.requested_run import RequestedRun, new_run, normalised, resumed_ru
 from server.run_directory import has_run
 from server.settings import SettingsError
 
+HELP_ALL = "--help-all"
+_SHOWN_GROUP = "common"  # by --help
 _NO_FLAG = {"resume"}  # `--resume RUN` names the run instead
 _ALIASES = {"base": ["--algorithm"]}  # the usual name in centralised training
-_HELP = {"centralised": "one network for all agents; --base names the algorithm, qmix or vdn "}
-_EMPTY_MEANS = {
-    "run": "made from settings and time",
-    "rules": "SMAC's",
-    "backend-options": "none",
-    "strategy-settings": "the strategy's",
-    "server-optimizer": "none",
-    "attest-key": "none",
-}  # what an empty default means
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Every setting is a flag; its default is in [tool.flwr.app.config]."""
+def add_arguments(parser: argparse.ArgumentParser, arguments: Sequence[str] = ()) -> None:
+    """Add a flag for every setting, in the groups of [tool.flwr.app.config]: what each means is there, too.
+
+    Help shows the common ones; all of them if the command line `arguments` ask for that.
+    """
     parser.add_argument("--preset", choices=preset_names(), help="settings that go together; a flag overrides them")
     parser.add_argument("--resume", metavar="RUN", help="resume a run: its folder, or its name in --runs")
-    group = parser.add_argument_group("settings")
-    for name, default in default_config().items():
-        if name not in _NO_FLAG:
-            shown = f"{_HELP.get(name, '')}(default: {_EMPTY_MEANS[name] if default == '' else repr(default)})"
-            is_bool = isinstance(default, bool)
+    parser.add_argument(HELP_ALL, action="help", help="show all settings, and exit")
+    parser.usage = f"{parser.prog} [FLAG ...]"
+    defaults = default_config()
+    for title, members in itertools.groupby(descriptions().items(), lambda item: item[1].group):
+        is_shown = title == _SHOWN_GROUP or HELP_ALL in arguments
+        group = parser.add_argument_group(f"settings: {title}")
+        for name, setting in members:
+            if name in _NO_FLAG:
+                continue
+            is_bool = isinstance(defaults[name], bool)
+            text = f"{setting.meaning} (default: {setting.default})".replace("%", "%%")
             group.add_argument(
                 *(f"--{name}", *_ALIASES.get(name, [])),
                 dest=f"setting:{name}",
-                metavar="VALUE",
-                help=shown.replace("%", "%%"),
+                metavar=_metavar(defaults[name]),
+                help=text if is_shown else argparse.SUPPRESS,
                 nargs="?" if is_bool else None,
                 const="true" if is_bool else None,
             )
+
+
+def _metavar(default: Value) -> str:
+    if isinstance(default, bool):
+        return "true|false"
+    return "N" if isinstance(default, int) else "X" if isinstance(default, float) else "TEXT"
 
 
 def choose(options: argparse.Namespace) -> RequestedRun:

@@ -19,6 +19,7 @@ from cli import (
     envproxy,
     evaluate,
     experiment,
+    flags,
     listing,
     status,
     strategy_flags,
@@ -81,6 +82,7 @@ def build_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
         if add_arguments is not None:
             add_arguments(command)
         if name in ("train", "submit"):
+            flags.add_arguments(command, arguments)
             strategy_flags.add_arguments(command, arguments)
         command.set_defaults(call=run, parser=command)  # not "run": that is an argument of `evaluate`
     return parser
@@ -116,10 +118,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     options, unknown = build_parser(arguments).parse_known_args(arguments)
     if unknown:
+        options, _ = build_parser([*arguments, flags.HELP_ALL]).parse_known_args(arguments)  # whose help has all flags
         command: _Parser = options.parser
         flag = next((word.partition("=")[0] for word in unknown if word.startswith("--")), "")
-        flags = re.findall(r"--[\w-]+", command.format_usage())
-        command.error(f"unrecognized arguments: {' '.join(unknown)}{did_you_mean(flag, flags)}")
+        known = re.findall(r"--[\w-]+", command.format_help())
+        command.error(f"unrecognized arguments: {' '.join(unknown)}{did_you_mean(flag, known)}")
     return options
 
 

@@ -6,6 +6,4 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--no-memory-check", action="store_true", help="start although there seems to be too little memory"
-    )
+    parser.add_argument("--no-memory-check", action="store_true", help="start even if memory seems too small")

@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_count,
         default=RETRIES,
         metavar="N",
-        help="how often in a row a run over Flower that failed resumes from its newest checkpoint; "
-        "a round that was finished since makes the next failure the first again (default: %(default)s)",
+        help="times in a row that a failed run over Flower resumes from its newest checkpoint; a finished round "
+        f"restarts the count (default: {RETRIES})",
     )
 
 

@@ -20,7 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     run_display.add_arguments(parser)
     logs.add_arguments(parser)
-    flags.add_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -15,12 +15,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--runtime",
         choices=training.RUNTIMES,
-        help="(default: a resumed run keeps its runtime; flower, or in-process with --centralised)",
+        help="flower: over Flower, as processes of this machine; in-process: the same agents in this process (default: "
+        "a resumed run keeps its runtime; flower, or in-process with --centralised)",
     )
     run_display.add_arguments(parser)
     memory_flag.add_arguments(parser)
     logs.add_arguments(parser)
-    flags.add_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:

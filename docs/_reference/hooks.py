@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import re
 import warnings
-from pathlib import Path
 from typing import Any
 
 from latex2mathml.converter import convert
@@ -19,13 +18,14 @@ _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     """Add the reference of the command line and of the settings."""
     with warnings.catch_warnings(action="ignore"):  # of packages that Flower imports: not a matter of the documentation
+        from cli.flags import HELP_ALL  # noqa: PLC0415
         from cli.main import build_parser  # noqa: PLC0415
+        from operations.defaults import descriptions  # noqa: PLC0415
         from server.settings import Settings  # noqa: PLC0415
 
-    pyproject = Path(config.config_file_path).with_name("pyproject.toml").read_text(encoding="utf-8")
     schema = Settings.model_json_schema()
-    files.append(File.generated(config, "reference/cli.md", content=cli_page(build_parser())))
-    files.append(File.generated(config, "reference/settings.md", content=settings_page(pyproject, schema)))
+    files.append(File.generated(config, "reference/cli.md", content=cli_page(build_parser([HELP_ALL]))))
+    files.append(File.generated(config, "reference/settings.md", content=settings_page(descriptions(), schema)))
     return files
 
 

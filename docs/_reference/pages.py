@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-_SETTINGS_GROUP = "settings"
-_CONFIG = re.compile(r"^\[tool\.flwr\.app\.config\]\n(.*?)(?=^\[|\Z)", re.MULTILINE | re.DOTALL)
-_SETTING = re.compile(r"^(?P<name>[\w-]+) = (?P<default>\"[^\"]*\"|[^\s#]+)(?:\s+# (?P<comment>.*))?$")
+from operations.defaults import Description
+
+_SETTINGS_GROUP = "settings: "
 _BOUNDS = {
     "minimum": "at least {}",
     "exclusiveMinimum": "above {}",
@@ -41,17 +41,13 @@ def cli_page(parser: argparse.ArgumentParser) -> str:
     return "\n".join([*lines, ""])
 
 
-def settings_page(pyproject: str, schema: Mapping[str, Any]) -> str:
-    """Return the page of all settings: default, allowed values, meaning.
+def settings_page(described: Mapping[str, Description], schema: Mapping[str, Any]) -> str:
+    """Return the page of all settings, in their groups: default, allowed values, meaning.
 
-    `pyproject` is the text of pyproject.toml, whose `[tool.flwr.app.config]` has a default and a comment for each;
     `schema` is the JSON schema of the checked settings. Raises ValueError if the two name different settings.
     """
-    defaults = tomllib.loads(pyproject)["tool"]["flwr"]["app"]["config"]
-    if missing := set(defaults) ^ set(schema["properties"]):
+    if missing := set(described) ^ set(schema["properties"]):
         raise ValueError(f"settings with a default and settings that are checked differ: {', '.join(sorted(missing))}")
-    section = _CONFIG.search(pyproject)
-    assert section is not None
     lines = [
         "# Settings",
         "",
@@ -62,13 +58,12 @@ def settings_page(pyproject: str, schema: Mapping[str, Any]) -> str:
         "The defaults are those of Table 1 of the paper where the table names one. They are written in "
         "`[tool.flwr.app.config]` of `pyproject.toml` and nowhere else; this page is generated from there.",
     ]
-    for line in section[1].splitlines():
-        if found := _SETTING.match(line):
-            name = found["name"]
+    for group, members in itertools.groupby(described.items(), lambda item: item[1].group):
+        lines += ["", f"## {group.capitalize()}"]
+        for name, setting in members:
             allowed = _allowed(schema["properties"][name])
-            lines += ["", f"## `{name}` {{: #{name} }}", "", f"Default: `{found['default']}`. {allowed}"]
-            if found["comment"]:
-                lines += ["", _sentence(_text(found["comment"]))]
+            lines += ["", f"### `{name}` {{: #{name} }}", "", f"Default: `{setting.default}`. {allowed}"]
+            lines += ["", _sentence(_text(setting.meaning))]
     return "\n".join([*lines, ""])
 
 
@@ -76,10 +71,9 @@ def _arguments(command: argparse.ArgumentParser) -> Iterator[str]:
     """A table for each group of arguments; the settings are a page of their own."""
     for group in command._action_groups:
         actions = [action for action in group._group_actions if action.help != argparse.SUPPRESS]
-        if group.title == _SETTINGS_GROUP:
-            yield f"Each of the {len(actions)} [settings](settings.md) is a flag of this command, too:"
-            yield ""
-            yield ", ".join(_setting_link(action) for action in actions) + "."
+        if (group.title or "").startswith(_SETTINGS_GROUP):
+            names = ", ".join(_setting_link(action) for action in actions)
+            yield f"[Settings](settings.md), {str(group.title).removeprefix(_SETTINGS_GROUP)}: {names}."
             yield ""
         elif actions:
             yield f"| {(group.title or 'options').removesuffix('s')} | meaning |"

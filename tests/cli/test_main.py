@@ -29,6 +29,7 @@ from cli.flags import named
 from cli.main import build_parser, main
 from client.device import DeviceError
 from envproxy.backend import map_names
+from operations.defaults import descriptions
 from operations.paths import shown
 from pps_qmix.configuration import PresetError, default_config, parse_value, preset, preset_names
 from server.rounds import RoundsError
@@ -374,12 +375,21 @@ def test_the_maps_have_their_sizes(command: Callable[..., tuple[int, str, str]])
 
 
 def test_help_tells_every_setting_with_its_default(command: Callable[..., tuple[int, str, str]]) -> None:
-    code, output, _ = command("train", "--help")
+    code, output, _ = command("train", "--help-all")
     assert code == 0
-    for name, default in default_config().items():
-        assert f"--{name} " in output
-        if name != "resume" and default != "":
-            assert repr(default) in output
+    words = " ".join(output.split())
+    for name, setting in descriptions().items():
+        assert f"--{name} " in words
+        if name != "resume":
+            assert f"(default: {setting.default})" in words
+
+
+def test_help_tells_the_common_settings_alone(command: Callable[..., tuple[int, str, str]]) -> None:
+    code, output, _ = command("submit", "--help")
+    assert code == 0
+    assert "--help-all" in output
+    for name, setting in descriptions().items():
+        assert (f"--{name} " in output) == (setting.group == "common"), name
 
 
 # --- settings -------------------------------------------------------------------------------------------------

@@ -10,12 +10,14 @@ from types import ModuleType
 
 import pytest
 
+from cli.flags import HELP_ALL
 from cli.main import build_parser
+from operations.defaults import descriptions
 from server.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-SETTINGS = tomllib.loads(PYPROJECT)["tool"]["flwr"]["app"]["config"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+SETTINGS = PYPROJECT["tool"]["flwr"]["app"]["config"]
 SCHEMA = Settings.model_json_schema()
 
 
@@ -31,8 +33,9 @@ def pages() -> ModuleType:
 
 
 def test_the_settings_page_has_every_setting_with_its_default_and_comment(pages: ModuleType) -> None:
-    page = pages.settings_page(PYPROJECT, SCHEMA)
-    assert re.findall(r"^## `(.*?)`", page, re.MULTILINE) == list(SETTINGS)
+    page = pages.settings_page(descriptions(), SCHEMA)
+    assert re.findall(r"^### `(.*?)`", page, re.MULTILINE) == list(SETTINGS)
+    assert re.findall(r"^## (\w+)", page, re.MULTILINE) == ["Common", "Learning", "Sharing", "Robustness", "Runtime"]
     assert "Default: `5e-4`. A number, above 0." in page
     assert "One of `alive`, `team`." in page
     assert "A whole number, above 0 and at most 1,024." in page
@@ -41,13 +44,13 @@ def test_the_settings_page_has_every_setting_with_its_default_and_comment(pages:
 
 def test_a_setting_without_a_default_or_a_check_is_an_error(pages: ModuleType) -> None:
     with pytest.raises(ValueError, match=r"differ: seed$"):
-        pages.settings_page(PYPROJECT.replace("\nseed = 0\n", "\n"), SCHEMA)
+        pages.settings_page({name: each for name, each in descriptions().items() if name != "seed"}, SCHEMA)
 
 
 def test_the_command_line_page_has_every_command_and_flag(
     pages: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    page = pages.cli_page(build_parser())
+    page = pages.cli_page(build_parser([HELP_ALL]))
     with pytest.raises(SystemExit):
         build_parser().parse_args(["--help"])
     commands = re.findall(r"^    (\w+)", capsys.readouterr().out, re.MULTILINE)
@@ -56,7 +59,7 @@ def test_the_command_line_page_has_every_command_and_flag(
     assert list(sections) == commands
     for command, section in sections.items():
         with pytest.raises(SystemExit):
-            build_parser().parse_args([command, "--help"])
+            build_parser([HELP_ALL]).parse_args([command, "--help"])
         flags = set(re.findall(r"^  (--[\w-]+)", capsys.readouterr().out, re.MULTILINE))
         assert {flag for flag in flags if f"`{flag}" not in section} == set(), command
 
