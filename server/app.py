@@ -150,7 +150,8 @@ def _attestation(settings: Settings, run_id: str) -> Attestation | None:
 
 def _keep(directory: RunDirectory, writer: TensorBoardWriter, result: RoundResult) -> None:
     about = {"run": directory.settings.run, "round": result.checkpoint.round}
-    directory.append(*result.rows)  # before the checkpoint: a resumed run drops rows without one, it cannot make them up
+    # Before the checkpoint: a resumed run drops rows without one, and cannot make rows that are missing.
+    directory.append(*result.rows)
     for row in result.rows:
         writer.add(row)
         if row["kind"] == "evaluation":
