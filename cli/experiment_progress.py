@@ -14,7 +14,7 @@ from pps_qmix.experiment.folder import Folder
 from pps_qmix.experiment.processes import Ended, Started
 from pps_qmix.experiment.schedule import Entry, State
 from pps_qmix.experiment.spec import PlannedRun
-from server.report import result_of
+from server.report.summary import result_of
 from server.run_directory import read_rows
 
 _LOOK_EVERY = 2.0  # seconds between two looks into the run directories

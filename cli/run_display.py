@@ -15,7 +15,7 @@ from operations.paths import shown
 from pps_qmix.requested_run import RequestedRun
 from pps_qmix.runtime.supervisor import RETRIES
 from pps_qmix.training import Progress, Tell
-from server.report import result_of
+from server.report.summary import result_of
 from server.run_directory import read_rows
 
 

@@ -23,7 +23,8 @@ from server.curve import draw_curve
 from server.failure import NeedsYouError
 from server.flower_internals import call_at_exit
 from server.grids import PackingGrid, UnreadableReplyFilter
-from server.report import result_of, write_report
+from server.report.page import write_report
+from server.report.summary import result_of
 from server.rounds import DivergedError, RoundResult, Rounds
 from server.run_directory import RunDirectory, RunDirectoryError, Runtime, open_run, read_run
 from server.seats import NoTeamError
@@ -191,7 +192,7 @@ class _Picture:
         curve = directory.path / "curve.png"
         try:
             draw_curve(rows, directory.settings.run, curve)
-            write_report(directory.path / "report.html", read_run(directory.path), rows, curve)
+            write_report(directory.path / "report.html", read_run(directory.path), rows)
         except OSError:
             raise
         except Exception:

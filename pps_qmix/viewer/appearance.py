@@ -5,13 +5,10 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from operations.colours import PAGE_DARK, PAGE_LIGHT
+
 DARK: Final = {
-    "page": "#0d1117",
-    "card": "#161b22",
-    "line": "#2d333b",
-    "text": "#e6edf3",
-    "faint": "#8b949e",
-    "accent": "#58a6ff",
+    **PAGE_DARK,
     "floor": "#212833",
     "grid": "#2a323e",
     "wall": "#0a0d12",
@@ -19,9 +16,6 @@ DARK: Final = {
     "ally": "#3987f0",
     "enemy": "#d8572a",
     "sign": "#ffffff",
-    "good": "#4cc870",
-    "fair": "#e8b93c",
-    "poor": "#f0554a",
     "shield": "#7fdcf5",
     "energy": "#b98cf0",
     "heal": "#5ff08a",
@@ -32,12 +26,7 @@ DARK: Final = {
 }
 
 LIGHT: Final = {
-    "page": "#f3f5f8",
-    "card": "#ffffff",
-    "line": "#d5dbe3",
-    "text": "#1c2430",
-    "faint": "#5a6675",
-    "accent": "#0b62d6",
+    **PAGE_LIGHT,
     "floor": "#e9e5da",
     "grid": "#dfdacc",
     "wall": "#a9aeb8",
@@ -45,9 +34,6 @@ LIGHT: Final = {
     "ally": "#1f6fdc",
     "enemy": "#c8441b",
     "sign": "#ffffff",
-    "good": "#1f9d49",
-    "fair": "#c58b00",
-    "poor": "#cf2a27",
     "shield": "#1699c4",
     "energy": "#8449d1",
     "heal": "#0d9a45",

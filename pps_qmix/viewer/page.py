@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
 from html import escape
 from importlib import resources
 from string import Template
@@ -18,6 +17,7 @@ from envproxy.backends.skirmish.rules.actions import SHOOT_RANGE
 from envproxy.backends.skirmish.rules.observation import SIGHT
 from envproxy.maps import FIRST_TARGET
 from envproxy.recording import NO_UNIT, Recording
+from operations.colours import css_variables
 from pps_qmix.viewer.appearance import DARK, HEALTH, LIGHT, OTHER_SIGN, SIGNS
 from pps_qmix.viewer.film import Film, window_of
 
@@ -32,7 +32,7 @@ def make_page(film: Film) -> str:
         title=escape(film.title),
         map=escape(film.map_name),
         players=escape(film.players),
-        colours=_colours(),
+        colours=css_variables(LIGHT, DARK),
         style=_asset("viewer.css"),
         film=json.dumps(_film(film), separators=(",", ":")).replace("<", "\\u003c"),
         script="".join(_asset(name) for name in _SCRIPTS),
@@ -41,15 +41,6 @@ def make_page(film: Film) -> str:
 
 def _asset(name: str) -> str:
     return (resources.files(__package__) / name).read_text(encoding="utf-8")
-
-
-def _colours() -> str:
-    """The colours as CSS variables."""
-
-    def block(colours: Mapping[str, str]) -> str:
-        return ":root{" + "".join(f"--{name}:{value};" for name, value in colours.items()) + "}"
-
-    return f"{block(LIGHT)}@media(prefers-color-scheme:dark){{{block(DARK)}}}"
 
 
 def _film(film: Film) -> dict[str, Any]:

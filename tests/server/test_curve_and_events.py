@@ -1,9 +1,8 @@
-"""What a run shows of itself: the curve, the report, TensorBoard's events."""
+"""Pictures and events of a run: the curve, TensorBoard's events."""
 
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,7 +14,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator as TensorBoardsAccumulator
 
 from server.curve import draw_curve
-from server.report import figures_of, mean_seconds, result_of, seats_of, write_report
 from server.tensorboard_writer import TensorBoardWriter
 
 
@@ -41,29 +39,6 @@ def round_(number: int, steps: int) -> dict[str, Any]:
 
 
 ROWS = [evaluation(5000, 8), round_(1, 5100), evaluation(10000, 24), evaluation(15000, 16), round_(2, 15500)]
-RUN = {
-    "settings": {"run": "x</title><script>alert(1)</script>", "runs": '"/tmp/<b>&"', "map": "3m", "gamma": 0.99},
-    "versions": {"python": "3.11", "pps-qmix": "<i>0</i>"},
-    "commit": "<script>",
-}
-
-
-class Page(HTMLParser):
-    """Collects what a browser would see of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.images: list[str] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.images += [value or "" for name, value in attrs if name == "src"]
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 @pytest.fixture
@@ -101,11 +76,9 @@ def test_the_curve_shows_win_rate_and_return_over_steps(tmp_path: Path, drawn: l
 
 
 @pytest.mark.parametrize("rows", [[], [round_(1, 5100)]])
-def test_a_run_without_evaluations_has_an_empty_curve_and_a_report(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
+def test_a_run_without_evaluations_has_an_empty_curve(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
     draw_curve(rows, "new", tmp_path / "curve.png")
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
-    write_report(tmp_path / "report.html", RUN, rows, tmp_path / "curve.png")
-    assert "Settings" in (tmp_path / "report.html").read_text()
 
 
 def test_a_curve_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,56 +94,6 @@ def test_a_curve_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monke
         draw_curve(ROWS, "x", path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_the_report_holds_result_times_and_settings(tmp_path: Path) -> None:
-    curve = tmp_path / "curve.png"
-    curve.write_bytes(b"\x89PNG")
-    write_report(tmp_path / "report.html", RUN, ROWS, curve)
-    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
-    for text in ("0.50 (32 battles at step 15,000)", "0.75 (at step 10,000)", "15,500", "gamma", "0.99", "3.00"):
-        assert text in page.text, text
-    assert page.images == ["data:image/png;base64,iVBORw=="]
-
-
-def test_figures_of_the_rounds_and_of_the_seats() -> None:
-    rows = [*ROWS, {**round_(3, 16000), "loss": 0.5, "shared": {"weight-ratio": 1 / 3}}]
-    assert figures_of(rows) == [
-        ["", "first round", "last round", "lowest", "highest"],
-        ["loss", "0.25", "0.5", "0.25", "0.5"],
-        ["divergence", "0.125", "0.25", "0.125", "0.25"],
-        ["weight-ratio", "0.3333", "0.3333", "0.3333", "0.3333"],
-    ]
-    two = {"0": {"loss": 0.5, "missed": 1}, "1": {"missed": 0}}
-    assert seats_of([*rows, {**round_(4, 17000), "seats": two}]) == [
-        ["", "seat 0", "seat 1"],
-        ["loss", "0.5", "-"],
-        ["weight", "0.75", "-"],
-        ["missed", "1", "0"],
-    ]
-    assert (len(figures_of([])), seats_of([])) == (1, [])
-
-
-def test_nothing_in_the_report_is_taken_for_markup(tmp_path: Path) -> None:
-    curve = tmp_path / "curve.png"
-    curve.write_bytes(b"\x89PNG")
-    write_report(tmp_path / "report.html", RUN, ROWS, curve)
-    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
-    assert not {"script", "b", "i"} & set(page.tags)
-    assert page.text.count("x</title><script>alert(1)</script>") == 3  # title, heading, setting
-    assert '"/tmp/<b>&"' in page.text
-
-
-def test_result_and_times_in_figures() -> None:
-    assert result_of(ROWS) == {
-        "last test win rate": "0.50 (32 battles at step 15,000)",
-        "best test win rate": "0.75 (at step 10,000)",
-        "rounds": "2",
-        "environment steps": "15,500",
-    }
-    assert result_of([]) == {}
-    assert mean_seconds(ROWS) == {"round": 3.0, "waiting": 0.5}
-    assert mean_seconds([]) == {}
 
 
 def test_tensorboard_reads_the_board(tmp_path: Path) -> None:

@@ -1,0 +1,145 @@
+"""Charts as SVG that stretches with the page. Labels are HTML beside it, so that they stay legible on a phone.
+
+Coordinates of a drawing are 0..100 both ways, y down. Points are strokes without length: a stroke keeps its width when
+the drawing is stretched.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from html import escape
+from itertools import pairwise
+from typing import NamedTuple
+
+from server.report.summary import Point
+from server.report.words import percent
+
+_MOST_POINTS = 400  # of a line, so that the page of a long run stays small
+
+Curve = Sequence[tuple[float, float]]  # (x, y) in units of the axes, x ascending
+
+
+class Axis(NamedTuple):
+    """The values at both ends of an axis."""
+
+    low: float
+    high: float
+
+    def at(self, value: float) -> float:
+        """Return where a value is: 0..100."""
+        return 100.0 * (value - self.low) / (self.high - self.low)
+
+
+def nice_axis(values: Iterable[float]) -> Axis:
+    """Return an axis that holds the values, with some room; around a constant it has a height of its own."""
+    found = list(values)
+    low, high = min(found), max(found)
+    if low == high:
+        half = abs(low) / 2 or 0.5
+        return Axis(low - half, high + half)
+    room = 0.05 * (high - low)
+    return Axis(0.0 if 0.0 <= low < 0.3 * high else low - room, high + room)
+
+
+def thinned(curve: Curve) -> Curve:
+    """Return every so many of the points, the last one among them: at most about _MOST_POINTS."""
+    stride = math.ceil(len(curve) / _MOST_POINTS) or 1
+    return [point for number, point in enumerate(curve) if (len(curve) - 1 - number) % stride == 0]
+
+
+def win_rate_chart(found: Sequence[Point], rounds: Sequence[int]) -> str:
+    """Return the chart of the evaluations: faint points, moving average, its 95 % band, ends of rounds."""
+    steps = Axis(0.0, float(max(found[-1].steps, *rounds, 1)))
+    rates = Axis(0.0, 1.0)
+    stride = math.ceil(len(found) / _MOST_POINTS)
+    shown = [point for number, point in enumerate(found) if (len(found) - 1 - number) % stride == 0]
+    upper = [(point.steps, point.smooth.interval[1]) for point in shown]
+    lower = [(point.steps, point.smooth.interval[0]) for point in reversed(shown)]
+    ticks = "".join(f"M{steps.at(end):.2f} 98v2" for end, _ in thinned([(float(end), 0.0) for end in rounds]))
+    drawing = [
+        f'<path class="band" d="{_path([*upper, *lower], steps, rates)}Z"/>',
+        f'<path class="ticks" d="{ticks}"/>',
+        f'<path class="points" d="{_dots([(p.steps, p.own.share) for p in shown], steps, rates)}"/>',
+        f'<path class="curve" d="{_path([(p.steps, p.smooth.share) for p in shown], steps, rates)}"/>',
+        *_hovers(shown, steps),
+    ]
+    last = found[-1]
+    label = f"test win rate: {percent(last.smooth.share)} on average at step {last.steps:,}"
+    return _chart(drawing, label, steps, [(value, percent(value)) for value in (0.0, 0.25, 0.5, 0.75, 1.0)], rates)
+
+
+def small_chart(curves: Sequence[Curve], label: str, *, is_share: bool = False) -> str:
+    """Return a chart of curves over environment steps, all in one unit."""
+    steps = Axis(0.0, max(curve[-1][0] for curve in curves) or 1.0)
+    axis = nice_axis(y for curve in curves for _, y in curve)
+    drawing = [
+        f'<path class="curve" style="{_hue(number, len(curves))}" d="{_path(thinned(curve), steps, axis)}"/>'
+        + (f'<path class="points only" d="{_dots(curve, steps, axis)}"/>' if len(curve) == 1 else "")
+        for number, curve in enumerate(curves)
+    ]
+    shown = (lambda value: f"{100 * value:.3g} %") if is_share else number_text
+    return _chart(drawing, label, steps, [(value, shown(value)) for value in axis], axis)
+
+
+def stacked_bar(parts: Sequence[tuple[str, float]]) -> str:
+    """Return one bar with a share for each named part."""
+    total = sum(value for _, value in parts) or 1.0
+    cells = "".join(
+        f'<i style="width:{100 * value / total:.2f}%;{_hue(number, len(parts))}" title="{escape(name)}: '
+        f'{percent(value / total)}"></i>'
+        for number, (name, value) in enumerate(parts)
+    )
+    return f'<div class="bar" role="img" aria-label="shares of a round: {escape(_listed(parts, total))}">{cells}</div>'
+
+
+def colour_of(number: int, of: int) -> str:
+    """Return the style of the key of a curve or part."""
+    return _hue(number, of)
+
+
+def number_text(value: float) -> str:
+    """Return a number with three digits that count, as 1,234 or 0.0123."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _hovers(shown: Sequence[Point], steps: Axis) -> Iterable[str]:
+    """Strips over the whole height: a pointer on one reads the evaluation that is nearest."""
+    places = [steps.at(point.steps) for point in shown]
+    borders = [0.0, *((a + b) / 2 for a, b in pairwise(places)), 100.0]
+    for point, (left, right) in zip(shown, pairwise(borders), strict=True):
+        low, high = point.smooth.interval
+        text = (
+            f"step {point.steps:,}: {percent(point.own.share)} ({point.own.won} of {point.own.battles}); "
+            f"average {percent(point.smooth.share)}, 95 % interval {percent(low)} to {percent(high)}"
+        )
+        yield f'<rect x="{left:.2f}" y="0" width="{right - left:.2f}" height="100"><title>{text}</title></rect>'
+
+
+def _chart(drawing: Sequence[str], label: str, steps: Axis, heights: Sequence[tuple[float, str]], axis: Axis) -> str:
+    grid = "".join(f"M0 {100 - axis.at(value):.2f}h100" for value, _ in heights)
+    labels = "".join(f'<span style="top:{100 - axis.at(value):.2f}%">{text}</span>' for value, text in heights)
+    return (
+        f'<div class="chart"><div class="heights">{labels}</div><div class="plot">'
+        f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" aria-label="{escape(label)}">'
+        f'<path class="grid" d="{grid}"/>{"".join(drawing)}</svg></div>'
+        f'<div class="steps"><span>0</span><span>{steps.high:,.0f} steps</span></div></div>'
+    )
+
+
+def _path(curve: Curve, x: Axis, y: Axis) -> str:
+    return "M" + "L".join(f"{x.at(a):.2f} {100 - y.at(b):.2f}" for a, b in curve)
+
+
+def _dots(curve: Curve, x: Axis, y: Axis) -> str:
+    return "".join(f"M{x.at(a):.2f} {100 - y.at(b):.2f}h0" for a, b in curve)
+
+
+def _hue(number: int, of: int) -> str:
+    if of == 1:
+        return "--hue:var(--accent)"
+    return f"--hue:hsl({(215 + 360 * number / of) % 360:.0f} 62% var(--lightness))"
+
+
+def _listed(parts: Sequence[tuple[str, float]], total: float) -> str:
+    return ", ".join(f"{name} {percent(value / total)}" for name, value in parts)

@@ -1,0 +1,68 @@
+"""What a reader asks for first: tiles with the figures of the end, and the learning curve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from typing import Any, Final
+
+from server.report import charts, html
+from server.report.summary import LAST, WINDOW, Row, played_seconds, points, together
+from server.report.words import duration, percent
+
+_RUNTIMES: Final = {"flower": "over Flower", "in-process": "in one process"}
+_HIGHEST_RETURN: Final = {"skirmish": 20.0, "smac": 20.0}  # what SMAC scales rewards to
+
+
+def tiles(settings: Mapping[str, Any], runtime: str | None, evaluations: Sequence[Row], rounds: Sequence[Row]) -> str:
+    """Return a tile for each figure; `runtime` is what run.json says."""
+    found = [*_of_tests(evaluations, str(settings["backend"])), *_of_play(settings, runtime, rounds)]
+    cells = "".join(
+        f'<div class="tile"><dt>{name}</dt><dd class="value">{value}</dd><dd class="sub">{escape(sub)}</dd></div>'
+        for name, value, sub in found
+    )
+    return f'<dl class="tiles">{cells}</dl>' if found else ""
+
+
+def _of_tests(evaluations: Sequence[Row], backend: str) -> Iterator[tuple[str, str, str]]:
+    """The name, the figure and a remark of each tile."""
+    if not evaluations:
+        return
+    final, last = together(evaluations[-1:]), evaluations[-LAST:]
+    mean, best = together(last), max(evaluations, key=lambda row: row["win-rate"])
+    if len(last) > 1:
+        yield f"Mean of the last {len(last)} tests", percent(mean.share), f"{mean.won:,} of {mean.battles:,} battles"
+    low, high = final.interval
+    won = f"{final.won} of {final.battles} battles"
+    yield "Final test win rate", percent(final.share), f"{won}; 95 % interval {100 * low:.0f} to {percent(high)}"
+    if len(evaluations) > 1:
+        luckiest = f"at step {best['steps']:,}; the luckiest of {len(evaluations)}"
+        yield "Single best test", percent(best["win-rate"]), luckiest
+    highest = _HIGHEST_RETURN.get(backend)
+    of = f" of {highest:g}" if highest else ""
+    yield "Final test return", f"{evaluations[-1]['return']:.1f}{of}", "mean reward of the team in a battle"
+
+
+def _of_play(settings: Mapping[str, Any], runtime: str | None, rounds: Sequence[Row]) -> Iterator[tuple[str, str, str]]:
+    if not rounds:
+        return
+    steps, number = rounds[-1]["steps"], rounds[-1]["round"]
+    yield "Environment steps", f"{steps:,}", f"of {settings['total-steps']:,}, in {number} rounds"
+    where = [_RUNTIMES[runtime]] if runtime in _RUNTIMES else []
+    yield "Time", duration(played_seconds(rounds)), ", ".join([*where, f"on {settings['device']}"])
+
+
+def learning_curve(evaluations: Sequence[Row], rounds: Sequence[Row]) -> str:
+    if not evaluations:
+        return ""
+    chart = charts.win_rate_chart(points(evaluations), [row["steps"] for row in rounds])
+    legend = (
+        f'<ul class="legend"><li class="curve">mean of {WINDOW} tests</li><li class="points">one test</li>'
+        '<li class="band">95 % interval of the mean</li><li class="ticks">end of a round</li></ul>'
+    )
+    lines = [
+        (f"{row['steps']:,}", f"{row['won']} of {row['battles']}", f"{row['return']:.2f}", f"{row['length']:.1f}")
+        for row in evaluations
+    ]
+    table = html.details("All tests", html.table(("Step", "Won", "Return", "Battle length"), lines))
+    return html.section("Test win rate", f'<div class="large">{chart}</div>{legend}{table}')

@@ -1,0 +1,110 @@
+"""The figures of the rounds: how learning and sharing went, the agents at the end, where the time went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Final
+
+from server.report import charts, html
+from server.report.summary import Row, last_whole_round, mean_seconds
+from server.report.words import AGENT_FIGURES, FIGURES, TIMES, percent
+
+_METRICS_PAGE: Final = "https://github.com/pps-qmix/pps-qmix/blob/main/docs/metrics.md"
+_SAME: Final = 1e-9
+
+
+def small_charts(rounds: Sequence[Row]) -> str:
+    figures, constant = [], []
+    for name, label, meaning, is_share in FIGURES:
+        curve = _curve(rounds, name)
+        if not curve:
+            continue
+        if len(curve) > 1 and max(y for _, y in curve) - min(y for _, y in curve) < _SAME:
+            value = percent(curve[-1][1]) if is_share else charts.number_text(curve[-1][1])
+            constant.append(f"{label.lower()} {value}")
+            continue
+        figures.append(html.figure(label, charts.small_chart([curve], label, is_share=is_share), meaning))
+    if weights := _weights(rounds):
+        legend = "".join(
+            f'<li style="{charts.colour_of(number, len(weights))}">agent {seat}</li>'
+            for number, seat in enumerate(weights)
+        )
+        chart = charts.small_chart(list(weights.values()), "aggregation weights")
+        figures.append(
+            html.figure(
+                "Aggregation weights",
+                f'{chart}<ul class="legend">{legend}</ul>',
+                "How much each agent counts in the aggregate.",
+            )
+        )
+    if not figures:
+        return ""
+    same = f'<p class="faint">The same in all rounds: {"; ".join(constant)}.</p>' if constant else ""
+    link = f'<p class="faint">Formulas: <a href="{_METRICS_PAGE}">metrics</a>. All rounds: metrics.jsonl.</p>'
+    found = f'<div class="small">{"".join(figures)}</div>'
+    return html.section("Learning and sharing", f"{found}{same}{_layers(rounds)}{link}")
+
+
+def _curve(rounds: Sequence[Row], name: str) -> charts.Curve:
+    """Return a figure of the rounds, their own or one of sharing, at their ends."""
+    values = ((row["steps"], row.get(name, row["shared"].get(name))) for row in rounds)
+    return [(float(steps), float(value)) for steps, value in values if value is not None]
+
+
+def _weights(rounds: Sequence[Row]) -> dict[str, charts.Curve]:
+    """Return each agent's weight in the aggregates, by seat; nothing where they never differ."""
+    names = sorted({name for row in rounds for name in row["shared"] if name.startswith("weight/")}, key=_seat_of)
+    found = {name.removeprefix("weight/"): _curve(rounds, name) for name in names}
+    differ = any(len({round(row["shared"][name], 9) for name in names if name in row["shared"]}) > 1 for row in rounds)
+    return found if differ else {}
+
+
+def _seat_of(name: str) -> int:
+    return int(name.partition("/")[2])
+
+
+def _layers(rounds: Sequence[Row]) -> str:
+    """The disagreement in each tensor, first and last."""
+    names = [name for name in (rounds[-1]["shared"] if rounds else ()) if name.startswith("divergence/")]
+    curves = {name.partition("/")[2]: _curve(rounds, name) for name in names}
+    found = (
+        (name, charts.number_text(curve[0][1]), charts.number_text(curve[-1][1]))
+        for name, curve in curves.items()
+        if curve
+    )
+    if not names:
+        return ""
+    return html.details("Disagreement by layer", html.table(("Tensor", "First round", "Last round"), found))
+
+
+def agents(rounds: Sequence[Row]) -> str:
+    """The agents' figures in the newest whole round."""
+    last = last_whole_round(rounds)
+    if last is None or not last["seats"]:
+        return ""
+    seats = {seat: {**report, "weight": last["shared"].get(f"weight/{seat}")} for seat, report in last["seats"].items()}
+    lines = []
+    for name, label in AGENT_FIGURES.items():
+        values = [report.get(name) for report in seats.values()]
+        if any(isinstance(value, (int, float)) for value in values):
+            lines.append((label, *(charts.number_text(v) if isinstance(v, (int, float)) else "-" for v in values)))
+    head = ("", *(f"Agent {seat}" for seat in seats))
+    missing = ", ".join(f"agent {seat}" for seat in [*last["missing"], *last["rejected"]])
+    note = f'<p class="faint">Without {escape(missing)}.</p>' if missing else ""
+    return html.section(f"Agents in round {last['round']}", f"{html.table(head, lines)}{note}")
+
+
+def times(rows: Sequence[Row]) -> str:
+    """Where the time of a round goes."""
+    seconds = mean_seconds(rows)
+    parts = [(label, seconds[name]) for name, (label, _) in TIMES.items() if seconds.get(name)]
+    if not parts:
+        return ""
+    meanings = dict(TIMES.values())
+    legend = "".join(
+        f'<li style="{charts.colour_of(number, len(parts))}" title="{meanings[label]}">{label} {value:.2f} s</li>'
+        for number, (label, value) in enumerate(parts)
+    )
+    total = f'<p class="faint">A round takes {seconds.get("round", 0.0):.1f} s on average.</p>'
+    return html.section("Time", f'{charts.stacked_bar(parts)}<ul class="legend">{legend}</ul>{total}')

@@ -1,0 +1,90 @@
+"""The figures of a run that a reader asks for first. Pure functions of the rows of metrics.jsonl."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+_Z = 1.96  # of a 95 % interval
+LAST = 10  # evaluations whose mean is told
+WINDOW = 5  # evaluations in a moving average
+
+Row = Mapping[str, Any]
+
+
+class Rate(NamedTuple):
+    """Battles won of battles played."""
+
+    won: int
+    battles: int
+
+    @property
+    def share(self) -> float:
+        return self.won / self.battles
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of Wilson (1927) for the share: battles are independent trials."""
+        n, p = self.battles, self.share
+        centre = (p + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+        half = _Z / (1 + _Z**2 / n) * math.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2))
+        return max(0.0, centre - half), min(1.0, centre + half)
+
+
+class Point(NamedTuple):
+    """An evaluation, and the battles of it and of those before it that a moving average takes together."""
+
+    steps: int
+    own: Rate
+    smooth: Rate
+
+
+def of_kind(rows: Iterable[Row], kind: str) -> list[Row]:
+    return [row for row in rows if row["kind"] == kind]
+
+
+def together(evaluations: Iterable[Row]) -> Rate:
+    """Return the battles of several evaluations as one."""
+    found = list(evaluations)
+    return Rate(sum(row["won"] for row in found), sum(row["battles"] for row in found))
+
+
+def points(evaluations: Sequence[Row]) -> list[Point]:
+    """Return the evaluations with their moving average over up to WINDOW of them, the newest last."""
+    return [
+        Point(row["steps"], together([row]), together(evaluations[max(0, number - WINDOW) : number]))
+        for number, row in enumerate(evaluations, 1)
+    ]
+
+
+def last_whole_round(rounds: Sequence[Row]) -> Row | None:
+    """Return the newest round that the run's end did not cut: it has nine tenths of the most battles."""
+    usual = max((row.get("battles", 0) for row in rounds), default=0)
+    return next((row for row in reversed(rounds) if row.get("battles", 0) >= 0.9 * usual), None)
+
+
+def played_seconds(rounds: Iterable[Row]) -> float:
+    """Return the seconds that the rounds took, with their aggregations: without pauses between two calls."""
+    return float(sum(row["seconds"].get("round", 0.0) + row["seconds"].get("aggregation", 0.0) for row in rounds))
+
+
+def mean_seconds(rows: Iterable[Row]) -> dict[str, float]:
+    """Return the mean seconds of a round by part."""
+    rounds = [row["seconds"] for row in of_kind(rows, "round")]
+    return {name: sum(seconds[name] for seconds in rounds) / len(rounds) for name in rounds[0]} if rounds else {}
+
+
+def result_of(rows: Iterable[Row]) -> dict[str, str]:
+    """Return what a command says at a run's end: last and best test win rate, rounds, steps."""
+    rows = list(rows)
+    evaluations, rounds = of_kind(rows, "evaluation"), of_kind(rows, "round")
+    result = {}
+    if evaluations:
+        last, best = evaluations[-1], max(evaluations, key=lambda row: row["win-rate"])
+        result["last test win rate"] = f"{last['win-rate']:.2f} ({last['battles']} battles at step {last['steps']:,})"
+        result["best test win rate"] = f"{best['win-rate']:.2f} (at step {best['steps']:,})"
+    if rounds:
+        result["rounds"] = str(rounds[-1]["round"])
+        result["environment steps"] = f"{rounds[-1]['steps']:,}"
+    return result

@@ -1,0 +1,79 @@
+"""What the figures of a run are called on its page, and what each means, in a sentence."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class Figure(NamedTuple):
+    """A figure of the rounds: its name in metrics.jsonl, what it is called, and what it is."""
+
+    name: str
+    label: str
+    meaning: str
+    is_share: bool = False  # 0..1, shown in per cent
+
+
+FIGURES: Final = (
+    Figure("win-rate", "Win rate while exploring", "Share of the round's battles that the team won.", True),
+    Figure("return", "Return while exploring", "Mean reward of the team in a battle of the round."),
+    Figure("length", "Battle length", "Mean length of a battle of the round, in environment steps."),
+    Figure("epsilon", "Exploration", "Share of random actions at the end of the round.", True),
+    Figure("loss", "Loss", "Mean squared difference between predicted values and their targets."),
+    Figure("td-error", "TD error", "Mean absolute difference between predicted values and their targets."),
+    Figure("q-mean", "Mean predicted value", "Mean of the values that are predicted for the actions taken."),
+    Figure("grad-norm", "Gradient norm", "Norm of the gradient before it is clipped, mean of the training steps."),
+    Figure(
+        "divergence", "Disagreement of agents", "Distance of the agents' weights from their mean; 0: all are equal."
+    ),
+    Figure("update-cosine", "Agreement of updates", "Cosine between the agents' updates; 1: all learn the same."),
+)
+
+AGENT_FIGURES: Final = {
+    "battles": "Battles",
+    "missed": "Battles missed",
+    "training-steps": "Training steps",
+    "loss": "Loss",
+    "td-error": "TD error",
+    "q-mean": "Mean predicted value",
+    "grad-norm": "Gradient norm",
+    "reward-sum": "Reward sum",
+    "weight": "Aggregation weight",
+}
+
+TIMES: Final = {
+    "learning": ("Learning", "An agent takes training steps."),
+    "acting": ("Acting", "An agent chooses actions."),
+    "waiting": ("Waiting", "An agent waits for the battle: the env proxy, other agents, the network."),
+    "flower": ("Flower", "No agent is busy: messages are delivered, processes start."),
+    "aggregation": ("Aggregating", "The server reads replies and aggregates them."),
+}
+
+STRATEGIES: Final = {"a-pps": "A-PPS", "rs-pps": "RS-PPS", "pp-pps": "PP-PPS", "none": "no sharing"}
+
+
+def heading(settings: dict[str, object], agents: int | None) -> str:
+    """Return what a run was, in words: `3m, A-PPS on VDN, 3 agents, seed 0`."""
+    base = str(settings["base"]).upper()
+    if settings["centralised"]:
+        method = f"centralised {base}"
+    else:
+        strategy = str(settings["strategy"])
+        joint = "joint " if settings["mixing"] == "joint" else ""
+        method = f"{STRATEGIES.get(strategy, strategy)} on {joint}{base}"
+    team = [f"{agents} agents"] if agents else []
+    return ", ".join([str(settings["map"]), method, *team, f"seed {settings['seed']}"])
+
+
+def duration(seconds: float) -> str:
+    """Return `42 s`, `3 min 5 s` or `2 h 10 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
