@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pps_qmix.experiment.results import evaluations, first_at
-from server.report import mean_seconds
+from server.report.summary import mean_seconds
 from server.run_directory import read_rows
 
 WIN_RATES = (0.5, 0.8, 0.9)

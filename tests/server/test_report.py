@@ -47,7 +47,7 @@ ROWS = [
     *(evaluation(5000, 8), round_(1, 5100), evaluation(10000, 24), evaluation(15000, 16), round_(2, 15500)),
     round_(3, 16000, 14),
 ]
-RUN = {
+RUN: dict[str, Any] = {
     "settings": {"run": "first", "runs": "/tmp/my runs", "map": "3m", "gamma": 0.9, "strategy": "a-pps"},
     "versions": {"python": "3.11"},
     "commit": "",
