@@ -89,7 +89,7 @@ def agents(rounds: Sequence[Row]) -> str:
         values = [report.get(name) for report in seats.values()]
         if any(isinstance(value, (int, float)) for value in values):
             lines.append((label, *(charts.number_text(v) if isinstance(v, (int, float)) else "-" for v in values)))
-    head = ("", *(f"Agent {seat}" for seat in seats))
+    head = ("Figure", *(f"Agent {seat}" for seat in seats))
     missing = ", ".join(f"agent {seat}" for seat in [*last["missing"], *last["rejected"]])
     note = f'<p class="faint">Without {escape(missing)}.</p>' if missing else ""
     return html.section(f"Agents in round {last['round']}", f"{html.table(head, lines)}{note}")
