@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,7 +50,12 @@ class RunDisplay:
         for name, value in result_of(read_rows(run.path)).items():
             self._console.say(f"{name}: {value}")
         self._console.say(f"time: {time.monotonic() - began:.0f} s")
-        self._console.say(f"learning curve: {shown(run.path / 'curve.png')}")
+        self._console.say(f"report: {shown(run.path / 'report.html')}")
+        name = shlex.quote(str(run.path))
+        self._console.say(f"watch it: pps-qmix watch {shown(name)}")
+        self._console.say(
+            f"continue it: pps-qmix train --resume {shown(name)} --total-steps {2 * settings.total_steps}"
+        )
 
 
 def _console(command: str, run: str) -> PlainConsole:

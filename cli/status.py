@@ -63,7 +63,7 @@ def _run_lines(run: RunStatus) -> Iterator[str]:
     if run.map is not None:
         yield f"  {run.map}, {run.strategy}, {run.base}; began {run.began}"
     if run.steps is not None:
-        of = "" if not run.total_steps else f" of {run.total_steps:,} ({run.steps / run.total_steps:.0%})"
+        of = "" if not run.total_steps else f" of {run.total_steps:,} ({min(1.0, run.steps / run.total_steps):.0%})"
         yield f"  {run.steps:,} steps{of}, round {run.round}"
     if run.evaluation is not None:
         yield "  last evaluation: " + ", ".join(f"{name} {_short(value)}" for name, value in run.evaluation.items())

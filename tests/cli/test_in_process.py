@@ -116,7 +116,7 @@ def test_a_run_leaves_all_that_is_promised(tmp_path: Path, strategy: str, base: 
     assert (run / "curve.png").read_bytes().startswith(b"\x89PNG")
     report = (run / "report.html").read_text()
     assert strategy in report
-    assert "last test win rate" in report
+    assert "Final test win rate" in report
     assert list(run.glob("events.out.tfevents.*"))
 
 
@@ -291,7 +291,9 @@ def test_the_command_trains_and_evaluates_and_shows(tmp_path: Path, capsys: pyte
     assert run.name.startswith("3m-rs-pps-vdn-s3-")
     assert f"3m: 3 agents, rs-pps, vdn; run {run}" in told
     assert "last test win rate: " in told
-    assert f"learning curve: {run / 'curve.png'}" in told
+    assert f"report: {run / 'report.html'}" in told
+    assert f"watch it: pps-qmix watch {run}" in told
+    assert f"continue it: pps-qmix train --resume {run} --total-steps 600" in told
     resume = ["train", "--resume", str(run), "--total-steps", "400"]  # in this process: the run keeps its runtime
     assert main([*resume, "--rules", "obs_pathing_grid=true reward_win=200"]) == 2
     assert "rules: the run began with 'obs-pathing-grid=true, reward-win=100'" in capsys.readouterr().err

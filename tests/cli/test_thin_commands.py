@@ -13,7 +13,7 @@ MODULES = sorted(CLI.glob("*.py"))
 # No processes, sockets, files, arrays, federation or learning: what needs them has its place in another package.
 IMPORTS = {
     *("__future__", "argparse", "collections", "contextlib", "dataclasses", "datetime", "importlib", "io", "itertools"),
-    *("json", "logging", "pathlib", "re", "signal", "sys", "threading", "time", "types", "typing", "rich"),
+    *("json", "logging", "pathlib", "re", "shlex", "signal", "sys", "threading", "time", "types", "typing", "rich"),
     *("cli", "pps_qmix", "operations", "server", "strategies", "envproxy"),
 }
 LONGEST = 150  # lines
