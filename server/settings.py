@@ -51,21 +51,23 @@ class Settings(BaseModel):
     runs: Annotated[str, Field(min_length=1)]
     resume: bool
     map: Annotated[str, Field(min_length=1)]
-    seed: Annotated[int, Field(ge=0, lt=2**63)]
     strategy: str
-    strategy_settings: str  # kept with the value of every setting that the strategy declares
     base: Literal["vdn", "qmix"]
-    mixing: Literal["solo", "joint"]
-    centralised: bool
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
     total_steps: Positive
-    battles: Annotated[int, Field(gt=0, le=MOST_AT_ONCE)]
-    aggregation_every: Positive
     evaluate_every: Positive
     evaluate_battles: Annotated[int, Field(gt=0, le=_MOST_BATTLES)]
-    batch_size: Positive
-    buffer_size: Annotated[int, Field(gt=0, le=10_000_000)]
+    battles: Annotated[int, Field(gt=0, le=MOST_AT_ONCE)]
+    backend: Annotated[str, Field(min_length=1)]
+    device: Literal["cpu", "cuda", "auto"]
+    mixing: Literal["solo", "joint"]
+    centralised: bool
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     learning_rate_decay: Share
+    batch_size: Positive
+    buffer_size: Annotated[int, Field(gt=0, le=10_000_000)]
+    train_per_battle: Annotated[float, Field(gt=0, le=100)]
+    hidden: Annotated[int, Field(gt=0, le=8192)]
     gamma: Share
     td_lambda: Share
     epsilon_start: Share
@@ -73,29 +75,27 @@ class Settings(BaseModel):
     epsilon_steps: Positive
     target_update_every: Positive
     grad_clip: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    hidden: Annotated[int, Field(gt=0, le=8192)]
-    train_per_battle: Annotated[float, Field(gt=0, le=100)]
+    aggregation_every: Positive
+    adopt: Share
     reward_buffer: Annotated[int, Field(gt=0, le=100_000)]
     reward_credit: Literal["alive", "team"]
     reward_weighting: Literal["proportional", "softmax"]
+    personal_layers: Annotated[int, Field(ge=0, le=len(NETWORK_TENSORS))]
+    strategy_settings: str  # kept with the value of every setting that the strategy declares
+    server_optimizer: Literal["", "fedadam", "fedyogi", "fedadagrad", "fedavgm"]
+    server_learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    server_momentum: Annotated[float, Field(ge=0, lt=1)]
     max_weight: Annotated[float, Field(gt=0, le=1)]
     max_return: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     attest_key: str
     tolerate: Annotated[int, Field(ge=0)]
-    server_optimizer: Literal["", "fedadam", "fedyogi", "fedadagrad", "fedavgm"]
-    server_learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    server_momentum: Annotated[float, Field(ge=0, lt=1)]
-    personal_layers: Annotated[int, Field(ge=0, le=len(NETWORK_TENSORS))]
-    adopt: Share
-    backend: Annotated[str, Field(min_length=1)]
-    backend_options: str  # like rules
-    rules: str  # read where the backend is created: the server knows no battles
-    arena: Annotated[str, Field(pattern=rf"^{ARENA_NAME}$")]
     seat_timeout: Seconds
     seat_budget: Annotated[float, Field(ge=0, le=LONGEST_WAIT)]
     round_timeout: Seconds
+    rules: str  # read where the backend is created: the server knows no battles
+    backend_options: str  # like rules
+    arena: Annotated[str, Field(pattern=rf"^{ARENA_NAME}$")]
     threads: Annotated[int, Field(ge=0, le=MOST_AT_ONCE)]
-    device: Literal["cpu", "cuda", "auto"]
 
     @field_validator("strategy")
     @classmethod

@@ -337,10 +337,10 @@ def test_no_round_is_kept_without_its_rows(tmp_path: Path, monkeypatch: pytest.M
     """The disk is full when round 2 is to be written down; then there is room again."""
     append = RunDirectory.append
 
-    def full(directory: RunDirectory, row: dict[str, Any]) -> None:
-        if row["round"] == 2:
+    def full(directory: RunDirectory, *rows: dict[str, Any]) -> None:
+        if rows[0]["round"] == 2:
             raise NotKeptError("no room")
-        append(directory, row)
+        append(directory, *rows)
 
     with monkeypatch.context() as disk:
         disk.setattr(RunDirectory, "append", full)

@@ -88,5 +88,7 @@ def test_tensorboard_has_the_tags_that_the_page_says(run: Path) -> None:
 
 def test_the_report_shows_learning_and_sharing(run: Path) -> None:
     report = (run / "report.html").read_text(encoding="utf-8")
-    for name in ("td-error", "length", "divergence/rnn.weight_hh", "update-cosine", "agents-effective", "seat 2"):
-        assert f"<th>{name}</th>" in report, name
+    for name in ("TD error", "Battle length", "Disagreement of agents", "Agreement of updates", "Aggregation weights"):
+        assert f"<h3>{name}</h3>" in report, name
+    assert '<th scope="row">rnn.weight_hh</th>' in report
+    assert '<th scope="col">Agent 2</th>' in report
