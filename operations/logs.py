@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--log-format",
         choices=(TEXT, JSON),
-        help=f"of this process and of those it starts (default: ${VARIABLE}, else {TEXT})",
+        help=f"log format of this process and of those it starts (default: ${VARIABLE}, else {TEXT})",
     )
 
 
