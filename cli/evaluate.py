@@ -23,12 +23,12 @@ def run(options: argparse.Namespace) -> int:
 
     Raises RunDirectoryError if there is nothing to evaluate, ValueError for wrong flags, BackendFailedError.
     """
-    from pps_qmix.runtime.evaluation import evaluate, read_trained  # noqa: PLC0415 - loads torch
+    from pps_qmix.runtime.evaluation import evaluate, read_trained_team  # noqa: PLC0415 - loads torch
 
     check_request(options.evaluate_battles, options.seed, name="evaluate-battles")
     if not options.run:
         raise ValueError("run: expected a run directory, found nothing")
-    trained = read_trained(user_path(options.run))
+    trained = read_trained_team(user_path(options.run))
     backend = trained.backend(options.evaluate_battles, options.backend, options.backend_options)
     console = PlainConsole()
     if not backend.repeatable:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-SOCKET = "PPS_WARM_SOCKET"  # in the environment: where the process that forks listens
+SOCKET = "PPS_PRELOADED_SOCKET"  # in the environment: where the process that forks listens
 SUPERNODE = "PPS_SUPERNODE"  # in the environment of what a SuperNode starts: its pid
 _ARGV = slice(45, 47)  # of what /proc/PID/stat has after the program's name: where the command line begins and ends
 NUMBER = 12  # bytes of the pid, and of the exit code, in digits

@@ -79,10 +79,10 @@ class Run:
             ValueError: an argument is wrong; the message says what was expected.
             BackendFailedError: the backend cannot play on this machine.
         """
-        from pps_qmix.runtime.evaluation import evaluate, read_trained  # noqa: PLC0415 - loads torch
+        from pps_qmix.runtime.evaluation import evaluate, read_trained_team  # noqa: PLC0415 - loads torch
 
         check_request(battles, seed)
-        trained = read_trained(self.path)
+        trained = read_trained_team(self.path)
         return evaluate(trained, trained.backend(battles, backend, backend_options), battles, seed)
 
     def resume(

@@ -21,7 +21,7 @@ from server.run_directory import RunDirectoryError
 from server.settings import Settings, check_settings
 
 
-class Trained(NamedTuple):
+class TrainedTeam(NamedTuple):
     """The result of a run: its settings, and the agents of its newest checkpoint."""
 
     run: Path
@@ -51,7 +51,7 @@ class Trained(NamedTuple):
         return backend
 
 
-def read_trained(run: Path) -> Trained:
+def read_trained_team(run: Path) -> TrainedTeam:
     """Read a run directory, under whatever name it is kept.
 
     Raises RunDirectoryError if `run` is not a run directory or has no checkpoint yet.
@@ -60,10 +60,10 @@ def read_trained(run: Path) -> Trained:
     checkpoint = newest_checkpoint(run)
     if checkpoint is None:
         raise RunDirectoryError(f"{run} has no checkpoint yet: its first round has not ended")
-    return Trained(real_path(run), settings, checkpoint)
+    return TrainedTeam(real_path(run), settings, checkpoint)
 
 
-def evaluate(trained: Trained, backend: Backend, battles: int, seed: int | None) -> Evaluation:
+def evaluate(trained: TrainedTeam, backend: Backend, battles: int, seed: int | None) -> Evaluation:
     """Play `battles` greedy battles of `seed` (None: the run's) with a run's agents, and close the backend."""
     settings = trained.settings
     arena = Arena(backend)

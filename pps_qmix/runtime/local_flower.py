@@ -47,7 +47,7 @@ class FlowerRun:
         self._logs = directory / "logs"
         self._flower = directory / "flower"  # FLWR_HOME of every Flower process, the app, the tokens
         # Socket of the process that has loaded what devices need and runs them in forks (pps_qmix.runtime.preloaded).
-        self._loaded = self._flower / "loaded" / "warm.sock" if sys.platform == "linux" else None
+        self._loaded = self._flower / "loaded" / "preloaded.sock" if sys.platform == "linux" else None
         self._n_agents = n_agents
         self._superlink: Part | None = None
         self._link_address = ""

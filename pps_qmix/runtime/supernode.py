@@ -7,7 +7,7 @@ from pathlib import Path
 
 from client.launch import SeatAddress
 from operations.paths import is_utf8
-from pps_qmix.runtime.preloaded.supernode import BIN, warm_environment
+from pps_qmix.runtime.preloaded.supernode import BIN, preloaded_environment
 from pps_qmix.runtime.processes import TELEMETRY_OFF, flower_command
 from pps_qmix.runtime.superlink import called_directly
 from server.flower_internals import TASK_POLL_INTERVAL
@@ -29,7 +29,7 @@ def supernode_environment(
         "OPENBLAS_NUM_THREADS": "1",  # a ClientApp imports numpy, and computes nothing
         **TELEMETRY_OFF,
         **called_directly(superlink, root_certificates),
-        **(warm_environment(loaded) if loaded is not None else {}),
+        **(preloaded_environment(loaded) if loaded is not None else {}),
     }
 
 
@@ -54,9 +54,9 @@ def supernode_command(
     if key is not None:
         secured += ["--auth-supernode-private-key", str(key)]
     program = flower_command("flower-supernode")
-    warm = [sys.executable, "-P", "-m", "pps_qmix.runtime.preloaded.supernode", str(home / "warm.sock"), program]
+    alone = [sys.executable, "-P", "-m", "pps_qmix.runtime.preloaded.supernode", str(home / "preloaded.sock"), program]
     return [
-        *([str(BIN / "flower-supernode")] if shares else warm),
+        *([str(BIN / "flower-supernode")] if shares else alone),
         *(*secured, "--superlink", superlink),
         *("--port", str(port), "--node-config", _node_config(address)),
     ]

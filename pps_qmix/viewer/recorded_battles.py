@@ -52,9 +52,9 @@ def film_run(
     Raises RunDirectoryError if `run` is not a run directory or has no checkpoint yet, ValueError if it cannot be played
     on another map than its own, or for a wrong backend or options; BackendFailedError.
     """
-    from pps_qmix.runtime.evaluation import evaluate, read_trained  # noqa: PLC0415 - loads torch
+    from pps_qmix.runtime.evaluation import evaluate, read_trained_team  # noqa: PLC0415 - loads torch
 
-    trained = read_trained(run)
+    trained = read_trained_team(run)
     settings = trained.settings
     if map_name not in (None, settings.map):
         raise ValueError(f"map: {run} was trained on {settings.map!r}, its agents cannot play {map_name!r}")

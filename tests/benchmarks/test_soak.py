@@ -55,7 +55,7 @@ def said(readings: list[Reading], length: float = 2 * HOUR) -> list[str]:
         ("SuperNode", "/v/bin/python3 /v/bin/flower-supernode --insecure"),
         ("SuperExec", "/v/bin/python3 /v/bin/flower-superexec --insecure --parent-pid 3"),
         ("SuperNode", "/v/bin/flower-supernode --insecure"),
-        ("loaded", "/v/bin/python -P -m pps_qmix.runtime.preloaded.loaded /runs/r/flower/loaded/warm.sock 7"),
+        ("loaded", "/v/bin/python -P -m pps_qmix.runtime.preloaded.loaded /runs/r/flower/loaded/preloaded.sock 7"),
         ("ClientApp", "/v/bin/flwr-clientapp --token t"),
         ("passes on", "pass_on.py waits for 7"),
         ("agent", "/v/bin/python -P -m client.resident --run r --seat 0"),

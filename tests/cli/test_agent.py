@@ -83,7 +83,7 @@ def test_what_the_supernode_is_told_the_clientapp_understands(credentials: Path)
     address = SeatAddress(1, "battles.example:50551", folder / "seat-1.token", Transport(folder / "ca.crt"))
     home = Path("/device")
     command = supernode_command(address, "link.example:9092", 9100, home, folder / "ca.crt", folder / "supernode.key")
-    begin = command.index("/device/warm.sock") + 1  # before: what its commands are forked from
+    begin = command.index("/device/preloaded.sock") + 1  # before: what its commands are forked from
     assert command[begin].endswith("flower-supernode")
     options = dict(zip(command[begin + 1 :: 2], command[begin + 2 :: 2], strict=True))
     node_config = tomllib.loads(options.pop("--node-config").replace(" ", "\n"))

@@ -16,7 +16,7 @@ class Preloaded:
 
     def __init__(self, folder: Path) -> None:
         (folder / "home").mkdir()
-        self.socket = folder / "warm.sock"
+        self.socket = folder / "preloaded.sock"
         environment = {"FLWR_HOME": str(folder / "home"), **TELEMETRY_OFF, **ENVIRONMENT}
         self._part = Part("preloaded", loaded_command(self.socket, os.getpid()), folder / "loaded.log", environment)
         wait_until_made(self._part, self.socket, WAIT_LIMIT)

@@ -25,7 +25,7 @@ def loaded_command(socket: Path, parent: int) -> list[str]:
     return [sys.executable, "-P", "-m", "pps_qmix.runtime.preloaded.loaded", str(socket), str(parent), ROOM]
 
 
-def warm_environment(socket: Path) -> dict[str, str]:
+def preloaded_environment(socket: Path) -> dict[str, str]:
     """Return what the commands in `bin/` need in their environment, beside ours."""
     return {SOCKET: str(socket), "PPS_PYTHON": sys.executable}
 
@@ -33,7 +33,7 @@ def warm_environment(socket: Path) -> dict[str, str]:
 def main(socket: str, *command: str) -> NoReturn:
     """Become `command`; a child stays, which listens on the unix socket at path `socket`."""
     path = Path(socket).absolute()
-    environment = {**os.environ, **warm_environment(path)}
+    environment = {**os.environ, **preloaded_environment(path)}
     environment["PATH"] = f"{BIN}{os.pathsep}{environment['PATH']}"
     program = command[0]
     if sys.platform == "linux":

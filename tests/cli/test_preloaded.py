@@ -42,7 +42,7 @@ def start(home: Path, tmp_path: Path) -> Iterator[Start]:
             "-P",
             "-m",
             "pps_qmix.runtime.preloaded.supernode",
-            str(home / "warm.sock"),
+            str(home / "preloaded.sock"),
             "sh",
             "-c",
             script,
@@ -97,7 +97,7 @@ def test_a_command_has_the_files_the_folder_and_the_environment_of_its_caller(
 
 def test_without_a_process_that_has_loaded_it_flowers_own_is_started(start: Start, home: Path, tmp_path: Path) -> None:
     shell = start("until [ -e go ]; do sleep 0.05; done; flwr-clientapp --help; echo ended with $?")
-    wait_for((home / "warm.sock").exists, "its socket")
+    wait_for((home / "preloaded.sock").exists, "its socket")
     only(processes(home, "pps_qmix.runtime.preloaded.loaded")).kill()
     (tmp_path / "go").touch()
     said, _ = shell.communicate(timeout=WAIT_LIMIT)
