@@ -91,7 +91,7 @@ def can_heal(unit: Unit, ally: int, units: Units, facts: MapFacts) -> bool:
 def give_order(unit: Unit, action: int, facts: MapFacts) -> None:
     """Replace a unit's order by that of an action. See `take_order` for the attacks that change nothing."""
     unit.last_action = action
-    if action == NO_OP:
+    if action == NO_OP and unit.health > 0.0:
         return
     order = STOP
     target = NO_UNIT
