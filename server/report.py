@@ -70,6 +70,7 @@ def write_report(path: Path, run: Mapping[str, Any], rows: Sequence[Mapping[str,
                 *run["settings"].items(),
                 *run["versions"].items(),
                 *run.get("provenance", {}).items(),
+                *([("simulator version", run["simulator"])] if run.get("simulator") else []),
                 ("commit", run["commit"]),
             ]
         ),
