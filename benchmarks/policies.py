@@ -1,6 +1,6 @@
 """What scripted teams achieve on each map: a Markdown table of win rates, returns and lengths. Minutes for all maps.
 
-    python -m benchmarks.policies [--maps 3m 2s3z] [--battles 1000]
+    python -m benchmarks.policies [--maps 3m 2s3z] [--teams heuristic] [--battles 1000]
 
 Every team plays the battles of the seeds 0, 1, 2, ... A return is the team's reward over a battle, a length is in
 environment steps, the interval is Wilson's.
@@ -17,8 +17,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from envproxy.backends.skirmish import create, map_names
-from envproxy.backends.skirmish.policies import POLICIES, Policy
+from envproxy.backends.skirmish import Skirmish, map_names
+from envproxy.backends.skirmish.policies import NAMES, Policy, scripted_team
+from envproxy.rules import SMAC_RULES
 
 AT_ONCE: Final = 100  # battles that step together
 Z: Final = 1.959964  # 95 % of a normal distribution lie within
@@ -39,7 +40,7 @@ def play(map_name: str, policy: Policy, battles: int) -> Results:
     for first in range(0, battles, AT_ONCE):
         batch = slice(first, min(first + AT_ONCE, battles))
         seeds = np.arange(batch.start, batch.stop, dtype=np.uint64)
-        arena = create(map_name, len(seeds))
+        arena = Skirmish(map_name, len(seeds), SMAC_RULES, masked=False)
         on = np.ones(len(seeds), np.bool_)
         arena.reset(on, seeds)
         while on.any():
@@ -70,6 +71,7 @@ def main() -> None:
     """Print the table, and on standard error how far it has come."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--maps", nargs="+", default=map_names(), choices=map_names(), metavar="MAP")
+    parser.add_argument("--teams", nargs="+", default=NAMES, choices=NAMES, metavar="TEAM")
     parser.add_argument("--battles", type=int, default=1000, help="per map and team")
     options = parser.parse_args()
     if options.battles < 1:
@@ -78,9 +80,9 @@ def main() -> None:
     print("| map | team | won | 95 % interval | mean return | mean length |")
     print("|---|---|---|---|---|---|")
     for map_name in options.maps:
-        for name, policy in POLICIES.items():
+        for name in options.teams:
             began = time.perf_counter()
-            print(table_row(map_name, name, play(map_name, policy, options.battles)), flush=True)
+            print(table_row(map_name, name, play(map_name, scripted_team(name), options.battles)), flush=True)
             print(f"{map_name}, {name}: {time.perf_counter() - began:.1f} s", file=sys.stderr)
 
 

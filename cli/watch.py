@@ -17,7 +17,9 @@ _MOST_BATTLES = 64  # beyond, a browser has much to load
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("team", metavar="RUN_OR_POLICY", help="a run directory, or random, nearest, focus")
+    parser.add_argument(
+        "team", metavar="RUN_OR_POLICY", help="a run directory, or random, nearest, focus, heuristic, heuristic-rest"
+    )
     parser.add_argument("--map", help="needed for a policy; a run has its own")
     parser.add_argument("--battles", type=int, default=3, metavar="N", help="(default: 3)")
     parser.add_argument("--seed", type=int, help="of the battles (default: the run's; 0 for a policy)")
@@ -60,17 +62,17 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _film(options: argparse.Namespace) -> Film:
-    from envproxy.backends.skirmish.policies import POLICIES  # noqa: PLC0415
+    from envproxy.backends.skirmish.policies import NAMES  # noqa: PLC0415
     from pps_qmix.viewer.recorded_battles import film_policy, film_run  # noqa: PLC0415 - loads the simulator
 
-    if options.team in POLICIES:
+    if options.team in NAMES:
         if options.map is None:
             raise ValueError(f"map: the policy {options.team!r} needs one: --map NAME (pps-qmix maps lists them)")
         backend, how = options.backend or "skirmish", options.backend_options or ""
         return film_policy(options.team, options.map, options.battles, options.seed or 0, backend, how)
     if not options.team:
-        raise ValueError(f"run: expected a policy ({', '.join(POLICIES)}) or a run directory, found nothing")
+        raise ValueError(f"run: expected a policy ({', '.join(NAMES)}) or a run directory, found nothing")
     run = user_path(options.team)
     if not run.is_dir():
-        raise ValueError(f"{options.team}: expected a policy ({', '.join(POLICIES)}) or a run directory")
+        raise ValueError(f"{options.team}: expected a policy ({', '.join(NAMES)}) or a run directory")
     return film_run(run, options.map, options.battles, options.seed, options.backend, options.backend_options)

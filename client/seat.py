@@ -24,6 +24,7 @@ from learning.compute import NoCudaError
 from learning.learner import Learner
 from learning.settings import LearningSettings, SeatSpec
 from operations.protocol import PROTOCOL, own, spoken
+from operations.simulator import recorded_simulator
 from strategies.messages import Description, Report
 
 log = logging.getLogger("agent")
@@ -145,7 +146,7 @@ def is_finite(reply: Reply) -> bool:
 
 
 def check_same(config: dict[str, Any], arena: pb.ArenaDescription, seat: int) -> None:
-    """Raise SeatRefusedError if server, env proxy and device differ in protocol, map, battles, backend or rules."""
+    """Raise SeatRefusedError if server, env proxy and device differ in protocol, map, backend, rules or simulator."""
     for who, protocol, package in (
         ("the server", int(config.get("protocol", 0)), str(config["version"])),
         ("the env proxy", arena.protocol, arena.version),
@@ -171,6 +172,14 @@ def check_same(config: dict[str, Any], arena: pb.ArenaDescription, seat: int) ->
                 f"the env proxy with --{name} {shlex.quote(str(wanted))}, or the run with --{name} "
                 f"{shlex.quote(str(found))}"
             )
+    wanted, found = (
+        recorded_simulator(arena.backend, int(said)) for said in (config.get("simulator", 0), arena.simulator)
+    )
+    if wanted != found:
+        raise SeatRefusedError(
+            f"the run is of simulator version {wanted}, but the env proxy plays version {found}; install the same "
+            "pps-qmix on both"
+        )
     if seat >= arena.n_agents:
         raise SeatRefusedError(f"map {arena.map} has seats 0..{arena.n_agents - 1}; seat {seat} does not exist")
 

@@ -23,6 +23,7 @@ from envproxy.protocol import ArenaEvent, Phase, PhaseEnd
 from envproxy.rules import SMAC_RULES, Rules
 from envproxy.seats import LateError, NoBattlesError, TakenSeatError, given_up
 from operations.protocol import PROTOCOL
+from operations.simulator import simulator_of
 
 log = logging.getLogger("envproxy")
 
@@ -36,6 +37,7 @@ def describe(name: str, backend: str, arena: Arena, rules: Rules) -> pb.ArenaDes
         map=spec.name,
         backend=backend,
         protocol=PROTOCOL,
+        simulator=simulator_of(backend),
         version=version("pps-qmix"),
         battles=arena.battles,
         n_agents=spec.n_agents,

@@ -17,6 +17,7 @@ from server.run_directory import (
     already_there,
     being_played,
     check_free,
+    check_simulator,
     check_unchanged,
     claim_name,
     has_run,
@@ -70,6 +71,7 @@ def resumed_run(path: Path, named: Mapping[str, Value]) -> RequestedRun:
             f"{path.name!r}; rename {path}"
         )
     check_unchanged(kept, given)
+    check_simulator(path)
     given.pop("strategy-settings", None)  # as they were, and perhaps not all of them
     given |= {"runs": str(path.parent), "run": path.name, "resume": True}
     return _checked(check_settings({**kept, **given}), given, path)

@@ -17,6 +17,7 @@ from flwr.serverapp import Grid, ServerApp
 
 from operations import logs
 from operations.protocol import PROTOCOL
+from operations.simulator import simulator_of
 from operations.tied import tie
 from server.checkpoints import newest_checkpoint, save_checkpoint
 from server.curve import draw_curve
@@ -112,6 +113,7 @@ def _play(grid: Grid, directory: RunDirectory) -> None:
         **settings.config(),
         "run-id": directory.run_id,
         "protocol": PROTOCOL,
+        "simulator": simulator_of(settings.backend),
         "version": version("pps-qmix"),
     }
     writer = TensorBoardWriter(directory.path, start.steps if start else 0)

@@ -1,7 +1,8 @@
 """The run directory: what a run leaves behind, and what it is resumed from.
 
 runs/<name>/
-    run.json               settings, versions, seed, git commit, an id of its own, the runtime that played it last
+    run.json               settings, versions, seed, git commit, an id of its own, the runtime that played it last,
+                           the simulator version
     metrics.jsonl          one row per evaluation and per round
     events.out.tfevents.*  the same numbers for TensorBoard
     curve.png              win rate and return against environment steps
@@ -32,6 +33,7 @@ from typing import Any, Literal, cast, get_args
 from operations.files import replace_file
 from operations.locks import InUseError, is_locked, locked
 from operations.paths import user_path
+from operations.simulator import BACKEND, other_simulator, simulator_of
 from server.settings import Settings, SettingsError, Value, check_settings
 from strategies.registry import settings_text
 
@@ -92,6 +94,7 @@ class RunDirectory:
         document = read_run(path)
         kept: dict[str, Value] = {**settings.config(), **document["settings"]}  # some may be newer than the run
         check_unchanged(kept, given)
+        check_simulator(path)
         changed = {name: value for name, value in given.items() if name in _MAY_CHANGE}
         merged = check_settings({**kept, **changed, "runs": settings.runs, "run": settings.run, "resume": True})
         directory = cls(path, document["id"], merged)
@@ -150,6 +153,7 @@ class RunDirectory:
             "began": datetime.now(UTC).isoformat(timespec="seconds"),
             "settings": self.settings.config(),
             "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+            "simulator": simulator_of(self.settings.backend),
             "commit": _git_commit(),
         }
 
@@ -231,6 +235,21 @@ def check_unchanged(kept: Mapping[str, Value], given: Mapping[str, Value]) -> No
         began, wanted = _strategy_settings(kept, value) if name == "strategy-settings" else (kept.get(name), value)
         if name not in _MAY_CHANGE and began != wanted:
             raise SettingsError(f"{name}: the run began with {began!r}, a resumed run cannot change it")
+
+
+def other_simulator_of(path: Path) -> str:
+    """Return why the battles of a run cannot be continued: another simulator version played them; "" if they can.
+
+    Raises RunDirectoryError if `path` holds no run.
+    """
+    document = read_run(path)
+    return other_simulator(document["settings"].get("backend", BACKEND), document.get("simulator", 0))
+
+
+def check_simulator(path: Path) -> None:
+    """Raise RunDirectoryError if another simulator version has played a run, or if `path` holds none."""
+    if reason := other_simulator_of(path):
+        raise RunDirectoryError(f"{path} cannot be resumed: {reason}; begin a new run")
 
 
 def _strategy_settings(kept: Mapping[str, Value], given: Value) -> tuple[str, str]:

@@ -31,6 +31,10 @@ SPLASH = {
     "Baneling": {"burst": {"radius": 2.2}},
 }
 
+# What the notes leave out: inner radii of the liberty data. Zerglings have none there, alone of all that fight on foot.
+INNER_RADII = {"Baneling": 0.375}
+NO_INNER_RADIUS = 0.0
+
 # What the notes leave out: the height of cliff level 0, from t3SyncHeightMap of the .SC2Map files (256 are 1).
 BASE_HEIGHT = 1.0
 BASE_HEIGHTS = {"2s_vs_1sc": 0.0, "6h_vs_8z": 0.0, "bane_vs_bane": 0.0}
@@ -77,6 +81,7 @@ def unit_facts(name: str, stats: dict[str, Any]) -> dict[str, Any]:
         "acceleration": unit.get("accel", 0),
         "radius": unit["radius"],
         "separation_radius": unit["separation_radius"],
+        "inner_radius": unit.get("inner_radius", INNER_RADII.get(name, NO_INNER_RADIUS)),
         "plane": unit["plane"],
         "regeneration": unit.get("regen", 0),
         "max_cooldown": cooldowns.get(name, cooldowns["default"]),

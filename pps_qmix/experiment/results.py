@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from operations.files import replace_file
+from operations.simulator import simulator_of
 from pps_qmix.experiment.schedule import Entry, State
 from pps_qmix.experiment.spec import METHOD_SETTINGS, PlannedRun
 
 COLUMNS = (
-    *("map", *METHOD_SETTINGS, "seed", "run"),
+    *("map", *METHOD_SETTINGS, "seed", "run", "simulator"),
     *("steps", "seconds", "won", "battles", "win-rate", "return-mean", "length-mean"),
 )
 
@@ -99,7 +100,7 @@ def write_csv(path: Path, results: Sequence[Result]) -> None:
     table = csv.writer(text)
     table.writerow(COLUMNS)
     for run, _, found in results:
-        who = (run.map, *run.method[1:], run.seed, run.name)
+        who = (run.map, *run.method[1:], run.seed, run.name, simulator_of(run.settings.backend) or "")
         for each in found:
             rates = (f"{each.win_rate:.6g}", f"{each.return_mean:.6g}", f"{each.length_mean:.6g}")
             table.writerow((*who, each.steps, f"{each.seconds:.1f}", each.won, each.battles, *rates))

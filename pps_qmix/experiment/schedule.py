@@ -12,7 +12,7 @@ from pps_qmix.configuration import kept_settings
 from pps_qmix.experiment.folder import Folder
 from pps_qmix.experiment.spec import PlannedRun, SpecError
 from server.checkpoints import newest_checkpoint_steps
-from server.run_directory import check_unchanged, has_run
+from server.run_directory import check_unchanged, has_run, other_simulator_of
 from server.settings import SettingsError
 
 
@@ -37,7 +37,7 @@ class Entry(NamedTuple):
 
 
 def schedule(runs: Iterable[PlannedRun], folder: Folder) -> list[Entry]:
-    """Say how far every run is. Raises SpecError if some were begun with other settings than they have now."""
+    """Say how far every run is. Raises SpecError if some were begun with other settings, or by another simulator."""
     runs = list(runs)
     _check_begun(runs, folder)
     return [_entry(run, folder.run(run.name)) for run in runs]
@@ -70,6 +70,9 @@ def _check_begun(runs: Iterable[PlannedRun], folder: Folder) -> None:
                 )
         except SettingsError as error:
             differing[str(error)].append(run.name)
+        else:
+            if reason := other_simulator_of(folder.run(run.name)):
+                differing[reason].append(run.name)
     if differing:
         raise SpecError(
             "\n".join(

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from operations.files import replace_file
+from operations.simulator import simulator_of
 from pps_qmix.experiment.cells import Cell
 from pps_qmix.experiment.estimate import shown
 from pps_qmix.experiment.plots import figure_name
@@ -26,10 +27,12 @@ def page(name: str, found: Sequence[Cell]) -> str:
     """Return the Markdown."""
     finished, planned = sum(len(cell.runs) for cell in found), sum(cell.planned for cell in found)
     drawn = dict.fromkeys(cell.map for cell in found if cell.runs)
+    simulators = {simulator_of(run.run.settings.backend) for cell in found for run in cell.runs} - {0}
+    played_by = f" Simulator version {simulators.pop()} played the battles." if simulators else ""
     parts = [
         f"# {_text(name)}",
         f"{finished} of {planned} runs are finished. Test win rates are interquartile means over seeds with a "
-        f"{CONFIDENCE:.0%} bootstrap interval; (2/3) marks where only 2 of 3 seeds are finished.",
+        f"{CONFIDENCE:.0%} bootstrap interval; (2/3) marks where only 2 of 3 seeds are finished.{played_by}",
         "## Final test win rate",
         _table(found, lambda cell: _rate(cell.final())),
         "## Best test win rate",

@@ -9,7 +9,7 @@ from pathlib import Path
 from envproxy.backend import Recordable, create_recordable
 from envproxy.backends.skirmish import Skirmish
 from envproxy.backends.skirmish.maps import kind_names, map_facts
-from envproxy.backends.skirmish.policies import POLICIES, draw
+from envproxy.backends.skirmish.policies import draw, scripted_team
 from envproxy.maps import map_names
 from envproxy.recording import Recorder
 from envproxy.rules import SMAC_RULES, Rules
@@ -30,7 +30,8 @@ def film_policy(policy: str, map_name: str, battles: int, seed: int, backend: st
     if policy == "random":
         choose: Choice = draw
     elif isinstance(played, Skirmish):
-        choose = functools.partial(POLICIES[policy], played)
+        played = Skirmish(map_name, battles, SMAC_RULES, masked=False)  # for SMAC's heuristic, which orders more
+        choose = functools.partial(scripted_team(policy), played)
     else:
         raise ValueError(f"backend: the policy {policy!r} plays on skirmish alone, only random plays on {backend}")
     with contextlib.closing(Recorder(played)) as recorder:

@@ -55,7 +55,8 @@ def settings_tables(settings: Mapping[str, Any]) -> str:
 
 
 def versions(run: Mapping[str, Any]) -> str:
-    found = [*run["versions"].items(), *run.get("provenance", {}).items(), ("commit", run["commit"] or "not known")]
+    simulator = [("simulator", run["simulator"])] if run.get("simulator") else []
+    found = [*run["versions"].items(), *simulator, *run.get("provenance", {}).items(), ("commit", run["commit"] or "unknown")]
     return html.section("Versions", html.table(("", ""), [(str(name), str(value)) for name, value in found]))
 
 

@@ -30,6 +30,7 @@ from envproxy.hosting import HostedArena
 from envproxy.tokens import keep_tokens, token_path
 from operations.home import pps_home
 from operations.protocol import PROTOCOL
+from operations.simulator import SIMULATOR
 from pps_qmix.configuration import default_config
 from strategies.messages import DESCRIBE, TRAIN, WEIGHTS
 from tests.serving import served
@@ -41,6 +42,7 @@ CONFIG = {
     "run": RUN,
     "run-id": "id",
     "protocol": PROTOCOL,
+    "simulator": SIMULATOR,
     "version": "1",
     "battles": 2,
     "hidden": 8,

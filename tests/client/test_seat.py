@@ -52,6 +52,18 @@ def test_a_server_of_before_the_protocol_number_is_refused() -> None:
         check_same(config, arena(), seat=0)
 
 
+@pytest.mark.parametrize(("wanted", "played"), [(1, 2), (2, 1), (2, 0)])
+def test_a_run_and_an_env_proxy_of_different_simulators_do_not_meet(wanted: int, played: int) -> None:
+    """One that does not say its version has version 1."""
+    described = arena()
+    described.simulator = played
+    said = rf"run is of simulator version {wanted}, but the env proxy plays version {played or 1}; install the same"
+    with pytest.raises(SeatRefusedError, match=said):
+        check_same({**CONFIG, "simulator": wanted}, described, seat=0)
+    described.simulator = wanted
+    check_same({**CONFIG, "simulator": wanted}, described, seat=0)
+
+
 @pytest.mark.parametrize(
     ("wanted", "played"),
     [

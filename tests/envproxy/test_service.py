@@ -52,6 +52,7 @@ def test_an_arena_describes_itself(proxies: Callable[..., Proxy]) -> None:
         map="drill",
         backend="drill",
         protocol=PROTOCOL,
+        simulator=0,  # another backend
         version=version("pps-qmix"),
         battles=2,
         n_agents=3,

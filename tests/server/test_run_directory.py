@@ -13,6 +13,7 @@ import pytest
 
 import server.run_directory as module
 from operations.locks import InUseError
+from operations.simulator import SIMULATOR
 from server.checkpoints import Checkpoint, newest_checkpoint_steps, save_checkpoint
 from server.run_directory import (
     NotKeptError,
@@ -47,6 +48,24 @@ def test_a_new_run_says_what_it_is(made: RunDirectory, tmp_path: Path) -> None:
     assert document["id"] == made.run_id
     assert {"python", "pps-qmix", "flwr", "torch", "numpy"} == document["versions"].keys()
     assert made.rows() == []
+
+
+@pytest.mark.parametrize(("backend", "simulator"), [("skirmish", SIMULATOR), ("smac", 0)])
+def test_a_new_run_says_which_simulator_plays_it(tmp_path: Path, backend: str, simulator: int) -> None:
+    made = RunDirectory.create(settings(runs=str(tmp_path), run="first", backend=backend))
+    assert read_run(made.path)["simulator"] == simulator
+
+
+@pytest.mark.parametrize("said", [SIMULATOR + 1, None])
+def test_a_run_of_another_simulator_is_not_resumed(made: RunDirectory, tmp_path: Path, said: int | None) -> None:
+    """A run that does not say it is of version 1, which had no number."""
+    document = {name: value for name, value in read_run(made.path).items() if name != "simulator"}
+    document |= {} if said is None else {"simulator": said}
+    (made.path / "run.json").write_text(json.dumps(document))
+    reason = f"simulator version {said or 1} played the battles, and this pps-qmix has version {SIMULATOR}; begin a new"
+    with pytest.raises(RunDirectoryError, match=reason):
+        RunDirectory.resume(settings(runs=str(tmp_path), run="first"), {})
+    assert json.loads((made.path / "run.json").read_text()) == document
 
 
 def test_a_run_without_a_name_is_given_one(tmp_path: Path) -> None:

@@ -26,8 +26,14 @@ class Skirmish:
     write to them between steps to set a scene. A copy (pickle, copy, deepcopy) has battles of its own, as they are now.
     """
 
-    def __init__(self, map_name: str, battles: int, rules: Rules) -> None:
+    def __init__(self, map_name: str, battles: int, rules: Rules, masked: bool = True) -> None:
+        """Make battles, none of them started.
+
+        With `masked` False a step takes actions that the mask forbids: attacks and healing at any range, moves into
+        walls, and no-op of a living unit, which keeps its order. Observations show the mask all the same.
+        """
         battles = whole_battles(battles)
+        self._masked = masked
         self._rules = rules = Rules.require(rules)
         self._facts = map_facts(map_name, rules)
         self._spec = map_spec(map_name, rules)
@@ -35,13 +41,13 @@ class Skirmish:
         self.progress = np.zeros(battles, PROGRESS)
         self._near = np.empty((NEIGHBOURS * len(self._facts.roster), 2), np.int64)
 
-    def __getstate__(self) -> tuple[str, Rules, NDArray[np.void], NDArray[np.void]]:
-        return self._spec.name, self._rules, self.units.copy(), self.progress.copy()
+    def __getstate__(self) -> tuple[str, Rules, bool, NDArray[np.void], NDArray[np.void]]:
+        return self._spec.name, self._rules, self._masked, self.units.copy(), self.progress.copy()
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         # The facts are made again: a copy of their read-only arrays can be written to, and is another type to numba.
-        map_name, rules, units, progress = state
-        self.__init__(map_name, len(progress), rules)  # type: ignore[misc]
+        map_name, rules, masked, units, progress = state
+        self.__init__(map_name, len(progress), rules, masked)  # type: ignore[misc]
         self.units, self.progress = units, progress
 
     @property
@@ -100,12 +106,22 @@ class Skirmish:
         reward = np.empty(self.battles, np.float32)
         terminated, truncated, won, void = np.zeros((4, self.battles), np.bool_)
         place = engine.play_step(
-            self.units, self.progress, self._facts, self._near, actions, reward, terminated, truncated, won
+            self.units,
+            self.progress,
+            self._facts,
+            self._near,
+            actions,
+            self._masked,
+            reward,
+            terminated,
+            truncated,
+            won,
         )
         if place >= 0:
             battle, seat = divmod(place, self._spec.n_agents)
+            refused = "available" if self._masked else "possible"
             raise ValueError(
-                f"battle {battle}, seat {seat}: action {actions[battle, seat]} is not available; nothing was played"
+                f"battle {battle}, seat {seat}: action {actions[battle, seat]} is not {refused}; nothing was played"
             )
         return StepResult(reward, terminated, truncated, won, void)
 

@@ -33,6 +33,7 @@ def fight_on(u: int, units: Units, progress: Progress, facts: MapFacts) -> None:
     if unit.target != NO_UNIT and units[unit.target].health <= 0.0:
         unit.target = NO_UNIT
         unit.swinging = False
+        unit.look_in = 0
     if unit.attacker != NO_UNIT:
         _answer(u, units, facts)
     unit.help_in -= 1
@@ -87,21 +88,26 @@ def _answer(u: int, units: Units, facts: MapFacts) -> None:
 
 @part
 def _look_around(unit: Unit, units: Units, facts: MapFacts) -> None:
-    """Choose the nearest ally that the unit notices, unless the present target can be hit from here.
+    """Choose the nearest ally that the unit notices, unless it notices its present target still.
 
-    A blocked unit chooses the nearest of the others. A pursuit that has led too far ends.
+    Distance counts only for a unit that has lost its target: nearer ones do not turn it. A blocked unit chooses the
+    nearest of the others. A pursuit that has led too far ends.
     """
     passed_over = NO_UNIT
+    notices = facts.kinds[unit.kind].scan_range
     if unit.target != NO_UNIT:
         if not _must_walk(unit, units, facts):
             return
         distance = gap(unit, units[unit.target], facts)
-        if unit.far_from - distance < HEADWAY * LOOK_PERIOD * facts.kinds[unit.kind].speed:
-            passed_over = unit.target
+        blocked = unit.far_from - distance < HEADWAY * LOOK_PERIOD * facts.kinds[unit.kind].speed
         unit.far_from = distance
         if math.hypot(unit.x - unit.post_x, unit.y - unit.post_y) > LEASH:
             unit.target = NO_UNIT
-    nearest = facts.kinds[unit.kind].scan_range
+        elif blocked:
+            passed_over = unit.target
+        elif distance <= notices:
+            return
+    nearest = notices
     found = NO_UNIT
     for a in range(facts.n_agents):
         if units[a].health > 0.0 and a != passed_over and can_hit(unit, units[a], facts):

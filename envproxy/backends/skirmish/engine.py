@@ -16,7 +16,7 @@ from envproxy.backends.skirmish.orders import obey, take_order
 from envproxy.backends.skirmish.physics import separate
 from envproxy.backends.skirmish.records import NEVER_RESET, NO_UNIT, ON, OVER, Progress, Units
 from envproxy.backends.skirmish.recovery import recover
-from envproxy.backends.skirmish.rules.actions import give_order, is_available
+from envproxy.backends.skirmish.rules.actions import give_order, is_available, is_possible
 from envproxy.backends.skirmish.rules.ending import GOES_ON, TIMED_OUT, WON, ending
 from envproxy.backends.skirmish.rules.observation import write_observation
 from envproxy.backends.skirmish.rules.reward import remember_hp, step_reward
@@ -39,14 +39,21 @@ def start_battles(
 
 
 @part
-def first_unavailable(
-    units: NDArray[np.void], progress: NDArray[np.void], facts: MapFacts, actions: NDArray[np.uint8]
+def first_refused(
+    units: NDArray[np.void], progress: NDArray[np.void], facts: MapFacts, actions: NDArray[np.uint8], masked: bool
 ) -> int:
-    """Return battle * n_agents + seat of the first action [E, N] that may not be taken, or -1."""
+    """Return battle * n_agents + seat of the first action [E, N] that may not be taken, or -1.
+
+    That is one which is not available or, unless `masked`, not even possible.
+    """
     for e in range(len(units)):
         if progress[e].phase == ON:
             for seat in range(facts.n_agents):
-                if not is_available(units[e], seat, actions[e, seat], facts):
+                if masked:
+                    taken = is_available(units[e], seat, actions[e, seat], facts)
+                else:
+                    taken = is_possible(units[e], seat, actions[e, seat], facts)
+                if not taken:
                     return e * facts.n_agents + seat
     return -1
 
@@ -58,6 +65,7 @@ def play_step(
     facts: MapFacts,
     near: NDArray[np.int64],
     actions: NDArray[np.uint8],
+    masked: bool,
     reward: NDArray[np.float32],
     terminated: NDArray[np.bool_],
     truncated: NDArray[np.bool_],
@@ -65,10 +73,9 @@ def play_step(
 ) -> int:
     """Play one step of the battles [E] that are on, with `actions` [E, N]; fill the four results [E], and return -1.
 
-    Return what `first_unavailable` does, and play nothing, if an action is not available. `near` [P, 2] is room to work
-    in.
+    Return what `first_refused` does, and play nothing, if an action may not be taken. `near` [P, 2] is room to work in.
     """
-    place: int = first_unavailable(units, progress, facts, actions)
+    place: int = first_refused(units, progress, facts, actions, masked)
     if place >= 0:
         return place
     for e in range(len(units)):

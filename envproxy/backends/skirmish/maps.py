@@ -208,6 +208,7 @@ def _kind(unit: dict[str, Any]) -> tuple[float, ...]:
         "layer": _LAYERS_OF[unit["plane"]],
         "radius": unit["radius"],
         "separation_radius": unit["separation_radius"],
+        "core_radius": _core_radius(unit),
         "range": weapon["range"],
         "range_slop": weapon["range_slop"],
         "scan_range": max(MIN_SCAN_RANGE, weapon["range"] + SCAN_BEYOND_RANGE),
@@ -233,6 +234,12 @@ def _kind(unit: dict[str, Any]) -> tuple[float, ...]:
     if wrong := set(names) ^ values.keys():
         raise ValueError(f"a kind of unit and its record differ in {', '.join(sorted(wrong))}")
     return tuple(values[name] for name in names)
+
+
+def _core_radius(unit: dict[str, Any]) -> float:
+    """Return the inner radius, as far as it is within the separation radius, but at least half of that."""
+    separation = float(unit["separation_radius"])
+    return min(separation, max(float(unit["inner_radius"]), separation / 2.0))
 
 
 def _hit(weapon: dict[str, Any] | None, target: dict[str, Any]) -> float:

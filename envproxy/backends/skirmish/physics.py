@@ -145,6 +145,7 @@ def _find_neighbours(units: Units, near: NDArray[np.int64], facts: MapFacts) -> 
 def _push_overlapping(units: Units, pairs: NDArray[np.int64], spared: float, eastward: bool, facts: MapFacts) -> float:
     """Push every pair apart that overlaps by more than `spared`, once, one after the other.
 
+    A unit squeezes past a friend that fights, as near as their cores; once it fights too they make room for each other.
     Return the largest overlap that there was. Overlaps are shares, 0..1, of what a pair needs between its centres.
     """
     deepest = 0.0
@@ -159,8 +160,12 @@ def _push_overlapping(units: Units, pairs: NDArray[np.int64], spared: float, eas
         dy = other.y - unit.y
         square = dx * dx + dy * dy
         if square < close * reach * reach:
-            deepest = max(deepest, 1.0 - math.sqrt(square) / reach)
             friends = (i < facts.n_agents) == (j < facts.n_agents)
+            if friends and unit.fights != other.fights:
+                reach = facts.kinds[unit.kind].core_radius + facts.kinds[other.kind].core_radius
+                if square >= close * reach * reach:
+                    continue
+            deepest = max(deepest, 1.0 - math.sqrt(square) / reach)
             share = SHARE_OF_THE_FIRST if i < j else 1.0 - SHARE_OF_THE_FIRST
             if not (friends and unit.moved and other.moved):
                 share = 0.5

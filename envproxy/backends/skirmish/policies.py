@@ -1,7 +1,8 @@
 """Scripted teams: what a map asks for from a team that has learned nothing.
 
-They know every position, as SMAC's own heuristic does, and have no memory: each step chooses again. A
-move leads straight along an axis; who stands before a wall does not find the way round it.
+They know every position. `random`, `nearest` and `focus` take available actions and have no memory: each step chooses
+again. Their moves lead straight along an axis; who stands before a wall does not find the way round it. `heuristic` and
+`heuristic-rest` are SMAC's own scripted team. They remember targets and give orders that the action mask forbids.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from numpy.typing import NDArray
 
 from envproxy.backend import Observation
 from envproxy.backends.skirmish.battles import Skirmish
-from envproxy.backends.skirmish.records import ON
+from envproxy.backends.skirmish.records import NO_UNIT, ON
 from envproxy.backends.skirmish.rules.actions import ACT_STOP, EAST, NO_OP, NORTH, SOUTH, WEST
 from envproxy.maps import FIRST_TARGET
 
 _T = TypeVar("_T", np.bool_, np.float64)
 
-# Chooses an available action [E, N] for every seat; no-op for the dead and in battles that are not on.
+# Chooses an action [E, N] for every seat; no-op for the dead and in battles that are not on.
 Policy: TypeAlias = Callable[[Skirmish, Observation, np.random.Generator], NDArray[np.uint8]]
 
 
@@ -65,7 +66,46 @@ def draw(seen: Observation, rng: np.random.Generator) -> NDArray[np.uint8]:
     return best.astype(np.uint8)
 
 
+class Heuristic:
+    """SMAC's `heuristic_ai`: attack the nearest enemy, however far, and stay with it until it is dead.
+
+    Who heals stays with the nearest hurt ally until that one is whole or dead, and keeps its order where it finds none.
+    With `rest`, which is `heuristic_rest`, a seat whose target's action is not available moves along the longer axis,
+    a wall or not. It plays on battles that are not masked; a battle that begins is a battle without targets.
+    """
+
+    def __init__(self, rest: bool = False) -> None:
+        self._rest = rest
+        self._target = np.zeros((0, 0), np.int64)  # [E, N], or NO_UNIT
+
+    def __call__(self, battles: Skirmish, seen: Observation, rng: np.random.Generator) -> NDArray[np.uint8]:
+        """Choose actions [E, N]. The generator is not used."""
+        targets = _targets(battles)
+        if self._target.shape != seen.available.shape[:2]:
+            self._target = np.full(seen.available.shape[:2], NO_UNIT)
+        self._target[battles.progress["steps"] == 0] = NO_UNIT
+        nearest_wanted = np.where(targets.wanted, targets.distance, np.inf).argmin(-1)
+        stays = (self._target != NO_UNIT) & _at(targets.wanted, np.maximum(self._target, 0))
+        found = _at(targets.wanted, nearest_wanted)
+        self._target = np.where(stays, self._target, np.where(found, nearest_wanted, NO_UNIT))
+        target = np.maximum(self._target, 0)
+        actions = FIRST_TARGET + target
+        if self._rest:
+            dx, dy = _at(targets.dx, target), _at(targets.dy, target)
+            along_x, along_y = np.where(dx > 0.0, EAST, WEST), np.where(dy > 0.0, NORTH, SOUTH)
+            move = np.where(np.abs(dx) > np.abs(dy), along_x, along_y)
+            actions = np.where(_at(seen.available, actions), actions, move)
+        return _of_those_who_play(battles, np.where(self._target != NO_UNIT, actions, NO_OP))
+
+
 POLICIES: Final[dict[str, Policy]] = {"random": random, "nearest": nearest, "focus": focus}
+HEURISTICS: Final = {"heuristic": False, "heuristic-rest": True}  # and whether it takes the mask into account
+NAMES: Final = (*POLICIES, *HEURISTICS)
+
+
+def scripted_team(name: str) -> Policy:
+    """Return one of NAMES, with a memory of its own. Raises KeyError for another name."""
+    return Heuristic(HEURISTICS[name]) if name in HEURISTICS else POLICIES[name]
 
 
 def _of_those_who_play(battles: Skirmish, actions: NDArray[np.integer]) -> NDArray[np.uint8]:

@@ -102,6 +102,7 @@ KIND: Final = np.dtype(
         ("layer", np.int64),
         ("radius", np.float64),
         ("separation_radius", np.float64),
+        ("core_radius", np.float64),  # what a friend that squeezes past does not enter
         ("range", np.float64),
         ("range_slop", np.float64),  # how far beyond its range a weapon still finishes a swing
         ("scan_range", np.float64),  # how far the enemy's units see a target by themselves

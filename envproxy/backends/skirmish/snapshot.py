@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from envproxy.backends.skirmish.maps import MapFacts
 from envproxy.backends.skirmish.records import NEVER_RESET, NO_ACTION, NO_UNIT, OVER, PROGRESS, UNIT
 from envproxy.rules import Rules
+from operations.simulator import BACKEND, SIMULATOR, other_simulator
 
 FORMAT: Final = 1  # one more with every change of what the records mean; a change of their layout is noticed anyway
 # What numpy's and zipfile's readers raise over bytes that are cut or changed.
@@ -50,6 +51,7 @@ class Snapshot:
         np.savez(
             archive,
             format=np.array(FORMAT),
+            simulator=np.array(SIMULATOR),
             map_name=np.array(self.map_name),
             rules=np.array(self.rules.text()),
             units=self.units,
@@ -62,9 +64,11 @@ class Snapshot:
         """Return the snapshot that `to_bytes` wrote. Raises ValueError for anything else."""
         with _damage_is_named():
             entries = dict(np.load(io.BytesIO(data), allow_pickle=False))
-            version = int(entries["format"])
+            version, simulator = int(entries["format"]), int(entries.get("simulator", 0))
         if version != FORMAT:
             raise ValueError(f"a snapshot of format {version}; expected {FORMAT}: take it again with this version")
+        if reason := other_simulator(BACKEND, simulator):
+            raise ValueError(f"a snapshot that cannot be continued: {reason}; take it again with this version")
         with _damage_is_named():
             map_name, rules = str(entries["map_name"]), Rules.parse(str(entries["rules"]))
             units, progress = entries["units"], entries["progress"]

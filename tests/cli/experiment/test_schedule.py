@@ -9,6 +9,7 @@ import pytest
 
 from cli.main import build_parser
 from operations.locks import InUseError
+from operations.simulator import SIMULATOR
 from pps_qmix.experiment.folder import Folder
 from pps_qmix.experiment.processes import command
 from pps_qmix.experiment.schedule import State, left, schedule
@@ -45,6 +46,18 @@ def test_a_checkpoint_that_is_not_whole_does_not_count(folder: Folder) -> None:
     (path / "checkpoints" / "round-000002.tmp").mkdir()
     (entry,) = schedule([run], folder)
     assert (entry.state, entry.steps) == (State.CUT, 9_000)
+
+
+def test_an_experiment_of_another_simulator_is_not_continued(folder: Folder) -> None:
+    runs = parse_experiment(SMALL).runs
+    path = begin(folder, runs[0], steps=20_000) / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "simulator": 1}))
+    with pytest.raises(SpecError) as refused:
+        schedule(runs, folder)
+    assert str(refused.value) == (
+        f"{runs[0].name} in {folder.runs}: simulator version 1 played the battles, and this pps-qmix has version "
+        f"{SIMULATOR}; choose another --out, or remove what is there"
+    )
 
 
 def test_seeds_maps_and_methods_can_be_added(folder: Folder) -> None:

@@ -83,30 +83,42 @@ def test_a_stalker_that_shoots_and_runs_beats_a_zealot_with_seventeen_shots() ->
 
 
 def test_a_mirror_is_even() -> None:
-    """Three Marines that are told in every loop to attack the nearest and stay with it, as the built-in side does."""
-    battles = create("3m", 1000, Rules(step_mul=1))
+    """Three Marines that are told in every loop to do as the built-in side does, which may not call for help here.
+
+    A call makes friends shoot at the same unit, and agents who decide one by one have no such thing.
+    """
+    battles = Skirmish("3m", 1000, Rules(step_mul=1), masked=False)
     battles.reset(np.ones(1000, np.bool_), np.arange(1000, dtype=np.uint64))
     units, on, won = battles.units, np.ones(1000, np.bool_), 0
-    target = np.full((1000, 3), -1)
+    team = LikeTheBuiltIn(1000)
     while on.any():
         battles.progress["steps"] = 0  # a step is a loop here: the limit is not meant for that
-        available = battles.observe().available
-        actions, target = nearest_that_stays(units, available, target)
-        result = battles.step(actions)
+        units["help_in"] = 2
+        result = battles.step(team.act(units, battles.observe().available))
         on &= ~result.terminated
         won += int(result.won.sum())
     assert abs(won / 1000 - 0.5) < 1.96 * np.sqrt(0.25 / 1000)
 
 
-def nearest_that_stays(
-    units: NDArray[np.void], available: NDArray[np.bool_], target: NDArray[np.int64]
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return actions [E, 3] and targets [E, 3]: the one before while it can be attacked, else the nearest."""
-    away = (units[axis][:, None, 3:] - units[axis][:, :3, None] for axis in "xy")
-    attackable = available[:, :, ATTACK:]
-    nearest = np.where(attackable, np.hypot(*away), np.inf).argmin(-1)
-    stays = (target >= 0) & np.take_along_axis(attackable, np.maximum(target, 0)[..., None], -1)[..., 0]
-    target = np.where(stays, target, np.where(attackable.any(-1), nearest, -1))
-    otherwise = np.where(available[..., EAST], EAST, STOP)
-    actions = np.where(target >= 0, ATTACK + target, otherwise)
-    return np.where(available[..., 0], 0, actions).astype(np.uint8), target
+class LikeTheBuiltIn:
+    """Marines that look for the nearest enemy every eight loops, and at once when they have lost one that they had."""
+
+    NOTICES = 5.5 + 2 * 0.375  # between centres
+
+    def __init__(self, battles: int) -> None:
+        self._target = np.full((battles, 3), -1)
+        self._look_in = np.random.default_rng(0).integers(0, 8, (battles, 3))
+
+    def act(self, units: NDArray[np.void], available: NDArray[np.bool_]) -> NDArray[np.uint8]:
+        """Return the actions [E, 3] of a loop."""
+        away = np.hypot(*(units[axis][:, None, 3:] - units[axis][:, :3, None] for axis in "xy"))
+        away = np.where(units["health"][:, None, 3:] > 0, away, np.inf)
+        distance = np.take_along_axis(away, np.maximum(self._target, 0)[..., None], -1)[..., 0]
+        has_one = self._target >= 0
+        looks = (self._look_in <= 0) | (has_one & np.isinf(distance))
+        self._look_in = np.where(looks, 8, self._look_in) - 1
+        found = np.where(away.min(-1) <= self.NOTICES, away.argmin(-1), -1)
+        self._target = np.where(looks & ~(has_one & (distance <= self.NOTICES)), found, self._target)
+        otherwise = np.where(available[..., EAST], EAST, STOP)
+        actions = np.where(self._target >= 0, ATTACK + self._target, otherwise)
+        return np.where(available[..., 0], 0, actions).astype(np.uint8)

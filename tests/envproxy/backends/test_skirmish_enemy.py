@@ -54,6 +54,19 @@ def test_a_busy_enemy_stays_with_its_target(scene: SceneMaker) -> None:
     assert three.allies["health"][1] == 45
 
 
+def test_an_enemy_on_its_way_stays_with_a_target_that_it_notices(scene: SceneMaker) -> None:
+    """The other one has come nearer; distance counts only for a unit that has lost its target."""
+    pair = scene("3s_vs_3z", [(10.0, 16.0), (20.0, 16.0)], [(15.5, 16.0)])
+    pair.step(1, 1)
+    assert pair.enemies["target"][0] == 1
+    pair.allies["x"][0] = 13.0
+    pair.step(1, 1)
+    assert pair.enemies["target"][0] == 1
+    pair.allies["health"][1] = 0.0
+    pair.step(1, 0)
+    assert pair.enemies["target"][0] == 0, "it looks at once when its target is dead"
+
+
 # --- where it was sent ---
 
 
@@ -140,6 +153,29 @@ def test_a_unit_that_cannot_reach_its_target_takes_another(scene: SceneMaker) ->
             break
     assert blocked.enemies["target"][8] == 4
     assert (blocked.enemies["target"][3:8] == 3).all()
+
+
+@pytest.mark.parametrize(
+    ("map_name", "corner", "nearest", "furthest"),
+    [("corridor", (16.0, 16.0), 0.2, 0.5), ("6h_vs_8z", (14.0, 13.0), 0.5, 0.75)],
+    ids=["Zerglings", "Zealots"],
+)
+def test_zerglings_squeeze_past_friends_that_fight_and_zealots_do_not(
+    scene: SceneMaker, map_name: str, corner: tuple[float, float], nearest: float, furthest: float
+) -> None:
+    """Eight come from one side. Both need 0.75 between centres, but the data gives Zerglings no inner radius."""
+    x, y = corner
+    crowd = [(x + 0.8 * (u % 4), y + 0.8 * (u // 4)) for u in range(8)]
+    swarm = scene(map_name, [(x + 4.0, y + 0.5)], crowd)
+    swarm.allies["health"][0] = 1e6
+    closest = np.inf
+    for _ in range(12):
+        swarm.step(1)
+        enemies = swarm.enemies[:8]
+        apart = np.hypot(*(enemies[axis][:, None] - enemies[axis] for axis in "xy"))[np.triu_indices(8, 1)]
+        closest = min(closest, apart.min())
+    assert swarm.enemies["fights"].sum() >= 4
+    assert nearest < closest < furthest
 
 
 def test_a_pursuit_ends_at_the_leash(scene: SceneMaker) -> None:

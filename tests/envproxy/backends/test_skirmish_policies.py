@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from envproxy.backends.skirmish import create, map_names
-from envproxy.backends.skirmish.policies import POLICIES
+from envproxy.backends.skirmish import Skirmish, create, map_names
+from envproxy.backends.skirmish.policies import HEURISTICS, POLICIES, Policy, scripted_team
+from envproxy.rules import SMAC_RULES
 
 SceneMaker = Callable[..., Any]  # see conftest.py
 
@@ -127,3 +128,84 @@ def test_a_medivac_heals_the_nearest_hurt_ally_or_flies_there(scene: SceneMaker,
     assert chosen(policy, team)[MEDIVAC] == 4
     team.allies["health"][MEDIVAC] = 10.0
     assert chosen(policy, team)[MEDIVAC] == 4, "it does not heal itself"
+
+
+# --- SMAC's own scripted team ---
+
+
+def told(team: Policy, scene: Any) -> list[int]:
+    """Return what a team with a memory does now; the scene's next step makes it older."""
+    actions = team(scene.battle, scene.battle.observe(), np.random.default_rng(0))
+    scene.battle.progress["steps"] += 1
+    return [int(action) for action in actions[0]]
+
+
+def test_heuristic_attacks_the_nearest_at_any_distance_and_keeps_it_until_it_is_dead(scene: SceneMaker) -> None:
+    three = scene("3m", [(10.0, 16.0), None, (28.0, 16.0)], [(21.0, 20.0), (14.0, 16.0), (25.0, 10.5)])
+    team = scripted_team("heuristic")
+    assert told(team, three) == [6 + 1, 0, 6 + 2], "the one on the right is out of reach"
+    three.enemies["x"][0], three.enemies["y"][0] = 11.0, 16.0
+    assert told(team, three) == [6 + 1, 0, 6 + 2], "a nearer one does not turn it"
+    three.enemies["health"][1] = 0.0
+    assert told(team, three) == [6 + 0, 0, 6 + 2]
+    three.battle.progress["steps"] = 0
+    three.enemies["health"][1] = 45.0
+    assert told(team, three)[2] == 6 + 2, "a battle that begins has no targets"
+
+
+def test_heuristic_rest_moves_along_the_longer_axis_where_the_mask_forbids_its_target(scene: SceneMaker) -> None:
+    # The cells north of y = 24 are closed: it walks against the wall all the same.
+    three = scene("3m", [(10.0, 23.5), (12.0, 12.0), (28.0, 16.0)], [(11.0, 31.0), (19.0, 13.0), (25.0, 16.0)])
+    team = scripted_team("heuristic-rest")
+    assert told(team, three) == [2, 4, 6 + 2]
+    assert told(scripted_team("heuristic"), three)[:2] == [6 + 0, 6 + 1]
+    three.allies["x"][1] = 14.0
+    assert told(team, three)[1] == 6 + 1, "the distance is 5.1 now"
+
+
+@pytest.mark.parametrize("name", HEURISTICS)
+def test_its_marauders_ignore_medivacs_and_its_medivac_keeps_a_patient_until_it_is_whole(
+    scene: SceneMaker, name: str
+) -> None:
+    allies = [(10.0, 16.0), None, (10.0, 15.0), (14.0, 15.0), *[None] * 5, (11.0, 14.0)]
+    both = scene("MMM", allies, [*[None] * 8, (13.0, 12.0), (12.0, 16.0)])
+    team = scripted_team(name)
+    acted = told(team, both)
+    assert (acted[0], acted[2]) == (6 + 8, 6 + 9)
+    assert acted[MEDIVAC] == 0, "it keeps its order while all are whole"
+    both.allies["health"][[2, 3]] = 5.0, 40.0
+    assert told(team, both)[MEDIVAC] == 6 + 2
+    both.allies["health"][2] = 44.0
+    assert told(team, both)[MEDIVAC] == 6 + 2
+    both.allies["health"][2] = 45.0
+    assert told(team, both)[MEDIVAC] == 6 + 3
+    both.allies["health"][3] = 0.0
+    assert told(team, both)[MEDIVAC] == 0
+
+
+def test_masked_battles_refuse_what_unmasked_ones_play() -> None:
+    masked, free = create("3m", 1), Skirmish("3m", 1, SMAC_RULES, masked=False)
+    for battles in (masked, free):
+        battles.reset(np.ones(1, bool), np.zeros(1, np.uint64))
+    far = np.full((1, 3), 6, np.uint8)
+    with pytest.raises(ValueError, match="seat 0: action 6 is not available"):
+        masked.step(far)
+    before = free.units["x"][0, :3].copy()
+    free.step(far)
+    assert (free.units["x"][0, :3] > before + 1.0).all(), "they walk to the far enemy"
+    free.step(np.zeros((1, 3), np.uint8))
+    assert (free.units["x"][0, :3] > before + 2.0).all(), "no-op leaves the living their order"
+    with pytest.raises(ValueError, match="seat 1: action 9 is not possible"):
+        free.step(np.array([[6, 9, 6]], np.uint8))
+
+
+@pytest.mark.parametrize("map_name", ["3m", "MMM", "2c_vs_64zg"])
+@pytest.mark.parametrize("name", HEURISTICS)
+def test_heuristic_plays_whole_battles(map_name: str, name: str) -> None:
+    battles, team = Skirmish(map_name, 4, SMAC_RULES, masked=False), scripted_team(name)
+    battles.reset(np.array([True, True, True, False]), np.arange(4, dtype=np.uint64))  # the last never begins
+    for _ in range(battles.spec.episode_limit):
+        actions = team(battles, battles.observe(), np.random.default_rng(0))
+        assert not actions[(battles.units["health"][:, : battles.spec.n_agents] <= 0)].any()
+        battles.step(actions)
+    assert (battles.progress["phase"] == [2, 2, 2, 0]).all()

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from envproxy.backends.skirmish import Skirmish, create, map_names
 from envproxy.backends.skirmish.maps import kind_names
+from envproxy.backends.skirmish.physics import DEEP
 from envproxy.backends.skirmish.policies import POLICIES
 
 BATTLES, EXAMPLES = 40, 5  # 200 battles a map
@@ -16,13 +17,17 @@ GAIN = {"shield": 1.0, "flesh": 0.2734 / 2, "healing": 4.5}  # of one unit in a 
 
 
 class Bodies:
-    """Watches that no two units of one layer stay in each other's core, half of what they need between them."""
+    """Watches that no two units of one layer stay deep in one another: nearer than half of what they need between them.
+
+    Zerglings squeeze past each other as near as that. They may stay as much nearer as overlaps that are left for later.
+    """
 
     def __init__(self, battles: Skirmish) -> None:
         kinds = battles.facts.kinds[battles.facts.roster["kind"]]
         needed = kinds["separation_radius"][:, None] + kinds["separation_radius"]
+        cores = (1.0 - DEEP) * (kinds["core_radius"][:, None] + kinds["core_radius"])
         apart = kinds["layer"][:, None] != kinds["layer"]
-        self._core = np.where(apart | np.eye(len(kinds), dtype=bool), 0.0, needed / 2)
+        self._core = np.where(apart | np.eye(len(kinds), dtype=bool), 0.0, np.minimum(needed / 2, cores))
         self._steps = np.zeros((battles.battles, len(kinds), len(kinds)), np.int64)
 
     def look(self, units: NDArray[np.void], on: NDArray[np.bool_]) -> None:

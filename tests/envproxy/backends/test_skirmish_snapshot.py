@@ -11,6 +11,7 @@ from envproxy.backends.skirmish import Skirmish, Snapshot, create, map_names
 from envproxy.backends.skirmish.policies import POLICIES
 from envproxy.backends.skirmish.records import UNIT
 from envproxy.rules import SMAC_RULES, Rules
+from operations.simulator import SIMULATOR
 
 
 def begun(map_name: str, battles: int, steps: int, seed: int = 0) -> Skirmish:
@@ -99,6 +100,16 @@ def changed(data: bytes, **entries: NDArray[np.generic]) -> bytes:
     archive = io.BytesIO()
     np.savez(archive, **{**np.load(io.BytesIO(data)), **entries})
     return archive.getvalue()
+
+
+def test_a_snapshot_of_another_simulator_is_refused() -> None:
+    data = begun("3m", battles=1, steps=5).snapshot(0).to_bytes()
+    with pytest.raises(ValueError, match=f"simulator version {SIMULATOR + 1} played the battles, and this pps-qmix"):
+        Snapshot.from_bytes(changed(data, simulator=np.array(SIMULATOR + 1)))
+    entries = {name: entry for name, entry in np.load(io.BytesIO(data)).items() if name != "simulator"}
+    np.savez(before := io.BytesIO(), **entries)
+    with pytest.raises(ValueError, match="simulator version 1 played the battles"):
+        Snapshot.from_bytes(before.getvalue())
 
 
 def test_other_formats_and_layouts_are_refused() -> None:

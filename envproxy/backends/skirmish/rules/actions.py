@@ -44,6 +44,21 @@ def is_available(units: Units, seat: int, action: int, facts: MapFacts) -> bool:
 
 
 @part
+def is_possible(units: Units, seat: int, action: int, facts: MapFacts) -> bool:
+    """Tell whether a seat can give the order of an action, whatever SMAC's mask says of ranges and walls.
+
+    No-op gives no order to a living unit: it keeps the one that it has.
+    """
+    unit = units[seat]
+    if unit.health <= 0.0:
+        return action == NO_OP
+    if action >= FIRST_TARGET and is_medivac(unit, facts):
+        ally = action - FIRST_TARGET
+        return bool(ally < facts.n_agents and not is_medivac(units[ally], facts))
+    return bool(action < facts.n_actions)
+
+
+@part
 def is_medivac(unit: Unit, facts: MapFacts) -> bool:
     """Tell whether SMAC treats a unit as a Medivac: on its MMM maps alone."""
     return bool(facts.heals and facts.kinds[unit.kind].heal_range > 0.0)
@@ -74,8 +89,10 @@ def can_heal(unit: Unit, ally: int, units: Units, facts: MapFacts) -> bool:
 
 @part
 def give_order(unit: Unit, action: int, facts: MapFacts) -> None:
-    """Replace a unit's order by that of an available action. See `take_order` for the attacks that change nothing."""
+    """Replace a unit's order by that of an action. See `take_order` for the attacks that change nothing."""
     unit.last_action = action
+    if action == NO_OP and unit.health > 0.0:
+        return
     order = STOP
     target = NO_UNIT
     goal_x = unit.x
