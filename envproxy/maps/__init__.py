@@ -5,11 +5,12 @@ Each family has a maker, which fills the same record: `smac` and `smacv2`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from envproxy.backend import MapSpec
 from envproxy.maps import smac, smacv2
-from envproxy.maps.battle_map import FIRST_TARGET, N_MOVES, BattleMap, DrawnTeams, FixedTeams, Spawn
+from envproxy.maps.battle_map import FIRST_TARGET, N_MOVES, BattleMap, DrawnTeams, FixedTeams, Point, Spawn
 from envproxy.maps.data import facts
 from envproxy.rules import Rules
 
@@ -20,10 +21,12 @@ __all__ = [
     "BattleMap",
     "DrawnTeams",
     "FixedTeams",
+    "Point",
     "Spawn",
     "battle_map",
     "facts",
     "first_target",
+    "fixed_kinds",
     "kind_names",
     "map_names",
     "map_spec",
@@ -33,24 +36,37 @@ __all__ = [
 
 N_AROUND: Final = 8  # points around a unit at which the pathing grid and the terrain's height are shown
 
-_FAMILIES: Final = (smac, smacv2)
+_FAMILIES: Final[tuple[tuple[Callable[[], list[str]], Callable[[str], BattleMap]], ...]] = (
+    (smac.names, smac.battle_map),
+    (smacv2.names, smacv2.battle_map),
+)
 
 
 def map_names() -> list[str]:
     """Return the names of the maps: SMAC's in the order of the data file, then SMACv2's scenarios."""
-    return [name for family in _FAMILIES for name in family.names()]
+    return [name for names, _ in _FAMILIES for name in names()]
 
 
 def battle_map(name: str) -> BattleMap:
     """Return a map of `map_names()`."""
-    family = next(family for family in _FAMILIES if name in family.names())
-    return family.battle_map(name)
+    make = next(make for names, make in _FAMILIES if name in names())
+    return make(name)
 
 
 def kind_names(name: str) -> list[str]:
     """Return the units of a map's kinds: the allies' types and then the enemy's, each sorted."""
     one = battle_map(name)
     return [*one.ally_types, *one.enemy_types]
+
+
+def fixed_kinds(one: BattleMap, teams: FixedTeams) -> list[int]:
+    """Return the kind of each unit, an index into `kind_names`: allies in the order of their seats, then enemies.
+
+    SMAC sorts allies by type, and the types' ids ascend with their names; the enemy stays in the order of creation.
+    """
+    allies = sorted(one.ally_types.index(spawn.unit) for spawn in teams.allies for _ in range(spawn.count))
+    enemies = [one.enemy_types.index(spawn.unit) for spawn in teams.enemies for _ in range(spawn.count)]
+    return [*allies, *(len(one.ally_types) + kind for kind in enemies)]
 
 
 def uses_unit_ranges(one: BattleMap, rules: Rules) -> bool:

@@ -24,7 +24,7 @@ from envproxy.backends.skirmish.records import (
     TO_THE_NEAREST,
 )
 from envproxy.backends.skirmish.rules.options import step_rules
-from envproxy.maps import BattleMap, DrawnTeams, FixedTeams, Spawn, kind_names, smacv2
+from envproxy.maps import BattleMap, DrawnTeams, FixedTeams, Point, Spawn, kind_names, smacv2
 from envproxy.rules import Rules
 
 __all__ = ["FIRST_TARGET", "LOOPS_PER_SECOND", "MapFacts", "kind_names", "map_facts", "terrain_height"]
@@ -160,7 +160,7 @@ def _enemy_hp(one: BattleMap, kinds: NDArray[np.void], roster: NDArray[np.void])
     return float(hp[roster["kind"][one.n_agents :]].sum())
 
 
-def _standing_ground(one: BattleMap, pathable: NDArray[np.bool_]) -> tuple[float, float]:
+def _standing_ground(one: BattleMap, pathable: NDArray[np.bool_]) -> Point:
     """Return a point that units can reach: ways are looked for among the cells that are joined to it."""
     if isinstance(one.teams, FixedTeams):
         return one.teams.allies[0].point
@@ -175,28 +175,21 @@ def _looks(count: int) -> NDArray[np.float64]:
 
 
 def _roster(one: BattleMap, spacings: tuple[float, float]) -> NDArray[np.void]:
-    """Return the units of both sides, in SMAC's order.
-
-    SMAC sorts allies by type, and the types' ids ascend with their names; the enemy stays in creation order.
-    """
+    """Return the units of both sides, allies in the order of their types."""
     roster = np.zeros(one.n_agents + one.n_enemies, ROSTER)
     roster["spacing"][: one.n_agents], roster["spacing"][one.n_agents :] = spacings
-    if isinstance(one.teams, DrawnTeams):
-        return roster
-    allies = sorted(_army(one.teams.allies), key=lambda member: member[0])
-    enemies = _army(one.teams.enemies)
-    kinds = [one.ally_types.index(unit) for unit, _, _ in allies]
-    kinds += [len(one.ally_types) + one.enemy_types.index(unit) for unit, _, _ in enemies]
-    for row, kind, (_, point, place) in zip(roster, kinds, allies + enemies, strict=True):
-        row["kind"] = kind
-        row["spawn_x"], row["spawn_y"] = point
-        row["place"] = place
+    if isinstance(one.teams, FixedTeams):
+        roster["kind"] = maps.fixed_kinds(one, one.teams)
+        allies = sorted(_army(one.teams.allies), key=lambda member: member[0])
+        for row, (_, point, place) in zip(roster, allies + _army(one.teams.enemies), strict=True):
+            row["spawn_x"], row["spawn_y"] = point
+            row["place"] = place
     return roster
 
 
-def _army(spawns: tuple[Spawn, ...]) -> list[tuple[str, tuple[float, float], int]]:
-    """Return unit, point and place of each in the order of creation; places number those created at one point."""
-    army: list[tuple[str, tuple[float, float], int]] = []
+def _army(spawns: tuple[Spawn, ...]) -> list[tuple[str, Point, int]]:
+    """Return unit, point, and number among those created at the point, of each unit in the order of creation."""
+    army: list[tuple[str, Point, int]] = []
     for spawn in spawns:
         for _ in range(spawn.count):
             army.append((spawn.unit, spawn.point, sum(point == spawn.point for _, point, _ in army)))
