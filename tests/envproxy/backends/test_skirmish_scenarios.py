@@ -4,6 +4,7 @@ Expected numbers and laws are those of SMACv2's source, as the facts taken of it
 """
 
 from collections.abc import Callable, Sequence
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -59,11 +60,8 @@ def test_types_have_their_shares_and_no_team_is_of_the_exception_alone(race: str
     exception = 0.0 if race == "protoss" else 0.1**5
     common = [0.45 / (1 - exception)] * 2
     check_law([(teams == name).sum() for name in types], [*common, 1 - sum(common)])
-    of_first_two = [[((teams == types[0]).sum(1) == k).sum()] for k in range(6)]
-    check_law(
-        np.ravel(of_first_two),
-        [np.prod([(5 - i) / (i + 1) for i in range(k)]) * 0.45**k * 0.55 ** (5 - k) for k in range(6)],
-    )
+    of_first = np.bincount((teams == types[0]).sum(1), minlength=6)
+    check_law(of_first, [comb(5, k) * 0.45**k * 0.55 ** (5 - k) for k in range(6)])
 
 
 def test_a_lone_surplus_enemy_is_never_of_the_exception_type() -> None:
@@ -161,12 +159,8 @@ def share(groups: int, occupied: int) -> float:
     """The chance that of so many groups, which five enemies draw alike, so many are not empty."""
     if occupied > groups:
         return 0.0
-    onto = sum((-1) ** j * choose(occupied, j) * (occupied - j) ** 5 for j in range(occupied))
-    return choose(groups, occupied) * onto / groups**5
-
-
-def choose(n: int, k: int) -> int:
-    return int(np.prod([n - i for i in range(k)]) // np.prod(range(1, k + 1)))
+    onto = sum((-1) ** j * comb(occupied, j) * (occupied - j) ** 5 for j in range(occupied))
+    return float(comb(groups, occupied) * onto / groups**5)
 
 
 @pytest.mark.parametrize("name", ["protoss_20_vs_23", "zerg_5_vs_5"])
@@ -218,19 +212,14 @@ def scene_of(
     name: str = "terran_5_vs_5",
 ) -> Any:
     """A battle of units of these types; `seats` are the rows of the allies in the order in which they are named."""
-    n_agents = int(name.split("_")[1])
     order = np.argsort(np.array(allies), kind="stable")
     made = scene(name, [places[i] for i in order], list(their_places), rules)
-    names = kind_names(name)
-    for side, types, kinds in (
-        (made.allies, [allies[i] for i in order], names[:3]),
-        (made.enemies, enemies, names[3:]),
-    ):
+    kinds = kind_names(name)[:3]  # the enemy's are the same
+    for side, types, first in ((made.allies, [allies[i] for i in order], 0), (made.enemies, enemies, 3)):
         for u, unit in enumerate(types):
-            side["kind"][u] = kinds.index(unit) + (3 if kinds is not names[:3] and side is made.enemies else 0)
+            side["kind"][u] = first + kinds.index(unit)
             facts = made.battle.facts.kinds[side["kind"][u]]
             side["health"][u], side["shield"][u], side["energy"][u] = facts["health"], facts["shield"], facts["energy"]
-    assert len(allies) <= n_agents
     made.seats = np.argsort(order).tolist()
     return made
 
