@@ -389,6 +389,7 @@ def smac_options(rules: Rules, one: BattleMap) -> dict[str, Any]:
     options = dataclasses.asdict(rules)
     del options["weapons"]
     if isinstance(one.teams, DrawnTeams):
+        refuse(rules, ("obs_instead_of_state",), f"SMACv2 does not have it, which plays {one.name}")
         options["obs_own_pos"] = shows_own_pos(one, rules)
         options["use_unit_ranges"] = uses_unit_ranges(one, rules)
     else:

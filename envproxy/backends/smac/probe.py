@@ -26,7 +26,7 @@ _INSTALL_SMACV2 = f"pip install --no-deps {_SMACV2}"
 _UNPACK = "unpack StarCraft II (for Linux, 4.10) and name its folder in SC2PATH"
 _MAPS = {
     "smac": "copy the folder smac/env/starcraft2/maps/SMAC_Maps of SMAC's repository to that place",
-    "smacv2": "unpack smacv2/env/starcraft2/maps/SMAC_Maps/SMAC_Maps.zip of SMACv2's repository there",
+    "smacv2": "copy smacv2/env/starcraft2/maps/SMAC_Maps/32x32_flat.SC2Map of SMACv2's repository to that place",
 }
 
 

@@ -85,6 +85,11 @@ def test_its_options_are_those_of_smacv2s_constructor() -> None:
     assert (switched["obs_own_pos"], switched["use_unit_ranges"]) == (False, False)
 
 
+def test_smacv2_has_no_observations_for_a_state() -> None:
+    with pytest.raises(RulesError, match=f"SMACv2 does not have it, which plays {NAME}"):
+        create_backend("smac", NAME, 1, Rules.parse("obs-instead-of-state=true"))
+
+
 @pytest.mark.parametrize("rules", ["obs-own-pos=true", "conic-fov=true", "action-mask=false", "prob-obs-enemy=0"])
 def test_smacs_maps_do_not_have_them(rules: str) -> None:
     with pytest.raises(RulesError, match="SMAC has no such option, and 3m is a map of SMAC"):
@@ -108,6 +113,6 @@ def test_without_its_map_a_line_says_where_to_find_it(tmp_path: Path, monkeypatc
             create_backend("smac", NAME, 1).prepare()
         folder = host.installation / "Maps" / "SMAC_Maps"
     assert str(refused.value) == (
-        f"map {NAME}: {folder} has no {FILE}.SC2Map; unpack smacv2/env/starcraft2/maps/SMAC_Maps/SMAC_Maps.zip of "
-        "SMACv2's repository there"
+        f"map {NAME}: {folder} has no {FILE}.SC2Map; copy smacv2/env/starcraft2/maps/SMAC_Maps/{FILE}.SC2Map of "
+        "SMACv2's repository to that place"
     )
