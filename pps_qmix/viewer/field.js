@@ -66,8 +66,9 @@ class Field {
     for (const u of units) if (isSeen(u)) this.drawDeeds(battle, t, u);
     this.drawSeats(battle, t, isSeen, chosen);
     if (eye !== null) {
-      this.rangeLabel("sight", battle.kind(eye).sight, ...this.place(battle, eye, t));
-      this.rangeLabel("attack", battle.kind(eye).reach, ...this.place(battle, eye, t));
+      const cone = battle.cone(eye, t);
+      this.rangeLabel("sight", battle.kind(eye).sight, ...this.place(battle, eye, t), cone);
+      this.rangeLabel("attack", battle.kind(eye).reach, ...this.place(battle, eye, t), cone);
     }
   }
 
@@ -162,11 +163,13 @@ class Field {
     c.closePath();
   }
 
-  /** The name of a range on its circle, where that is on the canvas. */
-  rangeLabel(name, range, x, y) {
+  /** The name of a range on its circle, or in the middle of its cone, where that is on the canvas. */
+  rangeLabel(name, range, x, y, cone) {
     const r = range * this.scale;
+    const around = [[x, y - r], [x, y + r], [x + r, y], [x - r, y]];
+    const places = cone === null ? around : [[x + r * Math.cos(cone.angle), y - r * Math.sin(cone.angle)]];
     const isInside = ([px, py]) => px > 34 && px < this.width - 34 && py > 12 && py < this.height - 12;
-    const [place] = [[x, y - r], [x, y + r], [x + r, y], [x - r, y]].filter(isInside);
+    const [place] = places.filter(isInside);
     if (place) this.label(`${name} ${range}`, ...place, this.colours.accent);
   }
 
