@@ -1,7 +1,7 @@
-"""The built-in side of a battle whose map has its units attack whoever is nearest.
+"""The built-in side of a battle in which each unit is sent at the nearest ally.
 
-The map's trigger runs twice a second and tells each unit without an order to attack the ally that is nearest to it. It
-is an order to attack one unit: who has it pursues its target until that one falls, and does not answer attackers.
+The map's trigger runs twice a second and tells each unit without an order to attack the ally that is nearest to it. The
+order names one unit. A unit pursues this target until it falls, and does not answer attackers.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def hunt(u: int, units: Units, progress: Progress, facts: MapFacts) -> None:
 def _nearest(unit: Unit, units: Units, facts: MapFacts) -> int:
     """Return the nearest living ally, between centres, that the unit's weapon can hit, or NO_UNIT.
 
-    An order on another one, a Medivac say, the game would reject, and the unit would stand there without one.
+    The game rejects an order on another one, as on a Medivac, and the unit would stand still.
     """
     nearest = math.inf
     found = NO_UNIT

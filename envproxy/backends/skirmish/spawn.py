@@ -75,7 +75,7 @@ def _form_fixed_teams(units: Units, progress: Progress, facts: MapFacts) -> None
 
 @part
 def _form_drawn_teams(units: Units, progress: Progress, near: NDArray[np.int64], facts: MapFacts) -> None:
-    """Make the units that are drawn. Who has a point alone stands on it; several are a crowd around it.
+    """Make the units that are drawn. A unit that is alone at its point stands on it; several are a crowd around it.
 
     Bodies that overlap push each other apart, as the game creates no unit within another.
     """
