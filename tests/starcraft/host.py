@@ -15,7 +15,7 @@ from typing import Final
 import psutil
 import pytest
 
-from envproxy.backends.smac.played import played
+from envproxy.backends.smac.game_map import game_map
 from envproxy.maps import battle_map, map_spec
 from envproxy.maps import smac as smac_maps
 from envproxy.rules import SMAC_RULES
@@ -82,7 +82,7 @@ def battle_host(
     monkeypatch.setenv("TMPDIR", str(host.temporary))
     monkeypatch.setenv("PYTHONPATH", str(packages))
     monkeypatch.setenv("PPS_SMAC_PYTHON", sys.executable)
-    monkeypatch.setenv(MAP_SIZES, json.dumps({played(battle_map(name)).registered: _sizes(name) for name in _SHOWN}))
+    monkeypatch.setenv(MAP_SIZES, json.dumps({game_map(battle_map(name)).registered: _sizes(name) for name in _SHOWN}))
     yield host
     try:
         host.check_nothing_is_left()
@@ -93,4 +93,4 @@ def battle_host(
 
 def _sizes(map_name: str) -> dict[str, int]:
     spec = dataclasses.asdict(map_spec(map_name, SMAC_RULES))
-    return {**spec, "n_enemies": battle_map(map_name).n_enemies, "file": played(battle_map(map_name)).file}
+    return {**spec, "n_enemies": battle_map(map_name).n_enemies, "file": game_map(battle_map(map_name)).file}

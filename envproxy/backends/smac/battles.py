@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from envproxy.backend import BackendFailedError, MapSpec, Observation, StepResult
 from envproxy.backends.smac.frames import begin, follow, healing_kinds, kinds_of
 from envproxy.backends.smac.game import Game, GameLostError, View
+from envproxy.backends.smac.game_map import game_map
 from envproxy.backends.smac.installation import Installation, find_installation
 from envproxy.backends.smac.options import GameOptions
-from envproxy.backends.smac.played import played
 from envproxy.backends.smac.worker import FRAME, GAME_LIMIT
 from envproxy.maps import (
     BattleMap,
@@ -77,7 +77,7 @@ class SmacBattles:
         self._available = np.zeros((battles, spec.n_agents, spec.n_actions), np.bool_)
         self._state = np.zeros((battles, spec.state_size), np.float32)
         self._map = one = battle_map(map_name)
-        self._played = played(one)
+        self._game_map = game_map(one)
         units = one.n_agents + one.n_enemies if frames else 0
         self._moments = [begin(np.zeros((units, len(FRAME)), np.float32), np.zeros(units, np.int16))] * battles
         self._heals = healing_kinds(one)
@@ -331,10 +331,10 @@ class SmacBattles:
     def _start(self, slot: int, seed: int) -> None:
         """Start a game with its first battle, again if that fails. Raises BackendFailedError."""
         orders = {
-            "package": self._played.package,
-            "map": self._played.registered,
-            "capabilities": self._played.capabilities,
-            "enemy_hp": self._played.enemy_hp,
+            "package": self._game_map.package,
+            "map": self._game_map.registered,
+            "capabilities": self._game_map.capabilities,
+            "enemy_hp": self._game_map.enemy_hp,
             "seed": seed & 0xFFFFFFFF,  # the game takes 32 bits
             "options": self._smac_options,
             "frames": self._records_frames,

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from envproxy.backend import BackendFailedError
+from envproxy.backends.smac.game_map import game_map
 from envproxy.backends.smac.options import INTERPRETER, GameOptions
-from envproxy.backends.smac.played import played
 from envproxy.backends.smac.probe import REQUIREMENTS
 from envproxy.maps import battle_map
 
@@ -54,9 +54,9 @@ def find_installation(
 
     `other_maps` are looked for, too, and not needed; those that another package plays are not.
     """
-    one = played(battle_map(map_name))
+    one = game_map(battle_map(map_name))
     asked_for = {"package": one.package, "registered": one.registered, "file": one.file}
-    of_others = [played(battle_map(name)) for name in other_maps]
+    of_others = [game_map(battle_map(name)) for name in other_maps]
     others = sorted({other.file for other in of_others if other.package == one.package} - {one.file})
     try:
         asked = subprocess.run(

@@ -10,7 +10,7 @@ import pytest
 from envproxy.backend import BackendFailedError, create_backend
 from envproxy.backends import skirmish, smac
 from envproxy.backends.smac.battles import smac_options
-from envproxy.backends.smac.played import played
+from envproxy.backends.smac.game_map import game_map
 from envproxy.maps import battle_map, smacv2
 from envproxy.rules import SMAC_RULES, Rules, RulesError
 from tests.starcraft.battle import battle_seed
@@ -50,7 +50,7 @@ def test_smacv2_is_told_what_the_scenario_is_made_of(name: str) -> None:
         "zerg": (["zergling", "hydralisk", "baneling"], ["baneling"]),
     }
     types, exceptions = units[race]
-    told = played(battle_map(name))
+    told = game_map(battle_map(name))
     assert (told.package, told.registered, told.file) == ("smacv2", f"10gen_{race}", FILE)
     assert told.capabilities == {
         "n_units": int(agents),

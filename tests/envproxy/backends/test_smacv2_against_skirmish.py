@@ -17,7 +17,7 @@ from envproxy.backends.skirmish import Skirmish, create
 from envproxy.backends.skirmish.maps import kind_names
 from envproxy.backends.skirmish.policies import POLICIES
 from envproxy.backends.smac.battles import smac_options
-from envproxy.backends.smac.played import played
+from envproxy.backends.smac.game_map import game_map
 from envproxy.maps import battle_map, smacv2
 from envproxy.rules import Rules
 
@@ -49,7 +49,7 @@ class Reader:
     def __init__(self, name: str, rules: Rules, battles: Skirmish) -> None:
         wrapper = importlib.import_module("smacv2.env.starcraft2.wrapper").StarCraftCapabilityEnvWrapper
         one, facts = battle_map(name), battles.facts
-        how = played(one)
+        how = game_map(one)
         self.env: Any = wrapper(
             capability_config=how.capabilities, map_name=how.registered, seed=1, **smac_options(rules, one)
         ).env

@@ -13,7 +13,7 @@ _MIRRORED: Final = 0.5  # the share of battles in which places are mirrored
 
 
 @dataclass(frozen=True)
-class Played:
+class GameMap:
     """What a worker and the probe are told of a map."""
 
     package: str  # smac or smacv2
@@ -23,10 +23,10 @@ class Played:
     enemy_hp: float | None  # of all enemies, for the reward's divisor; None: that of the units which are there
 
 
-def played(one: BattleMap) -> Played:
+def game_map(one: BattleMap) -> GameMap:
     """Return how the game plays a map."""
     if not isinstance(one.teams, DrawnTeams):
-        return Played("smac", one.name, one.name, None, None)
+        return GameMap("smac", one.name, one.name, None, None)
     race, *_ = one.name.split("_")
     capabilities = {
         "n_units": one.n_agents,
@@ -47,4 +47,4 @@ def played(one: BattleMap) -> Played:
     }
     units = maps.facts()["units"]
     mean = sum(share * (units[unit]["health"] + units[unit]["shield"]) for unit, share in one.teams.shares.items())
-    return Played("smacv2", f"10gen_{race}", "32x32_flat", capabilities, one.n_enemies * mean)
+    return GameMap("smacv2", f"10gen_{race}", "32x32_flat", capabilities, one.n_enemies * mean)
