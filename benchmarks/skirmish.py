@@ -26,8 +26,11 @@ from envproxy.backend import Observation
 from envproxy.backends.skirmish import Skirmish, create, map_names
 from envproxy.backends.skirmish.policies import POLICIES
 
-# From the smallest to those with the most units, and with walls.
-MAPS: Final = ["3m", "2s3z", "10m_vs_11m", "MMM2", "corridor", "27m_vs_30m", "2c_vs_64zg"]
+# From the smallest to those with the most units, and with walls; and scenarios of three sizes.
+MAPS: Final = [
+    *("3m", "2s3z", "10m_vs_11m", "MMM2", "corridor", "27m_vs_30m", "2c_vs_64zg"),
+    *("terran_5_vs_5", "protoss_10_vs_10", "terran_20_vs_23"),
+]
 STEPS: Final = 300  # of one repeat
 MANY: Final = 1024  # battles whose memory is measured
 START_UP: Final = (

@@ -18,6 +18,7 @@ NO_ACTION: Final = -1  # a seat that has not acted since the reset
 # What is remembered of a unit. Other units are named by their row; distances are in map cells.
 FRAME: Final = np.dtype(
     [
+        ("kind", np.int16),  # of `envproxy.maps.kind_names`, the same from a battle's beginning to its end
         ("x", np.float32),
         ("y", np.float32),
         ("health", np.float32),  # 0 = dead
@@ -53,6 +54,12 @@ class Recording:
     def steps(self) -> int:
         """T."""
         return len(self.rewards)
+
+    @property
+    def kinds(self) -> NDArray[np.int16]:
+        """[U], the units' kinds: indices into `envproxy.maps.kind_names`."""
+        kinds: NDArray[np.int16] = self.frames["kind"][0]
+        return kinds
 
     def shot_at(self) -> NDArray[np.int16]:
         """Return [T + 1, U]: whom each unit shot at in the step that led to a frame, or NO_UNIT."""

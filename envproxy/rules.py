@@ -12,9 +12,11 @@ from typing import ClassVar, Final, Literal, TypeAlias, get_args
 from envproxy.options import Options, OptionsError
 
 Weapons: TypeAlias = Literal["liberty", "lotv"]
+Switch: TypeAlias = Literal["map", "true", "false"]  # "map": as the map has it, see `envproxy.maps.BattleMap`
 
 DIFFICULTIES: Final = (*"123456789", "A")  # SMAC's keys, from VeryEasy to CheatInsane
 _MAX_STEP_MUL: Final = 1024  # game loops: a minute of game time
+_MAX_LOOKS: Final = 64  # an action is one byte, and the map with the most targets has 70 other actions
 _LARGEST: Final = 1e6  # of any amount; rewards are float32
 
 
@@ -47,6 +49,13 @@ class Rules(Options):
     reward_negative_scale: float = 0.5
     reward_scale: bool = True
     reward_scale_rate: float = 20.0
+    obs_own_pos: Switch = "map"
+    use_unit_ranges: Switch = "map"
+    min_attack_range: float = 2.0  # of unit ranges
+    conic_fov: bool = False
+    num_fov_actions: int = 12  # of cones
+    prob_obs_enemy: float = 1.0
+    action_mask: bool = True
     weapons: Weapons = "liberty"  # of skirmish alone
     difficulty: str = "7"  # of StarCraft II's computer player, like the next: of the backend smac alone
     game_version: str = ""  # as "4.10"; "": the newest that is installed
@@ -60,6 +69,11 @@ class Rules(Options):
             self.check(name, 0 < getattr(self, name) <= _LARGEST, f"more than 0, at most {_LARGEST:.0f}")
         self.check("reward_defeat", abs(self.reward_defeat) <= _LARGEST, f"-{_LARGEST:.0f}..{_LARGEST:.0f}")
         self.check("step_mul", 1 <= self.step_mul <= _MAX_STEP_MUL, f"1..{_MAX_STEP_MUL}")
+        for name in ("obs_own_pos", "use_unit_ranges"):
+            self.check(name, getattr(self, name) in get_args(Switch), "map, true or false")
+        self.check("min_attack_range", 0 <= self.min_attack_range <= _LARGEST, f"0..{_LARGEST:.0f}")
+        self.check("num_fov_actions", 1 <= self.num_fov_actions <= _MAX_LOOKS, f"1..{_MAX_LOOKS}")
+        self.check("prob_obs_enemy", 0 <= self.prob_obs_enemy <= 1, "0..1")
         self.check("weapons", self.weapons in get_args(Weapons), " or ".join(get_args(Weapons)))
         self.check("difficulty", self.difficulty in DIFFICULTIES, "1..9 or A")
         is_version = re.fullmatch(r"(\d+\.\d+(\.\d+)?)?", self.game_version) is not None
@@ -68,6 +82,11 @@ class Rules(Options):
             object.__setattr__(self, "game_version", f"{self.game_version}.0")
         if self.obs_all_health:
             object.__setattr__(self, "obs_own_health", True)
+
+    @property
+    def looks(self) -> int:
+        """How many look actions a seat has: one per direction of a cone of sight."""
+        return self.num_fov_actions if self.conic_fov else 0
 
 
 SMAC_RULES: Final = Rules()

@@ -1,102 +1,124 @@
-"""SMAC's 23 maps as data: what every backend needs to know of them. Loads no simulator and no game.
+"""SMAC's 23 maps and SMACv2's 15 scenarios: what every backend needs to know of them. Loads no simulator and no game.
 
-`facts.json` beside this file holds the maps, and the units and grids that they name; `generate.py` writes it.
+Each family has a maker, which fills the same record: `smac` and `smacv2`.
 """
 
 from __future__ import annotations
 
-import functools
-import json
-from dataclasses import dataclass
-from importlib import resources
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 from envproxy.backend import MapSpec
+from envproxy.maps import smac, smacv2
+from envproxy.maps.battle_map import FIRST_TARGET, N_MOVES, BattleMap, DrawnTeams, FixedTeams, Point, Spawn
+from envproxy.maps.data import facts
 from envproxy.rules import Rules
 
-N_MOVES: Final = 4
-FIRST_TARGET: Final = 2 + N_MOVES  # actions: no-op, stop, the moves, then one per target
+__all__ = [
+    "FIRST_TARGET",
+    "N_AROUND",
+    "N_MOVES",
+    "BattleMap",
+    "DrawnTeams",
+    "FixedTeams",
+    "Point",
+    "Spawn",
+    "battle_map",
+    "facts",
+    "first_target",
+    "fixed_kinds",
+    "kind_names",
+    "map_names",
+    "map_spec",
+    "shows_own_pos",
+    "uses_unit_ranges",
+]
+
 N_AROUND: Final = 8  # points around a unit at which the pathing grid and the terrain's height are shown
 
-
-@dataclass(frozen=True)
-class SmacMap:
-    """What the sizes of a map follow from."""
-
-    n_agents: int
-    n_enemies: int
-    episode_limit: int
-    type_bits: int
-    ally_shields: bool
-    enemy_shields: bool
-    heals: bool  # the map's Medivacs have heal actions, and they do not count at the end: SMAC's map type MMM
-
-    @property
-    def n_actions(self) -> int:
-        """No-op, stop, the moves and one action per target."""
-        return FIRST_TARGET + self.n_enemies
-
-
-@functools.cache
-def facts() -> dict[str, Any]:
-    """Return the data file: `maps`, `terrains`, `cliffs` and `units`, each by name. It is shared: do not change it."""
-    data: dict[str, Any] = json.loads((resources.files(__package__) / "facts.json").read_text())
-    return data
+_FAMILIES: Final[tuple[tuple[Callable[[], list[str]], Callable[[str], BattleMap]], ...]] = (
+    (smac.names, smac.battle_map),
+    (smacv2.names, smacv2.battle_map),
+)
 
 
 def map_names() -> list[str]:
-    """Return the names of the maps in the data file, in its order."""
-    return list(facts()["maps"])
+    """Return the names of the maps: SMAC's in the order of the data file, then SMACv2's scenarios."""
+    return [name for names, _ in _FAMILIES for name in names()]
 
 
-@functools.cache
-def smac_map(name: str) -> SmacMap:
+def battle_map(name: str) -> BattleMap:
     """Return a map of `map_names()`."""
-    one = facts()["maps"][name]
-    return SmacMap(
-        n_agents=sum(spawn["count"] for spawn in one["allies"]),
-        n_enemies=sum(spawn["count"] for spawn in one["enemies"]),
-        episode_limit=one["episode_limit"],
-        type_bits=len(one["type_columns"]["allies"]),
-        ally_shields=one["ally_shields"],
-        enemy_shields=one["enemy_shields"],
-        heals=one["heals"],
-    )
+    make = next(make for names, make in _FAMILIES if name in names())
+    return make(name)
 
 
-def ally_units(name: str) -> list[str]:
-    """Return the name of each seat's unit: SMAC sorts allies by type, and the types ascend with their names."""
-    return sorted(spawn["unit"] for spawn in facts()["maps"][name]["allies"] for _ in range(spawn["count"]))
+def kind_names(name: str) -> list[str]:
+    """Return the units of a map's kinds: the allies' types and then the enemy's, each sorted."""
+    one = battle_map(name)
+    return [*one.ally_types, *one.enemy_types]
+
+
+def fixed_kinds(one: BattleMap, teams: FixedTeams) -> list[int]:
+    """Return the kind of each unit, an index into `kind_names`: allies in the order of their seats, then enemies.
+
+    SMAC sorts allies by type, and the types' ids ascend with their names; the enemy stays in the order of creation.
+    """
+    allies = sorted(one.ally_types.index(spawn.unit) for spawn in teams.allies for _ in range(spawn.count))
+    enemies = [one.enemy_types.index(spawn.unit) for spawn in teams.enemies for _ in range(spawn.count)]
+    return [*allies, *(len(one.ally_types) + kind for kind in enemies)]
+
+
+def uses_unit_ranges(one: BattleMap, rules: Rules) -> bool:
+    """Whether sight and attack range go by the unit's type."""
+    return one.unit_ranges if rules.use_unit_ranges == "map" else rules.use_unit_ranges == "true"
+
+
+def shows_own_pos(one: BattleMap, rules: Rules) -> bool:
+    """Whether a seat sees its own place on the map."""
+    return one.own_pos if rules.obs_own_pos == "map" else rules.obs_own_pos == "true"
+
+
+def first_target(rules: Rules) -> int:
+    """Return the action that acts on target 0: after no-op, stop, the moves and the looks."""
+    return FIRST_TARGET + rules.looks
 
 
 def map_spec(name: str, rules: Rules) -> MapSpec:
     """Return the sizes of a map of `map_names()` that is played under `rules`. Raises RulesError if these are none."""
     rules = Rules.require(rules)
-    sizes = smac_map(name)
+    one = battle_map(name)
     return MapSpec(
         name=name,
-        n_agents=sizes.n_agents,
-        n_actions=sizes.n_actions,
-        obs_size=_obs_size(sizes, rules),
-        state_size=_state_size(sizes, rules),
-        episode_limit=sizes.episode_limit,
+        n_agents=one.n_agents,
+        n_actions=_n_actions(one, rules),
+        obs_size=_obs_size(one, rules),
+        state_size=_state_size(one, rules),
+        episode_limit=one.episode_limit,
     )
 
 
-def _obs_size(sizes: SmacMap, rules: Rules) -> int:
+def _n_actions(one: BattleMap, rules: Rules) -> int:
+    """Return how many actions a seat has: one per target at last. No map has more agents to heal than enemies."""
+    return first_target(rules) + one.n_enemies
+
+
+def _obs_size(one: BattleMap, rules: Rules) -> int:
     """Return how many numbers a seat sees: moves, enemies, other allies, the unit itself."""
     moves = N_MOVES + (N_AROUND if rules.obs_pathing_grid else 0) + (N_AROUND + 1 if rules.obs_terrain_height else 0)
-    enemy = 4 + sizes.type_bits + (1 + sizes.enemy_shields if rules.obs_all_health else 0)
-    ally = 4 + sizes.type_bits + (1 + sizes.ally_shields if rules.obs_all_health else 0)
-    ally += sizes.n_actions if rules.obs_last_action else 0
-    own = sizes.type_bits + (1 + sizes.ally_shields if rules.obs_own_health else 0)
-    return moves + sizes.n_enemies * enemy + (sizes.n_agents - 1) * ally + own
+    enemy = 4 + one.type_bits + (1 + one.enemy_shields if rules.obs_all_health else 0)
+    ally = 4 + one.type_bits + (1 + one.ally_shields if rules.obs_all_health else 0)
+    ally += _n_actions(one, rules) if rules.obs_last_action else 0
+    own = one.type_bits + (1 + one.ally_shields if rules.obs_own_health else 0)
+    own += (2 if shows_own_pos(one, rules) else 0) + (2 if rules.conic_fov else 0)
+    return moves + one.n_enemies * enemy + (one.n_agents - 1) * ally + own
 
 
-def _state_size(sizes: SmacMap, rules: Rules) -> int:
+def _state_size(one: BattleMap, rules: Rules) -> int:
     """Return how many numbers the state has: allies, enemies, last actions, time; or all observations."""
     if rules.obs_instead_of_state:
-        return sizes.n_agents * _obs_size(sizes, rules)
-    ally = 4 + sizes.ally_shields + sizes.type_bits + (sizes.n_actions if rules.state_last_action else 0)
-    enemy = 3 + sizes.enemy_shields + sizes.type_bits
-    return sizes.n_agents * ally + sizes.n_enemies * enemy + rules.state_timestep_number
+        return one.n_agents * _obs_size(one, rules)
+    ally = 4 + one.ally_shields + one.type_bits + (2 if rules.conic_fov else 0)
+    ally += _n_actions(one, rules) if rules.state_last_action else 0
+    enemy = 3 + one.enemy_shields + one.type_bits
+    return one.n_agents * ally + one.n_enemies * enemy + rules.state_timestep_number

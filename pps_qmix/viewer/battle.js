@@ -1,6 +1,7 @@
 // A film's battles, decoded from what page.py has written. Nothing in here knows of the screen.
 
 const NO_UNIT = 255; // or no action
+const FIRST_LOOK = 6; // behind no-op, stop and the moves, where there are cones of sight
 
 /** Returns a column [T + 1, U] as a typed array, in its own unit of measure. */
 function unpack({ per, data }, size) {
@@ -17,7 +18,8 @@ class Battle {
     this.outcome = coded.outcome;
     this.steps = coded.steps;
     this.window = coded.window;
-    this.size = film.units.length;
+    this.units = coded.units; // the kind of each unit
+    this.size = this.units.length;
     this.agents = film.agents;
     for (const [name, column] of Object.entries(coded.columns)) {
       this[name] = unpack(column, (this.steps + 1) * this.size);
@@ -25,14 +27,36 @@ class Battle {
     this.returns = [0];
     for (const reward of coded.rewards) this.returns.push(this.returns.at(-1) + reward);
     // The step at which a unit was first seen dead, or Infinity.
-    this.deaths = film.units.map((_, u) => {
+    this.deaths = this.units.map((_, u) => {
       for (let step = 0; step <= this.steps; step++) if (this.health[step * this.size + u] === 0) return step;
       return Infinity;
     });
+    this.looks = film.looks.length ? this.looksOfAgents() : null;
   }
 
   kind(u) {
-    return this.film.kinds[this.film.units[u]];
+    return this.film.kinds[this.units[u]];
+  }
+
+  /** The direction [T + 1, agents] of each agent's cone of sight: that of its last look, east before the first. */
+  looksOfAgents() {
+    const looks = new Uint8Array((this.steps + 1) * this.agents);
+    for (let step = 1; step <= this.steps; step++) {
+      for (let u = 0; u < this.agents; u++) {
+        const look = this.action[step * this.size + u] - FIRST_LOOK;
+        const isLook = look >= 0 && look < this.film.looks.length;
+        looks[step * this.agents + u] = isLook ? look : looks[(step - 1) * this.agents + u];
+      }
+    }
+    return looks;
+  }
+
+  /** The angle at which an agent's cone of sight opens and how wide it is, in radians, or null where there are none. */
+  cone(u, t) {
+    if (this.looks === null) return null;
+    const count = this.film.looks.length;
+    const [x, y] = this.film.looks[this.looks[Math.min(Math.floor(t), this.steps) * this.agents + u]];
+    return { angle: Math.atan2(y, x), width: (2 * Math.PI) / count };
   }
 
   isAgent(u) {
@@ -65,9 +89,18 @@ class Battle {
     return Math.hypot(this.at("x", t, u) - this.at("x", t, v), this.at("y", t, u) - this.at("y", t, v));
   }
 
-  /** Whether agent `u` has unit `v` in its observation: both live, nearer than the sight. */
+  /** Whether agent `u` has unit `v` in sight: both live, nearer than the sight, and in the cone if there is one. */
   sees(u, v, t) {
-    return u === v || (this.isAlive(u, t) && this.isAlive(v, t) && this.distance(u, v, t) < this.film.sight);
+    if (u === v) return true;
+    return this.isAlive(u, t) && this.isAlive(v, t) && this.distance(u, v, t) < this.kind(u).sight && this.faces(u, v, t);
+  }
+
+  faces(u, v, t) {
+    const cone = this.cone(u, t);
+    if (cone === null) return true;
+    const bearing = Math.atan2(this.at("y", t, v) - this.at("y", t, u), this.at("x", t, v) - this.at("x", t, u));
+    const turn = Math.abs(bearing - cone.angle) % (2 * Math.PI);
+    return Math.min(turn, 2 * Math.PI - turn) < cone.width / 2;
   }
 
   living(agents, t) {
@@ -97,6 +130,7 @@ class Battle {
     const action = this.during("action", t, u);
     if (action === NO_UNIT) return ["nothing yet", null];
     const target = action - this.film.firstTarget;
+    if (target < 0 && action >= FIRST_LOOK) return [`look ${Math.round(((action - FIRST_LOOK) * 360) / this.film.looks.length)}°`, null];
     if (target < 0) return [["no-op", "stop", "north", "south", "east", "west"][action], null];
     return this.kind(u).heals ? ["heal", target] : ["attack", this.agents + target];
   }

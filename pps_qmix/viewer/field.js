@@ -66,8 +66,9 @@ class Field {
     for (const u of units) if (isSeen(u)) this.drawDeeds(battle, t, u);
     this.drawSeats(battle, t, isSeen, chosen);
     if (eye !== null) {
-      this.rangeLabel("sight", this.film.sight, ...this.place(battle, eye, t));
-      this.rangeLabel("attack", this.film.shootRange, ...this.place(battle, eye, t));
+      const cone = battle.cone(eye, t);
+      this.rangeLabel("sight", battle.kind(eye).sight, ...this.place(battle, eye, t), cone);
+      this.rangeLabel("attack", battle.kind(eye).reach, ...this.place(battle, eye, t), cone);
     }
   }
 
@@ -130,27 +131,45 @@ class Field {
   drawSight(battle, t, u) {
     const { context: c, colours } = this;
     const [x, y] = this.place(battle, u, t);
-    const sight = this.film.sight * this.scale;
+    const cone = battle.cone(u, t);
+    const part = (range) => this.sector(x, y, range * this.scale, cone);
     c.fillStyle = colours.veil;
     c.beginPath();
     c.rect(0, 0, this.width, this.height);
-    c.arc(x, y, sight, 0, 2 * Math.PI, true);
+    part(battle.kind(u).sight);
     c.fill("evenodd");
     c.lineWidth = 1.5;
     c.strokeStyle = colours.accent;
-    this.circle(x, y, sight);
+    c.beginPath();
+    part(battle.kind(u).sight);
     c.stroke();
     c.setLineDash([5, 5]);
-    this.circle(x, y, this.film.shootRange * this.scale);
+    c.beginPath();
+    part(battle.kind(u).reach);
     c.stroke();
     c.setLineDash([]);
   }
 
-  /** The name of a range on its circle, where that is on the canvas. */
-  rangeLabel(name, range, x, y) {
+  /** Adds a circle to the path, or the part of it that a cone takes. */
+  sector(x, y, r, cone) {
+    const { context: c } = this;
+    if (cone === null || cone.width >= 2 * Math.PI) {
+      c.moveTo(x + r, y);
+      c.arc(x, y, r, 0, 2 * Math.PI, true);
+      return;
+    }
+    c.moveTo(x, y); // angles grow counter-clockwise on the map, clockwise on the canvas
+    c.arc(x, y, r, -cone.angle + cone.width / 2, -cone.angle - cone.width / 2, true);
+    c.closePath();
+  }
+
+  /** The name of a range on its circle, or in the middle of its cone, where that is on the canvas. */
+  rangeLabel(name, range, x, y, cone) {
     const r = range * this.scale;
+    const around = [[x, y - r], [x, y + r], [x + r, y], [x - r, y]];
+    const places = cone === null ? around : [[x + r * Math.cos(cone.angle), y - r * Math.sin(cone.angle)]];
     const isInside = ([px, py]) => px > 34 && px < this.width - 34 && py > 12 && py < this.height - 12;
-    const [place] = [[x, y - r], [x, y + r], [x + r, y], [x - r, y]].filter(isInside);
+    const [place] = places.filter(isInside);
     if (place) this.label(`${name} ${range}`, ...place, this.colours.accent);
   }
 
@@ -177,7 +196,7 @@ class Field {
     c.translate(x, y);
     c.scale((r - ring) * 0.62, -(r - ring) * 0.62);
     c.fillStyle = colours.sign;
-    c.fill(this.signs[this.film.units[u]]);
+    c.fill(this.signs[battle.units[u]]);
     c.restore();
     c.lineWidth = ring;
     c.lineCap = "butt";

@@ -64,8 +64,8 @@ class _Painter:
     def __init__(self, film: Film, recording: Recording) -> None:
         self._film, self._recording = film, recording
         self._frames, self._shot_at = recording.frames, recording.shot_at()
-        self._kinds = film.facts.kinds[film.facts.roster["kind"]]  # KIND [U]
-        self._names = [film.kind_names[kind] for kind in film.facts.roster["kind"]]
+        self._kinds = film.facts.kinds[recording.kinds]  # KIND [U]
+        self._names = [film.kind_names[kind] for kind in recording.kinds]
         self._window = window_of(film, recording)
         width, height = self._window.east - self._window.west, self._window.north - self._window.south
         self._scale = _FINER * _LONGER_SIDE / max(width, height)

@@ -13,9 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envproxy.backends.skirmish.maps import LOOPS_PER_SECOND
-from envproxy.backends.skirmish.rules.actions import SHOOT_RANGE
-from envproxy.backends.skirmish.rules.observation import SIGHT
-from envproxy.maps import FIRST_TARGET
 from envproxy.recording import NO_UNIT, Recording
 from operations.colours import css_variables
 from pps_qmix.viewer.appearance import DARK, HEALTH, LIGHT, OTHER_SIGN, SIGNS
@@ -50,12 +47,10 @@ def _film(film: Film) -> dict[str, Any]:
         "map": film.map_name,
         "agents": facts.n_agents,
         "kinds": [_kind(name, kind) for name, kind in zip(film.kind_names, facts.kinds, strict=True)],
-        "units": facts.roster["kind"].tolist(),
         "pathable": ["".join(".#"[not cell] for cell in row) for row in facts.pathable],
         "healthColours": HEALTH,
-        "sight": SIGHT,
-        "shootRange": SHOOT_RANGE,
-        "firstTarget": FIRST_TARGET,
+        "firstTarget": facts.first_target,
+        "looks": facts.looks.tolist(),
         "enemiesAim": any(_enemies_aim(film, recording) for recording in film.recordings),
         "secondsPerStep": int(facts.rules[0]["step_mul"]) / LOOPS_PER_SECOND,
         "battles": [_battle(film, recording) for recording in film.recordings],
@@ -77,6 +72,8 @@ def _kind(name: str, kind: np.void) -> dict[str, Any]:
         "heals": bool(kind["heal_range"] > 0.0),
         "burst": float(kind["burst"]),
         "layer": int(kind["layer"]),
+        "sight": float(kind["sight"]),
+        "reach": float(kind["reach"]),
         "sign": SIGNS.get(name, OTHER_SIGN),
     }
 
@@ -86,6 +83,7 @@ def _battle(film: Film, recording: Recording) -> dict[str, Any]:
     return {
         "outcome": recording.outcome,
         "steps": recording.steps,
+        "units": recording.kinds.tolist(),
         "rewards": [round(float(reward), 3) for reward in recording.rewards],
         "window": [round(edge, 2) for edge in window_of(film, recording)],
         "columns": {

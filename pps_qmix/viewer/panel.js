@@ -47,26 +47,35 @@ class Panel {
       return tab;
     });
     byId("battles").append(...this.tabs);
+    this.choose = choose;
+    this.shown = null; // the battle whose units the rows name
+    byId("legend").append(...legend(film));
+  }
+
+  /** Makes the rows of a battle's units, which may be others than the last one's. */
+  list(battle) {
+    this.shown = battle;
     this.rows = [];
-    for (let u = 0; u < film.agents; u++) {
-      const kind = battles[0].kind(u);
+    for (let u = 0; u < battle.agents; u++) {
+      const kind = battle.kind(u);
       const [health, shield, deed] = [bar("health"), kind.shield ? bar("shield") : null, make("span", { class: "deed" })];
       const row = make("button", { class: "agent", "aria-pressed": "false", title: `What agent ${u} sees` });
       const bars = make("span", { class: "bars" }, health.element, ...(shield ? [shield.element] : []));
       row.append(signOf(kind, "ally"), make("b", {}, String(u)), make("span", { class: "kind" }, kind.name), bars, deed);
-      row.addEventListener("click", () => choose(u));
+      row.addEventListener("click", () => this.choose(u));
       this.rows.push({ row, health, shield, deed });
     }
-    byId("agents").append(...this.rows.map(({ row }) => row));
+    byId("agents").replaceChildren(...this.rows.map(({ row }) => row));
     this.foes = new Map();
-    film.units.slice(film.agents).forEach((kind) => {
-      if (this.foes.has(kind)) return;
+    const lines = [];
+    for (const kind of new Set(battle.units.slice(battle.agents))) {
       const [count, level] = [make("span", { class: "count" }), bar("foe")];
-      const name = make("span", { class: "kind" }, film.kinds[kind].name);
-      byId("enemies").append(make("div", { class: "foes" }, signOf(film.kinds[kind], "enemy"), name, level.element, count));
+      const { name } = this.film.kinds[kind];
+      const sign = signOf(this.film.kinds[kind], "enemy");
+      lines.push(make("div", { class: "foes" }, sign, make("span", { class: "kind" }, name), level.element, count));
       this.foes.set(kind, { count, level });
-    });
-    byId("legend").append(...legend(film));
+    }
+    byId("enemies").replaceChildren(...lines);
   }
 
   /** Scrolls to a battle's tab, where there are many. */
@@ -76,6 +85,7 @@ class Panel {
   }
 
   show(battle, t, chosen) {
+    if (battle !== this.shown) this.list(battle);
     this.tabs.forEach((tab, k) => tab.setAttribute("aria-current", String(k === battle.index)));
     byId("allies-left").textContent = `${battle.living(true, t)} of ${battle.agents}`;
     byId("enemies-left").textContent = `${battle.living(false, t)} of ${battle.size - battle.agents}`;
@@ -90,7 +100,7 @@ class Panel {
       row.setAttribute("aria-pressed", String(u === chosen));
     });
     for (const [kind, { count, level }] of this.foes) {
-      const team = battle.film.units.map((_, u) => u).filter((u) => !battle.isAgent(u) && battle.film.units[u] === kind);
+      const team = battle.units.map((_, u) => u).filter((u) => !battle.isAgent(u) && battle.units[u] === kind);
       const living = team.filter((u) => battle.isAlive(u, t)).length;
       const { health, shield } = battle.film.kinds[kind];
       const sum = team.reduce((all, u) => all + battle.at("health", t, u) + battle.at("shield", t, u), 0);
@@ -110,7 +120,7 @@ class Panel {
     const facts = points(battle, t, u);
     if (!battle.isAlive(u, t)) facts.state = `died in step ${battle.deaths[u]}` + (isAgent ? ": it sees nothing" : "");
     else if (isAgent) {
-      const seen = (agents) => battle.film.units.filter((_, v) => v !== u && battle.isAgent(v) === agents && battle.sees(u, v, t)).length;
+      const seen = (agents) => battle.units.filter((_, v) => v !== u && battle.isAgent(v) === agents && battle.sees(u, v, t)).length;
       const [word, target] = battle.deed(u, t);
       facts["last action"] = target === null ? word : `${word} ${battle.name(target)}`;
       facts.sees = `${seen(true)} agents, ${seen(false)} enemies`;

@@ -69,10 +69,12 @@ def film_run(
 
 
 def _recordable(backend: str, map_name: str, battles: int, rules: Rules, options: str) -> Recordable:
-    """Return battles to be filmed. Raises ValueError if a page cannot show them: it draws SMAC's maps and units."""
+    """Return battles to be filmed. Raises ValueError if a page cannot show them: it draws SMAC's and SMACv2's maps."""
     played = create_recordable(backend, map_name, battles, rules, options)
     if map_name not in map_names():
-        raise ValueError(f"map: pages show SMAC's maps only, found {map_name!r} of the backend {backend!r}")
+        raise ValueError(
+            f"map: pages show the maps of SMAC and SMACv2 only, found {map_name!r} of the backend {backend!r}"
+        )
     return played
 
 

@@ -56,7 +56,8 @@ def settings_tables(settings: Mapping[str, Any]) -> str:
 
 def versions(run: Mapping[str, Any]) -> str:
     simulator = [("simulator", run["simulator"])] if run.get("simulator") else []
-    found = [*run["versions"].items(), *simulator, *run.get("provenance", {}).items(), ("commit", run["commit"] or "unknown")]
+    commit = ("commit", run["commit"] or "unknown")
+    found = [*run["versions"].items(), *simulator, *run.get("provenance", {}).items(), commit]
     return html.section("Versions", html.table(("", ""), [(str(name), str(value)) for name, value in found]))
 
 

@@ -8,10 +8,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from envproxy.recording import NO_UNIT
+from envproxy.backends.skirmish import create
+from envproxy.backends.skirmish.maps import kind_names, map_facts
+from envproxy.backends.skirmish.policies import draw
+from envproxy.recording import NO_UNIT, Recorder
+from envproxy.rules import Rules
+from pps_qmix.runtime.battles import play_battles
 from pps_qmix.viewer.film import Film
 from pps_qmix.viewer.page import make_page
 from pps_qmix.viewer.recorded_battles import film_policy
@@ -171,6 +177,57 @@ def test_it_tells_of_enemies_targets_only_where_they_are_known(
         click_unit(page, AGENTS)
         assert ("target" in page.text("#chosen")) is known
         assert ("shot of an enemy" in page.text("#legend")) is known
+
+
+@pytest.fixture(scope="module")
+def cones() -> Film:
+    """Two battles of a scenario, played at random, in which agents have cones of sight."""
+    name, rules = "protoss_10_vs_11", Rules.parse("conic-fov=true")
+    recorder = Recorder(create(name, 2, rules))
+    play_battles(draw, recorder, 0)
+    return Film(name, "random", map_facts(name, rules), kind_names(name), recorder.recordings())
+
+
+@pytest.fixture(scope="module")
+def cones_address(cones: Film, tmp_path_factory: pytest.TempPathFactory) -> str:
+    page = tmp_path_factory.mktemp("cones") / "watch.html"
+    page.write_text(make_page(cones), encoding="utf-8")
+    return page.as_uri()
+
+
+def test_each_battle_lists_its_own_units(page: Page, cones_address: str, cones: Film) -> None:
+    listed = []
+    for number, recording in enumerate(cones.recordings, 1):
+        page.open(f"{cones_address}#battle={number}&step=1")
+        names = [cones.kind_names[kind] for kind in recording.kinds]
+        rows = page.text("#agents").split()
+        assert [word for word in rows if word in cones.kind_names] == names[:10]
+        enemies = page.text("#enemies").split()
+        assert {word for word in enemies if word in cones.kind_names} == set(names[10:])
+        listed.append(names)
+    assert listed[0] != listed[1]
+    page.press("Escape")
+
+
+@pytest.mark.parametrize("step", [0, 5, 12])
+def test_an_agent_with_a_cone_sees_what_is_in_it(page: Page, cones_address: str, cones: Film, step: int) -> None:
+    recording, looks = cones.recordings[0], 12
+    frame = recording.frames[step]
+    page.open(f"{cones_address}#step={step}")
+    agents = np.flatnonzero(frame["health"][:10] > 0)
+    assert agents.size
+    for agent in agents.tolist():
+        actions = recording.frames["last_action"][: step + 1, agent]
+        looked = actions[(actions >= 6) & (actions < 6 + looks)]
+        angle = 2 * math.pi / looks * (int(looked[-1]) - 6 if looked.size else 0)
+        dx, dy = frame["x"] - frame["x"][agent], frame["y"] - frame["y"][agent]
+        off = np.abs((np.arctan2(dy, dx) - angle + math.pi) % (2 * math.pi) - math.pi)
+        sight = cones.facts.kinds[recording.kinds[agent]]["sight"]
+        seen = (np.hypot(dx, dy) < sight) & (off < math.pi / looks) & (frame["health"] > 0)
+        seen[agent] = False
+        page.click_on(f"#agents button:nth-child({agent + 1})")
+        told = page.text("#chosen").replace("\n", " ")
+        assert f"sees {seen[:10].sum()} agents, {seen[10:].sum()} enemies" in told, agent
 
 
 def test_it_fits_every_screen_and_follows_its_colours(page: Page, address: str) -> None:

@@ -16,7 +16,10 @@ from envproxy.backend import (
     map_names,
     map_specs,
 )
+from envproxy.backends.smac.game_map import game_map
 from envproxy.compliance import RegistrationCompliance, SmacCompliance
+from envproxy.maps import battle_map
+from envproxy.rules import Rules
 from tests.packages import install
 from tests.starcraft.host import ENVIRONMENT, SMAC, battle_host, needs_smac
 
@@ -29,11 +32,21 @@ class TestSkirmish(SmacCompliance):
         return lambda battles: create_backend("skirmish", request.param, battles)
 
 
+class TestSkirmishUnderOtherRules(SmacCompliance):
+    """Cones of sight, enemies that are seen by some, and targets that are available at any distance."""
+
+    @pytest.fixture(params=["2s3z", "terran_5_vs_5", "zerg_10_vs_11"])
+    def create(self, request: pytest.FixtureRequest) -> Callable[[int], Backend]:
+        rules = Rules.parse("conic-fov=true, prob-obs-enemy=0.3, action-mask=false, use-unit-ranges=true")
+        return lambda battles: create_backend("skirmish", request.param, battles, rules)
+
+
 @pytest.mark.system  # each test starts games
 class TestSmac(SmacCompliance):
     @pytest.fixture(
         params=[
             pytest.param(("3m", ENVIRONMENT), id="3m-standin"),
+            pytest.param(("terran_5_vs_5", ENVIRONMENT), id="terran_5_vs_5-standin"),
             *(pytest.param((name, SMAC), id=name, marks=needs_smac) for name in ON_SMAC),
         ]
     )
@@ -42,7 +55,9 @@ class TestSmac(SmacCompliance):
     ) -> Iterator[Callable[[int], Backend]]:
         name, packages = request.param
         with contextlib.ExitStack() as stack:
-            stack.enter_context(battle_host(tmp_path, monkeypatch, packages=packages, maps=[name]))
+            stack.enter_context(
+                battle_host(tmp_path, monkeypatch, packages=packages, maps=[game_map(battle_map(name)).file])
+            )
             yield lambda battles: create_backend("smac", name, battles)
 
 

@@ -55,8 +55,39 @@ def test_sizes_are_smacs(name: str) -> None:
     assert spec("obs-instead-of-state=true state-timestep-number=true").state_size == of_obs
 
 
-def test_the_maps_are_smacs() -> None:
-    assert map_names() == list(SIZES)
+# agents, actions, observation, state, of SMACv2's scenarios; the step limit is 200
+SCENARIOS = {
+    **dict.fromkeys(("terran_5_vs_5", "zerg_5_vs_5"), (5, 11, 82, 120)),
+    **dict.fromkeys(("terran_10_vs_10", "zerg_10_vs_10"), (10, 16, 162, 290)),
+    **dict.fromkeys(("terran_20_vs_20", "zerg_20_vs_20"), (20, 26, 322, 780)),
+    **dict.fromkeys(("terran_10_vs_11", "zerg_10_vs_11"), (10, 17, 170, 306)),
+    **dict.fromkeys(("terran_20_vs_23", "zerg_20_vs_23"), (20, 29, 346, 858)),
+    "protoss_5_vs_5": (5, 11, 92, 130),
+    "protoss_10_vs_10": (10, 16, 182, 310),
+    "protoss_20_vs_20": (20, 26, 362, 820),
+    "protoss_10_vs_11": (10, 17, 191, 327),
+    "protoss_20_vs_23": (20, 29, 389, 901),
+}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_sizes_are_smacv2s(name: str) -> None:
+    agents, actions, obs, state = SCENARIOS[name]
+    assert map_spec(name, Rules()) == MapSpec(name, agents, actions, obs, state, 200)
+    blind = map_spec(name, Rules.parse("obs-own-pos=false use-unit-ranges=false"))
+    assert (blind.obs_size, blind.state_size) == (obs - 2, state)
+    cones = map_spec(name, Rules.parse("conic-fov=true"))
+    assert (cones.n_actions, cones.obs_size, cones.state_size) == (actions + 12, obs + 2, state + 14 * agents)
+    narrow = map_spec(name, Rules.parse("conic-fov=true num-fov-actions=24"))
+    assert (narrow.n_actions, narrow.state_size) == (actions + 24, state + 26 * agents)
+
+
+def test_the_maps_are_smacs_and_smacv2s() -> None:
+    assert map_names()[: len(SIZES)] == list(SIZES)
+    assert sorted(map_names()[len(SIZES) :]) == sorted(SCENARIOS)
+    assert map_names()[len(SIZES) :][:5] == [
+        f"protoss_{size}" for size in ("5_vs_5", "10_vs_10", "20_vs_20", "10_vs_11", "20_vs_23")
+    ]
 
 
 def test_reading_the_sizes_of_every_map_loads_no_simulator() -> None:
@@ -68,4 +99,4 @@ def test_reading_the_sizes_of_every_map_loads_no_simulator() -> None:
         "print(sorted({'numba', 'envproxy.backends.skirmish'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.split("\n") == ["23", "[]", ""]
+    assert done.stdout.split("\n") == ["38", "[]", ""]

@@ -26,7 +26,7 @@ from envproxy.rules import SMAC_RULES, Rules
 from tests.envproxy.drill import LIMIT, SALUTE, Drill
 from tests.waiting import WAIT_LIMIT
 
-MAPS = ["3m", "2s3z", "MMM", "2c_vs_64zg"]
+MAPS = ["3m", "2s3z", "MMM", "2c_vs_64zg", "terran_10_vs_11"]
 PAGE = Path(__file__).parents[2] / "docs" / "pettingzoo.md"
 
 

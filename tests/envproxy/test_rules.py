@@ -40,6 +40,13 @@ def test_the_defaults_are_those_of_smacs_constructor() -> None:
         "reward_negative_scale": 0.5,
         "reward_scale": True,
         "reward_scale_rate": 20,
+        "obs_own_pos": "map",
+        "use_unit_ranges": "map",
+        "min_attack_range": 2,
+        "conic_fov": False,
+        "num_fov_actions": 12,
+        "prob_obs_enemy": 1,
+        "action_mask": True,
         "weapons": "liberty",
         "difficulty": "7",
         "game_version": "",
@@ -109,6 +116,12 @@ def test_all_health_makes_own_health_true_as_in_smac() -> None:
         ("reward-negative-scale=-1", "reward-negative-scale: expected 0..1000000, found -1"),
         ("reward-defeat=1e7", "reward-defeat: expected -1000000..1000000, found 10000000"),
         ("reward-scale-rate=0", "reward-scale-rate: expected more than 0, at most 1000000, found 0"),
+        ("use-unit-ranges=yes", "use-unit-ranges: expected map, true or false, found yes"),
+        ("obs-own-pos=1", "obs-own-pos: expected map, true or false, found 1"),
+        ("min-attack-range=-1", "min-attack-range: expected 0..1000000, found -1"),
+        ("num-fov-actions=0", "num-fov-actions: expected 1..64, found 0"),
+        ("num-fov-actions=65", "num-fov-actions: expected 1..64, found 65"),
+        ("prob-obs-enemy=1.5", "prob-obs-enemy: expected 0..1, found 1.5"),
         ("weapons=hots", "weapons: expected liberty or lotv, found hots"),
         ("difficulty=10", "difficulty: expected 1..9 or A, found 10"),
         ("game-version=four", "game-version: expected a version as 4.10 or 4.10.0, found four"),
@@ -125,8 +138,12 @@ def _values_of(field: dataclasses.Field[object]) -> st.SearchStrategy[object]:
     if isinstance(field.default, bool):
         return st.booleans()
     if isinstance(field.default, int):
-        return st.integers(1, 1024)
+        return st.integers(1, 64)
+    if field.name == "prob_obs_enemy":
+        return st.floats(0, 1)
+    switch = ["map", "true", "false"]
     texts = {"weapons": ["liberty", "lotv"], "difficulty": ["7", "1", "A"], "game_version": ["", "4.10", "4.6.2"]}
+    texts |= {"obs_own_pos": switch, "use_unit_ranges": switch}
     return st.floats(1e-6, 1e6) if isinstance(field.default, float) else st.sampled_from(texts[field.name])
 
 

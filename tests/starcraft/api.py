@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from s2clientprotocol import common_pb2, error_pb2, raw_pb2, sc2api_pb2
 
-from envproxy.backends.skirmish import map_names
+from envproxy.maps import map_names
 from tests.starcraft.battle import ALLY, ENEMY, Battles, OrderError, SeenUnit
 from tests.starcraft.faults import Fault
 
@@ -27,6 +27,7 @@ HEAL: Final = 386
 VERSION: Final = "4.10.0.75689"
 DATA_VERSION: Final = "B89B5D6FA7CBF6452E721311BFBC6CB2"
 BUILD: Final = 75689
+_DRAWN: Final = {"32x32_flat": "terran_5_vs_5"}  # which of SMACv2's scenarios the game of their map plays
 
 _LAUNCHED: Final = sc2api_pb2.launched
 _INIT_GAME: Final = sc2api_pb2.init_game
@@ -85,7 +86,8 @@ class Game:
             if request.HasField("id"):
                 response.id = request.id
             if name == "create_game":
-                self._map_name = PurePosixPath(request.create_game.local_map.map_path).stem
+                stem = PurePosixPath(request.create_game.local_map.map_path).stem
+                self._map_name = _DRAWN.get(stem, stem)
             self._received(name)
             self._meet_faults(name)
             if name == "quit":

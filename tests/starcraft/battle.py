@@ -80,7 +80,7 @@ class Battles:
         """
         self._battles = create(map_name, 1)
         self._near = np.empty((NEIGHBOURS * len(self.facts.roster), 2), np.int64)
-        self._types = _types(map_name, self.facts)
+        self._names = kind_names(map_name)
         self._seed = seed
         self._late_units = late_units
         self.units: NDArray[np.void] = self._battles.units[0]
@@ -113,7 +113,7 @@ class Battles:
             SeenUnit(
                 tag=self._tag(u),
                 owner=ALLY if u < n_agents else ENEMY,
-                unit_type=self._types[u],
+                unit_type=self._type(u),
                 x=units["x"][u],
                 y=units["y"][u],
                 radius=kinds["radius"][u],
@@ -198,6 +198,11 @@ class Battles:
             raise OrderError("NotSupported")
         return u
 
+    def _type(self, u: int) -> int:
+        kind = int(self.units["kind"][u])
+        # The allies' kinds come first, in the order of their names.
+        return FIRST_ALLY_TYPE + kind if u < self.facts.n_agents else STOCK_TYPES[self._names[kind]]
+
     def _kind(self, u: int) -> np.void:
         kind: np.void = self.facts.kinds[self.units["kind"][u]]
         return kind
@@ -217,13 +222,3 @@ def _displacement(goal: float, here: float) -> float:
     displacement = goal - float(np.float32(here))
     whole = round(displacement / _FINEST_STEP) * _FINEST_STEP
     return whole if abs(displacement - whole) <= _ROUNDING else displacement
-
-
-def _types(map_name: str, facts: MapFacts) -> list[int]:
-    """Return each unit's type, [U]."""
-    names = kind_names(map_name)
-    # The allies' kinds come first, in the order of their names.
-    return [
-        FIRST_ALLY_TYPE + int(kind) if u < facts.n_agents else STOCK_TYPES[names[kind]]
-        for u, kind in enumerate(facts.roster["kind"])
-    ]

@@ -15,7 +15,9 @@ from typing import Final
 import psutil
 import pytest
 
-from envproxy.maps import map_names, map_spec, smac_map
+from envproxy.backends.smac.game_map import game_map
+from envproxy.maps import battle_map, map_spec
+from envproxy.maps import smac as smac_maps
 from envproxy.rules import SMAC_RULES
 from tests.starcraft.environment.smac.env.starcraft2 import MAP_SIZES
 from tests.starcraft.faults import Fault
@@ -28,6 +30,9 @@ SMAC: Final = os.environ.get("PPS_TEST_SMAC")  # a folder with unmodified SMAC
 needs_smac = pytest.mark.skipif(
     SMAC is None, reason="SMAC is in no package index: name a folder that has it in PPS_TEST_SMAC"
 )
+
+
+_SHOWN: Final = (*smac_maps.names(), "terran_5_vs_5")  # SMACv2's scenarios of one race are one map of its registry
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ def battle_host(
     monkeypatch.setenv("TMPDIR", str(host.temporary))
     monkeypatch.setenv("PYTHONPATH", str(packages))
     monkeypatch.setenv("PPS_SMAC_PYTHON", sys.executable)
-    monkeypatch.setenv(MAP_SIZES, json.dumps({name: _sizes(name) for name in map_names()}))
+    monkeypatch.setenv(MAP_SIZES, json.dumps({game_map(battle_map(name)).registered: _sizes(name) for name in _SHOWN}))
     yield host
     try:
         host.check_nothing_is_left()
@@ -87,4 +92,5 @@ def battle_host(
 
 
 def _sizes(map_name: str) -> dict[str, int]:
-    return {**dataclasses.asdict(smac_map(map_name)), **dataclasses.asdict(map_spec(map_name, SMAC_RULES))}
+    spec = dataclasses.asdict(map_spec(map_name, SMAC_RULES))
+    return {**spec, "n_enemies": battle_map(map_name).n_enemies, "file": game_map(battle_map(map_name)).file}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from envproxy.backends.skirmish import map_names
+from envproxy.maps.smac import names
 from tests.starcraft.battle import Battles
 from tests.starcraft.faults import Fault, write_faults
 from tests.starcraft.launches import launches
@@ -30,7 +30,7 @@ def make_installation(folder: Path, maps: Sequence[str] | None = None, faults: S
     program.write_text(_script())
     program.chmod(0o755)
     (folder / "Maps" / "SMAC_Maps").mkdir(parents=True)
-    for name in map_names() if maps is None else maps:
+    for name in (*names(), "32x32_flat") if maps is None else maps:
         (folder / "Maps" / "SMAC_Maps" / f"{name}.SC2Map").touch()
     write_faults(folder, faults)
     _compile_ahead()

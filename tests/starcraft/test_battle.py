@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from envproxy.backends.skirmish import map_names
+from envproxy.maps.smac import names
 from tests.starcraft.battle import FIRST_ALLY_TYPE, STOCK_TYPES, Battles, _displacement, battle_seed
 
 
@@ -64,7 +64,7 @@ def test_allies_are_shown_in_disorder_and_enemies_in_order() -> None:
 
 
 def test_every_map_has_types_that_are_known() -> None:
-    for name in map_names():
+    for name in names():
         units = Battles(name, 0).seen_units()
         kinds = {unit.unit_type for unit in units if unit.owner == 1}
         assert kinds == set(range(FIRST_ALLY_TYPE, FIRST_ALLY_TYPE + len(kinds)))

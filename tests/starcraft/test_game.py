@@ -20,11 +20,12 @@ from pysc2.lib import protocol, remote_controller, sc_process
 from pysc2.lib.remote_controller import RemoteController as Controller
 from s2clientprotocol import common_pb2, debug_pb2, error_pb2, raw_pb2, sc2api_pb2
 
-from envproxy.backends.skirmish import Skirmish, create, map_names
+from envproxy.backends.skirmish import Skirmish, create
 from envproxy.backends.skirmish.maps import FIRST_TARGET
 from envproxy.backends.skirmish.policies import POLICIES
 from envproxy.backends.skirmish.records import ON
 from envproxy.backends.skirmish.rules.actions import NORTH, STEP_X, STEP_Y
+from envproxy.maps.smac import names
 from tests.starcraft.api import ATTACK, HEAL, LAST_LOOP, MOVE, STOP
 from tests.starcraft.battle import battle_seed
 from tests.starcraft.faults import Fault, What, write_faults
@@ -259,8 +260,8 @@ def test_the_map_is_shown_row_by_row_from_the_south(installation: Path, launch: 
 
 def test_maps_are_found_by_name_and_empty(installation: Path) -> None:
     config = run_configs.get()
-    assert len(map_names()) == 23
-    assert {config.map_data(f"SMAC_Maps/{name}.SC2Map") for name in map_names()} == {b""}
+    assert len(names()) == 23
+    assert {config.map_data(f"SMAC_Maps/{name}.SC2Map") for name in names()} == {b""}
     with pytest.raises(ValueError, match="not found"):
         config.map_data("SMAC_Maps/4m.SC2Map")
 

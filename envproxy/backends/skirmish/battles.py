@@ -96,7 +96,7 @@ class Skirmish:
         check_array("mask", mask, np.dtype(np.bool_), (self.battles,))
         check_array("seeds", seeds, np.dtype(np.uint64), (self.battles,))
         engine.start_battles(
-            self.units, self.progress, self._facts, np.ascontiguousarray(mask), np.ascontiguousarray(seeds)
+            self.units, self.progress, self._facts, self._near, np.ascontiguousarray(mask), np.ascontiguousarray(seeds)
         )
 
     def step(self, actions: NDArray[np.uint8]) -> StepResult:

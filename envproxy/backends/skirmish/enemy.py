@@ -38,7 +38,7 @@ def fight_on(u: int, units: Units, progress: Progress, facts: MapFacts) -> None:
         _answer(u, units, facts)
     unit.help_in -= 1
     if _heals(unit, facts):
-        _tend(u, units, facts)
+        tend(u, units, facts)
         return
     if unit.look_in <= 0:
         unit.look_in = LOOK_PERIOD
@@ -140,7 +140,7 @@ def _go_to_the_allies(unit: Unit, units: Units, facts: MapFacts) -> None:
 
 
 @part
-def _tend(u: int, units: Units, facts: MapFacts) -> None:
+def tend(u: int, units: Units, facts: MapFacts) -> None:
     """Act for one loop for a Medivac: heal who is hurt near by, else stay with the army.
 
     It keeps a patient until there is nothing more to heal.

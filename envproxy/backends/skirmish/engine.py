@@ -11,15 +11,17 @@ from numpy.typing import NDArray
 from envproxy.backends.skirmish.combat import land_strikes, tick_weapon
 from envproxy.backends.skirmish.compiled import entry, part
 from envproxy.backends.skirmish.enemy import fight_on
+from envproxy.backends.skirmish.hunt import hunt
 from envproxy.backends.skirmish.maps import MapFacts
 from envproxy.backends.skirmish.orders import obey, take_order
 from envproxy.backends.skirmish.physics import separate
-from envproxy.backends.skirmish.records import NEVER_RESET, NO_UNIT, ON, OVER, Progress, Units
+from envproxy.backends.skirmish.records import NEVER_RESET, NO_UNIT, ON, OVER, TO_THE_NEAREST, Progress, Units
 from envproxy.backends.skirmish.recovery import recover
 from envproxy.backends.skirmish.rules.actions import give_order, is_available, is_possible
 from envproxy.backends.skirmish.rules.ending import GOES_ON, TIMED_OUT, WON, ending
 from envproxy.backends.skirmish.rules.observation import write_observation
 from envproxy.backends.skirmish.rules.reward import remember_hp, step_reward
+from envproxy.backends.skirmish.rules.sharing import share_sight
 from envproxy.backends.skirmish.rules.state import write_state
 from envproxy.backends.skirmish.spawn import start
 
@@ -29,13 +31,15 @@ def start_battles(
     units: NDArray[np.void],
     progress: NDArray[np.void],
     facts: MapFacts,
+    near: NDArray[np.int64],
     mask: NDArray[np.bool_],
     seeds: NDArray[np.uint64],
 ) -> None:
-    """Begin the battles [E] where `mask` [E] is True, each from its seed [E]."""
+    """Begin the battles [E] where `mask` [E] is True, each from its seed [E]. `near` [P, 2] is room to work in."""
     for e in range(len(units)):
         if mask[e]:
-            start(units[e], progress[e], facts, seeds[e])
+            start(units[e], progress[e], near, facts, seeds[e])
+            share_sight(units[e], progress[e], facts)
 
 
 @part
@@ -85,10 +89,11 @@ def play_step(
             continue
         remember_hp(units[e])
         for seat in range(facts.n_agents):
-            give_order(units[e][seat], actions[e, seat], facts)
+            give_order(units[e][seat], seat, actions[e, seat], units[e], facts)
         for loop in range(facts.rules[0].step_mul):
             _play_loop(units[e], progress[e], near, facts, loop)
         progress[e].steps += 1
+        share_sight(units[e], progress[e], facts)
         how = ending(units[e], progress[e], facts)
         won[e] = how == WON
         truncated[e] = how == TIMED_OUT
@@ -104,7 +109,7 @@ def order_unit(
     units: NDArray[np.void], facts: MapFacts, u: int, order: int, target: int, goal_x: float, goal_y: float
 ) -> bool:
     """Give ally `u` of one battle, `units` UNIT [U], an order as `take_order` describes it; return what it returns."""
-    return bool(take_order(units[u], order, target, goal_x, goal_y, facts))
+    return bool(take_order(units[u], order, target, goal_x, goal_y, units, facts))
 
 
 @entry
@@ -161,6 +166,8 @@ def _play_loop(units: Units, progress: Progress, near: NDArray[np.int64], facts:
             recover(unit, facts)
             if u < facts.n_agents:
                 obey(unit, units, progress, facts)
+            elif facts.enemy_order == TO_THE_NEAREST:
+                hunt(u, units, progress, facts)
             else:
                 fight_on(u, units, progress, facts)
             if not unit.moved:

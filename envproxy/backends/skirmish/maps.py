@@ -1,4 +1,4 @@
-"""Maps and units: the facts of `envproxy.maps` made into the arrays that compiled code reads."""
+"""Maps and units: the records of `envproxy.maps` made into the arrays that compiled code reads."""
 
 from __future__ import annotations
 
@@ -21,11 +21,17 @@ from envproxy.backends.skirmish.records import (
     TO_A_POINT,
     TO_A_SEGMENT,
     TO_THE_ALLIES,
+    TO_THE_NEAREST,
 )
 from envproxy.backends.skirmish.rules.options import step_rules
+from envproxy.maps import BattleMap, DrawnTeams, FixedTeams, Point, Spawn, kind_names, smacv2
 from envproxy.rules import Rules
 
+__all__ = ["FIRST_TARGET", "LOOPS_PER_SECOND", "MapFacts", "kind_names", "map_facts", "terrain_height"]
+
 LOOPS_PER_SECOND: Final = 16
+SIGHT: Final = 9.0  # of every unit where ranges do not go by the type
+REACH: Final = 6.0
 MIN_SCAN_RANGE: Final = 5.0
 SCAN_BEYOND_RANGE: Final = 0.5
 _NO_WEAPON: Final = dict.fromkeys(
@@ -40,6 +46,7 @@ _ORDERS: Final = {
     "attack_random_point_on_segment": TO_A_SEGMENT,
     "attack_unit_group_of_both_colossi": TO_THE_ALLIES,
     "none": NOWHERE,
+    "attack_nearest_unit": TO_THE_NEAREST,
 }
 FIRST_TARGET: Final = maps.FIRST_TARGET
 
@@ -54,7 +61,11 @@ class MapFacts(NamedTuple):
     type_bits: int
     ally_shields: bool
     enemy_shields: bool
-    heals: bool  # the map's Medivacs have heal actions, and they do not count at the end: SMAC's map type MMM
+    heals: bool  # the map's Medivacs have heal actions, and they do not count at the end
+    pays_recovery: bool  # a step in which the enemy recovers more than it loses pays the absolute value, else nothing
+    first_target: int  # the action on target 0
+    looks: NDArray[np.float64]  # [L, 2], unit vectors of the look actions; [0, 2]: everyone sees in all directions
+    cone: float  # cosine of half the opening of a cone of sight
     rules: NDArray[np.void]  # STEP_RULES [1]
     reward_divisor: float  # 1 where rewards are not scaled
     enemy_order: int
@@ -69,64 +80,53 @@ class MapFacts(NamedTuple):
     corners: NDArray[np.float64]  # [C, 2]
     widest: float  # largest separation radius
     kinds: NDArray[np.void]  # KIND [K], the allies' and then the enemy's
+    n_ally_kinds: int
     damage: NDArray[np.float64]  # [K, K], one hit of a row's weapon with its bonus against a column; 0: cannot hit it
-    roster: NDArray[np.void]  # ROSTER [U], allies then enemies
-
-
-def kind_names(name: str) -> list[str]:
-    """Return the unit names of a map's kinds, in the order of `MapFacts.kinds`: the allies' and then the enemy's."""
-    one = maps.facts()["maps"][name]
-    return [unit for side in ("allies", "enemies") for unit in _types(one[side])]
+    teams_are_drawn: bool  # for each battle; then both sides have the same types
+    roster: NDArray[np.void]  # ROSTER [U], allies then enemies; of drawn teams no more than the spacing
 
 
 def map_facts(name: str, rules: Rules) -> MapFacts:
     """Return the arrays of a map that is played under `rules`."""
-    weapons = rules.weapons
-    one, sizes = maps.facts()["maps"][name], maps.smac_map(name)
-    ally_types, enemy_types = _types(one["allies"]), _types(one["enemies"])
-    units = [_ally_unit(kind, weapons) for kind in ally_types] + [_unit(kind, weapons) for kind in enemy_types]
-    # SMAC sorts allies by type, and the types' ids ascend with their names; the enemy stays in creation order.
-    allies = sorted(_army(one["allies"]), key=lambda member: str(member["unit"]))
-    enemies = _army(one["enemies"])
-    columns = one["type_columns"]
-    n_ally_kinds = len(ally_types)
-    roster = np.concatenate(
-        [
-            _roster(allies, ally_types, 0, _spacing(units[:n_ally_kinds]), columns["allies"]),
-            _roster(enemies, enemy_types, n_ally_kinds, _spacing(units[n_ally_kinds:]), columns["enemies"]),
-        ]
-    )
-    kinds = np.array([_kind(unit) for unit in units], KIND)
-    enemy_kinds = kinds[roster["kind"][len(allies) :]]
-    enemy_hp = float((enemy_kinds["health"] + enemy_kinds["shield"]).sum())
-    pathable = _pathable(one["terrain"])
-    ways = _ways(one["terrain"], tuple(one["allies"][0]["point"]))
-    order = one["enemy_order"]
-    points = order["points"] or [(0.0, 0.0)]
+    weapons, one = rules.weapons, maps.battle_map(name)
+    units = [_ally_unit(kind, weapons) for kind in one.ally_types] + [_unit(kind, weapons) for kind in one.enemy_types]
+    spacings = _spacing(units[: len(one.ally_types)]), _spacing(units[len(one.ally_types) :])
+    kinds = _kinds(one, rules, units)
+    roster = _roster(one, spacings)
+    pathable = _pathable(one.terrain)
+    ways = _ways(one.terrain, _standing_ground(one, pathable))
+    points = one.order_points or ((0.0, 0.0),)
+    looks = _looks(rules.looks)
     return MapFacts(
-        n_agents=sizes.n_agents,
-        n_enemies=sizes.n_enemies,
-        n_actions=sizes.n_actions,
-        episode_limit=sizes.episode_limit,
-        type_bits=sizes.type_bits,
-        ally_shields=sizes.ally_shields,
-        enemy_shields=sizes.enemy_shields,
-        heals=sizes.heals,
-        rules=step_rules(rules),
-        reward_divisor=_reward_divisor(rules, len(enemies), enemy_hp),
-        enemy_order=_ORDERS[order["kind"]],
+        n_agents=one.n_agents,
+        n_enemies=one.n_enemies,
+        n_actions=maps.map_spec(name, rules).n_actions,
+        episode_limit=one.episode_limit,
+        type_bits=one.type_bits,
+        ally_shields=one.ally_shields,
+        enemy_shields=one.enemy_shields,
+        heals=one.heals,
+        pays_recovery=one.pays_recovery,
+        first_target=maps.first_target(rules),
+        looks=looks,
+        cone=float(np.cos(np.pi / max(1, len(looks)))),
+        rules=step_rules(rules, own_pos=maps.shows_own_pos(one, rules)),
+        reward_divisor=_reward_divisor(rules, one.n_enemies, _enemy_hp(one, kinds, roster)),
+        enemy_order=_ORDERS[one.enemy_order],
         attack_x=float(points[0][0]),
         attack_y=float(points[0][1]),
         attack_to_x=float(points[-1][0]),
         attack_to_y=float(points[-1][1]),
         pathable=pathable,
-        heights=_heights(one["cliffs"], one["base_height"]),
+        heights=_heights(one.cliffs, one.base_height),
         walkable=_walkable(pathable),
         ways=ways.first,
         corners=ways.corners,
         widest=max(unit["separation_radius"] for unit in units),
         kinds=kinds,
+        n_ally_kinds=len(one.ally_types),
         damage=np.array([[_hit(unit["weapon"], other) for other in units] for unit in units], np.float64),
+        teams_are_drawn=isinstance(one.teams, DrawnTeams),
         roster=roster,
     )
 
@@ -148,28 +148,52 @@ def _reward_divisor(rules: Rules, n_enemies: int, enemy_hp: float) -> float:
     return float((n_enemies * rules.reward_death_value + rules.reward_win + enemy_hp) / rules.reward_scale_rate)
 
 
-def _army(spawns: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return one entry per unit in the order of creation, numbered among those created at its point."""
-    army: list[dict[str, Any]] = []
-    for spawn in spawns:
-        for _ in range(spawn["count"]):
-            place = sum(member["point"] == spawn["point"] for member in army)
-            army.append({"unit": spawn["unit"], "point": spawn["point"], "place": place})
-    return army
+def _enemy_hp(one: BattleMap, kinds: NDArray[np.void], roster: NDArray[np.void]) -> float:
+    """Return health and shield of all enemies together; of drawn teams the mean over all draws of a unit.
+
+    So the same play is paid the same in every battle. No team consists of some kinds alone, which the mean ignores.
+    """
+    hp = kinds["health"] + kinds["shield"]
+    if isinstance(one.teams, DrawnTeams):
+        enemies = slice(len(one.ally_types), None)
+        return float(one.n_enemies * (kinds["share"][enemies] * hp[enemies]).sum())
+    return float(hp[roster["kind"][one.n_agents :]].sum())
 
 
-def _roster(
-    army: list[dict[str, Any]], types: list[str], first_kind: int, spacing: float, columns: list[str]
-) -> NDArray[np.void]:
-    """Return a side's part of the roster. Its kinds are `types`, numbered from `first_kind`."""
-    roster = np.zeros(len(army), ROSTER)
-    for row, member in zip(roster, army, strict=True):
-        row["kind"] = first_kind + types.index(member["unit"])
-        row["spawn_x"], row["spawn_y"] = member["point"]
-        row["place"] = member["place"]
-        row["spacing"] = spacing
-        row["type_column"] = columns.index(member["unit"]) if columns else 0
+def _standing_ground(one: BattleMap, pathable: NDArray[np.bool_]) -> Point:
+    """Return a point that units can reach: ways are looked for among the cells that are joined to it."""
+    if isinstance(one.teams, FixedTeams):
+        return one.teams.allies[0].point
+    height, width = pathable.shape
+    return width / 2, height / 2
+
+
+def _looks(count: int) -> NDArray[np.float64]:
+    """Return [count, 2]: directions at equal angles, counter-clockwise from the east."""
+    angles = 2.0 * np.pi * np.arange(count) / max(1, count)
+    return np.stack([np.cos(angles), np.sin(angles)], 1)
+
+
+def _roster(one: BattleMap, spacings: tuple[float, float]) -> NDArray[np.void]:
+    """Return the units of both sides, allies in the order of their types."""
+    roster = np.zeros(one.n_agents + one.n_enemies, ROSTER)
+    roster["spacing"][: one.n_agents], roster["spacing"][one.n_agents :] = spacings
+    if isinstance(one.teams, FixedTeams):
+        roster["kind"] = maps.fixed_kinds(one, one.teams)
+        allies = sorted(_army(one.teams.allies), key=lambda member: member[0])
+        for row, (_, point, place) in zip(roster, allies + _army(one.teams.enemies), strict=True):
+            row["spawn_x"], row["spawn_y"] = point
+            row["place"] = place
     return roster
+
+
+def _army(spawns: tuple[Spawn, ...]) -> list[tuple[str, Point, int]]:
+    """Return unit, point, and number among those created at the point, of each unit in the order of creation."""
+    army: list[tuple[str, Point, int]] = []
+    for spawn in spawns:
+        for _ in range(spawn.count):
+            army.append((spawn.unit, spawn.point, sum(point == spawn.point for _, point, _ in army)))
+    return army
 
 
 def _pathable(terrain: str) -> NDArray[np.bool_]:
@@ -191,8 +215,28 @@ def _walkable(pathable: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return walkable
 
 
-def _kind(unit: dict[str, Any]) -> tuple[float, ...]:
-    """Return a KIND record's values, in its order: the data's seconds become loops."""
+def _kinds(one: BattleMap, rules: Rules, units: list[dict[str, Any]]) -> NDArray[np.void]:
+    """Return KIND [K] of the `units`, the allies' types and then the enemy's."""
+    by_type = maps.uses_unit_ranges(one, rules)
+    shares = one.teams.shares if isinstance(one.teams, DrawnTeams) else {}
+    never_alone = one.teams.never_alone if isinstance(one.teams, DrawnTeams) else frozenset()
+    columns = [(unit, one.ally_columns) for unit in one.ally_types]
+    columns += [(unit, one.enemy_columns) for unit in one.enemy_types]
+    kinds = []
+    for (name, side), unit in zip(columns, units, strict=True):
+        in_battle = {
+            "sight": smacv2.SIGHTS.get(name, SIGHT) if by_type else SIGHT,
+            "reach": max(smacv2.REACHES.get(name, REACH), rules.min_attack_range) if by_type else REACH,
+            "type_column": side.index(name) if side else 0,
+            "share": shares.get(name, 0.0),
+            "never_alone": name in never_alone,
+        }
+        kinds.append(_kind(unit, in_battle))
+    return np.array(kinds, KIND)
+
+
+def _kind(unit: dict[str, Any], in_battle: dict[str, float]) -> tuple[float, ...]:
+    """Return a KIND record's values, in its order: the data's seconds become loops, `in_battle` is as it is."""
     weapon: dict[str, Any] = unit["weapon"] or _NO_WEAPON
     energy = unit.get("energy", _NO_ENERGY)
     heal = unit.get("heal", _NO_HEAL)
@@ -229,6 +273,7 @@ def _kind(unit: dict[str, Any]) -> tuple[float, ...]:
         "heal_cost": heal["energy_per_health"],
         "heal_least_energy": heal["least_energy"],
         "max_cooldown": unit["max_cooldown"],
+        **in_battle,
     }
     names = KIND.names or ()
     if wrong := set(names) ^ values.keys():
@@ -253,10 +298,6 @@ def _spacing(units: list[dict[str, Any]]) -> float:
     """Return how far from each other the units of an army must be: those on the ground, if there are any."""
     on_ground = [unit for unit in units if unit["plane"] == "ground"]
     return 2.0 * max(float(unit["separation_radius"]) for unit in on_ground or units)
-
-
-def _types(spawns: list[dict[str, Any]]) -> list[str]:
-    return sorted({spawn["unit"] for spawn in spawns})
 
 
 def _unit(name: str, weapons: str) -> dict[str, Any]:

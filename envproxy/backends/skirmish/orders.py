@@ -11,13 +11,15 @@ from envproxy.backends.skirmish.recovery import heal
 
 
 @part
-def take_order(unit: Unit, order: int, target: int, goal_x: float, goal_y: float, facts: MapFacts) -> bool:
+def take_order(
+    unit: Unit, order: int, target: int, goal_x: float, goal_y: float, units: Units, facts: MapFacts
+) -> bool:
     """Replace a unit's order by STOP, a MOVE to (goal_x, goal_y), or to ATTACK or HEAL the unit `target`.
 
     STOP and MOVE have the target NO_UNIT. Return False, and leave the unit with the order it had, for an attack that
     its weapon cannot carry out (a Marauder's on a Medivac): the game rejects it.
     """
-    if order == ATTACK and facts.damage[unit.kind, facts.roster[target].kind] == 0.0:
+    if order == ATTACK and facts.damage[unit.kind, units[target].kind] == 0.0:
         return False
     unit.order = order
     if order == MOVE:

@@ -17,7 +17,6 @@ from envproxy.backend import Observation
 from envproxy.backends.skirmish.battles import Skirmish
 from envproxy.backends.skirmish.records import NO_UNIT, ON
 from envproxy.backends.skirmish.rules.actions import ACT_STOP, EAST, NO_OP, NORTH, SOUTH, WEST
-from envproxy.maps import FIRST_TARGET
 
 _T = TypeVar("_T", np.bool_, np.float64)
 
@@ -47,17 +46,17 @@ def random(battles: Skirmish, seen: Observation, rng: np.random.Generator) -> ND
 def nearest(battles: Skirmish, seen: Observation, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Attack the nearest enemy that the weapon can hit, or go there. Who heals does so with the nearest hurt ally."""
     targets = _targets(battles)
-    return _of_those_who_play(battles, _approach(targets, seen))
+    return _of_those_who_play(battles, _approach(targets, battles, seen))
 
 
 def focus(battles: Skirmish, seen: Observation, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Attack the weakest enemy of those that can be attacked now, of equals the nearest; else act as `nearest`."""
     targets = _targets(battles)
-    options = targets.wanted & seen.available[..., FIRST_TARGET:]
+    options = targets.wanted & seen.available[..., battles.facts.first_target :]
     hp = np.where(options, targets.hp, np.inf)
     weakest = options & (hp == hp.min(-1, keepdims=True))
-    attack = FIRST_TARGET + np.where(weakest, targets.distance, np.inf).argmin(-1)
-    return _of_those_who_play(battles, np.where(options.any(-1), attack, _approach(targets, seen)))
+    attack = battles.facts.first_target + np.where(weakest, targets.distance, np.inf).argmin(-1)
+    return _of_those_who_play(battles, np.where(options.any(-1), attack, _approach(targets, battles, seen)))
 
 
 def draw(seen: Observation, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -89,7 +88,7 @@ class Heuristic:
         found = _at(targets.wanted, nearest_wanted)
         self._target = np.where(stays, self._target, np.where(found, nearest_wanted, NO_UNIT))
         target = np.maximum(self._target, 0)
-        actions = FIRST_TARGET + target
+        actions = battles.facts.first_target + target
         if self._rest:
             dx, dy = _at(targets.dx, target), _at(targets.dy, target)
             along_x, along_y = np.where(dx > 0.0, EAST, WEST), np.where(dy > 0.0, NORTH, SOUTH)
@@ -117,8 +116,7 @@ def _of_those_who_play(battles: Skirmish, actions: NDArray[np.integer]) -> NDArr
 def _targets(battles: Skirmish) -> _Targets:
     n_agents, facts = battles.spec.n_agents, battles.facts
     allies, enemies = battles.units[:, :n_agents], battles.units[:, n_agents:]
-    kinds = facts.roster["kind"]
-    can_hit = facts.damage[kinds[:n_agents, None], kinds[n_agents:]] > 0.0
+    can_hit = facts.damage[allies["kind"][:, :, None], enemies["kind"][:, None]] > 0.0
     targets = _Targets(
         dx=enemies["x"][:, None] - allies["x"][:, :, None],
         dy=enemies["y"][:, None] - allies["y"][:, :, None],
@@ -136,18 +134,20 @@ def _aim_at_the_hurt(targets: _Targets, battles: Skirmish) -> None:
     They count as equally strong, so that `focus` heals the nearest too.
     """
     n_agents, facts = battles.spec.n_agents, battles.facts
-    allies, kinds = battles.units[:, :n_agents], facts.kinds[facts.roster["kind"][:n_agents]]
+    allies = battles.units[:, :n_agents]
+    kinds = facts.kinds[allies["kind"]]
     heals = kinds["heal_range"] > 0.0
     hurt = (allies["health"] > 0.0) & (allies["health"] < kinds["health"]) & ~heals
-    for seat in np.flatnonzero(heals):
-        targets.dx[:, seat, :n_agents] = allies["x"] - allies["x"][:, seat, None]
-        targets.dy[:, seat, :n_agents] = allies["y"] - allies["y"][:, seat, None]
-        targets.hp[:, seat] = 0.0
-        targets.wanted[:, seat] = False
-        targets.wanted[:, seat, :n_agents] = hurt
+    for battle, seat in np.argwhere(heals):
+        patients, healer = allies[battle], allies[battle, seat]
+        targets.dx[battle, seat, :n_agents] = patients["x"] - healer["x"]
+        targets.dy[battle, seat, :n_agents] = patients["y"] - healer["y"]
+        targets.hp[battle, seat] = 0.0
+        targets.wanted[battle, seat] = False
+        targets.wanted[battle, seat, :n_agents] = hurt[battle]
 
 
-def _approach(targets: _Targets, seen: Observation) -> NDArray[np.int64]:
+def _approach(targets: _Targets, battles: Skirmish, seen: Observation) -> NDArray[np.int64]:
     """[E, N]: act on the nearest wanted target, or step towards it, first along the longer way; else stop."""
     target = np.where(targets.wanted, targets.distance, np.inf).argmin(-1)
     dx, dy = _at(targets.dx, target), _at(targets.dy, target)
@@ -156,7 +156,8 @@ def _approach(targets: _Targets, seen: Observation) -> NDArray[np.int64]:
     is_wide = np.abs(dx) > np.abs(dy)
     actions = np.full(target.shape, ACT_STOP)
     # In order of preference, the last first: each one that is available replaces those before it.
-    for better in (np.where(is_wide, along_y, along_x), np.where(is_wide, along_x, along_y), FIRST_TARGET + target):
+    act = battles.facts.first_target + target
+    for better in (np.where(is_wide, along_y, along_x), np.where(is_wide, along_x, along_y), act):
         actions = np.where(_at(targets.wanted, target) & _at(seen.available, better), better, actions)
     return actions
 

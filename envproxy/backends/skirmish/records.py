@@ -38,6 +38,7 @@ TO_A_POINT: Final = 0
 TO_A_SEGMENT: Final = 1  # to one point of it, drawn for each battle
 TO_THE_ALLIES: Final = 2
 NOWHERE: Final = 3
+TO_THE_NEAREST: Final = 4  # each at the ally that is nearest to it, again whenever that one has fallen
 
 NO_UNIT: Final = recording.NO_UNIT  # no target, no attacker
 NO_ACTION: Final = recording.NO_ACTION
@@ -83,6 +84,9 @@ UNIT: Final = np.dtype(
         ("post_x", np.float64),  # enemy side: where its pursuit began
         ("post_y", np.float64),
         ("hp_before", np.float64),  # health + shield when the step began
+        ("look", np.int64),  # of an ally: the direction of its cone of sight, a row of the map's looks
+        ("spotter", np.int64),  # enemy side: the ally that saw it first, or NO_UNIT; kept only where sight is shared
+        ("shown_to", np.int64),  # enemy side: bit k: ally k may see it
     ],
     align=True,
 )
@@ -123,11 +127,16 @@ KIND: Final = np.dtype(
         ("heal_cost", np.float64),  # energy per health
         ("heal_least_energy", np.float64),  # to begin by itself
         ("max_cooldown", np.float64),  # SMAC's divisor of the cooldown in the state
+        ("sight", np.float64),  # between centres, of a seat: not what StarCraft's unit sees
+        ("reach", np.float64),  # between centres: how far off a seat's target may be, whatever the weapon's range
+        ("type_column", np.int64),  # of the type one-hot, where the map has one
+        ("share", np.float64),  # its chance at each draw of a team, where teams are drawn
+        ("never_alone", np.bool_),  # no drawn team may consist of such kinds alone
     ],
     align=True,
 )
 
-# What is fixed for a unit of a map, whichever battle it fights in.
+# What a map with fixed teams makes a unit of.
 ROSTER: Final = np.dtype(
     [
         ("kind", np.int64),
@@ -135,7 +144,6 @@ ROSTER: Final = np.dtype(
         ("spawn_y", np.float64),
         ("place", np.int64),  # its number among those created at the same point
         ("spacing", np.float64),  # distance between neighbours of that crowd
-        ("type_column", np.int64),  # of the type one-hot, where the map has one
     ],
     align=True,
 )

@@ -97,6 +97,8 @@ def check_fits(snapshot: Snapshot, map_name: str, rules: Rules, facts: MapFacts)
         "kind": (0, len(facts.kinds)),
         "last_action": (NO_ACTION, facts.n_actions),
         "by_x": (0, n_units),
+        "look": (0, max(1, len(facts.looks))),
+        "spotter": (NO_UNIT, facts.n_agents),
         "pace": (0.0, _above(facts.kinds["speed"].max())),
         **dict.fromkeys(("heading_x", "heading_y"), (-_above(1.0), _above(1.0))),
         **dict.fromkeys(("target", "victim", "attacker", "healing"), (NO_UNIT, n_units)),

@@ -16,12 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envproxy.backend import BackendFailedError, MapSpec, Observation, StepResult
-from envproxy.backends.smac.frames import begin, follow, healing_seats
+from envproxy.backends.smac.frames import begin, follow, healing_kinds, kinds_of
 from envproxy.backends.smac.game import Game, GameLostError, View
+from envproxy.backends.smac.game_map import game_map
 from envproxy.backends.smac.installation import Installation, find_installation
 from envproxy.backends.smac.options import GameOptions
 from envproxy.backends.smac.worker import FRAME, GAME_LIMIT
-from envproxy.maps import FIRST_TARGET, map_spec
+from envproxy.maps import (
+    BattleMap,
+    DrawnTeams,
+    battle_map,
+    first_target,
+    map_spec,
+    shows_own_pos,
+    uses_unit_ranges,
+)
 from envproxy.rules import Rules, RulesError, refuse
 
 log = logging.getLogger("envproxy")
@@ -30,6 +39,10 @@ _PATIENCE: Final = 3  # failed starts in a row, or battles that one slot has los
 _CUT_EVERY: Final = 0.1  # seconds; a game may be starting that is not in the table yet
 _KILL_LIMIT: Final = 5.0  # seconds that a keeper has to end all and to say so
 _SPARE_LOOPS: Final = 64  # of a reset: SMAC lets units disappear and appear
+_OF_SMACV2: Final = (
+    *("obs_own_pos", "use_unit_ranges", "min_attack_range", "conic_fov", "num_fov_actions", "prob_obs_enemy"),
+    "action_mask",
+)
 _CORES: Final = len(os.sched_getaffinity(0))
 _starts = threading.BoundedSemaphore(_CORES)  # of all arenas: a start keeps a core busy
 
@@ -51,7 +64,7 @@ class SmacBattles:
             raise ValueError(f"there must be at least one battle, not {battles}")
         self._spec = spec = map_spec(map_name, rules)
         self._rules, self._options = rules, options
-        self._smac_options = smac_options(rules)
+        self._smac_options = smac_options(rules, battle_map(map_name))
         self._records_frames = frames
         self._installation: Installation | None = None
         self._games: list[Game | None] = [None] * battles
@@ -63,9 +76,12 @@ class SmacBattles:
         self._obs = np.zeros((battles, spec.n_agents, spec.obs_size), np.float32)
         self._available = np.zeros((battles, spec.n_agents, spec.n_actions), np.bool_)
         self._state = np.zeros((battles, spec.state_size), np.float32)
-        units = spec.n_agents + spec.n_actions - FIRST_TARGET if frames else 0
-        self._moments = [begin(np.zeros((units, len(FRAME)), np.float32))] * battles
-        self._heals = healing_seats(map_name)
+        self._map = one = battle_map(map_name)
+        self._game_map = game_map(one)
+        units = one.n_agents + one.n_enemies if frames else 0
+        self._moments = [begin(np.zeros((units, len(FRAME)), np.float32), np.zeros(units, np.int16))] * battles
+        self._heals = healing_kinds(one)
+        self._first_target = first_target(rules)
         self._restarts = 0
         self._failed_starts = 0  # in a row
         self._no_start = ""  # why no game can be started; "" while it is tried
@@ -142,7 +158,9 @@ class SmacBattles:
                 result.terminated[slot], result.truncated[slot] = view.terminated, view.truncated
                 result.won[slot] = view.won
                 if self._records_frames:
-                    self._moments[slot] = follow(self._moments[slot], actions[slot], view.frames, self._heals)
+                    self._moments[slot] = follow(
+                        self._moments[slot], actions[slot], view.frames, self._heals, self._first_target
+                    )
                 self._on[slot] = not (view.terminated or view.truncated)
                 if not self._on[slot]:
                     self._lost[slot] = 0
@@ -279,7 +297,8 @@ class SmacBattles:
 
     def _begin(self, slot: int, view: View) -> None:
         """Let the battle of a slot be on that its game has just begun."""
-        self._moments[slot] = begin(view.frames)
+        if self._records_frames:
+            self._moments[slot] = begin(view.frames, kinds_of(self._map, view.frames))
         self._on[slot] = self._untouched[slot] = True
 
     def _why_replace(self, slot: int) -> str:
@@ -312,7 +331,10 @@ class SmacBattles:
     def _start(self, slot: int, seed: int) -> None:
         """Start a game with its first battle, again if that fails. Raises BackendFailedError."""
         orders = {
-            "map": self._spec.name,
+            "package": self._game_map.package,
+            "map": self._game_map.registered,
+            "capabilities": self._game_map.capabilities,
+            "enemy_hp": self._game_map.enemy_hp,
             "seed": seed & 0xFFFFFFFF,  # the game takes 32 bits
             "options": self._smac_options,
             "frames": self._records_frames,
@@ -358,11 +380,22 @@ class SmacBattles:
             self._no_start = f"StarCraft II did not start, {count} times in a row: {said}"
 
 
-def smac_options(rules: Rules) -> dict[str, Any]:
-    """Return the keyword arguments of SMAC's constructor. Raises RulesError for what SMAC does not have."""
+def smac_options(rules: Rules, one: BattleMap) -> dict[str, Any]:
+    """Return the keyword arguments of the constructor of SMAC or SMACv2, by the map.
+
+    Raises RulesError for what it does not have.
+    """
     refuse(rules, ("weapons",), "StarCraft II plays with its own; only skirmish has a choice")
     options = dataclasses.asdict(rules)
     del options["weapons"]
+    if isinstance(one.teams, DrawnTeams):
+        refuse(rules, ("obs_instead_of_state",), f"SMACv2 does not have it, which plays {one.name}")
+        options["obs_own_pos"] = shows_own_pos(one, rules)
+        options["use_unit_ranges"] = uses_unit_ranges(one, rules)
+    else:
+        refuse(rules, _OF_SMACV2, f"SMAC has no such option, and {one.name} is a map of SMAC")
+        for name in _OF_SMACV2:
+            del options[name]
     options["game_version"] = rules.game_version or None
     if rules.move_amount.is_integer():  # SMAC indexes its grids by it
         options["move_amount"] = int(rules.move_amount)

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from envproxy.backend import BackendFailedError
+from envproxy.backends.smac.game_map import game_map
 from envproxy.backends.smac.options import INTERPRETER, GameOptions
 from envproxy.backends.smac.probe import REQUIREMENTS
+from envproxy.maps import battle_map
 
 _PROBE: Final = Path(__file__).with_name("probe.py")
 _PROBE_LIMIT: Final = 120.0  # seconds; the first import of an environment on a slow disk
@@ -50,12 +52,16 @@ def find_installation(
 ) -> Installation:
     """Ask the workers' interpreter what it has, and the machine for the game. It takes about a second.
 
-    `other_maps` are looked for, too, and not needed.
+    `other_maps` are looked for, too, and not needed; those that another package plays are not.
     """
+    one = game_map(battle_map(map_name))
+    asked_for = {"package": one.package, "registered": one.registered, "file": one.file}
+    of_others = [game_map(battle_map(name)) for name in other_maps]
+    others = sorted({other.file for other in of_others if other.package == one.package} - {one.file})
     try:
         asked = subprocess.run(
             [options.interpreter, str(_PROBE)],
-            input=json.dumps({"map": map_name, "game_version": game_version, "other_maps": list(other_maps)}),
+            input=json.dumps({"map": map_name, **asked_for, "game_version": game_version, "other_files": others}),
             capture_output=True,
             text=True,
             errors="replace",

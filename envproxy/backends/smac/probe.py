@@ -1,6 +1,6 @@
 """Says what a worker needs and what of it an interpreter and a machine have: a program of its own, like `worker`.
 
-    python probe.py < {"map": "3m", "game_version": "", "other_maps": []}     prints `examine`'s answer as JSON
+    python probe.py < WANTED     WANTED is a `Wanted` as JSON; it prints `examine`'s answer as JSON
 
 It needs the standard library and Python 3.8 or later. It starts no game.
 """
@@ -17,36 +17,51 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from importlib import metadata
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 REQUIREMENTS = "deploy/starcraft/requirements.txt"
 _INSTALL = f"pip install --no-deps -r {REQUIREMENTS}"
+_SMACV2 = "git+https://github.com/oxwhirl/smacv2.git@577ab5a2cff2391f8df582da5731ea9cd6adf3c6"
+_INSTALL_SMACV2 = f"pip install --no-deps {_SMACV2}"
 _UNPACK = "unpack StarCraft II (for Linux, 4.10) and name its folder in SC2PATH"
-_MAPS = "copy the folder smac/env/starcraft2/maps/SMAC_Maps of SMAC's repository to that place"
+_MAPS = {
+    "smac": "copy the folder smac/env/starcraft2/maps/SMAC_Maps of SMAC's repository to that place",
+    "smacv2": "copy smacv2/env/starcraft2/maps/SMAC_Maps/32x32_flat.SC2Map of SMACv2's repository to that place",
+}
 
 
 class _WrongError(Exception):
     """A check has failed; the message says what was found and what to do."""
 
 
-def examine(map_name: str, game_version: str, other_maps: Sequence[str]) -> dict[str, Any]:
+class Wanted(NamedTuple):
+    """What is to be played."""
+
+    map: str  # our name of it
+    package: str  # that plays it, smac or smacv2
+    registered: str  # its name in the package's registry
+    file: str  # the map file's, without its ending
+    game_version: str  # as "4.10.0"; "" is the newest that is installed
+    other_files: Sequence[str]  # of other maps, which are not needed
+
+
+def examine(wanted: Wanted) -> dict[str, Any]:
     """Return {"found": [{what, is_right, says, is_needed}, ...], "provenance": {what: text}}.
 
-    It ends with the first thing that is needed and not right. `game_version` is as "4.10.0"; "" is the newest that is
-    installed. `other_maps` are not needed.
+    It ends with the first thing that is needed and not right.
     """
     found: list[dict[str, Any]] = []
     provenance: dict[str, str] = {}
     checks: list[tuple[str, bool, Callable[[], str]]] = [
         ("worker's python", True, lambda: f"{platform.python_version()}, {sys.executable}"),
-        ("smac", True, lambda: _check_smac(provenance)),
+        (wanted.package, True, lambda: _check_package(wanted, provenance)),
         ("protocol", True, lambda: _check_protocol(provenance)),
-        ("pysc2", True, lambda: _check_pysc2(provenance)),
-        ("StarCraft II", True, lambda: _check_game(game_version, provenance)),
-        (f"map {map_name}", True, lambda: _check_map(map_name, provenance)),
+        ("pysc2", True, lambda: _check_pysc2(wanted.package, provenance)),
+        ("StarCraft II", True, lambda: _check_game(wanted.game_version, provenance)),
+        (f"map {wanted.map}", True, lambda: _check_map(wanted, provenance)),
     ]
-    if others := [name for name in other_maps if name != map_name]:
-        checks.append(("other maps", False, lambda: _check_other_maps(others)))
+    if wanted.other_files:
+        checks.append(("other maps", False, lambda: _check_other_maps(wanted)))
     for what, is_needed, check in checks:
         is_right = True
         try:
@@ -74,6 +89,21 @@ def other_smac() -> str:
     )
 
 
+def _check_package(wanted: Wanted, provenance: dict[str, str]) -> str:
+    return _check_smac(provenance) if wanted.package == "smac" else _check_smacv2(wanted, provenance)
+
+
+def _check_smacv2(wanted: Wanted, provenance: dict[str, str]) -> str:
+    folder = _package_folder("smacv2")
+    if folder is None or not os.path.isfile(_smac_source(folder)):
+        raise _WrongError(
+            f"{sys.executable} has no SMACv2, which plays {wanted.map}; {_INSTALL_SMACV2} there, beside {REQUIREMENTS}"
+        )
+    commit = _commit("smacv2", folder)
+    provenance["smacv2"] = commit or f"sha256 of starcraft2.py: {_sha256(_smac_source(folder))}"
+    return f"{f'commit {commit[:12]}' if commit else 'of unknown commit'}, in {folder}"
+
+
 def _check_smac(provenance: dict[str, str]) -> str:
     folder = _package_folder("smac")
     if folder is None:
@@ -83,7 +113,7 @@ def _check_smac(provenance: dict[str, str]) -> str:
         )
     if says := other_smac():
         raise _WrongError(says)
-    commit = _smac_commit(folder)
+    commit = _commit("smac", folder)
     provenance["smac"] = commit or f"sha256 of starcraft2.py: {_sha256(_smac_source(folder))}"
     return f"{f'commit {commit[:12]}' if commit else 'of unknown commit'}, in {folder}"
 
@@ -105,8 +135,9 @@ def _check_protocol(provenance: dict[str, str]) -> str:
     return provenance["protocol"]
 
 
-def _check_pysc2(provenance: dict[str, str]) -> str:
-    for module in ("pysc2", "pysc2.maps", "pysc2.run_configs", "pysc2.lib.protocol", "smac.env.starcraft2.starcraft2"):
+def _check_pysc2(package: str, provenance: dict[str, str]) -> str:
+    source = f"{package}.env.starcraft2.starcraft2"
+    for module in ("pysc2", "pysc2.maps", "pysc2.run_configs", "pysc2.lib.protocol", source):
         _import(module)
     provenance["pysc2"] = _version("pysc2") or "of unknown version"
     return provenance["pysc2"]
@@ -150,10 +181,10 @@ def _smac_source(folder: str) -> str:
     return os.path.join(folder, "env", "starcraft2", "starcraft2.py")
 
 
-def _smac_commit(folder: str) -> str | None:
+def _commit(package: str, folder: str) -> str | None:
     """The commit that pip installed, or that of the checkout around the package."""
     try:
-        direct = metadata.distribution("smac").read_text("direct_url.json")
+        direct = metadata.distribution(package).read_text("direct_url.json")
         return str(json.loads(direct or "")["vcs_info"]["commit_id"])
     except (metadata.PackageNotFoundError, ValueError, KeyError):  # not from git, but from a folder or a wheel
         pass
@@ -229,23 +260,25 @@ def _maps_folder() -> str:
     return os.path.join(_game_folder(), "Maps", "SMAC_Maps")
 
 
-def _check_map(map_name: str, provenance: dict[str, str]) -> str:
-    folder = _maps_folder()
-    if f"{map_name}.SC2Map" not in _names(folder, _MAPS):
-        raise _WrongError(f"{folder} has no {map_name}.SC2Map; {_MAPS}")
-    registry = sys.modules["smac.env.starcraft2.maps.smac_maps"].get_smac_map_registry()
-    if map_name not in registry:
-        raise _WrongError(f"this SMAC has no map {map_name}, but {', '.join(sorted(registry))}; {_INSTALL}")
-    provenance["map-sha256"] = _sha256(os.path.join(folder, f"{map_name}.SC2Map"))
-    return f"{map_name} in {folder}"
+def _check_map(wanted: Wanted, provenance: dict[str, str]) -> str:
+    folder, remedy = _maps_folder(), _MAPS[wanted.package]
+    if f"{wanted.file}.SC2Map" not in _names(folder, remedy):
+        raise _WrongError(f"{folder} has no {wanted.file}.SC2Map; {remedy}")
+    registry = sys.modules[f"{wanted.package}.env.starcraft2.maps.smac_maps"].get_smac_map_registry()
+    if wanted.registered not in registry:
+        install = _INSTALL if wanted.package == "smac" else _INSTALL_SMACV2
+        which = "SMAC" if wanted.package == "smac" else "SMACv2"
+        raise _WrongError(f"this {which} has no map {wanted.registered}, but {', '.join(sorted(registry))}; {install}")
+    provenance["map-sha256"] = _sha256(os.path.join(folder, f"{wanted.file}.SC2Map"))
+    return f"{wanted.file} in {folder}"
 
 
-def _check_other_maps(others: Sequence[str]) -> str:
-    folder = _maps_folder()
-    names = _names(folder, _MAPS)
+def _check_other_maps(wanted: Wanted) -> str:
+    folder, remedy, others = _maps_folder(), _MAPS[wanted.package], wanted.other_files
+    names = _names(folder, remedy)
     missing = [name for name in others if f"{name}.SC2Map" not in names]
     if missing:
-        raise _WrongError(f"{folder} lacks {len(missing)} of {len(others)}: {', '.join(missing)}; {_MAPS}")
+        raise _WrongError(f"{folder} lacks {len(missing)} of {len(others)}: {', '.join(missing)}; {remedy}")
     return f"all {len(others)} in {folder}"
 
 
@@ -291,7 +324,7 @@ def main() -> None:
     """Examine what stdin names."""
     wanted = json.load(sys.stdin)
     said, sys.stdout = sys.stdout, sys.stderr  # what packages print when they are imported is no answer
-    json.dump(examine(wanted["map"], wanted["game_version"], wanted["other_maps"]), said)
+    json.dump(examine(Wanted(**wanted)), said)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib
 import json
 import os
 import select
@@ -37,9 +38,10 @@ from typing import Any, NoReturn
 ORDERS, RESET, ACT, QUIT, VIEW, FAILED = b"O", b"R", b"A", b"Q", b"V", b"F"
 
 # reward, terminated, truncated, won, game loops since the game was made, bytes of memory of player and game. Behind it:
-# obs float32 [N, o], availability uint8 [N, a], state float32 [s], and where frames are ordered float32 [U, 6].
+# obs float32 [N, o], availability uint8 [N, a], state float32 [s], and where frames are ordered float32 [U, 7].
 HEADER = struct.Struct("<d???IQ")
-FRAME = ("x", "y", "health", "shield", "energy", "cooldown")  # of each unit, allies then enemies
+# Of each unit, allies then enemies. The type column is that of the one-hot, 0 where a map's teams are fixed.
+FRAME = ("x", "y", "health", "shield", "energy", "cooldown", "type_column")
 
 _FRAMING = struct.Struct("<cI")
 _LONGEST = 64 * 1024 * 1024  # bytes of a body
@@ -244,21 +246,30 @@ def _play(channel: socket.socket) -> None:
 
 
 class _Battle:
-    """One battle after the other of an unmodified `StarCraft2Env`, until something fails."""
+    """One battle after the other of an unmodified `StarCraft2Env` of SMAC or SMACv2, until something fails."""
 
     def __init__(self, orders: dict[str, Any]) -> None:
         from absl import flags  # noqa: PLC0415 - what this process is for
-        from smac.env.starcraft2.starcraft2 import StarCraft2Env  # noqa: PLC0415
 
+        module = "starcraft2" if orders["capabilities"] is None else "wrapper"
+        package = importlib.import_module(f"{orders['package']}.env.starcraft2.{module}")
         if not flags.FLAGS.is_parsed():
             flags.FLAGS([sys.argv[0]])
         self._frames = bool(orders["frames"])
-        self._env = StarCraft2Env(map_name=orders["map"], seed=orders["seed"], **orders["options"])
+        self._enemy_hp = orders["enemy_hp"]
+        self._draws = orders["capabilities"] is not None
+        of_game = {"map_name": orders["map"], "seed": orders["seed"], **orders["options"]}
+        if self._draws:  # teams and places, for each battle
+            wrapper = package.StarCraftCapabilityEnvWrapper(capability_config=orders["capabilities"], **of_game)
+            self._env, self._begin = wrapper.env, wrapper.reset
+        else:
+            self._env = package.StarCraft2Env(**of_game)
+            self._begin = self._env.reset
         # On an error SMAC would start a second game, and leave one of the two behind.
         self._env.full_restart = self._refuse_restart
 
     def reset(self) -> bytes:
-        self._env.reset()
+        self._begin()
         self._set_max_reward()
         return self._view(0.0, False, False, False)
 
@@ -282,8 +293,9 @@ class _Battle:
 
     def _set_max_reward(self) -> None:
         """What all enemies' deaths and a win pay: SMAC adds to it in each pass over units that are still appearing."""
-        env = self._env
-        whole = sum(unit.health_max + unit.shield_max for unit in env.enemies.values())
+        env, whole = self._env, self._enemy_hp
+        if whole is None:
+            whole = sum(unit.health_max + unit.shield_max for unit in env.enemies.values())
         env.max_reward = env.n_enemies * env.reward_death_value + env.reward_win + whole
 
     def _view(self, reward: float, terminated: bool, truncated: bool, won: bool) -> bytes:
@@ -297,8 +309,9 @@ class _Battle:
             np.asarray(env.get_state(), np.float32).tobytes(),
         ]
         if self._frames:
-            units = [*env.agents.values(), *env.enemies.values()]
-            parts.append(np.array([_frame(unit) for unit in units], np.float32).tobytes())
+            units = [*((unit, True) for unit in env.agents.values()), *((unit, False) for unit in env.enemies.values())]
+            shown = [_frame(unit, env.get_unit_type_id(unit, ally) if self._draws else 0) for unit, ally in units]
+            parts.append(np.array(shown, np.float32).tobytes())
         return b"".join(parts)
 
     def _memory(self) -> int:
@@ -308,10 +321,10 @@ class _Battle:
         return _resident("self") + (_resident(str(game)) if game else 0)
 
 
-def _frame(unit: Any) -> tuple[float, ...]:
+def _frame(unit: Any, column: int) -> tuple[float, ...]:
     if unit.health <= 0:  # SMAC keeps what a dead unit was shown with last
-        return (unit.pos.x, unit.pos.y, 0.0, 0.0, 0.0, 0.0)
-    return (unit.pos.x, unit.pos.y, unit.health, unit.shield, unit.energy, unit.weapon_cooldown)
+        return (unit.pos.x, unit.pos.y, 0.0, 0.0, 0.0, 0.0, column)
+    return (unit.pos.x, unit.pos.y, unit.health, unit.shield, unit.energy, unit.weapon_cooldown, column)
 
 
 def _resident(pid: str) -> int:

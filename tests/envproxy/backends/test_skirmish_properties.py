@@ -10,6 +10,7 @@ from envproxy.backends.skirmish import Skirmish, create, map_names
 from envproxy.backends.skirmish.maps import kind_names
 from envproxy.backends.skirmish.physics import DEEP
 from envproxy.backends.skirmish.policies import POLICIES
+from envproxy.maps.smac import names
 
 BATTLES, EXAMPLES = 40, 5  # 200 battles a map
 MOMENT = 2  # steps, of half a second
@@ -23,12 +24,13 @@ class Bodies:
     """
 
     def __init__(self, battles: Skirmish) -> None:
-        kinds = battles.facts.kinds[battles.facts.roster["kind"]]
-        needed = kinds["separation_radius"][:, None] + kinds["separation_radius"]
-        cores = (1.0 - DEEP) * (kinds["core_radius"][:, None] + kinds["core_radius"])
-        apart = kinds["layer"][:, None] != kinds["layer"]
-        self._core = np.where(apart | np.eye(len(kinds), dtype=bool), 0.0, np.minimum(needed / 2, cores))
-        self._steps = np.zeros((battles.battles, len(kinds), len(kinds)), np.int64)
+        kinds = battles.facts.kinds[battles.units["kind"]]  # [E, U]
+        needed = kinds["separation_radius"][:, :, None] + kinds["separation_radius"][:, None]
+        cores = (1.0 - DEEP) * (kinds["core_radius"][:, :, None] + kinds["core_radius"][:, None])
+        apart = kinds["layer"][:, :, None] != kinds["layer"][:, None]
+        itself = np.eye(kinds.shape[1], dtype=bool)
+        self._core = np.where(apart | itself, 0.0, np.minimum(needed / 2, cores))
+        self._steps = np.zeros(needed.shape, np.int64)
 
     def look(self, units: NDArray[np.void], on: NDArray[np.bool_]) -> None:
         there = (units["health"] > 0) & on[:, None]
@@ -46,8 +48,8 @@ def test_a_battle_keeps_its_laws(map_name: str, seed: int, aggressive: bool) -> 
     battles.reset(np.ones(BATTLES, bool), np.uint64(seed) + np.arange(BATTLES, dtype=np.uint64))
     rng = np.random.default_rng(seed)
     units, facts, n_agents = battles.units, battles.facts, battles.spec.n_agents
-    kinds = facts.kinds[facts.roster["kind"]]
-    names = np.array(kind_names(map_name))[facts.roster["kind"]]
+    kinds = facts.kinds[units["kind"]]
+    units_of = np.array(kind_names(map_name))[units["kind"]]
     layers = np.broadcast_to(kinds["layer"], units.shape)
     bodies = Bodies(battles)
     on, dead = np.ones(BATTLES, bool), np.zeros(units.shape, bool)
@@ -71,7 +73,7 @@ def test_a_battle_keeps_its_laws(map_name: str, seed: int, aggressive: bool) -> 
         column, row = np.floor(units["x"]).astype(int), np.floor(units["y"]).astype(int)
         assert facts.walkable[layers, row, column].all(), "off the ground"
         bodies.look(units, on)
-        assert_nothing_is_lost_but_by_damage(before, units, names, n_agents)
+        assert_nothing_is_lost_but_by_damage(before, units, units_of, n_agents)
         on &= ~(result.terminated | result.truncated)
         if not on.any():
             return
@@ -81,18 +83,21 @@ def test_a_battle_keeps_its_laws(map_name: str, seed: int, aggressive: bool) -> 
 def assert_nothing_is_lost_but_by_damage(
     before: NDArray[np.void], after: NDArray[np.void], names: NDArray[np.str_], n_agents: int
 ) -> None:
-    """Damage dealt by one side in a step = what the other lost, and what it gained meanwhile by ways that are known."""
+    """Damage dealt by one side in a step = what the other lost, and what it gained meanwhile by ways that are known.
+
+    `names` are the units' [E, U].
+    """
     allies, enemies = slice(None, n_agents), slice(n_agents, None)
     for side, other in ((allies, enemies), (enemies, allies)):
         hp_before, hp_after = (units["health"][:, side] + units["shield"][:, side] for units in (before, after))
         dealt = (after["dealt"] - before["dealt"])[:, other].sum(1)
         gained = dealt - (hp_before - hp_after).sum(1)
         # A Baneling that attacks gives up what it has left.
-        given_up = (hp_before * (hp_after == 0) * (names[side] == "Baneling")).sum(1)
-        kinds = names[side]
-        flesh = np.isin(kinds, ("Zergling", "Baneling", "Hydralisk", "SpineCrawler")).sum() * GAIN["flesh"]
-        shields = np.isin(kinds, ("Zealot", "Stalker", "Colossus")).sum() * GAIN["shield"]
-        most = flesh + shields + (kinds == "Medivac").sum() * GAIN["healing"]
+        kinds = names[:, side]
+        given_up = (hp_before * (hp_after == 0) * (kinds == "Baneling")).sum(1)
+        flesh = np.isin(kinds, ("Zergling", "Baneling", "Hydralisk", "SpineCrawler")).sum(1) * GAIN["flesh"]
+        shields = np.isin(kinds, ("Zealot", "Stalker", "Colossus")).sum(1) * GAIN["shield"]
+        most = flesh + shields + (kinds == "Medivac").sum(1) * GAIN["healing"]
         assert (gained >= -given_up - 1e-6).all()
         assert (gained <= most + 1e-6).all()
 
@@ -115,7 +120,7 @@ def test_where_nothing_recovers_the_return_is_what_was_taken(map_name: str) -> N
 
 
 def test_spawns_are_crowds_around_their_points_and_differ_with_the_seed() -> None:
-    for map_name in map_names():
+    for map_name in names():
         battles = create(map_name, 20)
         battles.reset(np.ones(20, bool), np.arange(20, dtype=np.uint64))
         roster = battles.facts.roster

@@ -406,7 +406,7 @@ def test_cooldowns_are_over_smacs_maxima_and_may_exceed_them(map_name: str) -> N
     battle.reset(np.ones(1, bool), np.ones(1, np.uint64))
     battle.units["cooldown"] = 16
     facts, names = battle.facts, kind_names(map_name)
-    types = [names[kind] for kind in facts.roster["kind"][: facts.n_agents]]
+    types = [names[kind] for kind in battle.units["kind"][0, : facts.n_agents]]
     width = 4 + facts.ally_shields + facts.type_bits
     shown = rows(battle.observe().state[0, : facts.n_agents * width], width)[:, 1]
     expected = [50 / 200 if name == "Medivac" else 16 / most[name] for name in types]

@@ -150,6 +150,8 @@ def test_damaged_bytes_are_refused() -> None:
         ("attacker", 99),
         ("healing", 6),
         ("by_x", -1),
+        ("look", 1),
+        ("spotter", 3),
         ("pace", -1e12),
         ("pace", 10.0),
         ("heading_x", 1e12),
@@ -178,8 +180,19 @@ def test_values_that_are_not_numbers_are_refused(field: str) -> None:
 
 
 def test_a_new_field_of_whole_numbers_is_a_new_index_or_not() -> None:
-    indexes = {"kind", "last_action", "target", "victim", "attacker", "healing", "by_x"}  # checked: see above
-    counts = {"order", "detour", "detour_in", "strikes", "shots", "calm", "look_in", "help_in"}  # never an index
+    indexes = {
+        "kind",
+        "last_action",
+        "target",
+        "victim",
+        "attacker",
+        "healing",
+        "by_x",
+        "look",
+        "spotter",
+    }  # checked: see above
+    # Never an index.
+    counts = {"order", "detour", "detour_in", "strikes", "shots", "calm", "look_in", "help_in", "shown_to"}
     assert {name for name in UNIT.names or () if UNIT[name] == np.int64} == indexes | counts
 
 

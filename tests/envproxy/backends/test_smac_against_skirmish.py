@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from envproxy.backend import Observation, StepResult
 from envproxy.backends import skirmish, smac
 from envproxy.backends.skirmish.policies import POLICIES
-from envproxy.maps import map_names
+from envproxy.maps.smac import names
 from envproxy.rules import SMAC_RULES, Rules
 from tests.starcraft.battle import battle_seed
 from tests.starcraft.host import SMAC, battle_host, needs_smac
@@ -94,7 +94,7 @@ def play(pair: Pair, battles: int) -> dict[str, int]:
 
 
 @needs_smac
-@pytest.mark.parametrize("map_name", map_names())
+@pytest.mark.parametrize("map_name", names())
 def test_smac_shows_what_skirmish_shows(map_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with battle_host(tmp_path, monkeypatch, packages=str(SMAC), maps=[map_name]):
         pair = Pair(map_name, SMAC_RULES)

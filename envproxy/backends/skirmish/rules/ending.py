@@ -23,11 +23,11 @@ def ending(units: Units, progress: Progress, facts: MapFacts) -> int:
     enemies = _living(units[facts.n_agents :])
     if (allies == 0 and enemies > 0) or (
         facts.heals and allies == _living_medivacs(units[: facts.n_agents], facts)
-    ):  # so an MMM battle is never drawn
+    ):  # so where Medivacs do not count no battle is drawn
         return LOST
     if enemies == 0 and allies > 0:
         return WON
-    if facts.heals and enemies == 1 and _living_medivacs(units[facts.n_agents :], facts) == 1:
+    if facts.heals and enemies == _living_medivacs(units[facts.n_agents :], facts):
         return WON
     if allies == 0:
         return DRAWN

@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.maps import MapFacts
 from envproxy.backends.skirmish.records import Unit, Units
-from envproxy.backends.skirmish.rules.actions import NORTH
+from envproxy.backends.skirmish.rules.actions import NORTH, faces, is_target
 from envproxy.maps import FIRST_TARGET, N_AROUND
-
-SIGHT: Final = 9.0  # of every unit, between centres
 
 # The points around a unit at which the pathing grid and the terrain's height are shown, in move amounts.
 AROUND_X: Final = np.array([0.0, 0.0, 2.0, -2.0, 1.0, -1.0, 1.0, -1.0])
@@ -30,25 +28,46 @@ def write_observation(
     if unit.health <= 0.0:
         return
     at = _write_ground(obs, available, unit, facts)
-    at = _write_enemies(obs, at, available, unit, units, facts)
+    at = _write_enemies(obs, at, available, seat, units, facts)
     at = _write_allies(obs, at, seat, units, facts)
+    kind = facts.kinds[unit.kind]
     if facts.rules[0].obs_own_health:
-        kind = facts.kinds[unit.kind]
         obs[at] = unit.health / kind.health
         at += 1
         if facts.ally_shields:
             obs[at] = unit.shield / kind.shield
             at += 1
+    if facts.rules[0].own_pos:
+        height, width = facts.pathable.shape
+        obs[at] = unit.x / width
+        obs[at + 1] = unit.y / height
+        at += 2
+    if len(facts.looks) > 0:
+        obs[at] = facts.looks[unit.look, 0]
+        obs[at + 1] = facts.looks[unit.look, 1]
+        at += 2
     if facts.type_bits > 0:
-        obs[at + facts.roster[seat].type_column] = 1.0
+        obs[at + kind.type_column] = 1.0
 
 
 @part
-def sees(unit: Unit, other: Unit) -> bool:
-    """Tell whether a living unit sees another: it is alive and nearer than the sight."""
+def sees(unit: Unit, other: Unit, facts: MapFacts) -> bool:
+    """Tell whether a living unit sees another: it is alive, nearer than the sight, and in the cone if there are cones.
+
+    With cones SMACv2 counts also what is exactly as far as the sight.
+    """
     dx = other.x - unit.x
     dy = other.y - unit.y
-    return bool(other.health > 0.0 and dx * dx + dy * dy < SIGHT * SIGHT)
+    square = dx * dx + dy * dy
+    sight = facts.kinds[unit.kind].sight
+    near = square < sight * sight if len(facts.looks) == 0 else square <= sight * sight
+    return bool(other.health > 0.0 and near and faces(unit, dx, dy, facts))
+
+
+@part
+def is_shown(enemy: Unit, seat: int, facts: MapFacts) -> bool:
+    """Tell whether a seat may see an enemy when it is in sight: see `rules.sharing`."""
+    return bool(facts.rules[0].prob_obs_enemy >= 1.0 or (enemy.shown_to >> seat) & 1)
 
 
 @part
@@ -69,16 +88,18 @@ def _write_ground(obs: NDArray[np.float32], available: NDArray[np.bool_], unit: 
 
 @part
 def _write_enemies(
-    obs: NDArray[np.float32], at: int, available: NDArray[np.bool_], unit: Unit, units: Units, facts: MapFacts
+    obs: NDArray[np.float32], at: int, available: NDArray[np.bool_], seat: int, units: Units, facts: MapFacts
 ) -> int:
     """Fill the block of enemies, which begins at `at`; return where it ends."""
     shields = facts.enemy_shields and facts.rules[0].obs_all_health
     width = 4 + facts.rules[0].obs_all_health + shields + facts.type_bits
+    masked = facts.rules[0].action_mask
     for u in range(facts.n_agents, len(units)):
-        if sees(unit, units[u]):
+        if is_shown(units[u], seat, facts) and sees(units[seat], units[u], facts):
             # The action of this number, whatever it does: a Medivac is told whether it can heal the ally of the number.
-            obs[at] = available[FIRST_TARGET + u - facts.n_agents]
-            _write_other(obs[at : at + width], unit, u, units, facts, shields)
+            number = u - facts.n_agents
+            obs[at] = available[facts.first_target + number] if masked else is_target(units, seat, number, facts, False)
+            _write_other(obs[at : at + width], units[seat], u, units, facts, shields)
         at += width
     return at
 
@@ -92,7 +113,7 @@ def _write_allies(obs: NDArray[np.float32], at: int, seat: int, units: Units, fa
     for u in range(facts.n_agents):
         if u == seat:
             continue
-        if sees(units[seat], units[u]):
+        if sees(units[seat], units[u], facts):
             obs[at] = 1.0
             _write_other(obs[at : at + width], units[seat], u, units, facts, shields)
             if actions > 0 and units[u].last_action >= 0:
@@ -108,9 +129,10 @@ def _write_other(row: NDArray[np.float32], unit: Unit, u: int, units: Units, fac
     kind = facts.kinds[other.kind]
     dx = other.x - unit.x
     dy = other.y - unit.y
-    row[1] = math.sqrt(dx * dx + dy * dy) / SIGHT
-    row[2] = dx / SIGHT
-    row[3] = dy / SIGHT
+    sight = facts.kinds[unit.kind].sight
+    row[1] = math.sqrt(dx * dx + dy * dy) / sight
+    row[2] = dx / sight
+    row[3] = dy / sight
     at = 4
     if facts.rules[0].obs_all_health:
         row[4] = other.health / kind.health
@@ -119,7 +141,7 @@ def _write_other(row: NDArray[np.float32], unit: Unit, u: int, units: Units, fac
             row[5] = other.shield / kind.shield
             at = 6
     if facts.type_bits > 0:
-        row[at + facts.roster[u].type_column] = 1.0
+        row[at + kind.type_column] = 1.0
 
 
 @part

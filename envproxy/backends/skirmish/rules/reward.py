@@ -42,14 +42,14 @@ def step_reward(units: Units, how: int, facts: MapFacts) -> float:
 
 @part
 def _battle_reward(units: Units, facts: MapFacts) -> float:
-    """Return |damage + kills|, or damage + kills - losses; both sides' losses are hp and deaths.
+    """Return |damage + kills| or what of it is above 0, or damage + kills - losses; losses are hp and deaths.
 
-    The absolute value is SMAC's: an enemy whose shield recovers pays a little (issue 72).
+    The absolute value is SMAC's: an enemy whose shield recovers pays a little (issue 72). SMACv2 pays nothing for it.
     """
     rules = facts.rules[0]
     won = _losses(units[facts.n_agents :], rules.reward_death_value)
     if rules.reward_only_positive:
-        return float(abs(won))
+        return float(abs(won) if facts.pays_recovery else max(won, 0.0))
     lost = _losses(units[: facts.n_agents], rules.reward_death_value)
     return float(won - rules.reward_negative_scale * lost)
 

@@ -25,25 +25,9 @@ def write_state(
             for i in range(obs.shape[1]):
                 state[seat * obs.shape[1] + i] = obs[seat, i]
         return
-    height, width = facts.pathable.shape
     at = 0
     for u in range(len(units)):
-        unit = units[u]
-        kind = facts.kinds[unit.kind]
-        is_ally = u < facts.n_agents
-        has_shield = facts.ally_shields if is_ally else facts.enemy_shields
-        place = at + 1 + is_ally  # an ally has its cooldown before its place
-        if unit.health > 0.0:
-            state[at] = unit.health / kind.health
-            if is_ally:
-                state[at + 1] = _readiness(unit, facts)
-            state[place] = (unit.x - width / 2) / width
-            state[place + 1] = (unit.y - height / 2) / height
-            if has_shield:
-                state[place + 2] = unit.shield / kind.shield
-            if facts.type_bits > 0:
-                state[place + 2 + has_shield + facts.roster[u].type_column] = 1.0
-        at = place + 2 + has_shield + facts.type_bits
+        at = _write_unit(state, at, u, units, facts)
     if facts.rules[0].state_last_action:
         for seat in range(facts.n_agents):
             if units[seat].last_action >= 0:
@@ -51,6 +35,33 @@ def write_state(
             at += facts.n_actions
     if facts.rules[0].state_timestep_number:
         state[at] = progress.steps / facts.episode_limit
+
+
+@part
+def _write_unit(state: NDArray[np.float32], at: int, u: int, units: Units, facts: MapFacts) -> int:
+    """Fill the row of unit `u`, which begins at `at`, unless it is dead; return where it ends."""
+    unit = units[u]
+    kind = facts.kinds[unit.kind]
+    height, width = facts.pathable.shape
+    is_ally = u < facts.n_agents
+    has_shield = facts.ally_shields if is_ally else facts.enemy_shields
+    has_look = is_ally and len(facts.looks) > 0
+    place = at + 1 + is_ally  # an ally has its cooldown before its place
+    types = place + 2 + has_shield + 2 * has_look
+    if unit.health > 0.0:
+        state[at] = unit.health / kind.health
+        if is_ally:
+            state[at + 1] = _readiness(unit, facts)
+        state[place] = (unit.x - width / 2) / width
+        state[place + 1] = (unit.y - height / 2) / height
+        if has_shield:
+            state[place + 2] = unit.shield / kind.shield
+        if has_look:
+            state[place + 2 + has_shield] = facts.looks[unit.look, 0]
+            state[place + 3 + has_shield] = facts.looks[unit.look, 1]
+        if facts.type_bits > 0:
+            state[types + kind.type_column] = 1.0
+    return int(types + facts.type_bits)
 
 
 @part

@@ -17,5 +17,5 @@ def get_smac_map_registry() -> dict[str, Any]:
     return registry
 
 
-for _name in get_smac_map_registry():
-    globals()[_name] = type(_name, (lib.Map,), {"directory": "SMAC_Maps", "filename": _name, "players": 2})
+for _name, _sizes in get_smac_map_registry().items():
+    globals()[_name] = type(_name, (lib.Map,), {"directory": "SMAC_Maps", "filename": _sizes["file"], "players": 2})
