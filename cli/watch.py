@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cli.plain_console import PlainConsole
 from operations.paths import real_path, shown, user_path
+from operations.suggestions import did_you_mean
 from pps_qmix.runtime.battles import check_request
 
 if TYPE_CHECKING:
@@ -74,5 +75,6 @@ def _film(options: argparse.Namespace) -> Film:
         raise ValueError(f"run: expected a policy ({', '.join(NAMES)}) or a run directory, found nothing")
     run = user_path(options.team)
     if not run.is_dir():
-        raise ValueError(f"{options.team}: expected a policy ({', '.join(NAMES)}) or a run directory")
+        hint = did_you_mean(options.team, NAMES)
+        raise ValueError(f"{options.team}: expected a policy ({', '.join(NAMES)}) or a run directory{hint}")
     return film_run(run, options.map, options.battles, options.seed, options.backend, options.backend_options)
