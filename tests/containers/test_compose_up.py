@@ -80,9 +80,9 @@ def test_one_run_after_another(stack: Stack, runs: Path) -> None:
     begin("rs-pps")
     first, second = sorted((path.parent for path in runs.glob("*/run.json")), key=lambda path: path.stat().st_mtime)
     said = stack.compose("logs", "--no-log-prefix", "experiment").splitlines()
-    assert f"the run before, {first.name}, ended at step " in said[0]
-    assert f"MAP=3m BATTLES=4 SETTINGS='--resume {first.name}' docker compose up experiment" in said[0]
-    assert "COMPOSE_PROJECT_NAME=OTHER" in said[0]
+    (ended,) = [line for line in said if line.startswith(f"the run before, {first.name}, ended at step ")]
+    assert f"MAP=3m BATTLES=4 SETTINGS='--resume {first.name}' docker compose up experiment" in ended
+    assert "COMPOSE_PROJECT_NAME=OTHER" in ended
     assert not is_held(first)
     assert f"run {runs / second.name}" in "\n".join(said)  # as it is named on this machine
     assert "waiting: no device has answered yet" in said
