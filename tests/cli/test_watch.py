@@ -21,6 +21,7 @@ from PIL import Image
 from cli.main import main
 from envproxy.backends.skirmish import map_names
 from envproxy.backends.skirmish.maps import kind_names, map_facts
+from envproxy.backends.skirmish.policies import HEURISTICS
 from envproxy.recording import FRAME, Outcome, Recording
 from envproxy.rules import SMAC_RULES
 from learning.network import AgentNetwork
@@ -138,6 +139,13 @@ def test_names_cannot_break_the_page() -> None:
 
 def test_a_long_battle_of_many_stays_small() -> None:
     assert len(make_page(long_film("2c_vs_64zg", 400)).encode()) < 1_500_000
+
+
+@pytest.mark.parametrize("policy", HEURISTICS)
+def test_smacs_own_scripted_team_is_shown_with_orders_that_the_mask_forbids(policy: str) -> None:
+    film = film_policy(policy, "3m", 1, 0)
+    first = film.recordings[0].frames[1]["last_action"][:3]
+    assert ((first >= 6) == (policy == "heuristic")).all(), "the enemy is 14 away in the first step"
 
 
 def test_the_picture_has_its_frames() -> None:
