@@ -172,7 +172,10 @@ def test_every_kind_of_unit_has_a_different_sign() -> None:
     ("arguments", "said"),
     [
         ("", r"the following arguments are required: RUN_OR_POLICY"),
-        ("nearst --map 3m", r"nearst: expected a policy \(random, nearest, focus\) or a run directory"),
+        (
+            "nearst --map 3m",
+            r"nearst: expected a policy \(random, nearest, focus, heuristic, heuristic-rest\) or a run directory",
+        ),
         ("nearest", r"map: the policy 'nearest' needs one: --map NAME \(pps-qmix maps lists them\)"),
         ("nearest --map 3mm", r"the backend 'skirmish' has no map '3mm'; it has .*\b3m\b.*"),
         ("nearest --map 3m --battles 0", r"battles: expected 1\.\.64, found 0"),
@@ -289,7 +292,7 @@ def test_links_that_lead_in_a_circle_and_homes_that_are_none(watch: Callable[...
         ("", "run: {}, found nothing"),
     ):
         code, _, errors = watch(none)
-        expected = "expected a policy (random, nearest, focus) or a run directory"
+        expected = "expected a policy (random, nearest, focus, heuristic, heuristic-rest) or a run directory"
         assert (code, errors) == (2, f"pps-qmix: {said.format(expected)}\n")
     assert watch("nearest", "--map", "3m", "--battles", "1", "--out", "~no such user")[0] == 0
     assert Path("~no such user").read_text().startswith("<!")
