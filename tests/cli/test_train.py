@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,14 @@ def test_a_centralised_run_that_does_not_say_its_runtime_resumes_in_process(tmp_
     central |= {"runs": str(tmp_path), "run": "central"}
     RunDirectory.create(check_settings({**default_config(), **central}))
     assert chosen_runtime(chosen(tmp_path, "--resume", "central"), None) == "in-process"
+
+
+def test_a_run_of_another_simulator_is_refused_before_anything_starts(tmp_path: Path, run: RunDirectory) -> None:
+    document = run.path / "run.json"
+    said = json.loads(document.read_text())
+    document.write_text(json.dumps({**said, "simulator": 1}))
+    with pytest.raises(RunDirectoryError, match="begun cannot be resumed: simulator version 1 played the battles"):
+        chosen(tmp_path, "--resume", "begun")
 
 
 def test_a_runtime_that_does_not_exist_is_refused(tmp_path: Path, run: RunDirectory) -> None:

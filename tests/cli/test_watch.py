@@ -21,6 +21,7 @@ from PIL import Image
 from cli.main import main
 from envproxy.backends.skirmish import map_names
 from envproxy.backends.skirmish.maps import kind_names, map_facts
+from envproxy.backends.skirmish.policies import HEURISTICS
 from envproxy.recording import FRAME, Outcome, Recording
 from envproxy.rules import SMAC_RULES
 from learning.network import AgentNetwork
@@ -141,6 +142,13 @@ def test_a_long_battle_of_many_stays_small() -> None:
     assert len(make_page(long_film("2c_vs_64zg", 400)).encode()) < 1_500_000
 
 
+@pytest.mark.parametrize("policy", HEURISTICS)
+def test_smacs_own_scripted_team_is_shown_with_orders_that_the_mask_forbids(policy: str) -> None:
+    film = film_policy(policy, "3m", 1, 0)
+    first = film.recordings[0].frames[1]["last_action"][:3]
+    assert ((first >= 6) == (policy == "heuristic")).all(), "the enemy is 14 away in the first step"
+
+
 def test_the_picture_has_its_frames() -> None:
     film = film_policy("focus", "MMM", 1, 0)
     (recording,) = film.recordings
@@ -167,7 +175,8 @@ def test_every_kind_of_unit_has_a_different_sign() -> None:
         ("", r"the following arguments are required: RUN_OR_POLICY"),
         (
             "nearst --map 3m",
-            r"nearst: expected a policy \(random, .*\) or a run directory\. Did you mean \"nearest\"\?",
+            r"nearst: expected a policy \(random, nearest, focus, heuristic, heuristic-rest\) or a run directory"
+            r'\. Did you mean "nearest"\?',
         ),
         ("nearest", r"map: the policy 'nearest' needs one: --map NAME \(pps-qmix maps lists them\)"),
         ("nearest --map 3mm", r"the backend 'skirmish' has no map '3mm'; it has .*\b3m\b.*"),
