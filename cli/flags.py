@@ -28,7 +28,7 @@ _ALIASES = {"base": ["--algorithm"]}  # the usual name in centralised training
 
 
 def add_arguments(parser: argparse.ArgumentParser, arguments: Sequence[str] = ()) -> None:
-    """Add a flag for every setting, in the groups of [tool.flwr.app.config]: what each means is there, too.
+    """Add a flag for every setting, in the groups of [tool.pps-qmix.settings], with what each means.
 
     Help shows the common ones; all of them if the command line `arguments` ask for that.
     """

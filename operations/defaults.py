@@ -1,25 +1,21 @@
-"""The settings, their defaults and what they mean: `[tool.flwr.app.config]` of the Flower app's pyproject.toml."""
+"""The settings, their defaults and what they mean: in the pyproject.toml of the Flower app."""
 
 from __future__ import annotations
 
-import re
+import json
 import tomllib
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 Value = bool | float | int | str
-
-_SECTION = re.compile(r"^\[tool\.flwr\.app\.config\]\n(.*?)(?=^\[|\Z)", re.MULTILINE | re.DOTALL)
-_GROUP = re.compile(r"^# (\w+)$")
-_SETTING = re.compile(r"^(?P<name>[\w-]+) = (?P<default>\"[^\"]*\"|[^\s#]+)\s+# (?P<meaning>.*)$")
 
 
 class Description(NamedTuple):
     """What a user is told of a setting."""
 
-    group: str  # the comment line above it: common, learning, sharing, robustness or runtime
-    default: str  # as it is written there
-    meaning: str  # the comment beside it
+    group: str  # common, learning, sharing, robustness or runtime
+    default: str  # as it is written in TOML
+    meaning: str
 
 
 def app_directory() -> Path:
@@ -29,24 +25,23 @@ def app_directory() -> Path:
 
 
 def default_config() -> dict[str, Value]:
-    """Return every setting with its default."""
-    config: dict[str, Value] = tomllib.loads(_pyproject())["tool"]["flwr"]["app"]["config"]
+    """Return every setting with its default: `[tool.flwr.app.config]`."""
+    config: dict[str, Value] = _tool()["flwr"]["app"]["config"]
     return config
 
 
 def descriptions() -> dict[str, Description]:
-    """Return every setting with what a user is told of it, in groups."""
-    section = _SECTION.search(_pyproject())
-    assert section is not None
-    found: dict[str, Description] = {}
-    group = ""
-    for line in section[1].splitlines():
-        if heading := _GROUP.match(line):
-            group = heading[1]
-        elif setting := _SETTING.match(line):
-            found[setting["name"]] = Description(group, setting["default"], setting["meaning"])
-    return found
+    """Return every setting with what a user is told of it, in groups: the tables `[tool.pps-qmix.settings.*]`."""
+    tool = _tool()
+    defaults = tool["flwr"]["app"]["config"]
+    return {
+        name: Description(group, json.dumps(defaults[name]), meaning)
+        for group, meanings in tool["pps-qmix"]["settings"].items()
+        for name, meaning in meanings.items()
+    }
 
 
-def _pyproject() -> str:
-    return (app_directory() / "pyproject.toml").read_text(encoding="utf-8")
+def _tool() -> dict[str, Any]:
+    document = tomllib.loads((app_directory() / "pyproject.toml").read_text(encoding="utf-8"))
+    tool: dict[str, Any] = document["tool"]
+    return tool

@@ -15,6 +15,7 @@ import envproxy.protocol
 import strategies.settings
 from client.device import is_run_name
 from learning.settings import LearningSettings
+from operations.defaults import descriptions
 from server.settings import Settings, SettingsError, Value, check_settings
 from strategies.settings import SharingSettings
 
@@ -52,10 +53,11 @@ def test_choices_are_the_servers(name: str, choices: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("name", CHOICES)
-def test_the_comment_beside_a_default_names_each_choice_in_order(name: str) -> None:
-    line = re.search(rf"^{name} = .*?# (.*)$", PYPROJECT, re.MULTILINE)
-    assert line is not None
-    parts, choices = line[1].split(" | "), [choice for choice in CHOICES[name] if choice]  # "": none
+def test_the_meaning_of_a_setting_names_each_choice_in_order(name: str) -> None:
+    parts, choices = (
+        descriptions()[name].meaning.split(" | "),
+        [choice for choice in CHOICES[name] if choice],
+    )  # "": none
     assert len(parts) == len(choices)
     for part, choice in zip(parts, choices, strict=True):
         assert re.search(rf"\b{choice}\b", part), f"{part!r} does not name {choice!r}"

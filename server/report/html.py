@@ -26,4 +26,4 @@ def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
         f'<tr><th scope="row">{escape(first)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>'
         for first, *cells in lines
     )
-    return f'<div class="scroll"><table>{thead}<tbody>{body}</tbody></table></div>'
+    return f'<div class="scroll" tabindex="0"><table>{thead}<tbody>{body}</tbody></table></div>'

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib import resources
 from pathlib import Path
-from string import Template
 from typing import Any
 
 from operations.colours import PAGE_DARK, PAGE_LIGHT, css_variables
@@ -14,6 +12,7 @@ from operations.defaults import default_config
 from operations.files import replace_file
 from server.report import played, result
 from server.report import rounds as figures
+from server.report.style import FRAME, STYLE
 from server.report.summary import Row, of_kind
 from server.report.words import heading
 
@@ -32,19 +31,15 @@ def write_report(path: Path, run: Mapping[str, Any], rows: Sequence[Row]) -> Non
         played.settings_tables(settings),
         played.versions(run),
     ]
-    page = Template(_asset("report.html")).substitute(
+    page = FRAME.substitute(
         title=escape(heading(settings, _team_size(rounds))),
         run=escape(str(settings["run"])),
         state="" if rounds else ": no round has ended yet",
         colours=css_variables(PAGE_LIGHT, PAGE_DARK),
-        style=_asset("report.css"),
+        style=STYLE,
         sections="\n".join(filter(None, sections)),
     )
     replace_file(path, page.encode())
-
-
-def _asset(name: str) -> str:
-    return (resources.files(__package__) / name).read_text(encoding="utf-8")
 
 
 def _team_size(rounds: Sequence[Row]) -> int | None:

@@ -36,7 +36,7 @@ def test_the_settings_page_has_every_setting_with_its_default_and_comment(pages:
     page = pages.settings_page(descriptions(), SCHEMA)
     assert re.findall(r"^### `(.*?)`", page, re.MULTILINE) == list(SETTINGS)
     assert re.findall(r"^## (\w+)", page, re.MULTILINE) == ["Common", "Learning", "Sharing", "Robustness", "Runtime"]
-    assert "Default: `5e-4`. A number, above 0." in page
+    assert "Default: `0.0005`. A number, above 0." in page
     assert "One of `alive`, `team`." in page
     assert "A whole number, above 0 and at most 1,024." in page
     assert all(not value or f"`{value}`" in page for value in SETTINGS.values() if isinstance(value, int))

@@ -9,6 +9,6 @@ def test_every_setting_has_a_meaning_in_a_group() -> None:
     described = descriptions()
     assert list(described) == list(default_config())
     assert {each.group for each in described.values()} == {"common", "learning", "sharing", "robustness", "runtime"}
-    assert described["learning-rate"].default == "5e-4"
+    assert described["learning-rate"].default == "0.0005"
     assert described["learning-rate"].meaning == "step size of Adam"
     assert all(each.meaning and not each.meaning.endswith(".") for each in described.values())

@@ -25,7 +25,7 @@ def play_twice(train: Train, runs: Path, settings: dict[str, Any]) -> Checkpoint
         process = train(run, "--runtime", runtime, **settings)
         output, _ = process.communicate(timeout=WAIT_LIMIT)
         assert process.returncode == 0, output
-        assert "curve.png" in output
+        assert "report.html" in output
         assert kept_runtime(runs / run) == runtime
     here, flower = newest_checkpoint(runs / "here"), newest_checkpoint(runs / "flower")
     assert here is not None

@@ -252,7 +252,7 @@ def test_maps_are_listed_without_a_game(home: Path) -> None:
     assert [[each for each in row if each != "skirmish"] for row in of["skirmish"]] == [
         [each for each in row if each != "smac"] for row in of["smac"]
     ]
-    assert len(of["smac"]) == 23
+    assert len(of["smac"]) == 23 + 15  # and SMACv2's scenarios
 
 
 def test_an_experiment_may_be_played_on_the_game(home: Path, tmp_path: Path) -> None:

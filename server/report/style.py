@@ -1,3 +1,32 @@
+"""The frame of the page and its style. Python, as a Flower app carries no other files."""
+
+from __future__ import annotations
+
+from string import Template
+from typing import Final
+
+FRAME: Final = Template("""\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title>
+<style>$colours$style</style>
+</head>
+<body>
+<header>
+<h1>$title</h1>
+<p class="faint">Run <b>$run</b>$state</p>
+</header>
+<main>
+$sections
+</main>
+</body>
+</html>
+""")
+
+STYLE: Final = """\
 :root { --lightness: 42%; }
 @media (prefers-color-scheme: dark) { :root { --lightness: 66%; } }
 * { box-sizing: border-box; }
@@ -13,7 +42,8 @@ h3 { font-size: .95rem; margin: 0; }
 p { margin: 0; }
 .faint, .sub, .steps, .heights, figcaption, td.was { color: var(--faint); }
 header p, dd, td, code { overflow-wrap: anywhere; }
-section { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 12px; margin: 0 0 12px; min-width: 0; }
+section { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 12px;
+  margin: 0 0 12px; min-width: 0; }
 .tiles { display: grid; gap: 12px; grid-template-columns: repeat(auto-fit, minmax(158px, 1fr)); margin: 0 0 12px; }
 .tile { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 10px 12px; }
 .tile dt { color: var(--faint); font-size: .9rem; }
@@ -23,7 +53,8 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 .small { display: grid; gap: 14px 18px; grid-template-columns: repeat(auto-fill, minmax(min(250px, 100%), 1fr)); }
 figure { margin: 0; min-width: 0; }
 figcaption { font-size: .87rem; margin: 2px 0 0; }
-.chart { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 2px 6px; margin: 6px 0 0; font-size: .82rem; }
+.chart { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 2px 6px; margin: 6px 0 0;
+  font-size: .82rem; }
 .heights { position: relative; min-width: 3.4em; }
 .heights span { position: absolute; right: 0; transform: translateY(-50%); white-space: nowrap; }
 .plot { height: 90px; }
@@ -39,9 +70,11 @@ figcaption { font-size: .87rem; margin: 2px 0 0; }
 .plot rect { fill: transparent; }
 .plot rect:hover { fill: var(--faint); fill-opacity: .18; }
 .steps { grid-column: 2; display: flex; justify-content: space-between; }
-.legend { display: flex; flex-wrap: wrap; gap: 2px 16px; list-style: none; margin: 8px 0 0; padding: 0; font-size: .87rem; }
+.legend { display: flex; flex-wrap: wrap; gap: 2px 16px; list-style: none; margin: 8px 0 0; padding: 0;
+  font-size: .87rem; }
 .legend li::before {
-  content: ""; display: inline-block; width: 14px; height: 4px; border-radius: 2px; margin-right: 6px; vertical-align: middle;
+  content: ""; display: inline-block; width: 14px; height: 4px; border-radius: 2px; margin-right: 6px;
+  vertical-align: middle;
   background: var(--hue, var(--accent));
 }
 .legend .points::before { width: 8px; height: 8px; border-radius: 50%; opacity: .45; }
@@ -51,12 +84,15 @@ figcaption { font-size: .87rem; margin: 2px 0 0; }
 .bar i { background: var(--hue); }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .92rem; }
-th, td { padding: 3px 14px 3px 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); font-weight: 400; }
+th, td { padding: 3px 14px 3px 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line);
+  font-weight: 400; }
 thead th, tbody th { font-weight: 600; }
 td.number, th.number { text-align: right; }
 details { margin: 10px 0 0; }
 summary { cursor: pointer; font-weight: 600; padding: 3px 0; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
-pre { margin: 4px 0 10px; padding: 8px 10px; border: 1px solid var(--line); border-radius: 8px; background: var(--page); white-space: pre-wrap; }
+pre { margin: 4px 0 10px; padding: 8px 10px; border: 1px solid var(--line); border-radius: 8px;
+  background: var(--page); white-space: pre-wrap; }
 code { font: .87rem/1.5 ui-monospace, monospace; user-select: all; }
 a { color: var(--accent); }
+"""
