@@ -13,7 +13,7 @@ from operations.files import replace_file
 from server.report import played, result
 from server.report import rounds as figures
 from server.report.style import FRAME, STYLE
-from server.report.summary import Row, of_kind
+from server.report.summary import Row, of_kind, whole_rounds
 from server.report.words import heading
 
 
@@ -24,7 +24,7 @@ def write_report(path: Path, run: Mapping[str, Any], rows: Sequence[Row]) -> Non
     sections = [
         result.tiles(settings, run.get("runtime"), evaluations, rounds),
         result.learning_curve(evaluations, rounds),
-        figures.small_charts(rounds),
+        figures.small_charts(whole_rounds(rounds)),
         figures.agents(rounds),
         figures.times(rows),
         played.commands(settings, run.get("runtime")),

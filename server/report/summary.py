@@ -64,6 +64,12 @@ def last_whole_round(rounds: Sequence[Row]) -> Row | None:
     return next((row for row in reversed(rounds) if row.get("battles", 0) >= 0.9 * usual), None)
 
 
+def whole_rounds(rounds: Sequence[Row]) -> Sequence[Row]:
+    """Return the rounds without those at the end that were cut: their figures are of a few steps."""
+    last = last_whole_round(rounds)
+    return [row for row in rounds if last is None or row["round"] <= last["round"]]
+
+
 def played_seconds(rounds: Iterable[Row]) -> float:
     """Return the seconds that the rounds took, with their aggregations: without pauses between two calls."""
     return float(sum(row["seconds"].get("round", 0.0) + row["seconds"].get("aggregation", 0.0) for row in rounds))

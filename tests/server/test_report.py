@@ -15,7 +15,7 @@ from cli.main import build_parser
 from operations.defaults import default_config
 from server.report.charts import Axis, nice_axis, thinned
 from server.report.page import write_report
-from server.report.summary import Rate, last_whole_round, mean_seconds, played_seconds, points, result_of
+from server.report.summary import Rate, last_whole_round, mean_seconds, played_seconds, points, result_of, whole_rounds
 from server.report.words import duration, heading
 
 NASTY = "x</title><script>alert(1)</script>"
@@ -196,6 +196,8 @@ def test_the_last_whole_round_is_none_that_was_cut() -> None:
     rounds = [round_(1, 100, 100), round_(2, 200, 95), round_(3, 210, 10)]
     assert last_whole_round(rounds) is rounds[1]
     assert last_whole_round([]) is None
+    assert [row["round"] for row in whole_rounds(rounds)] == [1, 2]
+    assert whole_rounds([]) == []
 
 
 def test_result_and_times_in_figures() -> None:
