@@ -74,7 +74,7 @@ def small_chart(curves: Sequence[Curve], label: str, *, is_share: bool = False) 
     steps = Axis(0.0, max(curve[-1][0] for curve in curves) or 1.0)
     axis = nice_axis(y for curve in curves for _, y in curve)
     drawing = [
-        f'<path class="curve" style="{_hue(number, len(curves))}" d="{_path(thinned(curve), steps, axis)}"/>'
+        f'<path class="curve" style="{hue(number, len(curves))}" d="{_path(thinned(curve), steps, axis)}"/>'
         + (f'<path class="points only" d="{_dots(curve, steps, axis)}"/>' if len(curve) == 1 else "")
         for number, curve in enumerate(curves)
     ]
@@ -86,16 +86,18 @@ def stacked_bar(parts: Sequence[tuple[str, float]]) -> str:
     """Return one bar with a share for each named part."""
     total = sum(value for _, value in parts) or 1.0
     cells = "".join(
-        f'<i style="width:{100 * value / total:.2f}%;{_hue(number, len(parts))}" title="{escape(name)}: '
+        f'<i style="width:{100 * value / total:.2f}%;{hue(number, len(parts))}" title="{escape(name)}: '
         f'{percent(value / total)}"></i>'
         for number, (name, value) in enumerate(parts)
     )
     return f'<div class="bar" role="img" aria-label="shares of a round: {escape(_listed(parts, total))}">{cells}</div>'
 
 
-def colour_of(number: int, of: int) -> str:
-    """Return the style of the key of a curve or part."""
-    return _hue(number, of)
+def hue(number: int, of: int) -> str:
+    """Return the style that gives curve or part `number` of `of`, and its key, their colour."""
+    if of == 1:
+        return "--hue:var(--accent)"
+    return f"--hue:hsl({(215 + 360 * number / of) % 360:.0f} 62% var(--lightness))"
 
 
 def number_text(value: float) -> str:
@@ -133,12 +135,6 @@ def _path(curve: Curve, x: Axis, y: Axis) -> str:
 
 def _dots(curve: Curve, x: Axis, y: Axis) -> str:
     return "".join(f"M{x.at(a):.2f} {100 - y.at(b):.2f}h0" for a, b in curve)
-
-
-def _hue(number: int, of: int) -> str:
-    if of == 1:
-        return "--hue:var(--accent)"
-    return f"--hue:hsl({(215 + 360 * number / of) % 360:.0f} 62% var(--lightness))"
 
 
 def _listed(parts: Sequence[tuple[str, float]], total: float) -> str:

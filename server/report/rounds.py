@@ -27,8 +27,7 @@ def small_charts(rounds: Sequence[Row]) -> str:
         figures.append(html.figure(label, charts.small_chart([curve], label, is_share=is_share), meaning))
     if weights := _weights(rounds):
         legend = "".join(
-            f'<li style="{charts.colour_of(number, len(weights))}">agent {seat}</li>'
-            for number, seat in enumerate(weights)
+            f'<li style="{charts.hue(number, len(weights))}">agent {seat}</li>' for number, seat in enumerate(weights)
         )
         chart = charts.small_chart(list(weights.values()), "aggregation weights")
         figures.append(
@@ -103,7 +102,7 @@ def times(rows: Sequence[Row]) -> str:
         return ""
     meanings = dict(TIMES.values())
     legend = "".join(
-        f'<li style="{charts.colour_of(number, len(parts))}" title="{meanings[label]}">{label} {value:.2f} s</li>'
+        f'<li style="{charts.hue(number, len(parts))}" title="{meanings[label]}">{label} {value:.2f} s</li>'
         for number, (label, value) in enumerate(parts)
     )
     total = f'<p class="faint">A round takes {seconds.get("round", 0.0):.1f} s on average.</p>'

@@ -40,7 +40,7 @@ h1 { font-size: 1.4rem; line-height: 1.2; margin: 0; }
 h2 { font-size: 1.05rem; margin: 0 0 8px; }
 h3 { font-size: .95rem; margin: 0; }
 p { margin: 0; }
-.faint, .sub, .steps, .heights, figcaption, td.was { color: var(--faint); }
+.faint, .sub, .steps, .heights, figcaption { color: var(--faint); }
 header p, dd, td, code { overflow-wrap: anywhere; }
 section { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 12px;
   margin: 0 0 12px; min-width: 0; }
@@ -87,7 +87,6 @@ table { border-collapse: collapse; font-size: .92rem; }
 th, td { padding: 3px 14px 3px 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line);
   font-weight: 400; }
 thead th, tbody th { font-weight: 600; }
-td.number, th.number { text-align: right; }
 details { margin: 10px 0 0; }
 summary { cursor: pointer; font-weight: 600; padding: 3px 0; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }

@@ -178,7 +178,7 @@ def test_bodies_do_not_begin_within_one_another(name: str) -> None:
 # --- the enemy --------------------------------------------------------------------------------------------------------
 
 
-def test_enemies_attack_whoever_is_nearest_at_any_distance_and_keep_to_it(scene: SceneMaker) -> None:
+def test_enemies_attack_the_nearest_unit_at_any_distance_and_keep_to_it(scene: SceneMaker) -> None:
     chase = scene_of(scene, ["Marine", "Marine"], [(4.0, 16.0), (4.0, 20.0)], ["Marine"], [(30.0, 17.0)])
     chase.step()
     assert chase.enemies["target"][0] == chase.seats[0]
