@@ -16,7 +16,7 @@ _HIGHEST_RETURN: Final = {"skirmish": 20.0, "smac": 20.0}  # what SMAC scales re
 
 def tiles(settings: Mapping[str, Any], runtime: str | None, evaluations: Sequence[Row], rounds: Sequence[Row]) -> str:
     """Return a tile for each figure; `runtime` is what run.json says."""
-    found = [*_of_tests(evaluations, str(settings["backend"])), *_of_play(settings, runtime, rounds)]
+    found = [*_of_tests(evaluations, _highest_return(settings)), *_of_play(settings, runtime, rounds)]
     cells = "".join(
         f'<div class="tile"><dt>{name}</dt><dd class="value">{value}</dd><dd class="sub">{escape(sub)}</dd></div>'
         for name, value, sub in found
@@ -24,7 +24,12 @@ def tiles(settings: Mapping[str, Any], runtime: str | None, evaluations: Sequenc
     return f'<dl class="tiles">{cells}</dl>' if found else ""
 
 
-def _of_tests(evaluations: Sequence[Row], backend: str) -> Iterator[tuple[str, str, str]]:
+def _highest_return(settings: Mapping[str, Any]) -> float | None:
+    """Return the highest return of a battle; None where rules of the run or its backend pay otherwise."""
+    return None if "reward" in settings["rules"] else _HIGHEST_RETURN.get(str(settings["backend"]))
+
+
+def _of_tests(evaluations: Sequence[Row], highest: float | None) -> Iterator[tuple[str, str, str]]:
     """The name, the figure and a remark of each tile."""
     if not evaluations:
         return
@@ -38,7 +43,6 @@ def _of_tests(evaluations: Sequence[Row], backend: str) -> Iterator[tuple[str, s
     if len(evaluations) > 1:
         luckiest = f"at step {best['steps']:,}; the luckiest of {len(evaluations)}"
         yield "Single best test", percent(best["win-rate"]), luckiest
-    highest = _HIGHEST_RETURN.get(backend)
     of = f" of {highest:g}" if highest else ""
     yield "Final test return", f"{evaluations[-1]['return']:.1f}{of}", "mean reward of the team in a battle"
 

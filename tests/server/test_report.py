@@ -92,6 +92,11 @@ def test_the_page_tells_the_figures_of_the_end_first(tmp_path: Path) -> None:
         assert words in text, words
 
 
+def test_other_rewards_have_another_highest_return(tmp_path: Path) -> None:
+    rules = {**RUN, "settings": {**RUN["settings"], "rules": "reward-scale-rate=10"}}
+    assert "Final test return8.0mean reward" in page_of(tmp_path, rules).text
+
+
 def test_every_evaluation_can_be_read_on_the_curve(tmp_path: Path) -> None:
     text = page_of(tmp_path).text
     assert "step 10,000: 75 % (24 of 32); average 50 %, 95 % interval 38 to 62 %" in text.replace("38 % to", "38 to")
