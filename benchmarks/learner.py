@@ -35,7 +35,7 @@ from learning.learner import Learner
 from learning.memory import keep_freed_memory
 from learning.settings import Base, LearningSettings, Mixing
 from pps_qmix.configuration import Value, default_config
-from pps_qmix.runtime.in_process import Team, run_in_process
+from pps_qmix.runtime.in_process import Federation, run_in_process
 from pps_qmix.runtime.seat_sizes import seat_spec
 from server.run_directory import read_rows
 from strategies.messages import TRAIN
@@ -54,7 +54,7 @@ class Student(NamedTuple):
     buffer: BattleBuffer
 
 
-class TimedTeam(Team):
+class TimedTeam(Federation):
     """A team that takes down what its rounds cost."""
 
     def __init__(self, map_name: str, battles: int, threads: int) -> None:

@@ -222,7 +222,7 @@ class GamesAgain(Skirmish):
 
 def curve(runs: Path, map_name: str, total_steps: int, seed: int) -> None:
     """Train on both backends."""
-    from pps_qmix.runtime.in_process import Team, run_in_process  # noqa: PLC0415 - loads torch
+    from pps_qmix.runtime.in_process import Federation, run_in_process  # noqa: PLC0415 - loads torch
 
     def again(map_name: str, battles: int, rules: Rules = SMAC_RULES, options: str = "") -> Skirmish:
         return GamesAgain(map_name, battles, rules)
@@ -236,7 +236,7 @@ def curve(runs: Path, map_name: str, total_steps: int, seed: int) -> None:
         }
         config = {**default_config(), **chosen}
         began = time.perf_counter()
-        with closing(Team(backend, map_name, int(config["battles"]), "main", threads=2)) as team:
+        with closing(Federation(backend, map_name, int(config["battles"]), "main", threads=2)) as team:
             run_in_process(config, chosen, team)
         print(f"{backend}: {time.perf_counter() - began:.0f} s in {runs / str(config['run'])}", flush=True)
 

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 from cli.plain_console import PlainConsole
+from operations.members import ONE_TEAM, Teams
 from server.checkpoints import newest_checkpoint_steps
 from server.metrics import MetricsReader
 from server.run_directory import now_path
@@ -34,9 +35,15 @@ class ProgressDisplay:
     """
 
     def __init__(
-        self, directory: Path, total_steps: int, where: Callable[[], tuple[int, int] | None], console: PlainConsole
+        self,
+        directory: Path,
+        total_steps: int,
+        where: Callable[[], tuple[int, int] | None],
+        console: PlainConsole,
+        teams: Teams = ONE_TEAM,
     ) -> None:
         self._console = console
+        self._teams = teams
         self._total = total_steps
         self._where = where
         self._progress = Progress(
@@ -120,7 +127,7 @@ class ProgressDisplay:
             return
         if "waiting-for" in now:
             self._waits = True
-            self.tell(f"waiting: {wanted(now['waiting-for'])}")
+            self.tell(f"waiting: {wanted(now['waiting-for'], self._teams)}")
         elif self._waits:
             self._waits = False
             self.tell(f"round {now['round']} begins at step {now['steps']:,}")

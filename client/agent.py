@@ -45,8 +45,11 @@ class Agent:
         seed: int,
         directory: DeviceDirectory,
         make_learner: MakeLearner = Learner,
+        team: int = 0,
     ) -> None:
         """Take up the state in `directory` if there is one, else begin afresh.
+
+        Agents of the same `seed` begin with the same weights; those of different teams and seats explore differently.
 
         Raises DeviceError if the directory's content cannot be used, or is another run's.
         """
@@ -58,8 +61,9 @@ class Agent:
         self.round = 0  # the last one that was played to its end
         self.resumed = False
         self._directory = directory
-        self._explore = np.random.default_rng([seed, spec.seat, 1])
-        self._sample = np.random.default_rng([seed, spec.seat, 2])
+        of_team = [team] if team else []
+        self._explore = np.random.default_rng([seed, spec.seat, 1, *of_team])
+        self._sample = np.random.default_rng([seed, spec.seat, 2, *of_team])
         self._credit = 0.0  # training steps owed for battles that have ended
         self._chosen: torch.Tensor | None = None  # utilities of the joint training step that is on
         self.actor = Actor(self.learner.network, spec, battles)

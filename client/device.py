@@ -1,6 +1,6 @@
 """The device directory: what an agent keeps between rounds, and across crashes.
 
-$PPS_HOME/<run>/<run id>/seat-<i>/
+$PPS_HOME/<run>/<run id>/seat-<i>/, of a run of several teams team-<t>-seat-<i>/
     agent.safetensors   network, target network, optimiser
     agent.json          counters, random states, settings, format version
     buffer/*.npy        the episode buffer, a memory-mapped ring
@@ -34,6 +34,7 @@ from operations.sockets import LONGEST_PATH, can_listen, reached
 FORMAT = 1
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # as the settings have it
 _RUN_ID = re.compile(r"[A-Za-z0-9]{1,64}")
+_MEMBER = re.compile(r"(?:team-(\d+)-)?seat-(\d+)")
 _SOME_ID = "0" * 16  # as long as the ids that are made
 
 
@@ -52,13 +53,17 @@ def is_run_id(text: str) -> bool:
 
 
 def device_directories(home: Path) -> list[DeviceDirectory]:
-    """Return all device directories in $PPS_HOME, by run and seat."""
+    """Return all device directories in $PPS_HOME, by run, team and seat."""
     found = []
-    for path in home.glob("*/*/seat-[0-9]*"):
-        run, run_id, seat = path.parent.parent.name, path.parent.name, path.name.removeprefix("seat-")
-        if is_run_name(run) and is_run_id(run_id) and seat.isdecimal() and path.is_dir():
-            found.append((run, run_id, int(seat)))
-    return [DeviceDirectory(home, *each) for each in sorted(found)]
+    for path in home.glob("*/*/*seat-[0-9]*"):
+        run, run_id, member = path.parent.parent.name, path.parent.name, _MEMBER.fullmatch(path.name)
+        if is_run_name(run) and is_run_id(run_id) and member is not None and path.is_dir():
+            team, seat = member.groups()
+            found.append((run, run_id, -1 if team is None else int(team), int(seat)))
+    return [
+        DeviceDirectory(home, run, run_id, seat, None if team < 0 else team)
+        for run, run_id, team, seat in sorted(found)
+    ]
 
 
 def check_devices(run: str) -> None:
@@ -71,17 +76,20 @@ def check_devices(run: str) -> None:
 
 
 class DeviceDirectory:
-    """`$PPS_HOME/<run>/<run id>/seat-<i>/`. Made when it is first used."""
+    """`$PPS_HOME/<run>/<run id>/seat-<i>/`, or `team-<t>-seat-<i>/`. Made when it is first used."""
 
-    def __init__(self, home: Path, run: str, run_id: str, seat: int) -> None:
-        """Raises DeviceError if `run` or `run_id`, which a server says, would lead elsewhere."""
+    def __init__(self, home: Path, run: str, run_id: str, seat: int, team: int | None = None) -> None:
+        """`team` is None in a run of one team.
+
+        Raises DeviceError if `run` or `run_id`, which a server says, would lead elsewhere.
+        """
         if not is_run_name(run):
             raise DeviceError(f"a run is called {run[:100]!r}; expected up to 100 letters, digits and ._-")
         if not is_run_id(run_id):
             raise DeviceError(f"a run has the id {run_id[:100]!r}; expected up to 64 letters and digits")
         self.home = home
-        self.run, self.run_id, self.seat = run, run_id, seat
-        self.path = home / run / run_id / f"seat-{seat}"
+        self.run, self.run_id, self.seat, self.team = run, run_id, seat, team
+        self.path = home / run / run_id / (f"seat-{seat}" if team is None else f"team-{team}-seat-{seat}")
         self.buffer = self.path / "buffer"
         self.socket = self.path / "agent.sock"
         self.log = self.path / "agent.log"

@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from envproxy.protocol import MixOrder, Phase, PhaseKind, RewardOrder, Standing
 
 
 @dataclass(frozen=True)
 class RoundOrder:
-    """What the server orders for one round; the same for every seat."""
+    """What the server orders for one round; the same for every seat of a team."""
 
-    seed: int
+    seed: int  # of the team's battles
     round: int
     steps_before: int  # environment steps of the run when the round begins
     total_steps: int
@@ -28,10 +30,10 @@ class RoundOrder:
     number: int = 0  # another one where a round is played again; 0: none
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> RoundOrder:
-        """Read a train message's config. Raises KeyError naming a missing key."""
+    def from_config(cls, config: Mapping[str, Any], team: int = 0) -> RoundOrder:
+        """Read a train message's config for a team. Raises KeyError naming a missing key."""
         return cls(
-            seed=int(config["seed"]),
+            seed=team_seed(int(config["seed"]), team),
             round=int(config["round"]),
             steps_before=int(config["steps-before"]),
             total_steps=int(config["total-steps"]),
@@ -39,7 +41,7 @@ class RoundOrder:
             evaluate_every=int(config["evaluate-every"]),
             evaluate_battles=int(config["evaluate-battles"]),
             learning_rate=_learning_rate(config),
-            mixing=_mix_order(config) if config["mixing"] == "joint" else None,
+            mixing=_mix_order(config, team) if config["mixing"] == "joint" else None,
             rewards=_reward_order(config) if config["attest-key"] else None,
             seats=frozenset(config["seats"]),
             number=int(config["order"]),
@@ -103,9 +105,15 @@ def _reward_order(config: Mapping[str, bool | int | float | str]) -> RewardOrder
     return RewardOrder(str(config["run-id"]), int(config["reward-buffer"]), str(config["reward-credit"]))
 
 
-def _mix_order(config: Mapping[str, bool | int | float | str]) -> MixOrder:
+def team_seed(seed: int, team: int) -> int:
+    """Return the seed of a team's battles: that of the run for team 0, for others one of their own, below 2^63."""
+    return seed if team == 0 else int(np.random.SeedSequence([seed, team]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _mix_order(config: Mapping[str, bool | int | float | str], team: int) -> MixOrder:
+    run_id = str(config["run-id"])
     return MixOrder(
-        run=str(config["run-id"]),
+        run=run_id if team == 0 else f"{run_id}t{team}",  # each team has a mixer
         base=str(config["base"]),
         batch_size=int(config["batch-size"]),
         buffer_size=int(config["buffer-size"]),

@@ -39,6 +39,7 @@ from envproxy.tokens import read_token
 from envproxy.transport import Transport, TransportError
 from operations import logs
 from operations.home import HomeError, pps_home
+from operations.members import Member
 from operations.sockets import grpc_target, reached
 from strategies.messages import DESCRIBE, TRAIN, WEIGHTS
 
@@ -59,7 +60,7 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         self._envproxy = envproxy
         self._token_file = token_file
         self._transport = transport
-        self._seat = Seat(seat, pps_home())
+        self._seat = Seat(Member(0, seat), pps_home())
         self._counters = DeviceCounters()
         self._session: SeatSession | None = None
         self._newest = 0  # number of the last question; it may come in while another one is being answered

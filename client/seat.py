@@ -7,7 +7,7 @@ import json
 import logging
 import math
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from envproxy.rules import Rules, RulesError
 from learning.compute import NoCudaError
 from learning.learner import Learner
 from learning.settings import LearningSettings, SeatSpec
+from operations.members import ONE_TEAM, Member, Teams
 from operations.protocol import PROTOCOL, own, spoken
 from operations.simulator import recorded_simulator
 from strategies.messages import Description, Report
@@ -37,9 +38,11 @@ class SeatRefusedError(Exception):
 class Seat:
     """One seat's side of a run. First `meet`, then `weights` and rounds: `begin`, play, `finish`."""
 
-    def __init__(self, seat: int, home: Path, make_learner: MakeLearner = Learner) -> None:
+    def __init__(self, member: Member, home: Path, make_learner: MakeLearner = Learner) -> None:
         """`home` is the folder of all device directories, $PPS_HOME."""
-        self._seat = seat
+        self._member = member
+        self._number = member.seat  # of the member, among those of all teams
+        self._name = ONE_TEAM.named([member.seat])
         self._home = home
         self._make_learner = make_learner
         self._run_id: str | None = None
@@ -53,16 +56,19 @@ class Seat:
         Raises SeatRefusedError, and DeviceError if the device directory cannot be used.
         """
         config = request.config
-        check_same(config, arena, self._seat)
+        teams = Teams(int(config["teams"]), arena.n_agents)
+        self._number = teams.number(self._member)
+        self._name = teams.named([self._number])
+        check_same(config, arena, self._member)
         if self._run_id != config["run-id"]:
-            self._directory = directory = DeviceDirectory(self._home, config["run"], config["run-id"], self._seat)
+            self._directory = directory = member_directory(self._home, config, self._member)
             directory.make()
             try:
                 learning, seed = LearningSettings.from_config(config), int(config["seed"])
             except (TypeError, ValueError) as error:
                 raise SeatRefusedError(f"the run's settings cannot be used: {error}") from None
             spec = SeatSpec(
-                seat=self._seat,
+                seat=self._member.seat,
                 n_agents=arena.n_agents,
                 obs_size=arena.obs_size,
                 n_actions=arena.n_actions,
@@ -76,15 +82,18 @@ class Seat:
                 seed=seed,
                 directory=directory,
                 make_learner=self._make_learner,
+                team=self._member.team,
             )
             try:
                 self._agent = self._make_agent()
             except NoCudaError as error:
-                raise SeatRefusedError(f"seat {self._seat}: {error}") from None
+                raise SeatRefusedError(f"{self._name}: {error}") from None
             self._run_id = config["run-id"]
-        met: Description = {"seat": self._seat, "round": self._known().round, "n-agents": arena.n_agents}
+        met: Description = {"seat": self._number, "round": self._known().round, "n-agents": arena.n_agents}
         if arena.provenance:
             met["provenance"] = json.dumps(dict(arena.provenance), sort_keys=True)
+        if arena.unit_types:
+            met["unit-types"] = json.dumps(list(arena.unit_types))
         return Reply(met)
 
     def weights(self) -> Reply:
@@ -94,12 +103,12 @@ class Seat:
         """
         agent = self._known()
         if agent.round > 0 or len(agent.buffer) > 0:
-            log.warning("seat %d: the run restarts; its kept state is discarded", self._seat)
+            log.warning("%s: the run restarts; its kept state is discarded", self._name)
         assert self._directory is not None
         assert self._make_agent is not None
         self._directory.forget()
         self._agent = self._make_agent()
-        return Reply({"seat": self._seat}, self._agent.learner.tensors())
+        return Reply({"seat": self._number}, self._agent.learner.tensors())
 
     def begin(self, request: Request) -> Round:
         """Take over the server's tensors and return the round, ready to be played.
@@ -110,14 +119,14 @@ class Seat:
         round_ = int(request.config["round"])
         if agent.round < round_ - 1 and request.tensors.keys() != agent.learner.tensors().keys():
             raise SeatRefusedError(
-                f"seat {self._seat} last kept round {agent.round} and cannot play round {round_} with a part of the "
+                f"{self._name} last kept round {agent.round} and cannot play round {round_} with a part of the "
                 "weights; the server sends all of them next time"
             )
         try:
             agent.adopt(request.tensors)
         except ValueError as error:
-            raise SeatRefusedError(f"seat {self._seat} cannot use the server's weights: {error}") from None
-        return play_round(agent, RoundOrder.from_config(request.config))
+            raise SeatRefusedError(f"{self._name} cannot use the server's weights: {error}") from None
+        return play_round(agent, RoundOrder.from_config(request.config, self._member.team))
 
     def finish(self, request: Request, report: RoundReport) -> Reply:
         """Keep the agent's state and report the round. Raises DeviceError if it cannot be kept.
@@ -125,7 +134,7 @@ class Seat:
         An agent whose training has diverged is not kept: what was kept before can still learn, at a smaller rate.
         """
         agent = self._known()
-        reply = Reply(_report(agent, report), agent.learner.tensors())
+        reply = Reply(_report(self._number, agent, report), agent.learner.tensors())
         if is_finite(reply):
             agent.keep(int(request.config["round"]))
         elif self._make_learner is Learner:  # seats that share one learner have nothing of their own to go back to
@@ -135,7 +144,7 @@ class Seat:
 
     def _known(self) -> Agent:
         if self._agent is None:
-            raise SeatRefusedError(f"seat {self._seat} has not met this run: the server asks `describe` first")
+            raise SeatRefusedError(f"{self._name} has not met this run: the server asks `describe` first")
         return self._agent
 
 
@@ -145,7 +154,13 @@ def is_finite(reply: Reply) -> bool:
     return all(map(math.isfinite, metrics)) and all(np.isfinite(tensor).all() for tensor in reply.tensors.values())
 
 
-def check_same(config: dict[str, Any], arena: pb.ArenaDescription, seat: int) -> None:
+def member_directory(home: Path, config: Mapping[str, Any], member: Member) -> DeviceDirectory:
+    """Return the device directory of a member of a run. Raises DeviceError."""
+    team = member.team if int(config["teams"]) > 1 else None
+    return DeviceDirectory(home, str(config["run"]), str(config["run-id"]), member.seat, team)
+
+
+def check_same(config: dict[str, Any], arena: pb.ArenaDescription, member: Member) -> None:
     """Raise SeatRefusedError if server, env proxy and device differ in protocol, map, backend, rules or simulator."""
     for who, protocol, package in (
         ("the server", int(config.get("protocol", 0)), str(config["version"])),
@@ -153,7 +168,7 @@ def check_same(config: dict[str, Any], arena: pb.ArenaDescription, seat: int) ->
     ):
         if protocol != PROTOCOL:
             raise SeatRefusedError(
-                f"{who} speaks {spoken(protocol, package)}, the device of seat {seat} speaks {own()}; install versions "
+                f"{who} speaks {spoken(protocol, package)}, the device of seat {member.seat} speaks {own()}; install versions "
                 "of the same protocol on all"
             )
     try:
@@ -180,13 +195,19 @@ def check_same(config: dict[str, Any], arena: pb.ArenaDescription, seat: int) ->
             f"the run is of simulator version {wanted}, but the env proxy plays version {found}; install the same "
             "pps-qmix on both"
         )
-    if seat >= arena.n_agents:
-        raise SeatRefusedError(f"map {arena.map} has seats 0..{arena.n_agents - 1}; seat {seat} does not exist")
+    if member.seat >= arena.n_agents:
+        raise SeatRefusedError(
+            f"map {arena.map} has seats 0..{arena.n_agents - 1}; seat {member.seat} does not exist"
+        )
+    if member.team >= config["teams"]:
+        raise SeatRefusedError(
+            f"the run has teams 0..{config['teams'] - 1}; team {member.team} of member {member} does not exist"
+        )
 
 
-def _report(agent: Agent, report: RoundReport) -> Report:
+def _report(number: int, agent: Agent, report: RoundReport) -> Report:
     values: Report = {
-        "seat": agent.spec.seat,
+        "seat": number,
         "steps": report.standing.steps,
         "battles": report.battles,
         "missed": report.missed,

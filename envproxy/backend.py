@@ -43,6 +43,7 @@ class MapSpec:
     obs_size: int
     state_size: int
     episode_limit: int  # steps
+    unit_types: tuple[str, ...] = ()  # of each seat; () where they are not known, or others in every battle
 
 
 class StepResult(NamedTuple):

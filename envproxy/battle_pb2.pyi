@@ -23,7 +23,7 @@ class DescribeRequest(_message.Message):
     def __init__(self, arena: _Optional[str] = ...) -> None: ...
 
 class ArenaDescription(_message.Message):
-    __slots__ = ("arena", "map", "backend", "version", "battles", "n_agents", "n_actions", "obs_size", "state_size", "episode_limit", "round", "steps", "rules", "provenance", "simulator", "protocol")
+    __slots__ = ("arena", "map", "backend", "version", "battles", "n_agents", "n_actions", "obs_size", "state_size", "episode_limit", "round", "steps", "rules", "provenance", "simulator", "unit_types", "protocol")
     class ProvenanceEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +46,7 @@ class ArenaDescription(_message.Message):
     RULES_FIELD_NUMBER: _ClassVar[int]
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
     SIMULATOR_FIELD_NUMBER: _ClassVar[int]
+    UNIT_TYPES_FIELD_NUMBER: _ClassVar[int]
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     arena: str
     map: str
@@ -62,8 +63,9 @@ class ArenaDescription(_message.Message):
     rules: str
     provenance: _containers.ScalarMap[str, str]
     simulator: int
+    unit_types: _containers.RepeatedScalarFieldContainer[str]
     protocol: int
-    def __init__(self, arena: _Optional[str] = ..., map: _Optional[str] = ..., backend: _Optional[str] = ..., version: _Optional[str] = ..., battles: _Optional[int] = ..., n_agents: _Optional[int] = ..., n_actions: _Optional[int] = ..., obs_size: _Optional[int] = ..., state_size: _Optional[int] = ..., episode_limit: _Optional[int] = ..., round: _Optional[int] = ..., steps: _Optional[int] = ..., rules: _Optional[str] = ..., provenance: _Optional[_Mapping[str, str]] = ..., simulator: _Optional[int] = ..., protocol: _Optional[int] = ...) -> None: ...
+    def __init__(self, arena: _Optional[str] = ..., map: _Optional[str] = ..., backend: _Optional[str] = ..., version: _Optional[str] = ..., battles: _Optional[int] = ..., n_agents: _Optional[int] = ..., n_actions: _Optional[int] = ..., obs_size: _Optional[int] = ..., state_size: _Optional[int] = ..., episode_limit: _Optional[int] = ..., round: _Optional[int] = ..., steps: _Optional[int] = ..., rules: _Optional[str] = ..., provenance: _Optional[_Mapping[str, str]] = ..., simulator: _Optional[int] = ..., unit_types: _Optional[_Iterable[str]] = ..., protocol: _Optional[int] = ...) -> None: ...
 
 class Standing(_message.Message):
     __slots__ = ("index", "battles", "steps", "evaluations")

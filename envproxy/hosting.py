@@ -49,6 +49,7 @@ def describe(name: str, backend: str, arena: Arena, rules: Rules) -> pb.ArenaDes
         steps=steps,
         rules=rules.text(),
         provenance=arena.provenance,
+        unit_types=spec.unit_types,
     )
 
 

@@ -121,10 +121,10 @@ def _play_over_flower(claimed: RequestedRun, retries: int, display: Display) -> 
 
 
 def _play_in_process(claimed: RequestedRun, display: Display) -> None:
-    from pps_qmix.runtime.in_process import Team, run_in_process  # noqa: PLC0415 - no torch for a run over Flower
+    from pps_qmix.runtime.in_process import Federation, run_in_process  # noqa: PLC0415 - no torch for a run over Flower
 
     settings = claimed.settings
-    team = Team(
+    federation = Federation(
         settings.backend,
         settings.map,
         settings.battles,
@@ -133,9 +133,10 @@ def _play_in_process(claimed: RequestedRun, display: Display) -> None:
         options=settings.backend_options,
         centralised=settings.centralised,
         threads=settings.threads or cores(),
+        teams=settings.teams,
     )
-    with closing(team), display(claimed, lambda: team.progress):
-        run_in_process(settings.config(), claimed.given, team)
+    with closing(federation), display(claimed, lambda: federation.progress):
+        run_in_process(settings.config(), claimed.given, federation)
 
 
 def _play_with_retries(

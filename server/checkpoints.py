@@ -1,9 +1,9 @@
 """What a run is resumed from: whole rounds, in the run directory.
 
 runs/<name>/checkpoints/round-000123/
-    seat-<i>.safetensors   every agent's weights, as it begins the next round
+    seat-<i>.safetensors   every agent's weights, as it begins the next round; i is the member's number
     strategy.safetensors   the arrays of the strategy's state, where it has some
-    checkpoint.json        round, steps, seats; the numbers of the strategy's state, and the names of its arrays
+    checkpoint.json        round, steps, seats; how far each of several teams is; the numbers of the strategy's state, and the names of its arrays
 """
 
 from __future__ import annotations
@@ -27,13 +27,22 @@ _STATE = "strategy.safetensors"
 
 
 @dataclass(frozen=True)
+class TeamsProgress:
+    """How far each of several teams is, and evaluations that some have yet to come to."""
+
+    steps: list[int]  # environment steps of each team
+    evaluations: dict[str, Any]  # as server.evaluations has it
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """A whole round: what the next one begins with."""
 
     round: int
-    steps: int  # environment steps of the run
-    agents: dict[int, dict[str, NDArray[np.float32]]]  # seat -> tensors
+    steps: int  # environment steps of the run, of a team on average
+    agents: dict[int, dict[str, NDArray[np.float32]]]  # member's number -> tensors
     strategy: State | None = None  # what the strategy keeps beside them; None: from before checkpoints held it
+    teams: TeamsProgress | None = None  # of a run of several teams
 
 
 def save_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
@@ -43,6 +52,8 @@ def save_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
         for seat, tensors in checkpoint.agents.items():
             (folder / f"seat-{seat}.safetensors").write_bytes(save(tensors))
         document = {"round": checkpoint.round, "steps": checkpoint.steps, "seats": sorted(checkpoint.agents)}
+        if checkpoint.teams is not None:
+            document["teams"] = {"steps": checkpoint.teams.steps, "evaluations": checkpoint.teams.evaluations}
         if checkpoint.strategy is not None:
             # safetensors writes an array's memory as it lies
             arrays = {
@@ -90,9 +101,11 @@ def newest_checkpoint(path: Path) -> Checkpoint | None:
         document = _document(found[-1])
         agents = {seat: load_file(found[-1] / f"seat-{seat}.safetensors") for seat in document["seats"]}
         strategy = _read_state(found[-1], document)
+        teams = document.get("teams")
+        progress = None if teams is None else TeamsProgress(list(teams["steps"]), dict(teams["evaluations"]))
     except Exception as error:
         raise _damaged(found[-1], error) from None
-    return Checkpoint(document["round"], document["steps"], agents, strategy)
+    return Checkpoint(document["round"], document["steps"], agents, strategy, progress)
 
 
 def _read_state(checkpoint: Path, document: dict[str, Any]) -> State | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from flwr.app import Message
 
+from operations.members import ONE_TEAM, Teams
 from strategies.arithmetic import Tensor
 from strategies.sentences import by_seat
 from strategies.update import RejectedReply, parse_weights
@@ -18,11 +19,13 @@ class NoWeightsError(Exception):
     """No device has sent weights that can be used; the message says what each has sent."""
 
 
-def most_agreed(answers: Iterable[Message], seats: Mapping[int, int]) -> dict[str, Tensor]:
+def most_agreed(
+    answers: Iterable[Message], seats: Mapping[int, int], teams: Teams = ONE_TEAM
+) -> dict[str, Tensor]:
     """Return the weights that most devices have sent, the lowest seat's among equals.
 
-    `answers` are read until more than half of all devices agree; `seats` maps their nodes to seats. Raises
-    NoWeightsError.
+    `answers` are read until more than half of all devices agree; `seats` maps their nodes to seats, which
+    `teams` names. Raises NoWeightsError.
     """
     votes: dict[frozenset[object], list[int]] = {}
     weights: dict[frozenset[object], dict[str, Tensor]] = {}
@@ -40,8 +43,8 @@ def most_agreed(answers: Iterable[Message], seats: Mapping[int, int]) -> dict[st
         if 2 * len(votes[ballot]) > len(seats):
             break
     if not votes:
-        raise NoWeightsError("; ".join(by_seat(sorted(wrong))) or "no device has answered in time")
-    for sentence in by_seat(sorted(wrong)):
+        raise NoWeightsError("; ".join(by_seat(sorted(wrong), teams)) or "no device has answered in time")
+    for sentence in by_seat(sorted(wrong), teams):
         seats_, _, reason = sentence.partition(": ")
         log.warning("%s: initial weights left out: %s", seats_, reason)
     if len(votes) > 1:

@@ -8,40 +8,46 @@ from __future__ import annotations
 
 import os
 import statistics
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from operations.members import Teams
 from server.run_directory import metrics_path, whole_rows
 from strategies.messages import Report
 
 _MINE = ("waiting", "acting", "learning")  # what an agent's time goes into
+_OF_TEAMS = ("played", "battles", "win-rate", "return", "length")
+_SPREAD = ("win-rate", "return")
 _LEARNING = ("epsilon", "loss", "q-mean", "td-error", "grad-norm")
 
 
 def steps_played(reports: Mapping[int, Report]) -> int:
-    """Return the environment steps of a round; all seats that saw its end saw the same. `reports` has at least one."""
+    """Return the environment steps of a team's round; all seats that saw its end saw the same.
+
+    `reports` has at least one.
+    """
     steps: int = statistics.median_high(report["steps"] for report in reports.values())
     return steps
 
 
 def round_row(
-    round_: int, steps_before: int, reports: Mapping[int, Report], seconds: Mapping[str, float]
+    round_: int, teams: Teams, steps: Sequence[int], reports: Mapping[int, Report], seconds: Mapping[str, float]
 ) -> dict[str, Any]:
-    """Return a round's row; what came of sharing is the caller's to add. `seconds` has "round" and "aggregation"."""
-    report = _middle(reports.values())
-    battles, played = _battles(report), steps_played(reports)
+    """Return a round's row; what came of sharing is the caller's to add. `seconds` has "round" and "aggregation".
+
+    `steps` are the environment steps of each team before the round, `reports` those of the members by number. With
+    several teams the figures are the means over those that have reports; "teams" has those of each team, and "spread"
+    the lowest and the highest.
+    """
+    each = {team: _team_figures(steps[team], own) for team, own in by_team(teams, reports).items()}
+    after = [each[team]["steps"] if team in each else before for team, before in enumerate(steps)]
     busy = [_seconds(report) for report in reports.values()]
-    return {
+    row = {
         "kind": "round",
         "round": round_,
-        "steps": steps_before + played,
-        "played": played,
-        "battles": battles,
-        "win-rate": _ratio(report["won"], battles),
-        "return": _ratio(report["return-sum"], battles),
-        "length": _ratio(played, battles),
+        "steps": sum(after) // len(after),
+        **{name: _mean_of([figures[name] for figures in each.values()]) for name in _OF_TEAMS},
         "training-steps": _mean(reports, "training-steps"),
         **{name: _mean(reports, name) for name in _LEARNING},
         # Flower's part is what no agent was busy with: delivery, ClientApp starts, polling
@@ -50,36 +56,26 @@ def round_row(
             "flower": seconds["round"] - min(busy),
             **{part: _mean(reports, f"seconds-{part}") for part in _MINE},
         },
-        "seats": {str(seat): _plain(report) for seat, report in reports.items()},
+        "seats": {teams.key(number): _plain(report) for number, report in reports.items()},
     }
+    return row if teams.count == 1 else {**row, **of_teams(each)}
 
 
-def evaluation_rows(round_: int, steps_before: int, reports: Mapping[int, Report]) -> list[dict[str, Any]]:
-    """Return one row for each evaluation of the round; what most say of it counts.
+def by_team(teams: Teams, reports: Mapping[int, Report]) -> dict[int, dict[int, Report]]:
+    """Return the reports of each team that has any, in the order of the teams."""
+    found: dict[int, dict[int, Report]] = {}
+    for number, report in sorted(reports.items()):
+        found.setdefault(teams.member(number).team, {})[number] = report
+    return found
 
-    It is one if at least half of the seats that saw any to its end say so: no device makes one up.
-    """
-    said: defaultdict[int, Counter[tuple[float, ...]]] = defaultdict(Counter)
-    witnesses = 0
-    steps_after = steps_before + steps_played(reports)
-    for report in reports.values():
-        witnesses += "evaluate-steps" in report
-        columns = [
-            report.get("evaluate-steps", []),
-            report.get("evaluate-battles", []),
-            report.get("evaluate-won", []),
-            report.get("evaluate-return", []),
-            report.get("evaluate-length", []),
-        ]
-        ballots = {steps: tuple(figures) for steps, *figures in zip(*columns, strict=True)}  # one for each evaluation
-        for steps, figures in ballots.items():
-            if steps_before <= steps <= steps_after:
-                said[steps][figures] += 1
-    return [
-        _evaluation(round_, steps, *votes.most_common(1)[0][0])
-        for steps, votes in sorted(said.items())
-        if 2 * votes.total() >= witnesses
-    ]
+
+def of_teams(each: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what a row has beside the means of several teams: the figures of each, and their spread."""
+    spread = {}
+    for name in _SPREAD:
+        if values := [figures[name] for figures in each.values() if figures[name] is not None]:
+            spread[name] = [min(values), max(values)]
+    return {"teams": {str(team): dict(figures) for team, figures in each.items()}, "spread": spread}
 
 
 class MetricsReader:
@@ -111,16 +107,17 @@ class MetricsReader:
         return rows[seen:]
 
 
-def _evaluation(round_: int, steps: int, battles: float, won: float, return_: float, length: float) -> dict[str, Any]:
+def _team_figures(steps_before: int, reports: Mapping[int, Report]) -> dict[str, Any]:
+    """Return what came of a round in one team; `reports` has at least one."""
+    report = _middle(reports.values())
+    battles, played = _battles(report), steps_played(reports)
     return {
-        "kind": "evaluation",
-        "round": round_,
-        "steps": steps,
-        "battles": int(battles),
-        "won": int(won),
-        "win-rate": won / battles,
-        "return": float(return_),
-        "length": float(length),
+        "steps": steps_before + played,
+        "played": played,
+        "battles": battles,
+        "win-rate": _ratio(report["won"], battles),
+        "return": _ratio(report["return-sum"], battles),
+        "length": _ratio(played, battles),
     }
 
 
@@ -146,6 +143,12 @@ def _seconds(report: Report) -> float:
 def _mean(reports: Mapping[int, Mapping[str, Any]], name: str) -> float | None:
     values = [float(report[name]) for report in reports.values() if name in report]
     return sum(values) / len(values) if values else None
+
+
+def _mean_of(values: Sequence[float | None]) -> float | None:
+    """Return the mean of the values that are known; of one value, the value itself."""
+    known = [value for value in values if value is not None]
+    return None if not known else known[0] if len(known) == 1 else sum(known) / len(known)
 
 
 def _ratio(value: float, battles: int) -> float | None:

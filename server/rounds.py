@@ -1,4 +1,8 @@
-"""The rounds of a run: weights out, one round of battles and training on every device, weights back."""
+"""The rounds of a run: weights out, one round of battles and training on every device, weights back.
+
+Teams play at their own pace: an aggregation waits for the share `quorum` of the teams that are playing, and takes in
+whole teams only. The others play on, and their replies are late when they come (`strategies.sharing`).
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,11 @@ from typing import Any, cast
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, RecordDict
 from flwr.serverapp import Grid
 
-from server.checkpoints import Checkpoint
-from server.exchange import Exchange
+from server.checkpoints import Checkpoint, TeamsProgress
+from server.evaluations import Evaluations, evaluations_of
+from server.exchange import Exchange, Order
 from server.initial import NoWeightsError, most_agreed
-from server.metrics import evaluation_rows, round_row, steps_played
+from server.metrics import by_team, round_row, steps_played
 from server.seats import NoTeamError, Seats, SeatsError
 from server.settings import Settings
 from server.strategy_failure import failures_of
@@ -71,6 +76,11 @@ class Rounds:
         self._met = met
         self._now = now
         self._seats = Seats(grid, run_config, lambda empty: now({"waiting-for": empty}))
+        self._evaluations = Evaluations(settings.teams, settings.evaluate_every, settings.total_steps)
+        self._steps = [0] * settings.teams  # environment steps of each team
+        self._late: dict[str, Order] = {}  # what teams that play on have not answered, by message id
+        self._held: list[Message] = []  # replies of their other members
+        self._out: dict[int, int] = {}  # member -> the node at which it plays on
 
     def play(self, start: Checkpoint | None) -> Iterator[RoundResult]:
         """Play on from `start` (None: from the beginning), yielding each round as it ends.
@@ -88,23 +98,31 @@ class Rounds:
         self._met(self._seats.provenance)
         if start is None:
             initial = self._initial_weights()
-            round_, steps = 0, 0
+            round_ = 0
         else:
             with self._failures():
                 self._strategy.restore(start.agents, start.strategy)
+            self._resume(start)
             initial = ArrayRecord({name: Array(tensor) for name, tensor in start.agents[min(start.agents)].items()})
-            round_, steps = start.round, start.steps
+            round_ = start.round
         fruitless = 0
-        while steps < self._settings.total_steps:
-            result = self._play_one(round_ + 1, steps, initial)
+        while min(self._steps) < self._settings.total_steps:
+            result = self._play_one(round_ + 1, initial)
             if result is None:
                 fruitless += 1
                 if fruitless == _FRUITLESS_LIMIT:
                     raise RoundsError(self._fruitless(round_ + 1))
                 continue
             fruitless = 0
-            round_, steps = result.checkpoint.round, result.checkpoint.steps
+            round_ = result.checkpoint.round
             yield result
+
+    def _resume(self, start: Checkpoint) -> None:
+        if start.teams is None:
+            self._steps = [start.steps] * self._settings.teams
+        else:
+            self._steps = list(start.teams.steps)
+            self._evaluations.restored(start.teams.evaluations)
 
     def _initial_weights(self) -> ArrayRecord:
         """All agents begin with the same weights: those that most seats make of the run's seed."""
@@ -120,68 +138,119 @@ class Rounds:
             for node in seats
         ]
         try:
-            tensors = most_agreed(self._exchange().replies(questions), seats)
+            tensors = most_agreed(Exchange(*self._devices()).replies(questions), seats, self._seats.teams)
         except NoWeightsError as error:
             raise RoundsError(f"no seat has initial weights: {error}") from None
         return ArrayRecord({name: Array(tensor) for name, tensor in tensors.items()})
 
-    def _play_one(self, round_: int, steps: int, initial: ArrayRecord) -> RoundResult | None:
+    def _play_one(self, round_: int, initial: ArrayRecord) -> RoundResult | None:
         self._seats.poll()
-        if not self._seats.holders:
+        if not self._out and not self._playable():
             self._seats.wait_for_all(self._settings.round_timeout, _GRACE)
-        self._now({"round": round_, "steps": steps})
-        asked = self._seats.nodes
-        battles, seats = self._settings.round_battles(round_), sorted(asked)
-        orders = ConfigRecord(
-            {
-                **self._config,
-                "steps-before": steps,
-                "round-battles": battles,
-                "seats": seats,
-                "order": 1 + secrets.randbits(62),  # so that a round that is played again is not taken for this one
-            }
-        )
+        teams = self._seats.teams
+        self._now({"round": round_, "steps": sum(self._steps) // teams.count})
         began = time.monotonic()
-        with self._failures():
-            self._strategy.place(asked)
-            messages = self._strategy.configure_train(round_, initial, orders, self._grid)
-        exchange = self._exchange()
-        replies = list(exchange.replies(messages, self._meanwhile))
+        messages = self._messages(round_, initial)
+        exchange = Exchange(*self._devices(), self._late, self._settings.quorum)
+        asked = self._out | {self._seat_of(message): message.metadata.dst_node_id for message in messages}
+        arrived = [*self._held, *exchange.replies(messages, self._meanwhile)]
         exchanged = time.monotonic()
         # Who was asked last, not who is there now: a node may be gone that has answered, or whose seat is missing.
         asked |= exchange.moved
+        replies = self._whole_teams(arrived, asked, exchange.late)
+        asked = {number: node for number, node in asked.items() if number not in self._out}
         with self._failures():
-            self._strategy.place(asked)
+            self._strategy.place(asked, teams)
             _, shared = self._strategy.aggregate_train(round_, replies)
         if self._strategy.diverged and self._strategy.diverged.keys() == asked.keys():
-            said = "; ".join(by_seat(self._strategy.diverged.items()))
+            said = "; ".join(by_seat(self._strategy.diverged.items(), teams))
             raise DivergedError(
                 f"training has diverged in round {round_}; {self._strategy.cause_of_divergence} ({said})"
             )
         reports = self._usable(replies, asked)
-        if not reports:
-            return None
-        played = steps_played(reports)
-        if played == 0:
+        if not any(steps_played(own) for own in by_team(teams, reports).values()):
             return None
         with self._failures():
             agents, state = self._strategy.agents(), self._strategy.whole_state()
-        checkpoint = Checkpoint(round_, steps + played, agents, state)
         seconds = {"round": exchanged - began, "aggregation": time.monotonic() - exchanged}
         row = {
-            **round_row(round_, steps, reports, seconds),
+            **round_row(round_, teams, self._steps, reports, seconds),
             "shared": dict(shared or {}),
-            "rejected": {str(seat): reason for seat, reason in self._strategy.rejected.items()},
-            "missing": list(self._strategy.missing),
+            "rejected": {teams.key(seat): reason for seat, reason in self._strategy.rejected.items()},
+            "missing": self._strategy.missing if teams.count == 1 else list(map(teams.key, self._strategy.missing)),
         }
-        return RoundResult(checkpoint, [*evaluation_rows(round_, steps, reports), row])
+        rows = [*self._count(round_, reports), row]
+        progress = TeamsProgress(list(self._steps), self._evaluations.state()) if teams.count > 1 else None
+        return RoundResult(Checkpoint(round_, row["steps"], agents, state, progress), rows)
 
-    def _exchange(self) -> Exchange:
-        return Exchange(self._grid, self._seats, self._settings.round_timeout)
+    def _messages(self, round_: int, initial: ArrayRecord) -> list[Message]:
+        """Return the round's orders, for the members of all teams that do not play on and have steps to play."""
+        teams = self._seats.teams
+        playing_on = {teams.member(number).team for number in self._out}
+        asked = {
+            number: node for number, node in self._playable().items() if teams.member(number).team not in playing_on
+        }
+        if not asked:
+            return []
+        common = ConfigRecord({**self._config, "round-battles": self._settings.round_battles(round_)})
+        with self._failures():
+            self._strategy.place(asked, teams)
+            messages = self._strategy.configure_train(round_, initial, common, self._grid)
+        of_team = {team: self._team_order(team, asked) for team in {teams.member(number).team for number in asked}}
+        for message in messages:
+            message.content.config_records[CONFIG].update(of_team[teams.member(self._seat_of(message)).team])
+        return messages
+
+    def _playable(self) -> dict[int, int]:
+        """Return the members that have steps to play and a node, with it."""
+        teams, total = self._seats.teams, self._settings.total_steps
+        return {
+            number: node
+            for number, node in self._seats.nodes.items()
+            if self._steps[teams.member(number).team] < total
+        }
+
+    def _team_order(self, team: int, asked: Mapping[int, int]) -> dict[str, int | list[int]]:
+        """Return what the members of a team are told beside the settings; the same for all of them."""
+        members = self._seats.teams.of_team(team)
+        return {
+            "steps-before": self._steps[team],
+            "seats": [seat for seat, number in enumerate(members) if number in asked],
+            "order": 1 + secrets.randbits(62),  # so that a round that is played again is not taken for this one
+        }
+
+    def _whole_teams(
+        self, arrived: list[Message], asked: Mapping[int, int], late: Mapping[str, Order]
+    ) -> list[Message]:
+        """Return the replies of teams all of whose members are done; keep the others' for the next aggregation."""
+        teams = self._seats.teams
+        playing_on = {teams.member(order.seat).team for order in late.values()}
+        self._late = dict(late)
+        self._out = {number: node for number, node in asked.items() if teams.member(number).team in playing_on}
+        nodes = set(self._out.values())
+        self._held = [reply for reply in arrived if reply.metadata.src_node_id in nodes]
+        return [reply for reply in arrived if reply.metadata.src_node_id not in nodes]
+
+    def _count(self, round_: int, reports: Mapping[int, Report]) -> list[dict[str, Any]]:
+        """Take in what the teams have played; return the rows of evaluations that are complete with it."""
+        teams = self._seats.teams
+        found = by_team(teams, reports)
+        for team, own in found.items():
+            self._evaluations.add(team, evaluations_of(self._steps[team], own))
+            self._steps[team] += steps_played(own)
+        return self._evaluations.rows(round_, {*found, *(teams.member(number).team for number in self._out)})
+
+    def _devices(self) -> tuple[Grid, Seats, float]:
+        return self._grid, self._seats, self._settings.round_timeout
+
+    @staticmethod
+    def _seat_of(message: Message) -> int:
+        """Return the member's number in a train message."""
+        return int(cast(int, message.content.config_records[CONFIG]["seat"]))
 
     def _fruitless(self, round_: int) -> str:
         silent = [(seat, "no reply") for seat in self._strategy.missing]
-        said = by_seat([*self._strategy.rejected.items(), *silent])
+        said = by_seat([*self._strategy.rejected.items(), *silent], self._seats.teams)
         return "; ".join([f"{_FRUITLESS_LIMIT} times no device brought round {round_} to its end", *said])
 
     def _usable(self, replies: list[Message], asked: Mapping[int, int]) -> dict[int, Report]:

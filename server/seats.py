@@ -1,4 +1,4 @@
-"""The table of seats and their nodes. Flower gives a node a random id at every start, so each is asked for its seat."""
+"""The table of the members' seats and their nodes. Flower gives a node a random id at every start, so each is asked for its seat."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 from flwr.serverapp import Grid
 
+from operations.members import ONE_TEAM, Teams
 from server.flower_internals import exception_text
 from strategies.messages import CONFIG, DESCRIBE, METRICS
 from strategies.sentences import by_device
@@ -24,6 +25,7 @@ _PAUSE = 0.2  # seconds between two polls
 _MOST_AGENTS = 1000  # of a team: no map of SMAC's has more than 27
 _FAIR = 30.0  # seconds that devices which are there have to answer before a team counts as whole
 _MOST_PROVENANCE = 2000  # characters of what the battles are played on
+_MOST_UNIT_TYPES = 20_000  # characters of the unit types of a team's seats
 _ASK_AGAIN = 30.0  # seconds after which a device that refused is asked again: its env proxy may be back
 
 
@@ -61,7 +63,7 @@ class _Refusal:
 
 
 class Seats:
-    """The table of seats, kept up to date by `poll`."""
+    """The table of seats, kept up to date by `poll`. A seat is here the number of a member (`operations.members`)."""
 
     def __init__(
         self,
@@ -83,7 +85,8 @@ class Seats:
         self._sizes: dict[int, int] = {}  # node -> of how many agents its team is, as it says
         self._provenances: dict[int, str] = {}  # node -> what its battles are played on, as it says: JSON
         self.holders: dict[int, Holder] = {}
-        self.n_agents: int | None = None  # what most say; of equals what was said first
+        self.n_agents: int | None = None  # of a team: what most say; of equals what was said first
+        self._unit_types: dict[int, str] = {}  # node -> the unit types of a team's seats, as it says: JSON
 
     @property
     def nodes(self) -> dict[int, int]:
@@ -95,6 +98,15 @@ class Seats:
         """What the battles are played on, as most seats that say so say; empty where our own version says it all."""
         votes = Counter(text for holder in self.holders.values() if (text := self._provenances.get(holder.node)))
         return dict(json.loads(votes.most_common(1)[0][0])) if votes else {}
+
+    @property
+    def teams(self) -> Teams:
+        """The teams, as far as they are known: one of unknown size before a device has answered."""
+        if self.n_agents is None:
+            return ONE_TEAM
+        votes = Counter(text for holder in self.holders.values() if (text := self._unit_types.get(holder.node)))
+        types = tuple(json.loads(votes.most_common(1)[0][0])) if votes else ()
+        return Teams(int(self._config["teams"]), self.n_agents, types if len(types) == self.n_agents else ())
 
     def poll(self) -> list[int]:
         """Ask nodes that are new, take in what they have answered, forget those that are gone; do not wait.
@@ -138,18 +150,18 @@ class Seats:
             empty, waited = self.empty(), time.monotonic() - began
             if empty == [] and not (self._may_yet_answer() and waited < limit):
                 return
-            said = by_device(refusal.reason for refusal in self._refusals.values())
+            said = by_device((refusal.reason for refusal in self._refusals.values()), self.teams)
             if self.holders and grace is not None:
                 if waited > limit:
-                    log.warning("%s; the run continues without it until it is back", wanted(empty))
+                    log.warning("%s; the run continues without it until it is back", wanted(empty, self.teams))
                     return
             elif said and not self._asked:
                 raise SeatsError("; ".join(said))
             elif waited > timeout:
-                missing = f"after {timeout:.0f} s {wanted(empty)}; start a SuperNode for each"
+                missing = f"after {timeout:.0f} s {wanted(empty, self.teams)}; start a SuperNode for each"
                 raise SeatsError("; ".join([missing, *said]))
             if empty != told:
-                log.info("waiting: %s", wanted(empty))
+                log.info("waiting: %s", wanted(empty, self.teams))
                 self._waiting(empty)
                 told = empty
             time.sleep(_PAUSE)
@@ -158,7 +170,7 @@ class Seats:
         """Return the seats without a holder, or None while the number of seats is not known."""
         if self.n_agents is None:
             return None
-        return [seat for seat in range(self.n_agents) if seat not in self.holders]
+        return [seat for seat in self.teams.numbers if seat not in self.holders]
 
     def _may_yet_answer(self) -> bool:
         late = time.monotonic() - _FAIR
@@ -182,7 +194,7 @@ class Seats:
     def _forget(self, present: set[int]) -> None:
         for seat, holder in list(self.holders.items()):
             if holder.node not in present:
-                log.warning("seat %d: its node is gone", seat, extra={"seat": seat})
+                log.warning("%s: its node is gone", self._name(seat), extra={"seat": seat})
                 del self.holders[seat]
                 self._known -= self._replaced  # one of them may hold this seat still
                 self._replaced.clear()
@@ -193,6 +205,7 @@ class Seats:
                 self._known.discard(node)
         self._known &= present
         self._sizes = {node: size for node, size in self._sizes.items() if node in present}
+        self._unit_types = {node: text for node, text in self._unit_types.items() if node in present}
         self._provenances = {node: text for node, text in self._provenances.items() if node in present}
         self._asked = {message: asked for message, asked in self._asked.items() if asked.node in present}
 
@@ -214,12 +227,15 @@ class Seats:
                 continue
             before = self.holders[seat].node if seat in self.holders else None
             if before not in (None, node):
-                log.warning("seat %d: node %d takes the place of node %d", seat, node, before, extra={"seat": seat})
+                log.warning(
+                    "%s: node %d takes the place of node %d", self._name(seat), node, before, extra={"seat": seat}
+                )
                 self._replaced.add(before)
             self.holders[seat] = Holder(node, round_, asked.asked_at)
             moved.append(seat)
             if before != node:
-                log.info("seat %d of %d is held by node %d", seat, self.n_agents, node, extra={"seat": seat})
+                members = len(self.teams.numbers)
+                log.info("%s of %d is held by node %d", self._name(seat), members, node, extra={"seat": seat})
         return [seat for seat in moved if seat in self.holders]
 
     def _refuse(self, node: int, reason: str) -> None:
@@ -237,14 +253,18 @@ class Seats:
             raise _RefusedError(f"a device described itself with {found}; expected whole numbers")
         if not 2 <= n_agents <= _MOST_AGENTS:
             raise _RefusedError(f"a device says that {n_agents} agents play; expected 2..{_MOST_AGENTS}")
-        if not 0 <= seat < n_agents:  # the others would be told of it, and no env proxy lets them name it
-            raise _RefusedError(f"a device says that it holds seat {seat}; expected 0..{n_agents - 1}")
+        most = int(self._config["teams"]) * n_agents
+        if not 0 <= seat < most:  # the others would be told of it, and no env proxy lets them name it
+            raise _RefusedError(f"a device says that it holds seat {seat}; expected 0..{most - 1}")
         held = next((held for held, holder in self.holders.items() if holder.node == node and held != seat), None)
         if held is not None:
             raise _RefusedError(
-                f"a device that holds seat {held} says that it holds seat {seat}; a device may hold only one seat"
+                f"a device that holds {self._name(held)} says that it holds {self._name(seat)}; a device may hold only "
+                "one seat"
             )
-        self._provenances[node] = _provenance(dict(reply.content.config_records.get(CONFIG, {})).get("provenance"))
+        texts = dict(reply.content.config_records.get(CONFIG, {}))
+        self._provenances[node] = _provenance(texts.get("provenance"))
+        self._unit_types[node] = _unit_types(texts.get("unit-types"))
         self._sizes[node] = n_agents
         self._agree()
         if n_agents != self.n_agents:
@@ -268,6 +288,10 @@ class Seats:
         self._ask(wronged)
 
 
+    def _name(self, seat: int) -> str:
+        return self.teams.named([seat])
+
+
 def error_text(reply: Message) -> str:
     """Return what went wrong, without Flower's wrapping of the exception's class."""
     return exception_text(str(reply.error.reason))
@@ -286,6 +310,19 @@ def _provenance(said: object) -> str:
     return said if "".join([*told, *told.values()]).isprintable() else ""  # surrogates cannot be in a file
 
 
-def wanted(empty: list[int] | None) -> str:
+def _unit_types(said: object) -> str:
+    """Return what a device says of the seats' unit types, if it is a list of printable words; else nothing."""
+    if not isinstance(said, str) or len(said) > _MOST_UNIT_TYPES:
+        return ""
+    try:
+        told = json.loads(said)
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(told, list) or not all(isinstance(each, str) and each.isidentifier() for each in told):
+        return ""
+    return said
+
+
+def wanted(empty: list[int] | None, teams: Teams) -> str:
     """Return which devices are missing, as a sentence; None: nothing is known yet."""
-    return "no device has answered yet" if empty is None else f"no device holds seat {', '.join(map(str, empty))}"
+    return "no device has answered yet" if empty is None else f"no device holds {teams.named(empty)}"

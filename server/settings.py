@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from operations.defaults import default_config
-from operations.limits import ARENA_NAME, LONGEST_WAIT, MOST_AT_ONCE
+from operations.limits import ARENA_NAME, LONGEST_WAIT, MOST_AT_ONCE, MOST_TEAMS
 from operations.suggestions import did_you_mean
 from strategies.registry import UnusableStrategyError, create_strategy, describe, settings_text
 from strategies.settings import NETWORK_TENSORS, SharingSettings
@@ -51,6 +51,7 @@ class Settings(BaseModel):
     runs: Annotated[str, Field(min_length=1)]
     resume: bool
     map: Annotated[str, Field(min_length=1)]
+    teams: Annotated[int, Field(gt=0, le=MOST_TEAMS)]
     strategy: str
     base: Literal["vdn", "qmix"]
     seed: Annotated[int, Field(ge=0, lt=2**63)]
@@ -76,6 +77,8 @@ class Settings(BaseModel):
     target_update_every: Positive
     grad_clip: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     aggregation_every: Positive
+    share_among: Literal["all", "seat", "type"]
+    quorum: Annotated[float, Field(gt=0, le=1)]
     adopt: Share
     reward_buffer: Annotated[int, Field(gt=0, le=100_000)]
     reward_credit: Literal["alive", "team"]
@@ -141,6 +144,16 @@ class Settings(BaseModel):
                 "centralised: expected strategy 'none' and mixing 'joint', found "
                 f"{self.strategy!r} and {self.mixing!r}: all agents have one network, there is nothing to aggregate"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _several_teams_can_be_played(self) -> Settings:
+        if self.teams == 1:
+            return self
+        if self.centralised:
+            raise ValueError(f"centralised: expected one team, found teams {self.teams}: it has one network for a team")
+        if self.attest_key:
+            raise ValueError(f"attest-key: expected none with several teams, found teams {self.teams}")
         return self
 
     @property

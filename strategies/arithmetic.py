@@ -4,6 +4,7 @@ Weights are computed and sums are taken in float64, in seat order, and only the 
 a run can be repeated bit for bit and agents that hold the same parameters still hold the same ones after sharing.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
@@ -149,6 +150,31 @@ def adopt(own: Tensor, aggregate: Tensor, share: float) -> Tensor:
         return own.copy()
     mixed = (1.0 - share) * own.astype(np.float64) + share * aggregate.astype(np.float64)
     return np.asarray(mixed, dtype=np.float32)
+
+
+def staleness_weight(staleness: int) -> float:
+    """Return ``s = 1 / sqrt(1 + staleness)``, what a late update counts (FedBuff; Nguyen et al., AISTATS 2022).
+
+    `staleness` is the number of aggregations since the update began: 0 counts 1, 3 counts 1/2. Raises ValueError below
+    0.
+    """
+    if staleness < 0:
+        raise ValueError(f"staleness is {staleness}, expected 0 or more")
+    return 1.0 / math.sqrt(1.0 + staleness)
+
+
+def rebased(own: Tensor, began: Tensor, aggregate: Tensor, staleness: int) -> Tensor:
+    """Return what a late agent's tensor counts as: ``w_g + s (w_i - s_i)``, s = `staleness_weight`.
+
+    w_i is `own`, s_i what it `began` with, w_g the newest aggregate, all of one shape. The averages of this package
+    then take the step of FedBuff, ``w_g <- w_g + sum of weight_i s (w_i - s_i)``, among agents that are in time, whose
+    s_i is w_g. Computed in float64, returned in float32; staleness 0 gives `own` bit for bit.
+    """
+    if staleness == 0:
+        return own.copy()
+    update = own.astype(np.float64) - began.astype(np.float64)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and then refused by name
+        return np.asarray(aggregate.astype(np.float64) + staleness_weight(staleness) * update, dtype=np.float32)
 
 
 def _finite_vector(values: ArrayLike, what: str) -> Vector:

@@ -21,17 +21,18 @@ PACKED: Final = "safetensors"  # the one array that holds all tensors of a messa
 Description = TypedDict(
     "Description",
     {
-        "seat": int,
+        "seat": int,  # the member's number (operations.members)
         "round": int,  # the last one that the agent has kept
         "n-agents": int,
         "provenance": NotRequired[str],  # JSON object of texts: what the battles are played on
+        "unit-types": NotRequired[str],  # JSON list: the unit type of each seat
     },
 )
 
 Report = TypedDict(
     "Report",
     {
-        "seat": int,
+        "seat": int,  # the member's number
         "steps": int,  # environment steps of the round
         "battles": int,  # collected by this seat
         "missed": int,  # collected by the others without it

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from flwr.app import Message
 
-from strategies.sentences import by_seat, named
+from operations.members import ONE_TEAM, Teams
+from strategies.sentences import by_seat
 from strategies.update import DivergedReply, RejectedReply, Update
 
 logger = logging.getLogger(__name__)
@@ -30,11 +31,13 @@ def sort_replies(
     replies: Iterable[Message],
     seats: Mapping[int, int],
     admit: Callable[[int, int, Message], Update],
+    teams: Teams = ONE_TEAM,
 ) -> SortedReplies:
     """Sort a round's replies; who is left out is logged, what several seats have in common once.
 
     `seats` maps the seats that were asked to their nodes. `admit(server_round, seat, reply)` reads the reply of a
-    seat's node, or raises RejectedReply. A seat's first usable reply counts, and those of other nodes do not.
+    seat's node, or raises RejectedReply. A seat's first usable reply counts, and those of other nodes do not. `teams`
+    names the seats.
     """
     accepted: dict[int, Update] = {}
     rejected: dict[int, str] = {}
@@ -48,7 +51,9 @@ def sort_replies(
             logger.warning("round %d: reply of node %d left out: it holds no seat", server_round, node)
             continue
         if seat in accepted:
-            logger.warning("round %d: another reply of seat %d left out: the first counts", server_round, seat)
+            logger.warning(
+                "round %d: another reply of %s left out: the first counts", server_round, teams.named([seat])
+            )
             continue
         try:
             update = admit(server_round, seat, reply)
@@ -62,13 +67,13 @@ def sort_replies(
     # A seat with a usable reply took part, whatever else its node sent before.
     rejected = {seat: rejected[seat] for seat in sorted(rejected) if seat not in accepted}
     missing = [seat for seat in seats if seat not in accepted and seat not in rejected]
-    for sentence in by_seat(sorted(left_out)):
+    for sentence in by_seat(sorted(left_out), teams):
         of, _, reason = sentence.partition(": ")
         logger.warning("round %d: %s left out: %s", server_round, of, reason)
     if missing:
         nodes = ", ".join(str(seats[seat]) for seat in missing)
         of = f"node{'s' if len(missing) > 1 else ''} {nodes}"
-        logger.warning("round %d: %s left out: no reply from %s", server_round, named(missing), of)
+        logger.warning("round %d: %s left out: no reply from %s", server_round, teams.named(missing), of)
     return SortedReplies(
         [accepted[seat] for seat in sorted(accepted)],
         rejected,

@@ -1,14 +1,16 @@
 """The base of all strategies: who gets which tensors, and how replies are aggregated."""
 
+import dataclasses
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
+from operations.members import ONE_TEAM, Teams
 from strategies.aggregate import Aggregate, Round, StrategyFaultError, check_aggregate, check_weighting
 from strategies.arithmetic import (
     MIXER_PREFIX,
@@ -17,6 +19,7 @@ from strategies.arithmetic import (
     Weighting,
     adopt,
     capped_weights,
+    rebased,
     uniform_weights,
     weighted_average,
 )
@@ -31,8 +34,16 @@ from strategies.update import DivergedReply, RejectedReply, Update, attested, ch
 logger = logging.getLogger(__name__)
 
 
+class _Order(NamedTuple):
+    """What a member was told to do last, and has perhaps not answered."""
+
+    round: int
+    began: dict[str, Tensor]
+    """All its tensors as it begins, read only."""
+
+
 class Sharing(Strategy):
-    """A way for the agents of a team to share parameters, as a Flower strategy.
+    """A way for the agents of a federation to share parameters, as a Flower strategy.
 
     A strategy overrides `weights` where agents do not all count the same, `shared` where not all tensors are shared,
     and `combine` where the aggregate is not a weighted average. It overrides `state` and `restore_state` where it
@@ -43,9 +54,10 @@ class Sharing(Strategy):
     round. The strategy keeps every agent's tensors, so that a round continues without a missing agent, and an agent
     that lost its disk can take part again.
 
-    `seats` maps placed seats to node ids. After `aggregate_train`, `rejected` maps the seats whose reply was left out
-    to the reason, `diverged` maps those of them whose training has left the finite numbers to what did, and `missing`
-    lists the placed seats that did not reply.
+    A seat is here the number of a member (`operations.members`): with one team its seat, with several teams it counts
+    through the teams. `seats` maps placed seats to node ids. After `aggregate_train`, `rejected` maps the seats whose
+    reply was left out to the reason, `diverged` maps those of them whose training has left the finite numbers to what
+    did, and `missing` lists the placed seats that did not reply.
     """
 
     own_settings: ClassVar[Sequence[Setting]] = ()
@@ -56,11 +68,13 @@ class Sharing(Strategy):
         self.settings = settings
         self.own = parse_settings(self.own_settings, parse_pairs(settings.strategy_settings))
         self.seats: dict[int, int] = {}
+        self.teams = ONE_TEAM
         self.rejected: dict[int, str] = {}
         self.missing: list[int] = []
         self.diverged: dict[int, str] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._agents: dict[int, dict[str, Tensor]] = {}
+        self._orders: dict[int, _Order] = {}
         # Seats whose device is known to hold its tensors of `_agents`, but for the shared ones.
         self._in_step: set[int] = set()
         self._previous: dict[str, Tensor] = {}  # of each tensor the newest aggregate, before it the initial weights
@@ -115,15 +129,18 @@ class Sharing(Strategy):
         if state:
             raise ValueError(f"{type(self).__name__} keeps no state, the checkpoint holds {', '.join(state)}")
 
-    def place(self, seats: Mapping[int, int]) -> None:
-        """Say which node holds each seat from the next round on (seat -> node id).
+    def place(self, seats: Mapping[int, int], teams: Teams = ONE_TEAM) -> None:
+        """Say which seats take part from now on, and which node holds each (seat -> node id); `teams` names them.
 
+        Before `aggregate_train` these are the seats whose replies count. That may be fewer than were sent a message:
+        the reply of a seat that is placed in a later round only is late, and then counts as `aggregate_train` says.
         A seat that moved to another node is sent all its tensors. Raises ValueError if a node holds two seats.
         """
         if len(set(seats.values())) != len(seats):
             raise ValueError(f"every seat needs a node of its own, got {dict(seats)}")
         self._in_step &= {seat for seat, node in seats.items() if self.seats.get(seat) == node}
         self.seats = dict(sorted(seats.items()))
+        self.teams = teams
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -154,10 +171,13 @@ class Sharing(Strategy):
         """Weigh the agents that replied, aggregate the shared tensors and let every agent adopt the aggregate.
 
         Replies that cannot be used are left out by name; the round continues with the others, in seat order whatever
-        order they came in. Returns the aggregate (the shared tensors; None where nothing was shared or no reply was
-        usable) and the round's metrics: "reward/SEAT" (R_i) for every seat that took part; "seats-replied",
-        "seats-rejected", "seats-missing"; of the replies as they came "divergence", "divergence/TENSOR" and
-        "update-cosine" (`strategies.diagnostics`); and, where something was shared and agents have weights in it,
+        order they came in. A reply to the message of an earlier round is late by `staleness` = the number of aggregations
+        since; its shared tensors count as `strategies.arithmetic.rebased` makes them.
+
+        Returns the aggregate (the shared tensors; None where nothing was shared or no reply was usable) and the round's
+        metrics: "reward/SEAT" (R_i) for every seat that took part; "seats-replied", "seats-rejected", "seats-missing";
+        where some are late "seats-late" and "staleness", their mean; of the replies as they came "divergence",
+        "divergence/TENSOR" and "update-cosine" (`strategies.diagnostics`); and, where something was shared and agents have weights in it,
         "weight/SEAT", "weight-ratio", "agents-effective", "weights-shifted" and "weights-fell-back" (0 or 1) if rewards
         were no proportions, and "weights-capped" (0 or 1) if an agent would have weighed more than `max-weight`.
         Raises RuntimeError if no round was configured and StrategyFaultError, a ValueError, if a method of the subclass
@@ -165,10 +185,12 @@ class Sharing(Strategy):
         """
         if not self._shapes:
             raise RuntimeError("no round is configured: call configure_train before aggregate_train")
-        found = sort_replies(server_round, replies, self.seats, self._admit)
+        found = sort_replies(server_round, replies, self.seats, self._admit, self.teams)
         updates, self.rejected, self.missing, self.diverged = found
-        self._in_step = {update.seat for update in updates}
-        began = [self._agents[update.seat] for update in updates]
+        late = [update.staleness for update in updates if update.staleness]
+        # A late agent last kept an older round than the next message supposes: it is sent all.
+        self._in_step = {update.seat for update in updates if not update.staleness}
+        began = [self._orders[update.seat].began for update in updates]
         for update in updates:
             self._agents[update.seat] = dict(update.tensors)
 
@@ -180,8 +202,10 @@ class Sharing(Strategy):
                 "seats-missing": len(self.missing),
             }
         )
+        if late:
+            metrics.update({"seats-late": len(late), "staleness": sum(late) / len(late)})
         for update in updates:
-            metrics[f"reward/{update.seat}"] = update.reward
+            metrics[f"reward/{self.teams.key(update.seat)}"] = update.reward
         metrics.update(apartness(began, [update.tensors for update in updates]))
         if not updates or not names:
             return None, metrics
@@ -192,7 +216,8 @@ class Sharing(Strategy):
             missing=tuple(self.missing),
             rejected=tuple(self.rejected),
         )
-        aggregate, weighting = self._checked_aggregate(updates, names, round_)
+        current = [self._caught_up(update, names) for update in updates]
+        aggregate, weighting = self._checked_aggregate(current, names, round_)
         if weighting is not None:
             metrics.update(self._weight_figures(server_round, updates, weighting))
         # Every agent, also one that was missing: it continues from its last known tensors.
@@ -270,6 +295,7 @@ class Sharing(Strategy):
         tensors = self._agents[seat]
         if seat in self._in_step:
             tensors = {name: tensors[name] for name in self._shared_names()}
+        self._orders[seat] = _Order(server_round, dict(self._agents[seat]))
         settings = ConfigRecord({**config, "seat": seat, "round": server_round})
         return Message(
             RecordDict({"arrays": _record(tensors), "config": settings}),
@@ -281,18 +307,30 @@ class Sharing(Strategy):
 
     def _admit(self, server_round: int, seat: int, reply: Message) -> Update:
         """Read the reply of a seat's node. Raises RejectedReply."""
-        if reply.metadata.group_id != str(server_round):
-            raise RejectedReply(f"the reply belongs to round {reply.metadata.group_id}, expected {server_round}")
+        order = self._orders[seat]
+        if reply.metadata.group_id != str(order.round):
+            raise RejectedReply(f"the reply belongs to round {reply.metadata.group_id}, expected {order.round}")
         try:
             update = parse_update(reply, self._shapes, self.settings.bounds)
         except DivergedReply as diverged:
             raise DivergedReply(diverged.detail, self.cause_of_divergence) from None
         if self.settings.attestation is not None:
-            update = attested(update, reply, server_round, self.settings.attestation)
+            update = attested(update, reply, order.round, self.settings.attestation)
         if update.seat != seat:
-            raise RejectedReply(f"the reply is of seat {update.seat}, but its node holds seat {seat}")
-        check_change(update, self._agents[seat], self.settings.bounds)
-        return update
+            found, held = self.teams.named([update.seat]), self.teams.named([seat])
+            raise RejectedReply(f"the reply is of {found}, but its node holds {held}")
+        check_change(update, order.began, self.settings.bounds)
+        return dataclasses.replace(update, staleness=server_round - order.round)
+
+    def _caught_up(self, update: Update, names: Sequence[str]) -> Update:
+        """Return a late update as one of this round; any other as it is."""
+        if not update.staleness:
+            return update
+        began = self._orders[update.seat].began
+        moved = {
+            name: rebased(update.tensors[name], began[name], self._previous[name], update.staleness) for name in names
+        }
+        return dataclasses.replace(update, tensors={**update.tensors, **moved})
 
     def _weight_figures(
         self, server_round: int, updates: Sequence[Update], weighting: Weighting
@@ -309,7 +347,10 @@ class Sharing(Strategy):
                 *(server_round, rewards, self.settings.max_weight, bounded),
             )
         return {
-            **{f"weight/{update.seat}": float(weight) for update, weight in zip(updates, weights, strict=True)},
+            **{
+                f"weight/{self.teams.key(update.seat)}": float(weight)
+                for update, weight in zip(updates, weights, strict=True)
+            },
             **spread(weights),
             "weights-shifted": int(adjustment is Adjustment.SHIFTED),
             "weights-fell-back": int(adjustment is Adjustment.MEAN),

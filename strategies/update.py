@@ -49,16 +49,18 @@ ANYTHING = Bounds(battles=None, mean_return=math.inf, change=math.inf)
 
 @dataclass(frozen=True)
 class Update:
-    """One agent's reply to a train message.
+    """One agent's reply to a train message; `seat` is its member's number.
 
     `tensors` are its parameters (float32, finite) in the order of the server's; `reward` is R_i, the sum of its reward
-    buffer; `battles` is the number of battles in that buffer.
+    buffer; `battles` is the number of battles in that buffer; `staleness` is the number of aggregations since the
+    message that it answers was made.
     """
 
     seat: int
     tensors: dict[str, Tensor]
     reward: float
     battles: int
+    staleness: int = 0
 
     @property
     def mean_return(self) -> float:

@@ -12,6 +12,7 @@ import pytest
 
 import envproxy.mixing
 import envproxy.protocol
+import strategies.groups
 import strategies.settings
 from client.device import is_run_name
 from learning.settings import LearningSettings
@@ -34,7 +35,7 @@ CHOICES = choices_of(Settings)
 
 def test_the_server_has_these_choices() -> None:
     assert CHOICES.keys() == {
-        "base", "mixing", "reward-credit", "reward-weighting", "server-optimizer", "device",
+        "base", "mixing", "reward-credit", "reward-weighting", "server-optimizer", "device", "share-among",
     }  # fmt: skip
 
 
@@ -43,6 +44,7 @@ def test_the_server_has_these_choices() -> None:
     [
         *choices_of(LearningSettings).items(),
         ("reward-weighting", strategies.settings.REWARD_WEIGHTINGS),
+        ("share-among", strategies.groups.SHARE_AMONG),
         ("base", envproxy.mixing.BASES),
         ("reward-credit", envproxy.protocol.REWARD_CREDITS),
     ],

@@ -95,7 +95,15 @@ def map_spec(name: str, rules: Rules) -> MapSpec:
         obs_size=_obs_size(one, rules),
         state_size=_state_size(one, rules),
         episode_limit=one.episode_limit,
+        unit_types=_unit_types(one),
     )
+
+
+def _unit_types(one: BattleMap) -> tuple[str, ...]:
+    """Return the unit of each seat; () where it is another one in every battle."""
+    if not isinstance(one.teams, FixedTeams):
+        return ()
+    return tuple(one.ally_types[kind] for kind in fixed_kinds(one, one.teams)[: one.n_agents])
 
 
 def _n_actions(one: BattleMap, rules: Rules) -> int:

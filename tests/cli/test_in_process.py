@@ -18,7 +18,7 @@ from cli.main import main
 from client.device import DeviceDirectory
 from envproxy.mixer_store import MixerStore
 from pps_qmix.configuration import Value, default_config
-from pps_qmix.runtime.in_process import Team, run_in_process
+from pps_qmix.runtime.in_process import Federation, run_in_process
 from server.checkpoints import Checkpoint, newest_checkpoint, save_checkpoint, whole_checkpoints
 from server.rounds import RoundsError
 from server.run_directory import NotKeptError, RunDirectory, kept_runtime, read_rows, read_run
@@ -61,7 +61,7 @@ def play(runs: Path, run: str, threads: int = 1, **changes: Any) -> RunDirectory
     changed = {name.replace("_", "-"): value for name, value in changes.items()}
     given = {**TINY, "runs": str(runs), "run": run, **changed}
     centralised = bool(given.get("centralised"))
-    team = Team("skirmish", "3m", int(TINY["battles"]), "main", centralised=centralised, threads=threads)
+    team = Federation("skirmish", "3m", int(TINY["battles"]), "main", centralised=centralised, threads=threads)
     try:
         return run_in_process({**default_config(), **given}, given, team)
     finally:

@@ -37,7 +37,7 @@ def test_a_log_is_told_whom_the_run_waits_for_and_how_far_it_is(
     with ProgressDisplay(run.path, 1000, lambda: where, PlainConsole(file=said, width=200)):
         for now, line in (
             ({"waiting-for": None}, "waiting: no device has answered yet\n"),
-            ({"waiting-for": [0, 2]}, "waiting: no device holds seat 0, 2\n"),
+            ({"waiting-for": [0, 2]}, "waiting: no device holds seats 0, 2\n"),
             ({"round": 1, "steps": 0}, "round 1 begins at step 0\n"),
         ):
             run.note_now(now)

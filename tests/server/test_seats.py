@@ -115,7 +115,7 @@ def test_the_others_answers_are_waited_for_before_a_refusal_counts() -> None:
     squad.devices[3].mute = True
     with pytest.raises(SeatsError) as over:
         seats.wait_for_all(0.02)
-    assert str(over.value) == "after 0 s no device holds seat 1, 2; start a SuperNode for each; no"
+    assert str(over.value) == "after 0 s no device holds seats 1, 2; start a SuperNode for each; no"
 
 
 def test_what_a_node_said_that_is_gone_does_not_count() -> None:
@@ -252,7 +252,7 @@ def test_a_resumed_run_waits_for_all_devices_then_continues_with_those_present(
     assert seats.nodes == {0: 1, 1: 2}
     grid.present = set()
     seats.poll()
-    with pytest.raises(SeatsError, match="no device holds seat 0, 1, 2"):
+    with pytest.raises(SeatsError, match="no device holds seats 0, 1, 2"):
         seats.wait_for_all(0.05, grace=0.02)
 
 
