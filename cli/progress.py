@@ -18,6 +18,7 @@ from cli.plain_console import PlainConsole
 from operations.members import ONE_TEAM, Teams
 from server.checkpoints import newest_checkpoint_steps
 from server.metrics import MetricsReader
+from server.report.summary import spread_of
 from server.run_directory import now_path
 from server.seats import wanted
 
@@ -97,7 +98,8 @@ class ProgressDisplay:
         for row in self._rows.read_new():
             if row["kind"] == "evaluation":
                 self._progress.update(self._task, win_rate=f"{row['win-rate']:.2f}")
-                self.tell(f"step {row['steps']:>9,}: test win rate {row['win-rate']:.2f}, return {row['return']:.2f}")
+                win_rate = f"{row['win-rate']:.2f}{spread_of(row, 'win-rate')}"
+                self.tell(f"step {row['steps']:>9,}: test win rate {win_rate}, return {row['return']:.2f}")
             else:
                 self._done, self._round = row["steps"], row["round"]
                 played = min(row["steps"] / self._total, 1.0)

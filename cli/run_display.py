@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from cli.plain_console import PlainConsole
 from cli.progress import ProgressDisplay
 from operations import logs
+from operations.members import Teams
 from operations.paths import shown
 from pps_qmix.requested_run import RequestedRun
 from pps_qmix.runtime.supervisor import RETRIES
@@ -41,11 +42,11 @@ class RunDisplay:
     def __call__(self, run: RequestedRun, progress: Progress) -> Iterator[Tell]:
         """Say what is played, show the progress, and in the end the result."""
         settings = run.settings
-        self._console.say(
-            f"{settings.map}: {run.n_agents} agents, {settings.method}, {settings.base}; run {shown(run.path)}"
-        )
+        size = f"{run.n_agents} agents" if settings.teams == 1 else f"{settings.teams} teams of {run.n_agents} agents"
+        self._console.say(f"{settings.map}: {size}, {settings.method}, {settings.base}; run {shown(run.path)}")
+        teams, follows = Teams(settings.teams, run.n_agents), (run.path, settings.total_steps, progress)
         began = time.monotonic()
-        with ProgressDisplay(run.path, settings.total_steps, progress, self._console) as display:
+        with ProgressDisplay(*follows, self._console, teams) as display:
             yield display.tell
         for name, value in result_of(read_rows(run.path)).items():
             self._console.say(f"{name}: {value}")

@@ -25,7 +25,7 @@ from server.failure import NeedsYouError
 from server.flower_internals import call_at_exit
 from server.grids import PackingGrid, UnreadableReplyFilter
 from server.report.page import write_report
-from server.report.summary import result_of
+from server.report.summary import result_of, spread_of
 from server.rounds import DivergedError, RoundResult, Rounds
 from server.run_directory import RunDirectory, RunDirectoryError, Runtime, open_run, read_run
 from server.seats import NoTeamError
@@ -33,6 +33,7 @@ from server.settings import Settings, SettingsError, Value, check_settings
 from server.strategy_failure import StrategyFailedError, failures_of
 from server.tensorboard_writer import TensorBoardWriter
 from strategies.attestation import Attestation, read_key
+from strategies.groups import GroupedSharing, UnknownUnitTypesError
 from strategies.registry import UnusableStrategyError, create_strategy
 from strategies.settings import SharingSettings
 from strategies.sharing import Sharing
@@ -77,7 +78,7 @@ def _train(grid: Grid, config: Mapping[str, Value], given: Mapping[str, Value]) 
     """Train. Raises NeedsYouError if another try would end in the same way."""
     try:
         train(grid, config, given)
-    except (SettingsError, RunDirectoryError, NoTeamError, DivergedError) as error:
+    except (SettingsError, RunDirectoryError, NoTeamError, DivergedError, UnknownUnitTypesError) as error:
         raise NeedsYouError(str(error)) from error
     except StrategyFailedError as error:
         raise NeedsYouError(f"{error}; correct the strategy, then resume the run with --resume") from error
@@ -136,7 +137,9 @@ def _create_strategy(settings: Settings, run_id: str) -> Sharing:
     """Raises SettingsError if the strategy, or the key of the env proxy's statements, cannot be used."""
     sharing = SharingSettings.from_config(settings.config(), _attestation(settings, run_id))
     try:
-        return create_strategy(settings.strategy, sharing)
+        if settings.share_among == "all":
+            return create_strategy(settings.strategy, sharing)
+        return GroupedSharing(lambda: create_strategy(settings.strategy, sharing), settings.share_among)
     except UnusableStrategyError as error:
         raise SettingsError(f"strategy: {error}") from error
 
@@ -159,14 +162,15 @@ def _keep(directory: RunDirectory, writer: TensorBoardWriter, result: RoundResul
         writer.add(row)
         if row["kind"] == "evaluation":
             log.info(
-                "step %d: test win rate %.2f (%d battles), return %.2f",
-                *(row["steps"], row["win-rate"], row["battles"], row["return"]),
+                "step %d: test win rate %.2f%s (%d battles), return %.2f",
+                *(row["steps"], row["win-rate"], spread_of(row, "win-rate"), row["battles"], row["return"]),
                 extra=about,
             )
         else:
             log.info(
-                "round %d: %d steps, %d battles, win rate %.2f, return %.2f, %.1f s",
-                *(row["round"], row["steps"], row["battles"], row["win-rate"] or 0.0, row["return"] or 0.0),
+                "round %d: %d steps, %d battles, win rate %.2f%s, return %.2f, %.1f s",
+                *(row["round"], row["steps"], row["battles"], row["win-rate"] or 0.0, spread_of(row, "win-rate")),
+                row["return"] or 0.0,
                 row["seconds"]["round"],
                 extra=about,
             )

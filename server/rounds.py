@@ -24,6 +24,7 @@ from server.metrics import by_team, round_row, steps_played
 from server.seats import NoTeamError, Seats, SeatsError
 from server.settings import Settings
 from server.strategy_failure import failures_of
+from strategies.groups import groups_of
 from strategies.messages import CONFIG, METRICS, WEIGHTS, Report
 from strategies.sentences import by_seat
 from strategies.sharing import Sharing
@@ -89,13 +90,15 @@ class Rounds:
 
         Raises SeatsError if the team does not come together (NoTeamError if it never has), RoundsError if no device
         brings a round to its end (DivergedError if all trained until their numbers were not finite), and
-        StrategyFailedError if the strategy raises an exception or returns what cannot be used.
+        StrategyFailedError if the strategy raises an exception or returns what cannot be used; UnknownUnitTypesError if
+        agents share among their types, and these are not known.
         """
         try:
             self._seats.wait_for_all(self._settings.round_timeout, None if start is None else _GRACE)
         except SeatsError as error:
             raise (NoTeamError(str(error)) if start is None else error) from None
         self._met(self._seats.provenance)
+        groups_of([], self._seats.teams, self._settings.share_among)  # before a round is played
         if start is None:
             initial = self._initial_weights()
             round_ = 0

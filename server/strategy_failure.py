@@ -35,7 +35,7 @@ def failures_of(strategy: Sharing, name: str) -> Iterator[None]:
 def _place(strategy: Sharing, error: Exception) -> str:
     """Return where in the file of the strategy's class it failed, as words; nothing where it failed elsewhere."""
     try:
-        file = inspect.getfile(type(strategy))
+        file = inspect.getfile(strategy.method)
     except (OSError, TypeError):
         return ""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]

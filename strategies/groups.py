@@ -60,6 +60,11 @@ class GroupedSharing(Sharing):
         self._groups: dict[str, Sharing] = {}
         self._kept: tuple[Mapping[int, Mapping[str, Tensor]], State | None] | None = None
 
+    @property
+    def method(self) -> type[Sharing]:
+        """The class of the groups' strategies."""
+        return type(self._model)
+
     def place(self, seats: Mapping[int, int], teams: Teams = ONE_TEAM) -> None:
         """Place each group's members. Raises UnknownUnitTypesError as `groups_of` does."""
         super().place(seats, teams)

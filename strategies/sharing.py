@@ -85,6 +85,11 @@ class Sharing(Strategy):
         )
 
     @property
+    def method(self) -> "type[Sharing]":
+        """The class whose way of sharing this is."""
+        return type(self)
+
+    @property
     def cause_of_divergence(self) -> str:
         """What to say to a user of training that has diverged."""
         return f"the likely cause is the learning-rate of {self.settings.learning_rate:g}: choose a smaller one"

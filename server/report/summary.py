@@ -58,6 +58,12 @@ def points(evaluations: Sequence[Row]) -> list[Point]:
     ]
 
 
+def spread_of(row: Row, name: str) -> str:
+    """Return the lowest and the highest of several teams in a figure of a row, as " (teams 0.25 to 0.75)"; else ""."""
+    low, high = row.get("spread", {}).get(name, (None, None))
+    return "" if low is None else f" (teams {low:.2f} to {high:.2f})"
+
+
 def last_whole_round(rounds: Sequence[Row]) -> Row | None:
     """Return the newest round that the run's end did not cut: it has nine tenths of the most battles."""
     usual = max((row.get("battles", 0) for row in rounds), default=0)
@@ -88,7 +94,8 @@ def result_of(rows: Iterable[Row]) -> dict[str, str]:
     result = {}
     if evaluations:
         last, best = evaluations[-1], max(evaluations, key=lambda row: row["win-rate"])
-        result["last test win rate"] = f"{last['win-rate']:.2f} ({last['battles']} battles at step {last['steps']:,})"
+        win_rate = f"{last['win-rate']:.2f}{spread_of(last, 'win-rate')}"
+        result["last test win rate"] = f"{win_rate} ({last['battles']} battles at step {last['steps']:,})"
         result["best test win rate"] = f"{best['win-rate']:.2f} (at step {best['steps']:,})"
     if rounds:
         result["rounds"] = str(rounds[-1]["round"])
