@@ -13,6 +13,7 @@ from operations.home import pps_home
 from operations.paths import real_path, shown, user_path
 from pps_qmix.configuration import default_config
 from pps_qmix.status import BROKEN, DeviceStatus, RunStatus, device_statuses, newest_run, run_status
+from server.report.summary import spread_of
 from server.run_directory import RunDirectoryError
 
 
@@ -61,12 +62,17 @@ def _wanted(name: str | None, runs: Path) -> Path | None:
 def _run_lines(run: RunStatus) -> Iterator[str]:
     yield f"run {run.run}: {run.state}{'' if run.problem is None else f', {run.problem}'}"
     if run.map is not None:
-        yield f"  {run.map}, {run.strategy}, {run.base}; began {run.began}"
+        several = f"{run.teams} teams, " if run.teams not in (None, 1) else ""
+        yield f"  {run.map}, {several}{run.strategy}, {run.base}; began {run.began}"
     if run.steps is not None:
         of = "" if not run.total_steps else f" of {run.total_steps:,} ({min(1.0, run.steps / run.total_steps):.0%})"
         yield f"  {run.steps:,} steps{of}, round {run.round}"
     if run.evaluation is not None:
-        yield "  last evaluation: " + ", ".join(f"{name} {_short(value)}" for name, value in run.evaluation.items())
+        yield "  last evaluation: " + ", ".join(
+            f"{name} {_short(value)}{spread_of(run.evaluation, name)}"
+            for name, value in run.evaluation.items()
+            if name != "spread"
+        )
     if run.row_age is not None:
         yield f"  last row {_ago(run.row_age)}; newest checkpoint: {run.checkpoint or 'none'}"
     if run.missing:
@@ -79,7 +85,8 @@ def _device_lines(devices: list[DeviceStatus], home: Path) -> Iterator[str]:
     yield f"devices in {home}:{'' if devices else ' none'}"
     for device in devices:
         agent = "agent process answers" if device.agent else "no agent process"
-        which = f"  {device.run}/{device.run_id} seat {device.seat}: {agent}"
+        team = "" if device.team is None else f"team {device.team}, "
+        which = f"  {device.run}/{device.run_id} {team}seat {device.seat}: {agent}"
         if device.problem is not None:
             yield f"{which}; {device.problem}"
         elif device.round is None:

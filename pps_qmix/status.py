@@ -14,6 +14,7 @@ from operations.paths import real_path
 from server.checkpoints import whole_checkpoints
 from server.run_directory import RunDirectoryError, document_path, is_held, metrics_path, read_rows, read_run
 
+_OF_EVALUATION = ("steps", "win-rate", "return", "spread")
 BROKEN, RUNNING, FINISHED, STOPPED = "broken", "running", "finished", "stopped"
 
 
@@ -27,13 +28,14 @@ class RunStatus:
     state: str
     problem: str | None  # of a broken one
     map: str | None
+    teams: int | None
     strategy: str | None
     base: str | None
     began: str | None
     round: int | None
     steps: int | None
     total_steps: int | None
-    evaluation: dict[str, Any] | None  # the last one: steps, win-rate, return
+    evaluation: dict[str, Any] | None  # the last one: steps, win-rate, return; of several teams their spread
     row_age: float | None  # seconds since the last row was written
     checkpoint: str | None  # the newest whole one
     rejected: dict[str, Any]  # seat -> reason, in the last round
@@ -47,6 +49,7 @@ class DeviceStatus:
     run: str
     run_id: str
     seat: int
+    team: int | None  # None in a run of one team
     path: str
     agent: bool  # whether the agent process answers
     problem: str | None
@@ -78,13 +81,14 @@ def run_status(path: Path) -> RunStatus:
         state=_state(path, problem, steps, total),
         problem=problem,
         map=_text(settings.get("map")),
+        teams=_whole(settings.get("teams", 1)),
         strategy="centralised" if settings.get("centralised") is True else _text(settings.get("strategy")),
         base=_text(settings.get("base")),
         began=_text(document.get("began")),
         round=_whole(last.get("round")),
         steps=steps,
         total_steps=total,
-        evaluation={name: evaluation.get(name) for name in ("steps", "win-rate", "return")} if evaluation else None,
+        evaluation={name: evaluation[name] for name in _OF_EVALUATION if name in evaluation} if evaluation else None,
         row_age=_age(metrics_path(path)),
         checkpoint=checkpoints[-1].name if checkpoints else None,
         rejected=dict(_mapping(last.get("rejected"))),
@@ -112,6 +116,7 @@ def _device_status(directory: DeviceDirectory) -> DeviceStatus:
         run=directory.run,
         run_id=directory.run_id,
         seat=directory.seat,
+        team=directory.team,
         path=str(path),
         agent=answers,
         problem=problem,

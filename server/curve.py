@@ -16,7 +16,10 @@ from operations.files import replacing
 
 
 def draw_curve(rows: Sequence[dict[str, Any]], title: str, path: Path) -> None:
-    """Write the curve of the evaluation rows of metrics.jsonl to `path` as PNG, whole or not at all. Raises OSError."""
+    """Write the curve of the evaluation rows of metrics.jsonl to `path` as PNG, whole or not at all.
+
+    Several teams are shown by their mean and a band from the lowest to the highest. Raises OSError.
+    """
     evaluations = [row for row in rows if row["kind"] == "evaluation"]
     steps = [row["steps"] for row in evaluations]
     figure = Figure(figsize=(8, 6), layout="constrained")
@@ -29,6 +32,10 @@ def draw_curve(rows: Sequence[dict[str, Any]], title: str, path: Path) -> None:
     returns.set_ylabel("test return")
     returns.set_xlabel("environment steps")
     returns.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    if evaluations and "spread" in evaluations[-1]:
+        for axes, name in ((win_rate, "win-rate"), (returns, "return")):
+            lowest, highest = zip(*(row["spread"][name] for row in evaluations), strict=True)
+            axes.fill_between(steps, lowest, highest, alpha=0.2, color=axes.lines[0].get_color(), lw=0)
     for axes in (win_rate, returns):
         axes.grid(alpha=0.3)
     with replacing(path) as file:

@@ -41,6 +41,9 @@ def scalars(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     `seats/loss/0`, so that a figure's charts for all seats stand side by side. Its number and steps are the axis.
     """
     top = {name: value for name, value in row.items() if name not in ("round", "steps")}
+    group = "evaluation" if row["kind"] == "evaluation" else "collect"
+    for name, (low, high) in row.get("spread", {}).items():
+        yield from _numbers(group, {f"{name}/lowest": low, f"{name}/highest": high})
     if row["kind"] == "evaluation":
         yield from _numbers("evaluation", top)
         return

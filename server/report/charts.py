@@ -49,13 +49,13 @@ def thinned(curve: Curve) -> Curve:
 
 
 def win_rate_chart(found: Sequence[Point], rounds: Sequence[int]) -> str:
-    """Return the chart of the evaluations: faint points, moving average, its 95 % band, ends of rounds."""
+    """Return the chart of the evaluations: faint points, moving average, its 95 % band or the spread of the teams, ends of rounds."""
     steps = Axis(0.0, float(max(found[-1].steps, *rounds, 1)))
     rates = Axis(0.0, 1.0)
     stride = math.ceil(len(found) / _MOST_POINTS)
     shown = [point for number, point in enumerate(found) if (len(found) - 1 - number) % stride == 0]
-    upper = [(point.steps, point.smooth.interval[1]) for point in shown]
-    lower = [(point.steps, point.smooth.interval[0]) for point in reversed(shown)]
+    upper = [(point.steps, point.band[1]) for point in shown]
+    lower = [(point.steps, point.band[0]) for point in reversed(shown)]
     ticks = "".join(f"M{steps.at(end):.2f} 98v2" for end, _ in thinned([(float(end), 0.0) for end in rounds]))
     drawing = [
         f'<path class="band" d="{_path([*upper, *lower], steps, rates)}Z"/>',
@@ -110,10 +110,11 @@ def _hovers(shown: Sequence[Point], steps: Axis) -> Iterable[str]:
     places = [steps.at(point.steps) for point in shown]
     borders = [0.0, *((a + b) / 2 for a, b in pairwise(places)), 100.0]
     for point, (left, right) in zip(shown, pairwise(borders), strict=True):
-        low, high = point.smooth.interval
+        low, high = point.band
+        band = "95 % interval" if point.teams is None else "teams"
         text = (
             f"step {point.steps:,}: {percent(point.own.share)} ({point.own.won} of {point.own.battles}); "
-            f"average {percent(point.smooth.share)}, 95 % interval {percent(low)} to {percent(high)}"
+            f"average {percent(point.smooth.share)}, {band} {percent(low)} to {percent(high)}"
         )
         yield f'<rect x="{left:.2f}" y="0" width="{right - left:.2f}" height="100"><title>{text}</title></rect>'
 

@@ -14,6 +14,7 @@ from server.report import played, result
 from server.report import rounds as figures
 from server.report.style import FRAME, STYLE
 from server.report.summary import Row, of_kind, whole_rounds
+from server.report.teams import teams
 from server.report.words import heading
 
 
@@ -26,6 +27,7 @@ def write_report(path: Path, run: Mapping[str, Any], rows: Sequence[Row]) -> Non
         result.learning_curve(evaluations, rounds),
         figures.small_charts(whole_rounds(rounds)),
         figures.agents(rounds),
+        teams(rows),
         figures.times(rows),
         played.commands(settings, run.get("runtime")),
         played.settings_tables(settings),
@@ -43,6 +45,7 @@ def write_report(path: Path, run: Mapping[str, Any], rows: Sequence[Row]) -> Non
 
 
 def _team_size(rounds: Sequence[Row]) -> int | None:
-    """Return the number of agents, from the seats that any round names; None before the first."""
-    seats = {int(seat) for row in rounds for seat in (*row["seats"], *row["missing"], *row["rejected"])}
+    """Return the number of agents of a team, from the seats that any round names; None before the first."""
+    members = (str(member) for row in rounds for member in (*row["seats"], *row["missing"], *row["rejected"]))
+    seats = {int(member.rpartition(":")[2]) for member in members}
     return max(seats) + 1 if seats else None

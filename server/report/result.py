@@ -60,13 +60,29 @@ def learning_curve(evaluations: Sequence[Row], rounds: Sequence[Row]) -> str:
     if not evaluations:
         return ""
     chart = charts.win_rate_chart(points(evaluations), [row["steps"] for row in rounds])
+    several = "spread" in evaluations[-1]
+    band = "lowest to highest team" if several else "95 % interval of the mean"
     legend = (
         f'<ul class="legend"><li class="curve">mean of {WINDOW} tests</li><li class="points">one test</li>'
-        '<li class="band">95 % interval of the mean</li><li class="ticks">end of a round</li></ul>'
+        f'<li class="band">{band}</li><li class="ticks">end of a round</li></ul>'
     )
     lines = [
-        (f"{row['steps']:,}", f"{row['won']} of {row['battles']}", f"{row['return']:.2f}", f"{row['length']:.1f}")
+        (
+            f"{row['steps']:,}",
+            f"{row['won']} of {row['battles']}",
+            *([_between(row, "win-rate")] if several else []),
+            f"{row['return']:.2f}",
+            *([_between(row, "return")] if several else []),
+            f"{row['length']:.1f}",
+        )
         for row in evaluations
     ]
-    table = html.details("All tests", html.table(("Step", "Won", "Return", "Battle length"), lines))
+    head = ("Step", "Won", *(["Teams"] if several else []), "Return", *(["Teams"] if several else []), "Battle length")
+    table = html.details("All tests", html.table(head, lines))
     return html.section("Test win rate", f'<div class="large">{chart}</div>{legend}{table}')
+
+
+def _between(row: Row, name: str) -> str:
+    """Return the lowest and the highest of the teams in a figure."""
+    low, high = row["spread"][name]
+    return f"{low:.2f} to {high:.2f}"

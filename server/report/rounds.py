@@ -8,6 +8,7 @@ from typing import Final
 
 from server.report import charts, html
 from server.report.summary import Row, last_whole_round, mean_seconds
+from server.report.teams import team_weights
 from server.report.words import AGENT_FIGURES, FIGURES, TIMES, percent
 
 _METRICS_PAGE: Final = "https://github.com/pps-qmix/pps-qmix/blob/main/docs/metrics.md"
@@ -25,16 +26,17 @@ def small_charts(rounds: Sequence[Row]) -> str:
             constant.append(f"{label.lower()} {value}")
             continue
         figures.append(html.figure(label, charts.small_chart([curve], label, is_share=is_share), meaning))
-    if weights := _weights(rounds):
+    several = bool(rounds) and "teams" in rounds[-1]
+    if weights := team_weights(rounds) if several else _weights(rounds):
         legend = "".join(
-            f'<li style="{charts.hue(number, len(weights))}">agent {seat}</li>' for number, seat in enumerate(weights)
+            f'<li style="{charts.hue(number, len(weights))}">{name}</li>' for number, name in enumerate(weights)
         )
         chart = charts.small_chart(list(weights.values()), "aggregation weights")
         figures.append(
             html.figure(
                 "Aggregation weights",
                 f'{chart}<ul class="legend">{legend}</ul>',
-                "How much each agent counts in the aggregate.",
+                f"How much each {'team' if several else 'agent'} counts in the aggregate.",
             )
         )
     if not figures:
@@ -52,9 +54,9 @@ def _curve(rounds: Sequence[Row], name: str) -> charts.Curve:
 
 
 def _weights(rounds: Sequence[Row]) -> dict[str, charts.Curve]:
-    """Return each agent's weight in the aggregates, by seat; nothing where they never differ."""
+    """Return each agent's weight in the aggregates, by its name; nothing where they never differ."""
     names = sorted({name for row in rounds for name in row["shared"] if name.startswith("weight/")}, key=_seat_of)
-    found = {name.removeprefix("weight/"): _curve(rounds, name) for name in names}
+    found = {f"agent {_seat_of(name)}": _curve(rounds, name) for name in names}
     differ = any(len({round(row["shared"][name], 9) for name in names if name in row["shared"]}) > 1 for row in rounds)
     return found if differ else {}
 
@@ -78,9 +80,9 @@ def _layers(rounds: Sequence[Row]) -> str:
 
 
 def agents(rounds: Sequence[Row]) -> str:
-    """The agents' figures in the newest whole round."""
+    """The agents' figures in the newest whole round of a single team."""
     last = last_whole_round(rounds)
-    if last is None or not last["seats"]:
+    if last is None or not last["seats"] or "teams" in last:
         return ""
     seats = {seat: {**report, "weight": last["shared"].get(f"weight/{seat}")} for seat, report in last["seats"].items()}
     lines = []

@@ -38,6 +38,12 @@ class Point(NamedTuple):
     steps: int
     own: Rate
     smooth: Rate
+    teams: tuple[float, float] | None = None  # the lowest and the highest win rate of several teams
+
+    @property
+    def band(self) -> tuple[float, float]:
+        """What is drawn around the moving average: the spread of the teams, of a single one the 95 % interval."""
+        return self.teams or self.smooth.interval
 
 
 def of_kind(rows: Iterable[Row], kind: str) -> list[Row]:
@@ -53,7 +59,12 @@ def together(evaluations: Iterable[Row]) -> Rate:
 def points(evaluations: Sequence[Row]) -> list[Point]:
     """Return the evaluations with their moving average over up to WINDOW of them, the newest last."""
     return [
-        Point(row["steps"], together([row]), together(evaluations[max(0, number - WINDOW) : number]))
+        Point(
+            row["steps"],
+            together([row]),
+            together(evaluations[max(0, number - WINDOW) : number]),
+            tuple(row["spread"]["win-rate"]) if "spread" in row else None,
+        )
         for number, row in enumerate(evaluations, 1)
     ]
 

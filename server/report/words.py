@@ -53,7 +53,7 @@ STRATEGIES: Final = {"a-pps": "A-PPS", "rs-pps": "RS-PPS", "pp-pps": "PP-PPS", "
 
 
 def heading(settings: dict[str, object], agents: int | None) -> str:
-    """Return what a run was, in words: `3m, A-PPS on VDN, 3 agents, seed 0`."""
+    """Return what a run was, in words: `3m, A-PPS on VDN, 3 agents, seed 0`; `agents` are of a team."""
     base = str(settings["base"]).upper()
     if settings["centralised"]:
         method = f"centralised {base}"
@@ -61,7 +61,8 @@ def heading(settings: dict[str, object], agents: int | None) -> str:
         strategy = str(settings["strategy"])
         joint = "joint " if settings["mixing"] == "joint" else ""
         method = f"{STRATEGIES.get(strategy, strategy)} on {joint}{base}"
-    team = [f"{agents} agents"] if agents else []
+    teams = int(str(settings["teams"]))
+    team = [f"{agents} agents" if teams == 1 else f"{teams} teams of {agents} agents"] if agents else []
     return ", ".join([str(settings["map"]), method, *team, f"seed {settings['seed']}"])
 
 
