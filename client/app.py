@@ -14,16 +14,18 @@ from __future__ import annotations
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
-from client.device import DeviceDirectory
 from client.flower import config_of, message_from_answer, pack_request
-from client.launch import SeatAddress, ask
+from client.launch import Address, HostAddress, SeatAddress, ask
 from envproxy.tokens import token_path
 from envproxy.transport import DEFAULT_ADDRESS, Transport, TransportError
 from operations.home import pps_home
+from operations.members import Member
 from operations.paths import user_path
 from strategies.messages import DESCRIBE, TRAIN, WEIGHTS
 
 app = ClientApp()
+
+NodeConfig = dict[str, bool | float | int | str]
 
 
 class NodeConfigError(ValueError):
@@ -51,12 +53,35 @@ def train(message: Message, context: Context) -> Message:
 def _pass_on(kind: str, message: Message, context: Context) -> Message:
     config = config_of(message)
     run, run_id = str(config["run"]), str(config["run-id"])
-    address = seat_address(context.node_config, str(config["arena"]))
-    directory = DeviceDirectory(pps_home(), run, run_id, address.seat)
+    address = address_of(context.node_config, str(config["arena"]))
+    directory = address.directory(pps_home(), run, run_id)
     return message_from_answer(ask(directory, run, address, pack_request(kind, message)), message)
 
 
-def seat_address(node_config: dict[str, bool | float | int | str], arena: str) -> SeatAddress:
+def address_of(node_config: NodeConfig, arena: str) -> Address:
+    """Read the node config of a device, of one seat or of several members. Raises NodeConfigError."""
+    return host_address(node_config) if "device" in node_config else seat_address(node_config, arena)
+
+
+def host_address(node_config: NodeConfig) -> HostAddress:
+    """Read the node config of a device that holds several members. Raises NodeConfigError, saying what to write."""
+    device, capacity = node_config["device"], node_config.get("capacity", 0)
+    if not all(
+        isinstance(number, int) and not isinstance(number, bool) and number >= 0 for number in (device, capacity)
+    ):
+        raise NodeConfigError(f"device and capacity are {device!r} and {capacity!r}; expected whole numbers")
+    try:
+        members = tuple(Member.parse(text) for text in str(node_config.get("members", "")).split(",") if text)
+    except ValueError as error:
+        raise NodeConfigError(f"members: {error}") from None
+    if bool(members) == bool(capacity):
+        raise NodeConfigError("expected either members or capacity in the node config of a device with a number")
+    tokens = user_path(str(node_config.get("tokens", pps_home() / "tokens"))).absolute()
+    envproxy = _envproxy(node_config, f"device={device}")
+    return HostAddress(int(device), members, int(capacity), envproxy, tokens, _transport(node_config))
+
+
+def seat_address(node_config: NodeConfig, arena: str) -> SeatAddress:
     """Read the node config. Raises NodeConfigError, saying what to write."""
     seat = node_config.get("seat")
     if not isinstance(seat, int) or isinstance(seat, bool) or seat < 0:
@@ -64,18 +89,23 @@ def seat_address(node_config: dict[str, bool | float | int | str], arena: str) -
             f"the node config names no seat (found {dict(node_config)}); "
             "start the SuperNode with --node-config 'seat=0' (0, 1, 2, ...: one per device)"
         )
-    envproxy = str(node_config.get("envproxy", DEFAULT_ADDRESS))
-    host, _, port = envproxy.rpartition(":")
-    if not host or not port.isdecimal():
-        raise NodeConfigError(
-            f"envproxy is {envproxy!r}; start the SuperNode with --node-config 'seat={seat} envproxy=\"HOST:PORT\"', "
-            "the address where `pps-qmix envproxy` listens"
-        )
+    envproxy = _envproxy(node_config, f"seat={seat}")
     token = node_config.get("token") or token_path(pps_home() / "tokens", arena, seat)
     return SeatAddress(seat, envproxy, user_path(str(token)).absolute(), _transport(node_config))
 
 
-def _transport(node_config: dict[str, bool | float | int | str]) -> Transport:
+def _envproxy(node_config: NodeConfig, who: str) -> str:
+    envproxy = str(node_config.get("envproxy", DEFAULT_ADDRESS))
+    host, _, port = envproxy.rpartition(":")
+    if not host or not port.isdecimal():
+        raise NodeConfigError(
+            f"envproxy is {envproxy!r}; start the SuperNode with --node-config '{who} envproxy=\"HOST:PORT\"', "
+            "the address where `pps-qmix envproxy` listens"
+        )
+    return envproxy
+
+
+def _transport(node_config: NodeConfig) -> Transport:
     insecure, root_certificates = node_config.get("insecure", False), node_config.get("root-certificates")
     if not isinstance(insecure, bool):
         raise NodeConfigError(f"insecure is {insecure!r} in the node config; write insecure=true, or omit it")

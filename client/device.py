@@ -29,6 +29,7 @@ from safetensors.numpy import load_file, save
 from operations.files import replace_file
 from operations.home import HomeError, made_home, make_folder, pps_home
 from operations.locks import lock
+from operations.members import Member
 from operations.sockets import LONGEST_PATH, can_listen, reached
 
 FORMAT = 1
@@ -55,15 +56,24 @@ def is_run_id(text: str) -> bool:
 def device_directories(home: Path) -> list[DeviceDirectory]:
     """Return all device directories in $PPS_HOME, by run, team and seat."""
     found = []
-    for path in home.glob("*/*/*seat-[0-9]*"):
-        run, run_id, member = path.parent.parent.name, path.parent.name, _MEMBER.fullmatch(path.name)
+    for path in [*home.glob("*/*/*seat-[0-9]*"), *home.glob("*/*/device-[0-9]*/*seat-[0-9]*")]:
+        run, run_id = path.relative_to(home).parts[:2]
+        member = _MEMBER.fullmatch(path.name)
         if is_run_name(run) and is_run_id(run_id) and member is not None and path.is_dir():
             team, seat = member.groups()
-            found.append((run, run_id, -1 if team is None else int(team), int(seat)))
+            device = path.parent.name.removeprefix("device-") if path.parent.parent.name == run_id else None
+            key = (run, run_id, -1 if team is None else int(team), int(seat), -1 if device is None else int(device))
+            found.append(key)
     return [
-        DeviceDirectory(home, run, run_id, seat, None if team < 0 else team)
-        for run, run_id, team, seat in sorted(found)
+        DeviceDirectory(home, run, run_id, seat, None if team < 0 else team, None if device < 0 else device)
+        for run, run_id, team, seat, device in sorted(found)
     ]
+
+
+def held_members(device: DeviceDirectory) -> list[Member]:
+    """Return the members that have a directory on a device that holds several, in order."""
+    found = [_MEMBER.fullmatch(path.name) for path in device.path.glob("*seat-[0-9]*")]
+    return sorted(Member(int(each[1] or 0), int(each[2])) for each in found if each is not None)
 
 
 def check_devices(run: str) -> None:
@@ -78,8 +88,19 @@ def check_devices(run: str) -> None:
 class DeviceDirectory:
     """`$PPS_HOME/<run>/<run id>/seat-<i>/`, or `team-<t>-seat-<i>/`. Made when it is first used."""
 
-    def __init__(self, home: Path, run: str, run_id: str, seat: int, team: int | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        run: str,
+        run_id: str,
+        seat: int | None = None,
+        team: int | None = None,
+        device: int | None = None,
+    ) -> None:
         """`team` is None in a run of one team.
+
+        A device that holds several members has its number, `device`: its own directory is the one without a `seat`,
+        and its members' are in it.
 
         Raises DeviceError if `run` or `run_id`, which a server says, would lead elsewhere.
         """
@@ -89,7 +110,11 @@ class DeviceDirectory:
             raise DeviceError(f"a run has the id {run_id[:100]!r}; expected up to 64 letters and digits")
         self.home = home
         self.run, self.run_id, self.seat, self.team = run, run_id, seat, team
-        self.path = home / run / run_id / (f"seat-{seat}" if team is None else f"team-{team}-seat-{seat}")
+        self.device = device
+        parts = [] if device is None else [f"device-{device}"]
+        if seat is not None:
+            parts.append(f"seat-{seat}" if team is None else f"team-{team}-seat-{seat}")
+        self.path = home.joinpath(run, run_id, *parts)
         self.buffer = self.path / "buffer"
         self.socket = self.path / "agent.sock"
         self.log = self.path / "agent.log"

@@ -1,4 +1,4 @@
-"""Finds the resident agent process of a seat, or starts it. Imports nothing heavy: the ClientApp starts per message."""
+"""Finds the resident agent process of a device, or starts it. Imports nothing heavy: the ClientApp starts per message."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from client.device import DeviceDirectory
 from client.messages import SOCKET_OPTIONS
 from envproxy.transport import Transport
 from operations.forks import SUPERNODE, Fork, fork
+from operations.members import Member
 from operations.memory import killed
 from operations.sockets import grpc_target, reached
 
@@ -39,9 +40,55 @@ class SeatAddress:
     token: Path
     transport: Transport = field(default_factory=Transport)
 
+    @property
+    def name(self) -> str:
+        return f"seat {self.seat}"
 
-def ask(directory: DeviceDirectory, run: str, address: SeatAddress, request: pb.Request) -> pb.Answer:
-    """Put a question to the seat's agent process; start the process if none runs, or if it ends before it answers.
+    def directory(self, home: Path, run: str, run_id: str) -> DeviceDirectory:
+        """Return the device's directory for a run. Raises DeviceError."""
+        return DeviceDirectory(home, run, run_id, self.seat)
+
+    def arguments(self) -> list[str]:
+        """Return what tells an agent process who it is."""
+        return ["--seat", str(self.seat), "--token", str(self.token)]
+
+
+@dataclass(frozen=True)
+class HostAddress:
+    """What a device must know to hold several members: its number, who they are, the folder of tokens, the env proxy.
+
+    Without `members` the server gives it as many as `capacity` says.
+    """
+
+    device: int
+    members: tuple[Member, ...]
+    capacity: int
+    envproxy: str
+    tokens: Path
+    transport: Transport = field(default_factory=Transport)
+
+    @property
+    def name(self) -> str:
+        return f"device {self.device}"
+
+    def directory(self, home: Path, run: str, run_id: str) -> DeviceDirectory:
+        """Return the device's directory for a run. Raises DeviceError."""
+        return DeviceDirectory(home, run, run_id, device=self.device)
+
+    def arguments(self) -> list[str]:
+        """Return what tells an agent process who it is."""
+        members = ["--members", ",".join(map(str, self.members))] if self.members else []
+        return [
+            *("--device", str(self.device), "--tokens", str(self.tokens), "--capacity", str(self.capacity)),
+            *members,
+        ]
+
+
+Address = SeatAddress | HostAddress
+
+
+def ask(directory: DeviceDirectory, run: str, address: Address, request: pb.Request) -> pb.Answer:
+    """Put a question to the device's agent process; start the process if none runs, or if it ends before it answers.
 
     Raises AgentError, and DeviceError if the device directory cannot be made or its path is too long.
     """
@@ -61,12 +108,12 @@ def ask(directory: DeviceDirectory, run: str, address: SeatAddress, request: pb.
             except grpc.RpcError as error:
                 if error.code() is not grpc.StatusCode.UNAVAILABLE or attempt == _ATTEMPTS:
                     short = "; memory has probably run out" if killed() > killed_before else ""
-                    raise AgentError(f"seat {address.seat}: {error.details()}{short}") from None
+                    raise AgentError(f"{address.name}: {error.details()}{short}") from None
         time.sleep(_PAUSE)
     raise AssertionError("the last attempt returns or raises")
 
 
-def _ensure_running(directory: DeviceDirectory, run: str, address: SeatAddress) -> None:
+def _ensure_running(directory: DeviceDirectory, run: str, address: Address) -> None:
     if not directory.lock():  # another process holds it: the agent runs, or is about to listen
         _wait_for_socket(directory, None)
         return
@@ -74,8 +121,8 @@ def _ensure_running(directory: DeviceDirectory, run: str, address: SeatAddress) 
     directory.socket.unlink(missing_ok=True)
     command = [
         *(sys.executable, "-P", "-m", "client.resident"),
-        *("--run", run, "--run-id", directory.run_id, "--seat", str(address.seat)),
-        *("--envproxy", address.envproxy, "--token", str(address.token)),
+        *("--run", run, "--run-id", directory.run_id, "--envproxy", address.envproxy),
+        *address.arguments(),
         *_transport_arguments(address.transport),
         *_watch_arguments(),
     ]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from client import agent_pb2 as pb
+from strategies.messages import FAILURE, MEMBERS, NUMBER, SET
 
 _LIMIT = 256 * 1024 * 1024  # bytes of a message: the tensors of the largest map's agent, many times over
 SOCKET_OPTIONS = [("grpc.max_receive_message_length", _LIMIT), ("grpc.max_send_message_length", _LIMIT)]
@@ -38,6 +39,36 @@ class Reply:
 
     values: Mapping[str, Any]
     tensors: Tensors = field(default_factory=dict)
+
+
+class Part(NamedTuple):
+    """What a message for several members of a device is for one of them."""
+
+    number: int  # of the member
+    request: Request
+
+
+def parts_of(request: Request) -> list[Part]:
+    """Take a message for several members apart, as `server.member_grid` puts it together. Raises KeyError."""
+    parts = []
+    for own in json.loads(request.config[MEMBERS]):
+        head = f"{own[SET]}/"
+        tensors = {name.removeprefix(head): tensor for name, tensor in request.tensors.items() if name.startswith(head)}
+        parts.append(Part(int(own[NUMBER]), Request(request.kind, {**request.config, **own}, tensors)))
+    return parts
+
+
+def joined(replies: Mapping[int, Reply | str]) -> Reply:
+    """Put the replies of several members together, by their numbers; a text says why there is none."""
+    values: dict[str, Any] = {}
+    tensors: Tensors = {}
+    for number, reply in replies.items():
+        if isinstance(reply, str):
+            values[f"{number}/{FAILURE}"] = reply
+            continue
+        values |= {f"{number}/{name}": value for name, value in reply.values.items()}
+        tensors |= {f"{number}/{name}": tensor for name, tensor in reply.tensors.items()}
+    return Reply(values, tensors)
 
 
 def request_to(request: Request) -> pb.Request:

@@ -1,4 +1,4 @@
-"""The resident agent process of a seat: learner, buffer and battles stay here while ClientApps come and go.
+"""The resident agent process of a device: learner, buffer and battles stay here while ClientApps come and go.
 
 Started by a ClientApp (`client.launch`), it listens on the device directory's socket and ends when its SuperNode is
 gone, or after a long time without a question; its state is in the device directory after every round.
@@ -22,47 +22,36 @@ import psutil
 
 from client import agent_pb2 as pb
 from client import agent_pb2_grpc
-from client.counters import DeviceCounters
 from client.device import DeviceDirectory
 from client.messages import (
     SOCKET_OPTIONS,
     MalformedRequestError,
-    Reply,
-    Request,
     reply_to,
     request_from,
 )
-from client.seat import Seat, SeatRefusedError
-from client.seat_session import SeatSession, SeatSessionError
+from client.player import DevicePlayer, MemberPlayer, Player
+from client.seat import SeatRefusedError
+from client.seat_session import SeatSessionError
 from envproxy import wire
-from envproxy.tokens import read_token
-from envproxy.transport import Transport, TransportError
+from envproxy.transport import Transport
 from operations import logs
 from operations.home import HomeError, pps_home
 from operations.members import Member
 from operations.sockets import grpc_target, reached
-from strategies.messages import DESCRIBE, TRAIN, WEIGHTS
 
 log = logging.getLogger("agent")
 
-_LOOPBACK = Transport()
 _STOP_LIMIT = 3.0  # seconds
 IDLE_LIMIT = 900.0  # seconds without a question after which the process ends; the next question starts another
 
 
 class AgentService(agent_pb2_grpc.AgentServiceServicer):
-    """`client/agent.proto` for one seat of one run. One question at a time; a newer one ends the round that is on."""
+    """`client/agent.proto` for one device of one run. One question at a time; a newer one ends the round that is on."""
 
-    def __init__(self, seat: int, envproxy: str, token_file: Path, transport: Transport = _LOOPBACK) -> None:
+    def __init__(self, player: Player) -> None:
         self.asked_at = time.monotonic()
         self.busy = False
-        self._seat_number = seat
-        self._envproxy = envproxy
-        self._token_file = token_file
-        self._transport = transport
-        self._seat = Seat(Member(0, seat), pps_home())
-        self._counters = DeviceCounters()
-        self._session: SeatSession | None = None
+        self._player = player
         self._newest = 0  # number of the last question; it may come in while another one is being answered
         self._order = threading.Lock()  # of their numbers, and of stopping and allowing
         self._turn = threading.Lock()
@@ -76,17 +65,17 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         with self._order:
             self._newest += 1
             number = self._newest
-            if self.busy and self._session is not None:
+            if self.busy:
                 log.warning("a new question ends the round that is on")
-                self._session.stop()
+                self._player.stop()
         with self._turn, self._at_work():
             try:
                 self._begin(number)
-                return reply_to(self._answer(question))
+                return reply_to(self._player.answer(question))
             except (SeatRefusedError, SeatSessionError, HomeError) as error:
                 log.error("%s", error)
                 if isinstance(error, SeatSessionError):
-                    self._disconnect()
+                    self._player.disconnect()
                 context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
             except KeyError as error:
                 context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"the server's message lacks {error}")
@@ -96,66 +85,13 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         """Let a round begin again after `stop`, unless a newer question waits for its turn."""
         with self._order:
             if number != self._newest:
-                raise SeatRefusedError(f"seat {self._seat_number}: the server has asked something newer")
-            if self._session is not None:
-                self._session.allow()
-
-    def _answer(self, request: Request) -> Reply:
-        if request.kind == WEIGHTS:
-            return self._seat.weights()
-        if request.config.get("centralised"):
-            raise SeatRefusedError(
-                "a centralised run has one learner for all agents, and none on devices: play it with "
-                "pps-qmix train --runtime in-process"
-            )
-        session = self._connect(str(request.config["arena"]))
-        met = self._seat.meet(request, session.describe())
-        if request.kind == DESCRIBE:
-            return met
-        if request.kind == TRAIN:
-            reply = self._seat.finish(request, session.play(self._seat.begin(request)))
-            self._tell(request, reply)
-            return reply
-        raise SeatRefusedError(f"unknown kind of message {request.kind!r}; expected describe, weights or train")
-
-    def _tell(self, request: Request, reply: Reply) -> None:
-        """Note what was done, for who watches the device; that this fails is no reason to lose a round."""
-        run, run_id = str(request.config["run"]), str(request.config["run-id"])
-        round_ = int(request.config["round"])
-        self._counters.add(round_, reply.values)
-        log.info("round %d played: %d battles", round_, reply.values["battles"], extra={"round": round_})
-        try:
-            self._counters.save(DeviceDirectory(pps_home(), run, run_id, self._seat_number).counters)
-        except OSError as error:
-            log.warning("cannot write the counters: %s", error, extra={"round": round_})
-
-    def _connect(self, arena: str) -> SeatSession:
-        if self._session is None:
-            try:
-                token = read_token(self._token_file)
-            except OSError as error:
-                raise SeatRefusedError(
-                    f"cannot read the token of seat {self._seat_number}: {error}; copy it from the env proxy's token "
-                    'folder and name it in the node config: token="FILE"'
-                ) from None
-            try:
-                self._session = SeatSession(self._envproxy, arena, self._seat_number, token, self._transport)
-            except TransportError as error:
-                raise SeatRefusedError(f"seat {self._seat_number}: {error}") from None
-        return self._session
-
-    def _disconnect(self) -> None:
-        """Let the next question begin with a new connection and the token that is in the file then."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+                raise SeatRefusedError("the server has asked something newer")
+            self._player.allow()
 
     def stop(self) -> None:
         """End the round that is on and return when no question is being answered any more."""
         while self.busy:
-            session = self._session
-            if session is not None:
-                session.stop()
+            self._player.stop()
             time.sleep(0.05)
 
     @contextmanager
@@ -170,8 +106,9 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
 def main(arguments: list[str] | None = None) -> int:
     """Run until the SuperNode is gone. Exit code 0; 1 if the device directory cannot be used or is another's."""
     options = _parse(arguments)
-    logs.set_up(seat=options.seat, run=options.run)
-    directory = DeviceDirectory(pps_home(), options.run, options.run_id, options.seat)
+    logs.set_up(run=options.run, **({"seat": options.seat} if options.device is None else {}))
+    seat, device = (options.seat, None) if options.device is None else (None, options.device)
+    directory = DeviceDirectory(pps_home(), options.run, options.run_id, seat, device=device)
     try:
         directory.make()
     except HomeError as error:
@@ -181,8 +118,7 @@ def main(arguments: list[str] | None = None) -> int:
         log.error("another agent process writes in %s", directory.path)
         return 1
     watched = _process(options.watch)
-    transport = Transport(options.root_certificates, options.insecure)
-    service = AgentService(options.seat, options.envproxy, options.token, transport)
+    service = AgentService(_player(options))
     directory.socket.unlink(missing_ok=True)
     with reached(directory.socket) as socket:
         server = serve(service, socket)
@@ -245,13 +181,25 @@ def _process(pid: int | None) -> psutil.Process | None:
         raise SystemExit(f"no process {pid} to watch") from None
 
 
+def _player(options: argparse.Namespace) -> Player:
+    transport = Transport(options.root_certificates, options.insecure)
+    if options.device is None:
+        return MemberPlayer(Member(0, options.seat), options.envproxy, lambda _: Path(options.token), transport)
+    members = [Member.parse(text) for text in options.members.split(",") if text]
+    return DevicePlayer(options.device, members, options.capacity, options.envproxy, options.tokens, transport)
+
+
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m client.resident", description=__doc__)
     parser.add_argument("--run", required=True)
     parser.add_argument("--run-id", required=True)
-    parser.add_argument("--seat", required=True, type=int)
+    parser.add_argument("--seat", type=int, help="the seat that the device holds, in a run of one team")
+    parser.add_argument("--device", type=int, help="number of a device that holds several members")
+    parser.add_argument("--members", default="", help="those that it holds, TEAM:SEAT,...; none: the server says")
+    parser.add_argument("--capacity", type=int, default=1, help="how many members it can hold")
     parser.add_argument("--envproxy", required=True, help="HOST:PORT")
-    parser.add_argument("--token", required=True, type=Path, help="file with the seat's token")
+    parser.add_argument("--token", type=Path, help="file with the seat's token")
+    parser.add_argument("--tokens", type=Path, help="folder of the tokens of all arenas, of a device with --device")
     parser.add_argument("--root-certificates", type=Path, help="CA certificate: the env proxy speaks TLS")
     parser.add_argument("--insecure", action="store_true", help="speak plaintext with an env proxy on another machine")
     parser.add_argument("--watch", type=int, help="pid of the SuperNode: the process ends with it")

@@ -26,7 +26,7 @@ from learning.settings import LearningSettings, SeatSpec
 from operations.members import ONE_TEAM, Member, Teams
 from operations.protocol import PROTOCOL, own, spoken
 from operations.simulator import recorded_simulator
-from strategies.messages import Description, Report
+from strategies.messages import Report
 
 log = logging.getLogger("agent")
 
@@ -38,8 +38,14 @@ class SeatRefusedError(Exception):
 class Seat:
     """One seat's side of a run. First `meet`, then `weights` and rounds: `begin`, play, `finish`."""
 
-    def __init__(self, member: Member, home: Path, make_learner: MakeLearner = Learner) -> None:
-        """`home` is the folder of all device directories, $PPS_HOME."""
+    def __init__(
+        self, member: Member, home: Path, make_learner: MakeLearner = Learner, device: int | None = None
+    ) -> None:
+        """`home` is the folder of all device directories, $PPS_HOME.
+
+        `device` is the number of a device that holds several members; None: it holds this one alone.
+        """
+        self._device = device
         self._member = member
         self._number = member.seat  # of the member, among those of all teams
         self._name = ONE_TEAM.named([member.seat])
@@ -61,7 +67,7 @@ class Seat:
         self._name = teams.named([self._number])
         check_same(config, arena, self._member)
         if self._run_id != config["run-id"]:
-            self._directory = directory = member_directory(self._home, config, self._member)
+            self._directory = directory = member_directory(self._home, config, self._member, self._device)
             directory.make()
             try:
                 learning, seed = LearningSettings.from_config(config), int(config["seed"])
@@ -89,12 +95,7 @@ class Seat:
             except NoCudaError as error:
                 raise SeatRefusedError(f"{self._name}: {error}") from None
             self._run_id = config["run-id"]
-        met: Description = {"seat": self._number, "round": self._known().round, "n-agents": arena.n_agents}
-        if arena.provenance:
-            met["provenance"] = json.dumps(dict(arena.provenance), sort_keys=True)
-        if arena.unit_types:
-            met["unit-types"] = json.dumps(list(arena.unit_types))
-        return Reply(met)
+        return Reply({"seat": self._number, "round": self._known().round, **arena_facts(arena)})
 
     def weights(self) -> Reply:
         """Begin the run, and return what its seed makes of a new network.
@@ -148,16 +149,28 @@ class Seat:
         return self._agent
 
 
+def arena_facts(arena: pb.ArenaDescription) -> dict[str, int | str]:
+    """Return what a device tells the server of its arena."""
+    facts: dict[str, int | str] = {"n-agents": arena.n_agents}
+    if arena.provenance:
+        facts["provenance"] = json.dumps(dict(arena.provenance), sort_keys=True)
+    if arena.unit_types:
+        facts["unit-types"] = json.dumps(list(arena.unit_types))
+    return facts
+
+
 def is_finite(reply: Reply) -> bool:
     """Return whether all weights and all metrics of learning are finite."""
     metrics = (reply.values.get(name, 0.0) for name in ("loss", "q-mean", "td-error", "grad-norm"))
     return all(map(math.isfinite, metrics)) and all(np.isfinite(tensor).all() for tensor in reply.tensors.values())
 
 
-def member_directory(home: Path, config: Mapping[str, Any], member: Member) -> DeviceDirectory:
-    """Return the device directory of a member of a run. Raises DeviceError."""
+def member_directory(
+    home: Path, config: Mapping[str, Any], member: Member, device: int | None = None
+) -> DeviceDirectory:
+    """Return the directory of a member of a run, on a device of this number. Raises DeviceError."""
     team = member.team if int(config["teams"]) > 1 else None
-    return DeviceDirectory(home, str(config["run"]), str(config["run-id"]), member.seat, team)
+    return DeviceDirectory(home, str(config["run"]), str(config["run-id"]), member.seat, team, device)
 
 
 def check_same(config: dict[str, Any], arena: pb.ArenaDescription, member: Member) -> None:
@@ -168,8 +181,8 @@ def check_same(config: dict[str, Any], arena: pb.ArenaDescription, member: Membe
     ):
         if protocol != PROTOCOL:
             raise SeatRefusedError(
-                f"{who} speaks {spoken(protocol, package)}, the device of seat {member.seat} speaks {own()}; install versions "
-                "of the same protocol on all"
+                f"{who} speaks {spoken(protocol, package)}, the device of seat {member.seat} speaks {own()}; install "
+                "versions of the same protocol on all"
             )
     try:
         rules = Rules.parse(str(config["rules"])).text()
@@ -196,9 +209,7 @@ def check_same(config: dict[str, Any], arena: pb.ArenaDescription, member: Membe
             "pps-qmix on both"
         )
     if member.seat >= arena.n_agents:
-        raise SeatRefusedError(
-            f"map {arena.map} has seats 0..{arena.n_agents - 1}; seat {member.seat} does not exist"
-        )
+        raise SeatRefusedError(f"map {arena.map} has seats 0..{arena.n_agents - 1}; seat {member.seat} does not exist")
     if member.team >= config["teams"]:
         raise SeatRefusedError(
             f"the run has teams 0..{config['teams'] - 1}; team {member.team} of member {member} does not exist"

@@ -21,6 +21,10 @@ def check_in_process(settings: Settings) -> None:
     """Raise SettingsError if a run cannot be played in one process of this machine."""
     if settings.attest_key:
         raise SettingsError("attest-key: expected none with --runtime in-process: there is no env proxy that signs")
+    if settings.quorum < 1.0 and settings.teams > 1:
+        raise SettingsError(
+            f"quorum: expected 1 with --runtime in-process, found {settings.quorum:g}: its teams play in turn, and none is late"
+        )
     if settings.device == "cpu":
         return
     from learning.compute import NoCudaError, compute_device  # noqa: PLC0415 - it loads torch

@@ -102,6 +102,7 @@ def device_statuses(home: Path) -> Iterator[DeviceStatus]:
 
 
 def _device_status(directory: DeviceDirectory) -> DeviceStatus:
+    assert directory.seat is not None  # the directory is of a member
     path = directory.path
     state: Mapping[str, Any] = {}
     problem, answers = None, False

@@ -112,7 +112,7 @@ def submit(claimed: RequestedRun, link: SuperLink, envproxy: str | None, retries
 
 def _play_over_flower(claimed: RequestedRun, retries: int, display: Display) -> None:
     with (
-        FlowerRun(claimed.settings.config(), claimed.path, claimed.n_agents) as flower,
+        FlowerRun(claimed.settings, claimed.path, claimed.n_agents) as flower,
         display(claimed, flower.where) as tell,
     ):
         tell("starting the env proxy, the SuperLink and the SuperNodes")

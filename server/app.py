@@ -24,6 +24,7 @@ from server.curve import draw_curve
 from server.failure import NeedsYouError
 from server.flower_internals import call_at_exit
 from server.grids import PackingGrid, UnreadableReplyFilter
+from server.member_grid import MemberGrid
 from server.report.page import write_report
 from server.report.summary import result_of, spread_of
 from server.rounds import DivergedError, RoundResult, Rounds
@@ -120,7 +121,7 @@ def _play(grid: Grid, directory: RunDirectory) -> None:
     writer = TensorBoardWriter(directory.path, start.steps if start else 0)
     picture = _Picture(directory)
     told = (picture.draw_when_due, directory.note_provenance, directory.note_now)
-    rounds = Rounds(PackingGrid(grid), settings, strategy, run_config, *told)
+    rounds = Rounds(MemberGrid(PackingGrid(grid)), settings, strategy, run_config, *told)
     for result in rounds.play(start):
         _keep(directory, writer, result)
         picture.due = True

@@ -97,7 +97,9 @@ class Evaluations:
 
     def state(self) -> dict[str, Any]:
         """Return what `restored` takes, for JSON."""
-        waiting = {number: {team: list(each) for team, each in found.items()} for number, found in self._waiting.items()}
+        waiting = {
+            number: {team: list(each) for team, each in found.items()} for number, found in self._waiting.items()
+        }
         return {"waiting": waiting, "reached": self._reached, "told": self._told}
 
     def restored(self, state: Mapping[str, Any]) -> Self:

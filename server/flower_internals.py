@@ -71,6 +71,11 @@ def set_message_id(message: Message, message_id: str) -> None:
     message.metadata.__dict__["_message_id"] = message_id
 
 
+def set_source(message: Message, node: int) -> None:
+    """Say which node an answer is from, where it is not the one that was asked."""
+    message.metadata.__dict__["_src_node_id"] = node
+
+
 def call_at_exit(function: Callable[[], None]) -> None:
     """Have Flower call a function when it ends this process: after it has printed the stack trace and the exit code."""
     from flwr.supercore.exit import add_exit_handler  # noqa: PLC0415 - see above

@@ -19,9 +19,7 @@ class NoWeightsError(Exception):
     """No device has sent weights that can be used; the message says what each has sent."""
 
 
-def most_agreed(
-    answers: Iterable[Message], seats: Mapping[int, int], teams: Teams = ONE_TEAM
-) -> dict[str, Tensor]:
+def most_agreed(answers: Iterable[Message], seats: Mapping[int, int], teams: Teams = ONE_TEAM) -> dict[str, Tensor]:
     """Return the weights that most devices have sent, the lowest seat's among equals.
 
     `answers` are read until more than half of all devices agree; `seats` maps their nodes to seats, which

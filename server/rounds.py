@@ -208,9 +208,7 @@ class Rounds:
         """Return the members that have steps to play and a node, with it."""
         teams, total = self._seats.teams, self._settings.total_steps
         return {
-            number: node
-            for number, node in self._seats.nodes.items()
-            if self._steps[teams.member(number).team] < total
+            number: node for number, node in self._seats.nodes.items() if self._steps[teams.member(number).team] < total
         }
 
     def _team_order(self, team: int, asked: Mapping[int, int]) -> dict[str, int | list[int]]:

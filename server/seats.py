@@ -1,4 +1,4 @@
-"""The table of the members' seats and their nodes. Flower gives a node a random id at every start, so each is asked for its seat."""
+"""The table of seats and their nodes. Flower gives a node a random id at every start, so each is asked for its seats."""
 
 from __future__ import annotations
 
@@ -13,19 +13,16 @@ from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 from flwr.serverapp import Grid
 
 from operations.members import ONE_TEAM, Teams
-from server.flower_internals import exception_text
-from strategies.messages import CONFIG, DESCRIBE, METRICS
+from server.described import Described, RefusedError, read_description
+from server.member_grid import node_of, place_of
+from strategies.messages import CONFIG, DESCRIBE
 from strategies.sentences import by_device
 
 log = logging.getLogger("server")
 
-_SHOWN = 200  # characters of what a device said
-_REASON = 1000  # characters of why it cannot play
 _PAUSE = 0.2  # seconds between two polls
-_MOST_AGENTS = 1000  # of a team: no map of SMAC's has more than 27
 _FAIR = 30.0  # seconds that devices which are there have to answer before a team counts as whole
-_MOST_PROVENANCE = 2000  # characters of what the battles are played on
-_MOST_UNIT_TYPES = 20_000  # characters of the unit types of a team's seats
+_REASSIGN = 120.0  # seconds that a seat stays empty for the device that has lost it, before another one gets it
 _ASK_AGAIN = 30.0  # seconds after which a device that refused is asked again: its env proxy may be back
 
 
@@ -37,15 +34,11 @@ class NoTeamError(SeatsError):
     """The team of a run that has not begun cannot play."""
 
 
-class _RefusedError(Exception):
-    """A device cannot play, or what it says of itself cannot be; the message is what it said, or why."""
-
-
 @dataclass(frozen=True)
 class Holder:
-    """The node that holds a seat, and the last round its agent has kept."""
+    """The place where a seat is held, and the last round its agent has kept."""
 
-    node: int
+    node: int  # as server.member_grid has it: of a device with a single seat its node
     round: int
     asked_at: float  # when it was asked; time.monotonic()
 
@@ -84,6 +77,8 @@ class Seats:
         self._replaced: set[int] = set()  # nodes that are there, but whose seat another one holds
         self._sizes: dict[int, int] = {}  # node -> of how many agents its team is, as it says
         self._provenances: dict[int, str] = {}  # node -> what its battles are played on, as it says: JSON
+        self._capacities: dict[int, int] = {}  # node -> how many members it can hold, where that may be several
+        self._lost: dict[int, float] = {}  # seat -> when its device was lost; time.monotonic()
         self.holders: dict[int, Holder] = {}
         self.n_agents: int | None = None  # of a team: what most say; of equals what was said first
         self._unit_types: dict[int, str] = {}  # node -> the unit types of a team's seats, as it says: JSON
@@ -96,7 +91,9 @@ class Seats:
     @property
     def provenance(self) -> dict[str, str]:
         """What the battles are played on, as most seats that say so say; empty where our own version says it all."""
-        votes = Counter(text for holder in self.holders.values() if (text := self._provenances.get(holder.node)))
+        votes = Counter(
+            text for holder in self.holders.values() if (text := self._provenances.get(node_of(holder.node)))
+        )
         return dict(json.loads(votes.most_common(1)[0][0])) if votes else {}
 
     @property
@@ -104,7 +101,9 @@ class Seats:
         """The teams, as far as they are known: one of unknown size before a device has answered."""
         if self.n_agents is None:
             return ONE_TEAM
-        votes = Counter(text for holder in self.holders.values() if (text := self._unit_types.get(holder.node)))
+        votes = Counter(
+            text for holder in self.holders.values() if (text := self._unit_types.get(node_of(holder.node)))
+        )
         types = tuple(json.loads(votes.most_common(1)[0][0])) if votes else ()
         return Teams(int(self._config["teams"]), self.n_agents, types if len(types) == self.n_agents else ())
 
@@ -120,7 +119,8 @@ class Seats:
         self._known = present
         if new:
             self._ask(new)
-        return self._take_answers() if self._asked else []
+        heard = self._take_answers() if self._asked else []
+        return heard + self._assign()
 
     def doubt(self, seat: int) -> None:
         """Ask a seat's node once more; `poll` returns the seat when it has answered.
@@ -128,7 +128,7 @@ class Seats:
         A SuperNode is busy with one message at a time, in the order they were sent: this answer says that it is done
         with all that it was sent before.
         """
-        self._ask([self.holders[seat].node])
+        self._ask([node_of(self.holders[seat].node)])
 
     def drop(self, seat: int) -> None:
         """Free a seat until its node answers."""
@@ -193,8 +193,9 @@ class Seats:
 
     def _forget(self, present: set[int]) -> None:
         for seat, holder in list(self.holders.items()):
-            if holder.node not in present:
+            if node_of(holder.node) not in present:
                 log.warning("%s: its node is gone", self._name(seat), extra={"seat": seat})
+                self._lost[seat] = time.monotonic()
                 del self.holders[seat]
                 self._known -= self._replaced  # one of them may hold this seat still
                 self._replaced.clear()
@@ -205,6 +206,7 @@ class Seats:
                 self._known.discard(node)
         self._known &= present
         self._sizes = {node: size for node, size in self._sizes.items() if node in present}
+        self._capacities = {node: most for node, most in self._capacities.items() if node in present}
         self._unit_types = {node: text for node, text in self._unit_types.items() if node in present}
         self._provenances = {node: text for node, text in self._provenances.items() if node in present}
         self._asked = {message: asked for message, asked in self._asked.items() if asked.node in present}
@@ -221,55 +223,83 @@ class Seats:
                 self._known.discard(node)
                 continue
             try:
-                seat, round_ = self._described(reply, node)
-            except _RefusedError as refused:
+                described = self._place(read_description(reply, int(self._config["teams"])), node)
+            except RefusedError as refused:
                 self._refuse(node, str(refused))
                 continue
-            before = self.holders[seat].node if seat in self.holders else None
-            if before not in (None, node):
-                log.warning(
-                    "%s: node %d takes the place of node %d", self._name(seat), node, before, extra={"seat": seat}
-                )
-                self._replaced.add(before)
-            self.holders[seat] = Holder(node, round_, asked.asked_at)
-            moved.append(seat)
-            if before != node:
-                members = len(self.teams.numbers)
-                log.info("%s of %d is held by node %d", self._name(seat), members, node, extra={"seat": seat})
+            for seat, place, round_ in described:
+                self._hold(seat, Holder(place, round_, asked.asked_at))
+                moved.append(seat)
         return [seat for seat in moved if seat in self.holders]
+
+    def _hold(self, seat: int, holder: Holder) -> None:
+        """Let a seat be held here from now on."""
+        before = self.holders[seat].node if seat in self.holders else None
+        if before not in (None, holder.node):
+            nodes = (node_of(holder.node), node_of(before))
+            log.warning("%s: node %d takes the place of node %d", self._name(seat), *nodes, extra={"seat": seat})
+            self._replaced.add(node_of(before))
+        self.holders[seat] = holder
+        self._lost.pop(seat, None)
+        if before != holder.node:
+            about = (self._name(seat), len(self.teams.numbers), node_of(holder.node))
+            log.info("%s of %d is held by node %d", *about, extra={"seat": seat})
+
+    def _assign(self) -> list[int]:
+        """Give seats that are empty to devices with room for them; a seat that was lost when its device has had time.
+
+        Returns the seats that were given.
+        """
+        if not self._capacities:
+            return []
+        held = Counter(node_of(holder.node) for holder in self.holders.values())
+        room = {node: most - held[node] for node, most in self._capacities.items() if most > held[node]}
+        late = time.monotonic() - _REASSIGN
+        given = []
+        for seat in self.empty() or []:
+            lost = self._lost.get(seat)
+            if not room or (lost is not None and lost > late):
+                continue
+            node = max(room, key=lambda node: (room[node], -node)) if lost is not None else next(iter(room))
+            if lost is not None:
+                log.warning(
+                    "%s is given to node %d, and begins there with an empty buffer", self._name(seat), node,
+                    extra={"seat": seat},
+                )  # fmt: skip
+            self._hold(seat, Holder(place_of(node, seat), 0, time.monotonic()))
+            given.append(seat)
+            room[node] -= 1
+            if room[node] == 0:
+                del room[node]
+        return given
 
     def _refuse(self, node: int, reason: str) -> None:
         self._refusals[node] = _Refusal(reason, time.monotonic())
         log.error("node %d: %s", node, reason)
 
-    def _described(self, reply: Message, node: int) -> tuple[int, int]:
-        """Return the seat and the round of a node's answer. Raises _RefusedError if it has none that can be."""
-        if reply.has_error():
-            raise _RefusedError(error_text(reply)[:_REASON])
-        numbers = dict(reply.content.metric_records.get(METRICS, {}))
-        seat, n_agents, round_ = (numbers.get(name) for name in ("seat", "n-agents", "round"))
-        if not (isinstance(seat, int) and isinstance(n_agents, int) and isinstance(round_, int)):
-            found = f"seat {seat}, n-agents {n_agents}, round {round_}"[:_SHOWN]
-            raise _RefusedError(f"a device described itself with {found}; expected whole numbers")
-        if not 2 <= n_agents <= _MOST_AGENTS:
-            raise _RefusedError(f"a device says that {n_agents} agents play; expected 2..{_MOST_AGENTS}")
-        most = int(self._config["teams"]) * n_agents
-        if not 0 <= seat < most:  # the others would be told of it, and no env proxy lets them name it
-            raise _RefusedError(f"a device says that it holds seat {seat}; expected 0..{most - 1}")
-        held = next((held for held, holder in self.holders.items() if holder.node == node and held != seat), None)
-        if held is not None:
-            raise _RefusedError(
-                f"a device that holds {self._name(held)} says that it holds {self._name(seat)}; a device may hold only "
-                "one seat"
-            )
-        texts = dict(reply.content.config_records.get(CONFIG, {}))
-        self._provenances[node] = _provenance(texts.get("provenance"))
-        self._unit_types[node] = _unit_types(texts.get("unit-types"))
-        self._sizes[node] = n_agents
+    def _place(self, said: Described, node: int) -> list[tuple[int, int, int]]:
+        """Return the seats of a node's answer, with place and round. Raises RefusedError if they cannot be."""
+        single = said.capacity is None
+        if single:
+            (seat,) = said.rounds
+            held = next((held for held, holder in self.holders.items() if holder.node == node and held != seat), None)
+            if held is not None:
+                raise RefusedError(
+                    f"a device that holds {self._name(held)} says that it holds {self._name(seat)}; a device may hold "
+                    "only one seat"
+                )
+        self._provenances[node], self._unit_types[node] = said.provenance, said.unit_types
+        self._sizes[node] = said.n_agents
         self._agree()
-        if n_agents != self.n_agents:
-            raise _RefusedError(f"seat {seat} plays with {n_agents} agents, the others with {self.n_agents}")
-        return seat, round_
+        if said.n_agents != self.n_agents:
+            who = f"seat {seat}" if single else "a device"
+            raise RefusedError(f"{who} plays with {said.n_agents} agents, the others with {self.n_agents}")
+        if said.capacity is None:
+            return [(seat, node, round_) for seat, round_ in said.rounds.items()]
+        self._capacities[node] = said.capacity
+        found = [(seat, place_of(node, seat), round_) for seat, round_ in said.rounds.items()]
+        # A seat that has been given to another device stays there.
+        return [each for each in found if each[0] not in self.holders or self.holders[each[0]].node == each[1]]
 
     def _agree(self) -> None:
         """Take the team to be as large as most devices say: one that says otherwise does not keep out the others."""
@@ -279,48 +309,23 @@ class Seats:
             return
         self.n_agents = votes.most_common(1)[0][0]
         for seat, holder in list(self.holders.items()):
-            if self._sizes.get(holder.node) != self.n_agents:
-                self._refuse(holder.node, f"seat {seat} plays with {before} agents, the others with {self.n_agents}")
+            if self._sizes.get(node_of(holder.node)) != self.n_agents:
+                self._refuse(
+                    node_of(holder.node), f"seat {seat} plays with {before} agents, the others with {self.n_agents}"
+                )
                 del self.holders[seat]
         wronged = [node for node in self._refusals if self._sizes.get(node) == self.n_agents]
         for node in wronged:
             del self._refusals[node]
         self._ask(wronged)
 
+    def _most_said(self, said: Mapping[int, str]) -> str | None:
+        """Return what most seats' nodes say, of those that say anything."""
+        votes = Counter(text for holder in self.holders.values() if (text := said.get(node_of(holder.node))))
+        return votes.most_common(1)[0][0] if votes else None
 
     def _name(self, seat: int) -> str:
         return self.teams.named([seat])
-
-
-def error_text(reply: Message) -> str:
-    """Return what went wrong, without Flower's wrapping of the exception's class."""
-    return exception_text(str(reply.error.reason))
-
-
-def _provenance(said: object) -> str:
-    """Return what a device says of the game, if it is printable names and texts; else nothing: it is for the record."""
-    if not isinstance(said, str) or len(said) > _MOST_PROVENANCE:
-        return ""
-    try:
-        told = json.loads(said)
-    except (ValueError, RecursionError):
-        return ""
-    if not isinstance(told, dict) or not all(isinstance(value, str) for value in told.values()):
-        return ""
-    return said if "".join([*told, *told.values()]).isprintable() else ""  # surrogates cannot be in a file
-
-
-def _unit_types(said: object) -> str:
-    """Return what a device says of the seats' unit types, if it is a list of printable words; else nothing."""
-    if not isinstance(said, str) or len(said) > _MOST_UNIT_TYPES:
-        return ""
-    try:
-        told = json.loads(said)
-    except (ValueError, RecursionError):
-        return ""
-    if not isinstance(told, list) or not all(isinstance(each, str) and each.isidentifier() for each in told):
-        return ""
-    return said
 
 
 def wanted(empty: list[int] | None, teams: Teams) -> str:

@@ -99,6 +99,7 @@ class Settings(BaseModel):
     backend_options: str  # like rules
     arena: Annotated[str, Field(pattern=rf"^{ARENA_NAME}$")]
     threads: Annotated[int, Field(ge=0, le=MOST_AT_ONCE)]
+    devices: Annotated[int, Field(ge=0, le=MOST_AT_ONCE)]
 
     @field_validator("strategy")
     @classmethod

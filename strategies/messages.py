@@ -18,6 +18,25 @@ METRICS: Final = "metrics"
 
 PACKED: Final = "safetensors"  # the one array that holds all tensors of a message: the bytes of a safetensors file
 
+# Of a message for several members of a device, and its answer: server.member_grid has them.
+MEMBERS: Final = "members"
+NUMBER: Final = "number"
+SET: Final = "set"
+FAILURE: Final = "failure"
+
+Hosting = TypedDict(
+    "Hosting",
+    {
+        "seats": list[int],  # numbers of the members that the device holds
+        "rounds": list[int],  # for each the last one that its agent has kept
+        "capacity": int,  # how many members it can hold
+        "n-agents": int,
+        "provenance": NotRequired[str],  # these two as below
+        "unit-types": NotRequired[str],
+    },
+)
+"""What a device that may hold several members says of itself."""
+
 Description = TypedDict(
     "Description",
     {

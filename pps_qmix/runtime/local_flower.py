@@ -1,4 +1,4 @@
-"""The flower runtime on one machine: env proxy, SuperLink and one SuperNode a seat, as anyone would start them."""
+"""The flower runtime on one machine: env proxy, SuperLink and one SuperNode a device, as anyone would start them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from client.launch import SeatAddress
-from envproxy.tokens import token_path
+from client.launch import Address
 from envproxy.transport import Transport, open_channel
+from operations.members import Teams
 from pps_qmix.configuration import Value
+from pps_qmix.runtime.local_devices import device_addresses, device_count
 from pps_qmix.runtime.preloaded.loaded import ENVIRONMENT
 from pps_qmix.runtime.preloaded.supernode import loaded_command
 from pps_qmix.runtime.process_restart import RestartedProcess
@@ -32,6 +33,7 @@ from pps_qmix.runtime.submission import Submission
 from pps_qmix.runtime.superlink import SuperLink
 from pps_qmix.runtime.supernode import supernode_command, supernode_environment
 from server.checkpoints import newest_checkpoint_steps
+from server.settings import Settings
 
 _START_LIMIT = 120.0  # seconds; the first start compiles the simulator
 _LOAD_LIMIT = 300.0  # seconds; Flower and PyTorch take 8 s of CPU, and a small, busy machine more from its disk
@@ -40,15 +42,16 @@ _LOAD_LIMIT = 300.0  # seconds; Flower and PyTorch take 8 s of CPU, and a small,
 class FlowerRun:
     """A federated run on this machine. Use as a context manager: leaving it ends everything that was started."""
 
-    def __init__(self, config: Mapping[str, Value], directory: Path, n_agents: int) -> None:
-        """`config` are all settings, `directory` is the run's."""
-        self._config = config
+    def __init__(self, settings: Settings, directory: Path, n_agents: int) -> None:
+        """`directory` is the run's, `n_agents` are of a team."""
+        self._settings = settings
+        self._config = settings.config()
         self._directory = directory
         self._logs = directory / "logs"
         self._flower = directory / "flower"  # FLWR_HOME of every Flower process, the app, the tokens
         # Socket of the process that has loaded what devices need and runs them in forks (pps_qmix.runtime.preloaded).
         self._loaded = self._flower / "loaded" / "preloaded.sock" if sys.platform == "linux" else None
-        self._n_agents = n_agents
+        self._teams = Teams(settings.teams, n_agents)
         self._superlink: Part | None = None
         self._link_address = ""
         self._restarted: list[RestartedProcess] = []  # what the others can wait for: the env proxy, the SuperNodes
@@ -68,7 +71,7 @@ class FlowerRun:
         self._logs.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self._flower, ignore_errors=True)
         self._flower.mkdir()
-        proxy_port, link_port, *node_ports = free_ports(2 + self._n_agents)
+        proxy_port, link_port, *node_ports = free_ports(2 + device_count(self._settings, self._teams))
         proxy = self._start_proxy(proxy_port)
         self._restarted.append(RestartedProcess(proxy))
         if self._loaded is not None:
@@ -78,12 +81,14 @@ class FlowerRun:
         wait_until_listening(proxy, proxy_port, _START_LIMIT)  # it makes the tokens that the devices need
         if self._loaded is not None:
             wait_until_made(loaded, self._loaded, _LOAD_LIMIT)
-        for seat, port in enumerate(node_ports):
-            self._restarted.append(RestartedProcess(self._start_supernode(seat, port, link_port, proxy_port)))
+        tokens = self._flower / "tokens"
+        devices = device_addresses(self._settings, self._teams, f"127.0.0.1:{proxy_port}", tokens)
+        for address, port in zip(devices, node_ports, strict=True):
+            self._restarted.append(RestartedProcess(self._start_supernode(address, port, link_port)))
         wait_until_listening(self._superlink, link_port, _START_LIMIT)
         self._link_address = f"127.0.0.1:{link_port}"
         channel = open_channel(f"127.0.0.1:{proxy_port}", Transport())
-        self._collected = RoundProgress(channel, str(self._config["arena"]))
+        self._collected = RoundProgress(channel, self._teams.arenas(self._settings.arena)[0])
 
     def play(self, given: Mapping[str, Value], tell: Callable[[str], None]) -> None:
         """Submit the run with the settings `given` and return at its end; `start` first, if nothing is started.
@@ -142,7 +147,8 @@ class FlowerRun:
         config = self._config
         command = [
             *(sys.executable, "-P", "-m", "envproxy", "--listen", f"127.0.0.1:{port}"),
-            *("--arena", str(config["arena"]), "--map", str(config["map"]), "--backend", str(config["backend"])),
+            *("--map", str(config["map"]), "--backend", str(config["backend"])),
+            *(word for name in self._teams.arenas(self._settings.arena) for word in ("--arena", name)),
             *("--battles", str(config["battles"]), "--seat-timeout", str(config["seat-timeout"])),
             *("--rules", str(config["rules"]), "--backend-options", str(config["backend-options"])),
             *("--tokens", str(self._flower / "tokens"), "--seat-budget", str(config["seat-budget"])),
@@ -165,15 +171,13 @@ class FlowerRun:
             "the process that has loaded Flower for the devices", command, self._logs / "loaded.log", environment
         )
 
-    def _start_supernode(self, seat: int, port: int, link_port: int, proxy_port: int) -> Part:
-        token = token_path(self._flower / "tokens", str(self._config["arena"]), seat)
-        address = SeatAddress(seat, f"127.0.0.1:{proxy_port}", token)
-        name = f"seat-{seat}"
+    def _start_supernode(self, address: Address, port: int, link_port: int) -> Part:
+        name = address.name.replace(" ", "-")
         home = self._home(name)
         superlink = f"127.0.0.1:{link_port}"
         command = supernode_command(address, superlink, port, home, shares=self._loaded is not None)
         environment = supernode_environment(superlink, home, loaded=self._loaded)
-        return Part(f"the SuperNode of seat {seat}", command, self._logs / f"{name}.log", environment)
+        return Part(f"the SuperNode of {address.name}", command, self._logs / f"{name}.log", environment)
 
     def _environment(self, name: str) -> dict[str, str]:
         return {"FLWR_HOME": str(self._home(name)), **TELEMETRY_OFF}

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from envproxy.backend import MapSpec
+from operations.members import Teams
 from operations.memory import gigabytes, memory
 from pps_qmix.runtime.cores import cores
+from pps_qmix.runtime.local_devices import device_count
 from pps_qmix.runtime.seat_sizes import seat_spec
 from server.settings import Settings
 
@@ -21,7 +23,7 @@ FEDERATION = (
 DEVICE = 150 * MB  # SuperNode, SuperExec, ClientApp and agent, in forks of that
 ONE_DEVICE = 600 * MB  # the same with what they would share, and `pps-qmix agent`
 PROCESS = 480 * MB  # a run in one process
-SEAT = 25 * MB  # an agent in it
+SEAT = 25 * MB  # an agent in it, or beside others on a device
 _FLOAT = 4  # bytes
 _PER_INPUT, _PER_HIDDEN = 5, 18  # numbers per step of a battle that a training step holds at once
 
@@ -45,14 +47,18 @@ def joint_store(spec: MapSpec, settings: Settings) -> int:
 
 def over_flower(spec: MapSpec, settings: Settings) -> int:
     """Return what a run with all its devices on this machine takes, in bytes."""
-    device = DEVICE + training_step(spec, settings.batch_size, settings.hidden)
-    return FEDERATION + spec.n_agents * device + joint_store(spec, settings)
+    members = settings.teams * spec.n_agents
+    devices = device_count(settings, Teams(settings.teams, spec.n_agents))
+    agents = members - devices  # beside the first of each device
+    learning = min(members, devices * max(1, cores())) * training_step(spec, settings.batch_size, settings.hidden)
+    return FEDERATION + devices * DEVICE + agents * SEAT + learning + settings.teams * joint_store(spec, settings)
 
 
 def in_process(spec: MapSpec, settings: Settings, threads: int) -> int:
     """Return what a run in one process takes, in bytes, when up to `threads` agents learn at once."""
     learning = min(threads, spec.n_agents) * training_step(spec, settings.batch_size, settings.hidden)
-    return PROCESS + spec.n_agents * SEAT + learning + joint_store(spec, settings)
+    members = settings.teams * spec.n_agents
+    return PROCESS + members * SEAT + learning + settings.teams * joint_store(spec, settings)
 
 
 def one_device(spec: MapSpec, settings: Settings) -> int:
@@ -66,7 +72,7 @@ def check_over_flower(spec: MapSpec, settings: Settings) -> None:
     if needed > there.free:
         here = in_process(spec, settings, settings.threads or cores())
         raise TooLittleMemoryError(
-            f"{spec.n_agents} devices on {spec.name} need about {gigabytes(needed)} of memory, but {there}; play it "
+            f"{device_count(settings, Teams(settings.teams, spec.n_agents))} devices on {spec.name} need about {gigabytes(needed)} of memory, but {there}; play it "
             f"with --runtime in-process (about {gigabytes(here)}), or start it all the same with --no-memory-check"
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from client.launch import SeatAddress
+from client.launch import Address, HostAddress
 from operations.paths import is_utf8
 from pps_qmix.runtime.preloaded.supernode import BIN, preloaded_environment
 from pps_qmix.runtime.processes import TELEMETRY_OFF, flower_command
@@ -34,7 +34,7 @@ def supernode_environment(
 
 
 def supernode_command(
-    address: SeatAddress,
+    address: Address,
     superlink: str,
     port: int,
     home: Path,
@@ -43,7 +43,7 @@ def supernode_command(
     *,
     shares: bool = False,
 ) -> list[str]:
-    """Return how the SuperNode of a seat is started (`pps_qmix.runtime.preloaded`).
+    """Return how the SuperNode of a device is started (`pps_qmix.runtime.preloaded`).
 
     It `shares` a process that has loaded what devices need, named in its environment, or starts one for itself.
     `port` is one of this machine for its ClientApps, `home` its folder, as for `supernode_environment`.
@@ -62,9 +62,10 @@ def supernode_command(
     ]
 
 
-def _node_config(address: SeatAddress) -> str:
-    words = [f"seat={address.seat}", f"envproxy={_node_config_text(address.envproxy)}"]
-    files = {"token": address.token, "root-certificates": address.transport.root_certificates}
+def _node_config(address: Address) -> str:
+    words = [*_who(address), f"envproxy={_node_config_text(address.envproxy)}"]
+    own = {"tokens": address.tokens} if isinstance(address, HostAddress) else {"token": address.token}
+    files = {**own, "root-certificates": address.transport.root_certificates}
     for name, path in files.items():
         if path is not None:
             if not is_utf8(path):
@@ -73,6 +74,16 @@ def _node_config(address: SeatAddress) -> str:
     if address.transport.insecure:
         words.append("insecure=true")
     return " ".join(words)
+
+
+def _who(address: Address) -> list[str]:
+    """Return the words of a node config that say which members a device holds."""
+    if not isinstance(address, HostAddress):
+        return [f"seat={address.seat}"]
+    if address.members:
+        members = ",".join(map(str, address.members))
+        return [f"device={address.device}", f"members={_node_config_text(members)}"]
+    return [f"device={address.device}", f"capacity={address.capacity}"]
 
 
 def _node_config_text(text: str) -> str:

@@ -18,11 +18,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from cli.main import main
 from client.counters import DeviceCounters
 from client.device import DeviceDirectory
+from client.player import MemberPlayer
 from client.resident import AgentService, serve
 from envproxy import metrics_endpoint
 from envproxy.arena import Arena
 from envproxy.certificates import ServerCertificate
 from envproxy.metrics import ArenaMetrics
+from operations.members import Member
 from pps_qmix.credentials.folders import Folders, Wanted
 from pps_qmix.runtime.device_metrics import AgentMetrics
 from pps_qmix.runtime.processes import free_ports
@@ -83,7 +85,9 @@ def test_a_device_says_what_its_newest_run_has_done(tmp_path: Path) -> None:
 def test_an_agent_process_is_up_while_it_answers(tmp_path: Path) -> None:
     played(tmp_path)
     directory = DeviceDirectory(tmp_path, "newer", "id", 1)
-    server = serve(AgentService(1, "127.0.0.1:1", tmp_path / "token"), directory.socket)
+    server = serve(
+        AgentService(MemberPlayer(Member(0, 1), "127.0.0.1:1", lambda _: tmp_path / "token")), directory.socket
+    )
     up = "agent_up seat=1"
     assert samples(shown(AgentMetrics(tmp_path, 1)))[up] == 1
     assert directory.lock()  # who looks does not hold it

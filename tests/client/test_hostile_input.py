@@ -17,7 +17,9 @@ from safetensors.numpy import save
 
 from client import agent_pb2 as pb
 from client.device import DeviceDirectory, DeviceError
+from client.player import MemberPlayer
 from client.resident import AgentService, serve
+from operations.members import Member
 from operations.sockets import grpc_target
 from tests.waiting import WAIT_LIMIT
 
@@ -50,7 +52,7 @@ QUESTIONS = st.builds(
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The socket of an agent whose env proxy and token are out of reach: nothing it is asked can be done."""
     monkeypatch.setenv("PPS_HOME", str(tmp_path))
-    service = AgentService(1, "127.0.0.1:1", tmp_path / "none.token")
+    service = AgentService(MemberPlayer(Member(0, 1), "127.0.0.1:1", lambda _: tmp_path / "none.token"))
     server = serve(service, tmp_path / "s")
     yield tmp_path / "s"
     server.stop(grace=None).wait()

@@ -23,12 +23,14 @@ import operations.sockets
 from client.device import DeviceDirectory, DeviceError
 from client.launch import AgentError, SeatAddress
 from client.messages import Reply, Request, reply_from, request_to
+from client.player import MemberPlayer
 from client.resident import AgentService
 from envproxy.arena import Arena
 from envproxy.backend import create_backend
 from envproxy.hosting import HostedArena
 from envproxy.tokens import keep_tokens, token_path
 from operations.home import pps_home
+from operations.members import Member
 from operations.protocol import PROTOCOL
 from operations.simulator import SIMULATOR
 from pps_qmix.configuration import default_config
@@ -237,21 +239,21 @@ class Context:
 
 
 def test_a_centralised_run_is_none_for_devices(home: Path, address: SeatAddress) -> None:
-    service = AgentService(1, "127.0.0.1:1", address.token)
+    service = AgentService(MemberPlayer(Member(0, 1), "127.0.0.1:1", lambda _: address.token))
     with pytest.raises(RefusedError, match=r"^FAILED_PRECONDITION a centralised run has .* --runtime in-process$"):
         service.Handle(request_to(question(centralised=True)), Context())  # type: ignore[arg-type]
 
 
 def test_an_env_proxy_out_of_reach_is_named(home: Path, address: SeatAddress, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client.seat_session, "_DESCRIBE_TIMEOUT", 0.2)
-    service = AgentService(1, "127.0.0.1:1", address.token)
+    service = AgentService(MemberPlayer(Member(0, 1), "127.0.0.1:1", lambda _: address.token))
     with pytest.raises(RefusedError, match=r"^FAILED_PRECONDITION no env proxy answers at 127.0.0.1:1 .*pps-qmix env"):
         service.Handle(request_to(question()), Context())  # type: ignore[arg-type]
     assert not service.busy
 
 
 def test_a_token_is_not_sent_to_another_machine_in_plaintext(home: Path, address: SeatAddress) -> None:
-    service = AgentService(1, "192.0.2.1:50551", address.token)
+    service = AgentService(MemberPlayer(Member(0, 1), "192.0.2.1:50551", lambda _: address.token))
     with pytest.raises(
         RefusedError, match=r"^FAILED_PRECONDITION seat 1: a token is not sent to 192.0.2.1:50551 in pl"
     ):

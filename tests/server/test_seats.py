@@ -11,7 +11,8 @@ import pytest
 from flwr.app import Error, Message
 
 import server.seats
-from server.seats import Seats, SeatsError, error_text
+from server.described import error_text
+from server.seats import Seats, SeatsError
 from tests.server.squad import Device, Field, Squad, config_of, settings
 
 CONFIG = config_of(settings(round_timeout=60.0))
