@@ -1,4 +1,4 @@
-"""Finds the resident agent process of a device, or starts it. Imports nothing heavy: the ClientApp starts per message."""
+"""Finds the agent process of a device, or starts it. Imports nothing heavy: the ClientApp starts per message."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def check_in_process(settings: Settings) -> None:
         raise SettingsError("attest-key: expected none with --runtime in-process: there is no env proxy that signs")
     if settings.quorum < 1.0 and settings.teams > 1:
         raise SettingsError(
-            f"quorum: expected 1 with --runtime in-process, found {settings.quorum:g}: its teams play in turn, and none is late"
+            f"quorum: expected 1 with --runtime in-process, found {settings.quorum:g}: teams play in turn, none is late"
         )
     if settings.device == "cpu":
         return

@@ -3,7 +3,8 @@
 runs/<name>/checkpoints/round-000123/
     seat-<i>.safetensors   every agent's weights, as it begins the next round; i is the member's number
     strategy.safetensors   the arrays of the strategy's state, where it has some
-    checkpoint.json        round, steps, seats; how far each of several teams is; the numbers of the strategy's state, and the names of its arrays
+    checkpoint.json        round, steps, seats; how far each of several teams is; the numbers of the strategy's state,
+                           and the names of its arrays
 """
 
 from __future__ import annotations

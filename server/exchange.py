@@ -184,9 +184,9 @@ class Exchange:
     def _follow(self, stale: list[str]) -> None:
         """These orders, where they still are pending, will not be answered: give them again, if that makes sense.
 
-        It does while others of the team still play the round, and if the agent kept the round before; else the seat takes part
-        from the next round on, which brings it all its tensors. Alone it would only play against idle units. A node
-        that was asked to play another seat in this exchange is not asked for a second one.
+        It does while others of the team still play the round, and if the agent kept the round before; else the seat
+        takes part from the next round on, which brings it all its tensors. Alone it would only play against idle units.
+        A node that was asked to play another seat in this exchange is not asked for a second one.
         """
         lost = {id_: self._pending.pop(id_) for id_ in stale if id_ in self._pending}
         playing = set(self._by_team())

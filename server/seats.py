@@ -1,4 +1,4 @@
-"""The table of seats and their nodes. Flower gives a node a random id at every start, so each is asked for its seats."""
+"""The table of seats and their nodes. Flower gives a node a random id at each start, so each is asked for its seats."""
 
 from __future__ import annotations
 

@@ -176,15 +176,16 @@ class Sharing(Strategy):
         """Weigh the agents that replied, aggregate the shared tensors and let every agent adopt the aggregate.
 
         Replies that cannot be used are left out by name; the round continues with the others, in seat order whatever
-        order they came in. A reply to the message of an earlier round is late by `staleness` = the number of aggregations
-        since; its shared tensors count as `strategies.arithmetic.rebased` makes them.
+        order they came in. A reply to the message of an earlier round is late by `staleness` = the number of
+        aggregations since; its shared tensors count as `strategies.arithmetic.rebased` makes them.
 
         Returns the aggregate (the shared tensors; None where nothing was shared or no reply was usable) and the round's
         metrics: "reward/SEAT" (R_i) for every seat that took part; "seats-replied", "seats-rejected", "seats-missing";
         where some are late "seats-late" and "staleness", their mean; of the replies as they came "divergence",
-        "divergence/TENSOR" and "update-cosine" (`strategies.diagnostics`); and, where something was shared and agents have weights in it,
-        "weight/SEAT", "weight-ratio", "agents-effective", "weights-shifted" and "weights-fell-back" (0 or 1) if rewards
-        were no proportions, and "weights-capped" (0 or 1) if an agent would have weighed more than `max-weight`.
+        "divergence/TENSOR" and "update-cosine" (`strategies.diagnostics`); and, where something was shared and agents
+        have weights in it, "weight/SEAT", "weight-ratio", "agents-effective", "weights-shifted" and
+        "weights-fell-back" (0 or 1) if rewards were no proportions, and "weights-capped" (0 or 1) if an agent would
+        have weighed more than `max-weight`. SEAT is the member's key (`Teams.key`).
         Raises RuntimeError if no round was configured and StrategyFaultError, a ValueError, if a method of the subclass
         returned what cannot be used.
         """

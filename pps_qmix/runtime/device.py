@@ -1,4 +1,4 @@
-"""A device: the seat that it holds, its credentials, and its SuperNode, which is restarted when it ends."""
+"""A device: the seat or members that it holds, its credentials, and its SuperNode, restarted when it ends."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from client.launch import SeatAddress
+from client.launch import Address, HostAddress, SeatAddress
 from envproxy.tokens import read_token, token_path
 from envproxy.transport import Transport, TransportError, UnreachableError, check_connection, is_loopback
 from operations.home import pps_home
 from operations.locks import InUseError, locked
+from operations.members import Member
 from operations.private_files import make_private_folder
 from pps_qmix.configuration import default_config
 from pps_qmix.credentials.folders import CA, SUPERNODE_KEY, seat_token
@@ -37,10 +38,26 @@ class Credentials:
     key: Path | None
 
 
-def play(seat: int, home: Path, found: Credentials, superlink: str, envproxy: str, *, insecure: bool) -> None:
-    """Run the SuperNode of a seat until interrupted; `home` is the seat's, from `held_seat`.
+@dataclass(frozen=True)
+class Members:
+    """What a device of several members holds: those that are named, or as many as `capacity`, which the server names.
 
-    Raises PartFailedError if a server has the wrong certificate, or the SuperNode ends again and again.
+    `tokens` is the folder of the env proxy's tokens, or a copy of it.
+    """
+
+    device: int
+    members: tuple[Member, ...]
+    capacity: int
+    tokens: Path
+
+
+def play(
+    holds: int | Members, home: Path, found: Credentials, superlink: str, envproxy: str, *, insecure: bool
+) -> None:
+    """Run the SuperNode of a seat, or of several members, until interrupted.
+
+    `home` is its folder, from `held_seat` or `held_device`. Raises PartFailedError if a server has the wrong
+    certificate, or the SuperNode ends again and again.
     """
     for who, where in (("SuperLink", superlink), ("env proxy", envproxy)):
         try:
@@ -50,10 +67,10 @@ def play(seat: int, home: Path, found: Credentials, superlink: str, envproxy: st
         except TransportError as error:
             raise PartFailedError(f"the {error}") from None
     transport = Transport(found.root_certificates, insecure and not is_loopback(envproxy))
-    address = SeatAddress(seat, envproxy, found.token, transport)
+    address = _address(holds, envproxy, found, transport)
     (port,) = free_ports(1)
     node = Part(
-        f"the SuperNode of seat {seat}",
+        f"the SuperNode of {address.name}",
         supernode_command(address, superlink, port, home, found.root_certificates, found.key),
         log=None,
         environment=supernode_environment(superlink, home, found.root_certificates),
@@ -62,6 +79,12 @@ def play(seat: int, home: Path, found: Credentials, superlink: str, envproxy: st
         keep_running(node)
     finally:
         node.end()
+
+
+def _address(holds: int | Members, envproxy: str, found: Credentials, transport: Transport) -> Address:
+    if isinstance(holds, Members):
+        return HostAddress(holds.device, holds.members, holds.capacity, envproxy, holds.tokens, transport)
+    return SeatAddress(holds, envproxy, found.token, transport)
 
 
 def keep_running(node: Part) -> None:
@@ -92,7 +115,7 @@ def held_seat(seat: int | None, folder: Path | None, *, insecure: bool) -> Itera
     folder = folder and folder.absolute()
     if seat is not None:
         found = _credentials(folder, seat, insecure)
-        with _home(seat) as home:
+        with _home(f"seat-{seat}", "seat") as home:
             yield seat, home, found
         return
     where = folder or pps_home() / "tokens" / str(default_config()["arena"])
@@ -101,12 +124,39 @@ def held_seat(seat: int | None, folder: Path | None, *, insecure: bool) -> Itera
     for free in seats:
         with ExitStack() as held:
             try:
-                home = held.enter_context(_home(free))
+                home = held.enter_context(_home(f"seat-{free}", "seat"))
             except InUseError:
                 continue
             yield free, home, _credentials(folder, free, insecure)
             return
     raise ValueError(f"seat: none is free of the {len(seats)} that {where} has tokens of")
+
+
+@contextmanager
+def held_device(
+    device: int, folder: Path | None, tokens: Path, *, insecure: bool
+) -> Iterator[tuple[Path, Credentials]]:
+    """Hold the number of a device of several members while the block lasts; yield its folder and its credentials.
+
+    `folder` has those of `pps-qmix certs` for one device, `tokens` the env proxy's tokens. Raises as `held_seat`.
+    """
+    folder = folder and folder.absolute()
+    if not tokens.is_dir():
+        raise ValueError(f"tokens: the folder {tokens} does not exist; copy the env proxy's folder of tokens")
+    if insecure:
+        found = Credentials(tokens, None, None)
+    else:
+        if folder is None:
+            raise ValueError(
+                "credentials: name a folder of pps-qmix certs, --credentials DIR, or say --insecure on a private "
+                "network"
+            )
+        missing = [name for name in (CA, SUPERNODE_KEY) if not (folder / name).is_file()]
+        if missing:
+            raise ValueError(f"credentials: {folder} lacks {', '.join(missing)}; copy a whole folder of pps-qmix certs")
+        found = Credentials(tokens, folder / CA, folder / SUPERNODE_KEY)
+    with _home(f"device-{device}", "device") as home:
+        yield home, found
 
 
 def _credentials(folder: Path | None, seat: int, insecure: bool) -> Credentials:
@@ -137,10 +187,11 @@ def _credentials(folder: Path | None, seat: int, insecure: bool) -> Credentials:
 
 
 @contextmanager
-def _home(seat: int) -> Iterator[Path]:
+def _home(name: str, flag: str) -> Iterator[Path]:
     """Keep the SuperNode's folder for this process alone. Raises InUseError if another one has it."""
-    folder = pps_home() / ".supernodes" / f"seat-{seat}"  # no run has a name like that
+    folder = pps_home() / ".supernodes" / name  # no run has a name like that
     make_private_folder(folder)
-    in_use = f"seat: another pps-qmix agent plays seat {seat} here; PPS_HOME tells devices apart"
+    who = name.replace("-", " ")
+    in_use = f"{flag}: another pps-qmix agent plays {who} here; PPS_HOME tells devices apart"
     with locked(folder / "lock", in_use):
         yield folder

@@ -70,9 +70,10 @@ def check_over_flower(spec: MapSpec, settings: Settings) -> None:
     """Raise TooLittleMemoryError if this machine has too little for a run with all its devices."""
     there, needed = memory(), over_flower(spec, settings)
     if needed > there.free:
+        devices = device_count(settings, Teams(settings.teams, spec.n_agents))
         here = in_process(spec, settings, settings.threads or cores())
         raise TooLittleMemoryError(
-            f"{device_count(settings, Teams(settings.teams, spec.n_agents))} devices on {spec.name} need about {gigabytes(needed)} of memory, but {there}; play it "
+            f"{devices} devices on {spec.name} need about {gigabytes(needed)} of memory, but {there}; play it "
             f"with --runtime in-process (about {gigabytes(here)}), or start it all the same with --no-memory-check"
         )
 

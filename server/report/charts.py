@@ -49,7 +49,10 @@ def thinned(curve: Curve) -> Curve:
 
 
 def win_rate_chart(found: Sequence[Point], rounds: Sequence[int]) -> str:
-    """Return the chart of the evaluations: faint points, moving average, its 95 % band or the spread of the teams, ends of rounds."""
+    """Return the chart of the evaluations: faint points, moving average, ends of rounds, and a band around the average.
+
+    The band is the 95 % interval, or the spread of several teams.
+    """
     steps = Axis(0.0, float(max(found[-1].steps, *rounds, 1)))
     rates = Axis(0.0, 1.0)
     stride = math.ceil(len(found) / _MOST_POINTS)
