@@ -3,10 +3,11 @@
 python -m benchmarks.scale [--agents 3,30] [--devices 8] [any flag of `pps-qmix train`]
 
 Trains teams of 3m over Flower, so many that they are the agents asked for (3, 30, 300, 1,002: a multiple of 3), for
-three rounds of a few battles. Prints, for each number of agents: the most memory that all processes took together and
-that one agent process took (what several share is divided among them, PSS), the seconds of a round without the first,
-which fills the buffers, and their parts, and the bytes of a device's messages in a round: the tensors of the message, in
-which weights that are the same for all its members travel once, and those of the answer.
+three rounds of a few battles. Prints for each number of agents:
+
+- the most memory that all processes took together, and one agent process (what several share is divided, PSS),
+- the seconds of a round and their parts, without the first round, which fills the buffers,
+- the bytes of the tensors in a device's message, in which the same weights travel once, and in its answer.
 """
 
 from __future__ import annotations

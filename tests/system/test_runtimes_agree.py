@@ -55,6 +55,20 @@ def test_two_rounds_of_joint_mixing_give_the_same_weights(train: Train, tmp_path
     assert trained[0]["loss"] > 0
 
 
+@pytest.mark.long(60)
+def test_two_teams_on_two_devices_give_the_same_weights(train: Train, tmp_path: Path) -> None:
+    settings = {"teams": 2, "devices": 2, "strategy": "rs-pps", "base": "qmix", "mixing": "joint", "seed": 7}
+    last = play_twice(train, tmp_path, {**settings, "share_among": "seat", "total_steps": 800})
+    assert last.round >= 2
+    assert sorted(last.agents) == list(range(6))
+    same = {number: last.agents[number]["fc1.weight"] for number in range(6)}
+    np.testing.assert_array_equal(same[1], same[4])  # seat 1 of both teams
+    assert (same[0] != same[1]).any()
+    evaluated = [row for row in rows(tmp_path / "here") if row["kind"] == "evaluation"]
+    assert evaluated == [row for row in rows(tmp_path / "flower") if row["kind"] == "evaluation"]
+    assert all(row["teams"].keys() == {"0", "1"} for row in evaluated)
+
+
 @pytest.mark.long(45)
 def test_three_rounds_give_the_same_weights_bit_for_bit(train: Train, tmp_path: Path) -> None:
     # pp-pps over qmix has all there is: reward weights, personal and shared tensors, a mixer
