@@ -20,7 +20,7 @@ from client.plan import RoundOrder
 from client.play import Round, RoundReport, play_round
 from envproxy import battle_pb2 as pb
 from envproxy.rules import Rules, RulesError
-from learning.compute import NoCudaError
+from learning.compute import NoDeviceError
 from learning.learner import Learner
 from learning.settings import LearningSettings, SeatSpec
 from operations.members import ONE_TEAM, Member, Teams
@@ -92,7 +92,7 @@ class Seat:
             )
             try:
                 self._agent = self._make_agent()
-            except NoCudaError as error:
+            except NoDeviceError as error:
                 raise SeatRefusedError(f"{self._name}: {error}") from None
             self._run_id = config["run-id"]
         return Reply({"seat": self._number, "round": self._known().round, **arena_facts(arena)})

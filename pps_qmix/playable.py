@@ -27,9 +27,9 @@ def check_in_process(settings: Settings) -> None:
         )
     if settings.device == "cpu":
         return
-    from learning.compute import NoCudaError, compute_device  # noqa: PLC0415 - it loads torch
+    from learning.compute import NoDeviceError, compute_device  # noqa: PLC0415 - it loads torch
 
     try:
         compute_device(settings.device)
-    except NoCudaError as error:
+    except NoDeviceError as error:
         raise SettingsError(str(error)) from None
