@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import signal
 import sys
 import threading
@@ -22,6 +23,7 @@ import psutil
 
 from client import agent_pb2 as pb
 from client import agent_pb2_grpc
+from client.ahead import AheadError, RoundAhead
 from client.counters import DeviceCounters
 from client.device import DeviceDirectory
 from client.messages import (
@@ -32,6 +34,8 @@ from client.messages import (
     reply_to,
     request_from,
 )
+from client.plan import RoundOrder, order_ahead
+from client.play import RoundReport
 from client.seat import Seat, SeatRefusedError
 from client.seat_session import SeatSession, SeatSessionError
 from envproxy import wire
@@ -50,7 +54,10 @@ IDLE_LIMIT = 900.0  # seconds without a question after which the process ends; t
 
 
 class AgentService(agent_pb2_grpc.AgentServiceServicer):
-    """`client/agent.proto` for one seat of one run. One question at a time; a newer one ends the round that is on."""
+    """`client/agent.proto` for one seat of one run. One question at a time; a newer one ends the round that is on.
+
+    With an overlap the next round begins as soon as one is reported; its message, when it comes, finds it on.
+    """
 
     def __init__(self, seat: int, envproxy: str, token_file: Path, transport: Transport = _LOOPBACK) -> None:
         self.asked_at = time.monotonic()
@@ -62,6 +69,7 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         self._seat = Seat(seat, pps_home())
         self._counters = DeviceCounters()
         self._session: SeatSession | None = None
+        self._ahead: RoundAhead | None = None
         self._newest = 0  # number of the last question; it may come in while another one is being answered
         self._order = threading.Lock()  # of their numbers, and of stopping and allowing
         self._turn = threading.Lock()
@@ -80,6 +88,7 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
                 self._session.stop()
         with self._turn, self._at_work():
             try:
+                self._leave_ahead(question)
                 self._begin(number)
                 return reply_to(self._answer(question))
             except (SeatRefusedError, SeatSessionError, HomeError) as error:
@@ -112,10 +121,43 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         if request.kind == DESCRIBE:
             return met
         if request.kind == TRAIN:
-            reply = self._seat.finish(request, session.play(self._seat.begin(request)))
+            reply = self._seat.finish(request, self._play(request, session))
             self._tell(request, reply)
+            self._play_ahead(request, reply, session)
             return reply
         raise SeatRefusedError(f"unknown kind of message {request.kind!r}; expected describe, weights or train")
+
+    def _play(self, request: Request, session: SeatSession) -> RoundReport:
+        """Play the round that is ordered to its end, also if it has begun already."""
+        if self._ahead is not None:
+            tensors = self._seat.checked_tensors(request)
+            ahead, self._ahead = self._ahead, None
+            try:
+                return ahead.finish(tensors)
+            except AheadError as error:
+                log.warning("round %d begins again: %s", ahead.order.round, error, extra={"round": ahead.order.round})
+        return session.play(self._seat.begin(request))
+
+    def _play_ahead(self, request: Request, reply: Reply, session: SeatSession) -> None:
+        """Begin the next round, as far as the server has announced it, if the agent can."""
+        order = order_ahead(request.config, int(reply.values["steps"]))
+        if order is not None and self._seat.may_begin_ahead(order):
+            self._ahead = RoundAhead(order, self._seat, session)
+
+    def _leave_ahead(self, request: Request) -> None:
+        """Leave the round that is played ahead if `request` begins another one."""
+        if self._ahead is None or request.kind not in (TRAIN, WEIGHTS):
+            return
+        if request.kind == TRAIN and RoundOrder.from_config(request.config).continues(self._ahead.order):
+            return
+        round_ = self._ahead.order.round
+        log.warning("the server orders another round than %d, which was begun", round_, extra={"round": round_})
+        self._end_ahead()
+
+    def _end_ahead(self) -> None:
+        if self._ahead is not None:
+            self._ahead.abandon()
+            self._ahead = None
 
     def _tell(self, request: Request, reply: Reply) -> None:
         """Note what was done, for who watches the device; that this fails is no reason to lose a round."""
@@ -145,6 +187,7 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
 
     def _disconnect(self) -> None:
         """Let the next question begin with a new connection and the token that is in the file then."""
+        self._end_ahead()
         if self._session is not None:
             self._session.close()
             self._session = None
@@ -156,6 +199,15 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
             if session is not None:
                 session.stop()
             time.sleep(0.05)
+        self._end_ahead()
+
+    @property
+    def idle(self) -> float:
+        """Seconds for which it has had nothing to do: no question, and no round to play ahead."""
+        since = self.asked_at
+        if self._ahead is not None:
+            since = max(since, self._ahead.waits_since or math.inf)
+        return 0.0 if self.busy else max(0.0, time.monotonic() - since)
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
@@ -202,7 +254,7 @@ def _stay(service: AgentService, watched: psutil.Process | None) -> None:
         if watched is not None and not _alive(watched):
             log.info("the SuperNode (pid %d) is gone", watched.pid)
             return
-        if not service.busy and time.monotonic() - service.asked_at > IDLE_LIMIT:
+        if service.idle > IDLE_LIMIT:
             log.info("no question for %.0f s", IDLE_LIMIT)
             return
 

@@ -43,6 +43,14 @@ class RoundResult:
     rows: list[dict[str, Any]]
 
 
+@dataclass(frozen=True)
+class _Begun:
+    """A round that devices have begun before its messages are out, because the round before announced it."""
+
+    order: int
+    at: float  # when the replies of the round before were in; time.monotonic()
+
+
 class Rounds:
     """Plays rounds of one run, one after the other, until its environment steps are done."""
 
@@ -71,6 +79,7 @@ class Rounds:
         self._met = met
         self._now = now
         self._seats = Seats(grid, run_config, lambda empty: now({"waiting-for": empty}))
+        self._begun: _Begun | None = None
 
     def play(self, start: Checkpoint | None) -> Iterator[RoundResult]:
         """Play on from `start` (None: from the beginning), yielding each round as it ends.
@@ -131,6 +140,8 @@ class Rounds:
             self._seats.wait_for_all(self._settings.round_timeout, _GRACE)
         self._now({"round": round_, "steps": steps})
         asked = self._seats.nodes
+        begun, self._begun = self._begun or _Begun(_order_number(), time.monotonic()), None
+        following = _order_number()
         battles, seats = self._settings.round_battles(round_), sorted(asked)
         orders = ConfigRecord(
             {
@@ -138,10 +149,10 @@ class Rounds:
                 "steps-before": steps,
                 "round-battles": battles,
                 "seats": seats,
-                "order": 1 + secrets.randbits(62),  # so that a round that is played again is not taken for this one
+                "order": begun.order,
+                **(self._announced(round_ + 1, following) if self._settings.overlap else {}),
             }
         )
-        began = time.monotonic()
         with self._failures():
             self._strategy.place(asked)
             messages = self._strategy.configure_train(round_, initial, orders, self._grid)
@@ -167,7 +178,9 @@ class Rounds:
         with self._failures():
             agents, state = self._strategy.agents(), self._strategy.whole_state()
         checkpoint = Checkpoint(round_, steps + played, agents, state)
-        seconds = {"round": exchanged - began, "aggregation": time.monotonic() - exchanged}
+        seconds = {"round": exchanged - begun.at, "aggregation": time.monotonic() - exchanged}
+        if self._settings.overlap:
+            self._begun, seconds["aggregation"] = _Begun(following, exchanged), 0.0  # it is in the next round's seconds
         row = {
             **round_row(round_, steps, reports, seconds),
             "shared": dict(shared or {}),
@@ -175,6 +188,10 @@ class Rounds:
             "missing": list(self._strategy.missing),
         }
         return RoundResult(checkpoint, [*evaluation_rows(round_, steps, reports), row])
+
+    def _announced(self, round_: int, order: int) -> dict[str, int]:
+        """What a message says of the round after its own, so that devices may begin it."""
+        return {"next-order": order, "next-battles": self._settings.round_battles(round_)}
 
     def _exchange(self) -> Exchange:
         return Exchange(self._grid, self._seats, self._settings.round_timeout)
@@ -193,3 +210,8 @@ class Rounds:
             if seat is not None and not reply.has_error() and seat not in self._strategy.rejected:
                 reports.setdefault(seat, cast(Report, dict(reply.content.metric_records[METRICS])))
         return dict(sorted(reports.items()))
+
+
+def _order_number() -> int:
+    """Return the number of an order, so that a round that is played again is not taken for what it was before."""
+    return 1 + secrets.randbits(62)

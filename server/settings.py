@@ -76,6 +76,7 @@ class Settings(BaseModel):
     target_update_every: Positive
     grad_clip: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     aggregation_every: Positive
+    overlap: Annotated[int, Field(ge=0)]
     adopt: Share
     reward_buffer: Annotated[int, Field(gt=0, le=100_000)]
     reward_credit: Literal["alive", "team"]
@@ -140,6 +141,20 @@ class Settings(BaseModel):
             raise ValueError(
                 "centralised: expected strategy 'none' and mixing 'joint', found "
                 f"{self.strategy!r} and {self.mixing!r}: all agents have one network, there is nothing to aggregate"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _an_aggregate_is_merged_before_the_next(self) -> Settings:
+        if self.overlap > self.aggregation_every:
+            raise ValueError(
+                f"overlap: expected at most aggregation-every ({self.aggregation_every}), found {self.overlap}: "
+                "an agent merges an aggregate before it sends its weights again"
+            )
+        if self.overlap and self.centralised:
+            raise ValueError(
+                f"overlap: expected 0 with centralised, found {self.overlap}: all agents have one network, there is "
+                "nothing to aggregate"
             )
         return self
 
