@@ -6,11 +6,12 @@ import threading
 import time
 from concurrent.futures import Future
 
-from client.messages import Tensors
-from client.plan import RoundOrder
+from client.messages import Reply, Request, Tensors
+from client.plan import RoundOrder, order_ahead
 from client.play import RoundReport
 from client.seat import Seat
 from client.seat_session import SeatSession
+from strategies.messages import TRAIN
 
 # Seconds that a seat waits for the message while it holds its place in the arena. Flower reports a device that was lost
 # within 70 s, and the server then sends the message.
@@ -48,6 +49,10 @@ class RoundAhead:
         self._thread = threading.Thread(target=play, name=f"round {order.round}", daemon=True)
         self._thread.start()
 
+    def is_ordered(self, request: Request) -> bool:
+        """Whether a message of the server orders this round. Raises KeyError naming a missing key."""
+        return request.kind == TRAIN and RoundOrder.from_config(request.config).continues(self.order)
+
     @property
     def waits_since(self) -> float | None:
         """Since when it cannot continue without the server's message, by time.monotonic(); None while it plays."""
@@ -75,3 +80,9 @@ class RoundAhead:
             raise AheadError(f"the server has sent nothing for {_PATIENCE:.0f} s") from None
         self._waits_since, self._has_tensors = None, True
         return tensors
+
+
+def begin_ahead(request: Request, reply: Reply, seat: Seat, session: SeatSession) -> RoundAhead | None:
+    """Begin the round after that of a train message and its reply; None if it is not announced or cannot begin yet."""
+    order = order_ahead(request.config, int(reply.values["steps"]))
+    return RoundAhead(order, seat, session) if order is not None and seat.may_begin_ahead(order) else None

@@ -23,7 +23,7 @@ import psutil
 
 from client import agent_pb2 as pb
 from client import agent_pb2_grpc
-from client.ahead import AheadError, RoundAhead
+from client.ahead import AheadError, RoundAhead, begin_ahead
 from client.counters import DeviceCounters
 from client.device import DeviceDirectory
 from client.messages import (
@@ -34,7 +34,6 @@ from client.messages import (
     reply_to,
     request_from,
 )
-from client.plan import RoundOrder, order_ahead
 from client.play import RoundReport
 from client.seat import Seat, SeatRefusedError
 from client.seat_session import SeatSession, SeatSessionError
@@ -123,7 +122,7 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         if request.kind == TRAIN:
             reply = self._seat.finish(request, self._play(request, session))
             self._tell(request, reply)
-            self._play_ahead(request, reply, session)
+            self._ahead = begin_ahead(request, reply, self._seat, session)
             return reply
         raise SeatRefusedError(f"unknown kind of message {request.kind!r}; expected describe, weights or train")
 
@@ -138,17 +137,9 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
                 log.warning("round %d begins again: %s", ahead.order.round, error, extra={"round": ahead.order.round})
         return session.play(self._seat.begin(request))
 
-    def _play_ahead(self, request: Request, reply: Reply, session: SeatSession) -> None:
-        """Begin the next round, as far as the server has announced it, if the agent can."""
-        order = order_ahead(request.config, int(reply.values["steps"]))
-        if order is not None and self._seat.may_begin_ahead(order):
-            self._ahead = RoundAhead(order, self._seat, session)
-
     def _leave_ahead(self, request: Request) -> None:
         """Leave the round that is played ahead if `request` begins another one."""
-        if self._ahead is None or request.kind not in (TRAIN, WEIGHTS):
-            return
-        if request.kind == TRAIN and RoundOrder.from_config(request.config).continues(self._ahead.order):
+        if self._ahead is None or request.kind not in (TRAIN, WEIGHTS) or self._ahead.is_ordered(request):
             return
         round_ = self._ahead.order.round
         log.warning("the server orders another round than %d, which was begun", round_, extra={"round": round_})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -104,13 +105,14 @@ def test_the_order_that_a_device_makes_ahead_is_the_one_that_the_server_gives_la
     told = {**CONFIG, **ROUND, **NEXT, "round": 3, "steps-before": 2_000, "round-battles": 200, "order": 8}
     given = RoundOrder.from_config(told)
     assert ahead == given
-    for changes, continues in [
+    cases: list[tuple[dict[str, Any], bool]] = [
         ({}, True),
         ({"seats": [0, 1, 2]}, True),  # a seat has come back
         ({"order": 9}, False),
         ({"steps-before": 2_001}, False),  # this device has seen another end of the round before than most
         ({"round": 2}, False),
-    ]:
+    ]
+    for changes, continues in cases:
         assert RoundOrder.from_config({**told, **changes}).continues(given) is continues
 
 
