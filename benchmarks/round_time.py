@@ -1,12 +1,14 @@
-"""Where a run's time goes, in both runtimes: trains the same run twice, prints a round's parts and their ratio.
+"""Where a run's time goes, in both runtimes: trains the same run twice, prints a round's parts and their ratios.
 
-python -m benchmarks.round_time [any flag of `pps-qmix train`]
+python -m benchmarks.round_time [--overlap K] [any flag of `pps-qmix train`]
 
-With `--total-steps 200000` it also sees when the run first had a test win rate of 0.9.
+With `--overlap` it trains a third time, over Flower with that overlap. With `--total-steps 200000` it also sees when
+the run first had a test win rate of 0.9.
 """
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -29,29 +31,36 @@ def _first_wins(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Train over Flower and in-process with the same settings; the first round, which fills the buffer, is left out."""
-    if {"-h", "--help"} & set(arguments):
-        print(__doc__)
-        return
+    """Train with the same settings in each way; the first round, which fills the buffer, is left out."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--overlap", type=int, metavar="K", help="training steps; also over Flower with this overlap")
+    told, flags = parser.parse_known_args(arguments)
+    ways = {"in-process": ["--runtime", "in-process"], "flower": ["--runtime", "flower"]}
+    if told.overlap:
+        ways["overlap"] = ["--runtime", "flower", "--overlap", str(told.overlap)]
     with tempfile.TemporaryDirectory() as runs:
-        seconds = {}
-        for runtime in ("in-process", "flower"):
-            command = [sys.executable, "-m", "cli.main", "train", "--preset", "quick", "--total-steps", "60000"]
-            chosen = ["--runtime", runtime, "--runs", runs, "--run", runtime, *arguments]
-            began = time.monotonic()
-            subprocess.run([*command, *chosen], check=True, stdout=subprocess.DEVNULL)
-            took = time.monotonic() - began
-            every_row = read_rows(Path(runs) / runtime)
-            print(f"{runtime}: {took:.0f} s from command to prompt{_first_wins(every_row)}")
-            rows = [row for row in every_row if row["kind"] == "round"][1:]
-            seconds[runtime] = mean_seconds(rows)
-            played = sum(row["played"] for row in rows) / sum(row["seconds"]["round"] for row in rows)
-            print(f"{runtime}: {len(rows)} rounds, {played:.0f} environment steps/s")
-    here, flower = seconds["in-process"], seconds["flower"]
-    print(f"{'seconds a round':<16}{'in-process':>12}{'flower':>12}{'ratio':>8}")
+        seconds = {way: _train(Path(runs), way, [*chosen, *flags]) for way, chosen in ways.items()}
+    print(f"{'seconds a round':<16}" + "".join(f"{way:>12}" for way in seconds) + f"{'ratios':>8}")
+    here, *others = seconds.values()
     for part in here:
-        ratio = f"{flower[part] / here[part]:.2f}" if here[part] >= 0.01 else "-"
-        print(f"{part:<16}{here[part]:>12.2f}{flower[part]:>12.2f}{ratio:>8}")
+        ratios = (f"{other[part] / here[part]:>8.2f}" if here[part] >= 0.01 else f"{'-':>8}" for other in others)
+        print(f"{part:<16}" + "".join(f"{each[part]:>12.2f}" for each in seconds.values()) + "".join(ratios))
+    shares = (f"{each['flower'] / each['round']:>11.1%} " for each in seconds.values())
+    print(f"{'flower / round':<16}" + "".join(shares))
+
+
+def _train(runs: Path, run: str, flags: list[str]) -> dict[str, float]:
+    """Train, print how long that took, and return the mean seconds of a round by part."""
+    command = [sys.executable, "-m", "cli.main", "train", "--preset", "quick", "--total-steps", "60000"]
+    began = time.monotonic()
+    subprocess.run([*command, "--runs", str(runs), "--run", run, *flags], check=True, stdout=subprocess.DEVNULL)
+    took = time.monotonic() - began
+    rows = read_rows(runs / run)
+    print(f"{run}: {took:.0f} s from command to prompt{_first_wins(rows)}")
+    rounds = [row for row in rows if row["kind"] == "round"][1:]
+    played = sum(row["played"] for row in rounds) / sum(row["seconds"]["round"] for row in rounds)
+    print(f"{run}: {len(rounds)} rounds, {played:.0f} environment steps/s", flush=True)
+    return mean_seconds(rounds)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ class RoundOrder:
     rewards: RewardOrder | None = None  # None: the server believes what agents say they earned
     seats: frozenset[int] = frozenset()  # that the server has asked to play; none: all of the map
     number: int = 0  # another one where a round is played again; 0: none
+    overlap: int = 0  # training steps of the round after which the aggregate of the round before is merged; 0: at once
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], team: int = 0) -> RoundOrder:
@@ -45,7 +46,32 @@ class RoundOrder:
             rewards=_reward_order(config) if config["attest-key"] else None,
             seats=frozenset(config["seats"]),
             number=int(config["order"]),
+            overlap=int(config["overlap"]),
         )
+
+    def continues(self, ahead: RoundOrder) -> bool:
+        """Whether what was played by the order `ahead` is what this one orders.
+
+        Other seats may be expected: they may have gone or come back since.
+        """
+        return dataclasses.replace(self, seats=ahead.seats) == ahead
+
+
+def order_ahead(config: Mapping[str, Any], steps: int, team: int = 0) -> RoundOrder | None:
+    """Return the order of a team's next round, as far as a train message's `config` announces it.
+
+    `steps` are the environment steps of the message's own round. None if nothing is announced or the run is over.
+    """
+    before = int(config["steps-before"]) + steps
+    if "next-order" not in config or before >= int(config["total-steps"]):
+        return None
+    announced = {
+        "round": int(config["round"]) + 1,
+        "steps-before": before,
+        "round-battles": config["next-battles"],
+        "order": config["next-order"],
+    }
+    return RoundOrder.from_config({**config, **announced}, team)
 
 
 def first_standing(order: RoundOrder) -> Standing:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client.agent import Agent
+from client.merge import DelayedMerge
 from client.plan import RoundOrder, first_standing, next_phase
 from envproxy.protocol import (
     MAX_UTILITY,
@@ -101,9 +102,10 @@ def advance(round_: Round, event: ArenaEvent | Lost | None) -> Answer | RoundRep
         return report
 
 
-def play_round(agent: Agent, order: RoundOrder) -> Round:
+def play_round(agent: Agent, order: RoundOrder, merge: DelayedMerge | None = None) -> Round:
     """Play a round to its end: collect, learn as battles end, evaluate when it is due. Raises StrangePhaseError.
 
+    With a `merge` the aggregate of the round before is merged on the way; None: the agent has adopted it.
     A seat whose part of joint mixing is not finite leaves the round there: the figures of its report say so.
     """
     agent.learner.set_learning_rate(order.learning_rate)
@@ -111,7 +113,9 @@ def play_round(agent: Agent, order: RoundOrder) -> Round:
     ordered = functools.partial(next_phase, order)
     try:
         while (phase := ordered(report.standing)) is not None:
-            yield from _play_phase(agent, agent.actor, order.steps_before, phase, ordered, report)
+            yield from _play_phase(agent, agent.actor, order.steps_before, phase, ordered, report, merge)
+        if merge is not None:
+            merge.finish()
     except _DivergedError:
         report.train_metrics.append(TrainMetrics(math.nan, math.nan, math.nan, math.nan))
     return report
@@ -131,6 +135,7 @@ def _play_phase(
     phase: Phase,
     ordered: Callable[[Standing], Phase | None],
     report: RoundReport,
+    merge: DelayedMerge | None = None,
 ) -> Generator[Answer, ArenaEvent | Lost, None]:
     """Propose `phase`, play what the arena says is played, and bring the report up to date.
 
@@ -160,6 +165,8 @@ def _play_phase(
             assert agent is not None
             answer = _mix(agent, event, report)
             report.learning += time.perf_counter() - now
+            if merge is not None:
+                merge.trained(report.training_steps)
         else:
             steps = event.steps
             if phase.kind is PhaseKind.COLLECT:
@@ -169,7 +176,7 @@ def _play_phase(
                 report.battles += ended
                 report.epsilon = agent.epsilon(steps_before + phase.standing.steps + steps)
                 began = agent.collect(event)
-                now += _learn(agent, report)  # its time is counted apart
+                now += _learn(agent, report, merge)  # its time is counted apart
                 actions = agent.act(event, began, report.epsilon)
                 agent.acted(actions)
             else:
@@ -191,14 +198,16 @@ def _check_ordered(played: Phase, ordered: Phase | None) -> None:
         )
 
 
-def _learn(agent: Agent, report: RoundReport) -> float:
-    """Take the training steps that are owed; return the seconds it took."""
-    begun = time.perf_counter()
+def _learn(agent: Agent, report: RoundReport, merge: DelayedMerge | None) -> float:
+    """Take the training steps that are owed; return the seconds it took, with those of waiting for an aggregate."""
+    begun, waited = time.perf_counter(), 0.0
     while (metrics := agent.learn()) is not None:
         report.train_metrics.append(metrics)
         report.training_steps += 1
+        if merge is not None:
+            waited += merge.trained(report.training_steps)
     took = time.perf_counter() - begun
-    report.learning += took
+    report.learning += took - waited
     return took
 
 

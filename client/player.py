@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Protocol
 
 import torch
 
+from client.ahead import AheadError, RoundAhead, begin_ahead
 from client.counters import DeviceCounters
 from client.device import DeviceDirectory, held_members
 from client.messages import Part, Reply, Request, joined, parts_of
+from client.play import RoundReport
 from client.seat import Seat, SeatRefusedError, arena_facts, check_same, member_directory
 from client.seat_session import SeatSession, SeatSessionError
 from envproxy.tokens import read_token, token_path
@@ -31,6 +34,16 @@ class Player(Protocol):
 
     def answer(self, request: Request) -> Reply:
         """Raises SeatRefusedError, SeatSessionError, HomeError, or KeyError for what the message lacks."""
+
+    def leave_ahead(self, request: Request) -> None:
+        """Leave a round that is played ahead of its message, if `request` begins another one; call `allow` then."""
+
+    @property
+    def ahead_since(self) -> float:
+        """Since when no round is played ahead, by time.monotonic(); infinity while one is, 0 if none was begun."""
+
+    def close(self) -> None:
+        """Leave what is played ahead."""
 
     def stop(self) -> None:
         """End the round that is on, from another thread, and let none begin."""
@@ -65,6 +78,7 @@ class MemberPlayer:
         self._seat = Seat(member, pps_home(), device=device)
         self._counters = DeviceCounters()
         self._session: SeatSession | None = None
+        self._ahead: RoundAhead | None = None
 
     def answer(self, request: Request) -> Reply:
         if request.kind == WEIGHTS:
@@ -78,8 +92,10 @@ class MemberPlayer:
         if request.kind == DESCRIBE:
             return met
         if request.kind == TRAIN:
-            reply = self._seat.finish(request, self._connect(request).play(self._seat.begin(request)))
+            session = self._connect(request)
+            reply = self._seat.finish(request, self._play(request, session))
             self._tell(request, reply)
+            self._ahead = begin_ahead(request, reply, self._seat, session)
             return reply
         raise SeatRefusedError(f"unknown kind of message {request.kind!r}; expected describe, weights or train")
 
@@ -93,6 +109,22 @@ class MemberPlayer:
         check_same(request.config, arena, self._member)
         return arena_facts(arena)
 
+    def leave_ahead(self, request: Request) -> None:
+        if self._ahead is None or request.kind not in (TRAIN, WEIGHTS) or self._ahead.is_ordered(request):
+            return
+        round_ = self._ahead.order.round
+        log.warning("the server orders another round than %d, which was begun", round_, extra={"round": round_})
+        self.close()
+
+    @property
+    def ahead_since(self) -> float:
+        return 0.0 if self._ahead is None else self._ahead.waits_since or math.inf
+
+    def close(self) -> None:
+        if self._ahead is not None:
+            self._ahead.abandon()
+            self._ahead = None
+
     def stop(self) -> None:
         if self._session is not None:
             self._session.stop()
@@ -102,9 +134,21 @@ class MemberPlayer:
             self._session.allow()
 
     def disconnect(self) -> None:
+        self.close()
         if self._session is not None:
             self._session.close()
             self._session = None
+
+    def _play(self, request: Request, session: SeatSession) -> RoundReport:
+        """Play the round that is ordered to its end, also if it has begun already."""
+        if self._ahead is not None:
+            tensors = self._seat.checked_tensors(request)
+            ahead, self._ahead = self._ahead, None
+            try:
+                return ahead.finish(tensors)
+            except AheadError as error:
+                log.warning("round %d begins again: %s", ahead.order.round, error, extra={"round": ahead.order.round})
+        return session.play(self._seat.begin(request))
 
     def _tell(self, request: Request, reply: Reply) -> None:
         """Note what was done, for who watches the device; that this fails is no reason to lose a round."""
@@ -159,10 +203,30 @@ class DevicePlayer:
         if not self._n_agents:
             raise SeatRefusedError(f"device {self._device} has not met this run: the server asks `describe` first")
         parts = parts_of(request)
+        for part in parts:
+            self._player(self._member(part))
         # OpenMP counts threads for each of the threads that call it: every one of ours is told to compute alone.
         with ThreadPoolExecutor(max(1, len(parts)), "member", torch.set_num_threads, (1,)) as pool:
             replies = list(pool.map(self._answered, parts))
         return joined({part.number: reply for part, reply in zip(parts, replies, strict=True)})
+
+    def leave_ahead(self, request: Request) -> None:
+        if request.kind not in (TRAIN, WEIGHTS) or not self._n_agents:
+            return
+        ordered = {self._member(part): part.request for part in parts_of(request)}
+        for member, player in self._players.items():
+            if member in ordered:
+                player.leave_ahead(ordered[member])
+            else:
+                player.close()
+
+    @property
+    def ahead_since(self) -> float:
+        return max((player.ahead_since for player in self._players.values()), default=0.0)
+
+    def close(self) -> None:
+        for player in self._players.values():
+            player.close()
 
     def stop(self) -> None:
         self._stopped = True
@@ -191,8 +255,7 @@ class DevicePlayer:
 
     def _answered(self, part: Part) -> Reply | str:
         """Return a member's reply, or why there is none."""
-        member = Teams(int(part.request.config["teams"]), self._n_agents).member(part.number)
-        player = self._player(member)
+        player = self._player(self._member(part))
         try:
             if self._stopped:
                 raise SeatSessionError("stopped: the server has ordered another round")
@@ -206,6 +269,9 @@ class DevicePlayer:
             return str(error)
         except KeyError as error:
             return f"the server's message lacks {error}"
+
+    def _member(self, part: Part) -> Member:
+        return Teams(int(part.request.config["teams"]), self._n_agents).member(part.number)
 
     def _player(self, member: Member) -> MemberPlayer:
         if member not in self._players:

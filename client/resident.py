@@ -46,7 +46,10 @@ IDLE_LIMIT = 900.0  # seconds without a question after which the process ends; t
 
 
 class AgentService(agent_pb2_grpc.AgentServiceServicer):
-    """`client/agent.proto` for one device of one run. One question at a time; a newer one ends the round that is on."""
+    """`client/agent.proto` for one device of one run. One question at a time; a newer one ends the round that is on.
+
+    With an overlap the next round begins as soon as one is reported; its message, when it comes, finds it on.
+    """
 
     def __init__(self, player: Player) -> None:
         self.asked_at = time.monotonic()
@@ -70,6 +73,7 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
                 self._player.stop()
         with self._turn, self._at_work():
             try:
+                self._player.leave_ahead(question)
                 self._begin(number)
                 return reply_to(self._player.answer(question))
             except (SeatRefusedError, SeatSessionError, HomeError) as error:
@@ -93,6 +97,13 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         while self.busy:
             self._player.stop()
             time.sleep(0.05)
+        self._player.close()
+
+    @property
+    def idle(self) -> float:
+        """Seconds for which it has had nothing to do: no question, and no round to play ahead."""
+        since = max(self.asked_at, self._player.ahead_since)
+        return 0.0 if self.busy else max(0.0, time.monotonic() - since)
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
@@ -139,7 +150,7 @@ def _stay(service: AgentService, watched: psutil.Process | None) -> None:
         if watched is not None and not _alive(watched):
             log.info("the SuperNode (pid %d) is gone", watched.pid)
             return
-        if not service.busy and time.monotonic() - service.asked_at > IDLE_LIMIT:
+        if service.idle > IDLE_LIMIT:
             log.info("no question for %.0f s", IDLE_LIMIT)
             return
 

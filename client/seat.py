@@ -15,8 +15,9 @@ import numpy as np
 
 from client.agent import Agent, MakeLearner
 from client.device import DeviceDirectory
-from client.messages import Reply, Request
-from client.plan import RoundOrder
+from client.merge import DelayedMerge
+from client.messages import Reply, Request, Tensors
+from client.plan import RoundOrder, order_ahead
 from client.play import Round, RoundReport, play_round
 from envproxy import battle_pb2 as pb
 from envproxy.rules import Rules, RulesError
@@ -36,7 +37,7 @@ class SeatRefusedError(Exception):
 
 
 class Seat:
-    """One seat's side of a run. First `meet`, then `weights` and rounds: `begin`, play, `finish`."""
+    """One seat's side of a run. First `meet`, then `weights` and rounds: `begin` or `begin_ahead`, play, `finish`."""
 
     def __init__(
         self, member: Member, home: Path, make_learner: MakeLearner = Learner, device: int | None = None
@@ -55,6 +56,7 @@ class Seat:
         self._directory: DeviceDirectory | None = None
         self._make_agent: Callable[[], Agent] | None = None
         self._agent: Agent | None = None
+        self._unfinished = False  # a round has begun that has changed the agent, and is not kept
 
     def meet(self, request: Request, arena: pb.ArenaDescription) -> Reply:
         """Compare what server, env proxy and device are; make the agent, or take it up from its directory.
@@ -91,7 +93,7 @@ class Seat:
                 team=self._member.team,
             )
             try:
-                self._agent = self._make_agent()
+                self._take_up()
             except NoDeviceError as error:
                 raise SeatRefusedError(f"{self._name}: {error}") from None
             self._run_id = config["run-id"]
@@ -106,28 +108,65 @@ class Seat:
         if agent.round > 0 or len(agent.buffer) > 0:
             log.warning("%s: the run restarts; its kept state is discarded", self._name)
         assert self._directory is not None
-        assert self._make_agent is not None
         self._directory.forget()
-        self._agent = self._make_agent()
-        return Reply({"seat": self._number}, self._agent.learner.tensors())
+        self._take_up()
+        return Reply({"seat": self._number}, self._known().learner.tensors())
+
+    def order(self, config: Mapping[str, Any]) -> RoundOrder:
+        """Return what a train message orders for this member's team. Raises KeyError naming a missing key."""
+        return RoundOrder.from_config(config, self._member.team)
+
+    def order_ahead(self, config: Mapping[str, Any], steps: int) -> RoundOrder | None:
+        """Return what a train message announces for the next round: see `client.plan.order_ahead`."""
+        return order_ahead(config, steps, self._member.team)
 
     def begin(self, request: Request) -> Round:
         """Take over the server's tensors and return the round, ready to be played.
 
+        With an overlap, an agent that has sent the weights of the round before merges them on the way instead.
         Raises SeatRefusedError if the tensors do not fit.
         """
+        round_, order = int(request.config["round"]), self.order(request.config)
+        if order.overlap:
+            self._forget_unfinished()
         agent = self._known()
-        round_ = int(request.config["round"])
         if agent.round < round_ - 1 and request.tensors.keys() != agent.learner.tensors().keys():
             raise SeatRefusedError(
                 f"{self._name} last kept round {agent.round} and cannot play round {round_} with a part of the "
                 "weights; the server sends all of them next time"
             )
+        if order.overlap and self.may_begin_ahead(order):
+            tensors = self.checked_tensors(request)
+            return self.begin_ahead(order, lambda: tensors)
         try:
             agent.adopt(request.tensors)
         except ValueError as error:
-            raise SeatRefusedError(f"{self._name} cannot use the server's weights: {error}") from None
-        return play_round(agent, RoundOrder.from_config(request.config, self._member.team))
+            raise self._unfit(error) from None
+        self._unfinished = True
+        return play_round(agent, order)
+
+    def may_begin_ahead(self, order: RoundOrder) -> bool:
+        """Whether the agent has sent weights at the end of the round before `order`, from which it can train on."""
+        agent = self._known()
+        return 0 < agent.round == order.round - 1 and agent.learner.steps > 0
+
+    def begin_ahead(self, order: RoundOrder, adopted: Callable[[], Tensors]) -> Round:
+        """Return the round of `order`, which the agent begins with the weights that it has sent.
+
+        `adopted` returns the `checked_tensors` of the round's message; it may wait for them.
+        """
+        self._forget_unfinished()
+        self._unfinished = True
+        agent = self._known()
+        return play_round(agent, order, DelayedMerge(agent.learner, order.overlap, adopted))
+
+    def checked_tensors(self, request: Request) -> Tensors:
+        """Return the tensors of a train message. Raises SeatRefusedError if they do not fit the agent."""
+        try:
+            self._known().learner.check(request.tensors)
+        except ValueError as error:
+            raise self._unfit(error) from None
+        return request.tensors
 
     def finish(self, request: Request, report: RoundReport) -> Reply:
         """Keep the agent's state and report the round. Raises DeviceError if it cannot be kept.
@@ -138,10 +177,22 @@ class Seat:
         reply = Reply(_report(self._number, agent, report), agent.learner.tensors())
         if is_finite(reply):
             agent.keep(int(request.config["round"]))
+            self._unfinished = False
         elif self._make_learner is Learner:  # seats that share one learner have nothing of their own to go back to
-            assert self._make_agent is not None
-            self._agent = self._make_agent()
+            self._take_up()
         return reply
+
+    def _forget_unfinished(self) -> None:
+        """Take the agent up as it was kept, if a round has changed it since and was left before its end."""
+        if self._unfinished:
+            self._take_up()
+
+    def _take_up(self) -> None:
+        assert self._make_agent is not None
+        self._agent, self._unfinished = self._make_agent(), False
+
+    def _unfit(self, error: ValueError) -> SeatRefusedError:
+        return SeatRefusedError(f"{self._name} cannot use the server's weights: {error}")
 
     def _known(self) -> Agent:
         if self._agent is None:

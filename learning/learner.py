@@ -68,6 +68,18 @@ class Learner:
         Raises:
             ValueError: a name is unknown or a shape differs; nothing has been changed then.
         """
+        self.check(tensors)
+        parameters = self._parameters.online
+        with torch.no_grad():
+            for name, tensor in tensors.items():
+                parameters[name].copy_(torch.tensor(tensor, device=self._device))
+
+    def check(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
+        """Compare tensors with those that can be loaded.
+
+        Raises:
+            ValueError: a name is unknown or a shape differs.
+        """
         parameters = self._parameters.online
         for name, tensor in tensors.items():
             if name not in parameters:
@@ -75,9 +87,6 @@ class Learner:
             shape = tuple(parameters[name].shape)
             if tensor.shape != shape:
                 raise ValueError(f"tensor {name!r} is of shape {tensor.shape}, expected {shape}")
-        with torch.no_grad():
-            for name, tensor in tensors.items():
-                parameters[name].copy_(torch.tensor(tensor, device=self._device))
 
     def set_learning_rate(self, rate: float) -> None:
         """Learn at this rate from now on; a solo mixer at its part of it."""

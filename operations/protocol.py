@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Final
 
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 """Raise it with any change after which an older device, env proxy or ServerApp misunderstands a newer one: of
 `envproxy/battle.proto`, of a call's metadata, of the records and keys of Flower messages, or of what they mean."""
 

@@ -49,6 +49,14 @@ class RoundResult:
     rows: list[dict[str, Any]]
 
 
+@dataclass(frozen=True)
+class _Begun:
+    """A round that a team's devices have begun before its messages are out, because the round before announced it."""
+
+    order: int
+    at: float  # when the replies of the round before were in; time.monotonic()
+
+
 class Rounds:
     """Plays rounds of one run, one after the other, until its environment steps are done."""
 
@@ -79,6 +87,8 @@ class Rounds:
         self._seats = Seats(grid, run_config, lambda empty: now({"waiting-for": empty}))
         self._evaluations = Evaluations(settings.teams, settings.evaluate_every, settings.total_steps)
         self._steps = [0] * settings.teams  # environment steps of each team
+        self._begun: dict[int, _Begun] = {}  # by team
+        self._announced: dict[int, int] = {}  # team -> the number of the order that its messages have announced
         self._late: dict[str, Order] = {}  # what teams that play on have not answered, by message id
         self._held: list[Message] = []  # replies of their other members
         self._out: dict[int, int] = {}  # member -> the node at which it plays on
@@ -152,7 +162,7 @@ class Rounds:
             self._seats.wait_for_all(self._settings.round_timeout, _GRACE)
         teams = self._seats.teams
         self._now({"round": round_, "steps": sum(self._steps) // teams.count})
-        began = time.monotonic()
+        began = min((begun.at for begun in self._begun.values()), default=time.monotonic())
         messages = self._messages(round_, initial)
         exchange = Exchange(*self._devices(), self._late, self._settings.quorum)
         asked = self._out | {self._seat_of(message): message.metadata.dst_node_id for message in messages}
@@ -176,6 +186,9 @@ class Rounds:
         with self._failures():
             agents, state = self._strategy.agents(), self._strategy.whole_state()
         seconds = {"round": exchanged - began, "aggregation": time.monotonic() - exchanged}
+        if self._settings.overlap:
+            self._begun = {team: _Begun(order, exchanged) for team, order in self._announced.items()}
+            seconds["aggregation"] = 0.0  # it is in the next round's seconds
         row = {
             **round_row(round_, teams, self._steps, reports, seconds),
             "shared": dict(shared or {}),
@@ -195,11 +208,14 @@ class Rounds:
         }
         if not asked:
             return []
+        self._announced = {}
         common = ConfigRecord({**self._config, "round-battles": self._settings.round_battles(round_)})
         with self._failures():
             self._strategy.place(asked, teams)
             messages = self._strategy.configure_train(round_, initial, common, self._grid)
-        of_team = {team: self._team_order(team, asked) for team in {teams.member(number).team for number in asked}}
+        of_team = {
+            team: self._team_order(round_, team, asked) for team in {teams.member(number).team for number in asked}
+        }
         for message in messages:
             message.content.config_records[CONFIG].update(of_team[teams.member(self._seat_of(message)).team])
         return messages
@@ -211,14 +227,21 @@ class Rounds:
             number: node for number, node in self._seats.nodes.items() if self._steps[teams.member(number).team] < total
         }
 
-    def _team_order(self, team: int, asked: Mapping[int, int]) -> dict[str, int | list[int]]:
-        """Return what the members of a team are told beside the settings; the same for all of them."""
-        members = self._seats.teams.of_team(team)
-        return {
+    def _team_order(self, round_: int, team: int, asked: Mapping[int, int]) -> dict[str, int | list[int]]:
+        """Return what the members of a team are told beside the settings; the same for all of them.
+
+        With an overlap that is also what devices must know to begin the round after this one.
+        """
+        members, begun = self._seats.teams.of_team(team), self._begun.pop(team, None)
+        order: dict[str, int | list[int]] = {
             "steps-before": self._steps[team],
             "seats": [seat for seat, number in enumerate(members) if number in asked],
-            "order": 1 + secrets.randbits(62),  # so that a round that is played again is not taken for this one
+            "order": _order_number() if begun is None else begun.order,
         }
+        if self._settings.overlap:
+            self._announced[team] = following = _order_number()
+            order |= {"next-order": following, "next-battles": self._settings.round_battles(round_ + 1)}
+        return order
 
     def _whole_teams(
         self, arrived: list[Message], asked: Mapping[int, int], late: Mapping[str, Order]
@@ -263,3 +286,8 @@ class Rounds:
             if seat is not None and not reply.has_error() and seat not in self._strategy.rejected:
                 reports.setdefault(seat, cast(Report, dict(reply.content.metric_records[METRICS])))
         return dict(sorted(reports.items()))
+
+
+def _order_number() -> int:
+    """Return the number of an order, so that a round that is played again is not taken for what it was before."""
+    return 1 + secrets.randbits(62)

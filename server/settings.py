@@ -77,6 +77,7 @@ class Settings(BaseModel):
     target_update_every: Positive
     grad_clip: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     aggregation_every: Positive
+    overlap: Annotated[int, Field(ge=0)]
     share_among: Literal["all", "seat", "type"]
     quorum: Annotated[float, Field(gt=0, le=1)]
     adopt: Share
@@ -155,6 +156,24 @@ class Settings(BaseModel):
             raise ValueError(f"centralised: expected one team, found teams {self.teams}: it has one network for a team")
         if self.attest_key:
             raise ValueError(f"attest-key: expected none with several teams, found teams {self.teams}")
+        if self.overlap and self.quorum < 1.0:
+            raise ValueError(
+                f"quorum: expected 1 with overlap, found {self.quorum:g}: a late team cannot know its next round"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _an_aggregate_is_merged_before_the_next(self) -> Settings:
+        if self.overlap > self.aggregation_every:
+            raise ValueError(
+                f"overlap: expected at most aggregation-every ({self.aggregation_every}), found {self.overlap}: "
+                "an agent merges an aggregate before it sends its weights again"
+            )
+        if self.overlap and self.centralised:
+            raise ValueError(
+                f"overlap: expected 0 with centralised, found {self.overlap}: all agents have one network, there is "
+                "nothing to aggregate"
+            )
         return self
 
     @property

@@ -22,7 +22,10 @@ from strategies.registry import settings_text
 
 # What tells methods apart. Everything else is tuned per map, so that no method is tuned better than another. A setting
 # that makes another method belongs here, into `Method` and into `_Method`.
-METHOD_SETTINGS = ("strategy", "base", "mixing", "centralised", "strategy-settings", "server-optimizer")
+METHOD_SETTINGS = (
+    *("strategy", "base", "mixing", "centralised", "strategy-settings", "server-optimizer", "overlap"),
+    *("teams", "share-among"),
+)
 _ELSEWHERE = {  # settings that [settings] and [map-settings] must not hold, and where they come from
     "map": "maps",
     "seed": "seeds",
@@ -47,6 +50,9 @@ class Method(NamedTuple):
     centralised: bool = False
     strategy_settings: str = ""
     server_optimizer: str = ""
+    overlap: int = 0
+    teams: int = 1
+    share_among: str = "all"
 
     @property
     def settings(self) -> dict[str, Value]:
@@ -90,6 +96,9 @@ class _Method(_Table):
     centralised: bool = False
     strategy_settings: str = ""
     server_optimizer: str = ""
+    overlap: int = 0
+    teams: int = 1
+    share_among: str = "all"
 
 
 class _Document(_Table):
@@ -146,6 +155,12 @@ def _distinguished(method: Method) -> Iterator[str]:
         yield readable if is_name else hashlib.sha256(method.strategy_settings.encode()).hexdigest()[:12]
     if method.server_optimizer:
         yield method.server_optimizer
+    if method.overlap:
+        yield f"overlap-{method.overlap}"
+    if method.teams > 1:
+        yield f"teams-{method.teams}"
+    if method.share_among != "all":
+        yield f"among-{method.share_among}"
 
 
 def _method(given: _Method) -> Method:
@@ -154,7 +169,10 @@ def _method(given: _Method) -> Method:
     own = given.strategy_settings
     with suppress(ValueError):  # told where the settings are checked
         own = settings_text(given.strategy, own)
-    return Method(given.name, given.strategy, given.base, mixing, given.centralised, own, given.server_optimizer)
+    return Method(
+        *(given.name, given.strategy, given.base, mixing, given.centralised, own),
+        *(given.server_optimizer, given.overlap, given.teams, given.share_among),
+    )
 
 
 def _checked(config: Mapping[str, Value], map_: str, method: Method, seed: int) -> Settings:

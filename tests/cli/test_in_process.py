@@ -127,8 +127,10 @@ def test_a_run_leaves_all_that_is_promised(tmp_path: Path, strategy: str, base: 
         {"strategy": "pp-pps", "adopt": 0.5, "mixing": "solo"},
         {"strategy": "pp-pps", "adopt": 0.5, "mixing": "joint"},
         {"strategy": "none", "centralised": True, "mixing": "joint"},
+        {"strategy": "pp-pps", "adopt": 0.5, "mixing": "solo", "overlap": 3},
+        {"strategy": "pp-pps", "adopt": 0.5, "mixing": "joint", "overlap": 3, "server_optimizer": "fedavgm"},
     ],
-    ids=["solo", "joint", "centralised"],
+    ids=["solo", "joint", "centralised", "overlap", "joint-overlap"],
 )
 def test_a_resumed_run_is_the_run_that_was_never_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
@@ -248,6 +250,24 @@ def test_the_same_seed_gives_the_same_run_and_another_another(tmp_path: Path) ->
     assert bits(newest_checkpoint(runs[0])) == bits(newest_checkpoint(runs[1]))
     assert deeds(runs[0]) == deeds(runs[1])
     assert bits(newest_checkpoint(runs[0])) != bits(newest_checkpoint(runs[2]))
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(
+    ("strategy", "differs"), [("none", set()), ("pp-pps", {"fc2.weight"}), ("median", {"fc1.weight", "fc2.weight"})]
+)
+def test_an_overlap_changes_the_tensors_that_are_shared(tmp_path: Path, strategy: str, differs: set[str]) -> None:
+    """Already after two rounds: what is learned from other weights differs in every tensor later on."""
+    first, second = (
+        newest_checkpoint(play(tmp_path / str(k), str(k), strategy=strategy, overlap=k, total_steps=500).path)
+        for k in (0, 3)
+    )
+    assert first is not None
+    assert second is not None
+    assert first.round == second.round >= 2
+    changed = {name for name in first.agents[0] if bits(first)[0, name] != bits(second)[0, name]}
+    assert differs <= changed
+    assert bool(changed) is bool(differs)
 
 
 @pytest.mark.usefixtures("undrawn")

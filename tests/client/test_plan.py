@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.plan import RoundOrder, first_standing, next_phase
+from client.plan import RoundOrder, first_standing, next_phase, order_ahead
 from envproxy.protocol import MixOrder, Phase, PhaseKind, Standing
 from tests.learning.test_settings import CONFIG
 
@@ -94,6 +95,31 @@ def test_solo_learning_sends_no_mix_order() -> None:
     phase = next_phase(RoundOrder.from_config({**CONFIG, **ROUND}), Standing())
     assert phase is not None
     assert phase.mixing is None
+
+
+NEXT = {"next-order": 8, "next-battles": 200, "total-steps": 5_000, "learning-rate-decay": 0.5, "overlap": 20}
+
+
+def test_the_order_that_a_device_makes_ahead_is_the_one_that_the_server_gives_later() -> None:
+    ahead = order_ahead({**CONFIG, **ROUND, **NEXT}, 1_100)
+    told = {**CONFIG, **ROUND, **NEXT, "round": 3, "steps-before": 2_000, "round-battles": 200, "order": 8}
+    given = RoundOrder.from_config(told)
+    assert ahead == given
+    cases: list[tuple[dict[str, Any], bool]] = [
+        ({}, True),
+        ({"seats": [0, 1, 2]}, True),  # a seat has come back
+        ({"order": 9}, False),
+        ({"steps-before": 2_001}, False),  # this device has seen another end of the round before than most
+        ({"round": 2}, False),
+    ]
+    for changes, continues in cases:
+        assert RoundOrder.from_config({**told, **changes}).continues(given) is continues
+
+
+def test_nothing_is_ordered_ahead_without_an_announcement_or_after_the_run_s_end() -> None:
+    assert order_ahead({**CONFIG, **ROUND}, 1_100) is None
+    assert order_ahead({**CONFIG, **ROUND, **NEXT}, 4_099) is not None
+    assert order_ahead({**CONFIG, **ROUND, **NEXT}, 4_100) is None
 
 
 @given(

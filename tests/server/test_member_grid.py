@@ -72,7 +72,7 @@ def test_what_goes_to_one_device_at_once_is_one_message_and_its_answer_is_each_m
     assert message.metadata.dst_node_id == NODE
     assert [replies[id_].content["metrics"]["seat"] for id_ in ids] == [3, 4]
     assert [replies[id_].metadata.src_node_id for id_ in ids] == places
-    assert [replies[id_].content["arrays"]["w"].numpy()[0] for id_ in ids] == [3.0, 4.0]
+    assert [replies[id_].content.array_records["arrays"]["w"].numpy()[0] for id_ in ids] == [3.0, 4.0]
 
 
 def test_tensors_that_are_the_same_travel_once_and_orders_that_are_the_same_too() -> None:

@@ -76,6 +76,49 @@ def test_every_seat_is_told_where_the_round_begins_and_how_long_it_is() -> None:
         assert {"run-id", "protocol", "version", *RUN.config()} < orders[0].keys()
 
 
+def test_with_an_overlap_every_message_announces_the_next_round() -> None:
+    grid, squad = team()
+    play(grid, run=RUN.model_copy(update={"overlap": 5}))
+    orders = squad.devices[1].orders
+    assert [order["next-battles"] for order in orders] == [10, 10, 10]
+    assert [order["order"] for order in orders[1:]] == [order["next-order"] for order in orders[:-1]]
+    assert len({order["order"] for order in orders}) == 3
+
+
+def test_without_an_overlap_no_message_announces_a_round() -> None:
+    grid, squad = team()
+    play(grid)
+    assert not any(name.startswith("next-") for name in squad.devices[1].orders[0])
+
+
+def test_with_an_overlap_a_round_that_is_played_again_has_an_order_that_was_not_announced() -> None:
+    grid, squad = team()
+    run = RUN.model_copy(update={"overlap": 5})
+    played = rounds(grid, run).play(None)
+    next(played)
+    for device in squad.devices.values():
+        device.failure = "no room"
+
+    def recover() -> None:
+        if len(squad.devices[1].orders) == 2:
+            for device in squad.devices.values():
+                device.failure = ""
+
+    squad.after = recover
+    assert next(played).checkpoint.round == 2
+    first, failed, again = squad.devices[1].orders
+    assert (failed["round"], again["round"]) == (2, 2)
+    assert first["next-order"] == failed["order"]
+    assert again["order"] not in (failed["order"], failed["next-order"])
+
+
+def test_with_an_overlap_a_round_lasts_from_the_replies_before_to_its_own() -> None:
+    grid, _ = team()
+    rows = [round_row(result)["seconds"] for result in play(grid, run=RUN.model_copy(update={"overlap": 5}))]
+    assert [seconds["aggregation"] for seconds in rows] == [0.0] * 3  # a part of the round that follows
+    assert all(seconds["round"] > 0.0 for seconds in rows)
+
+
 def test_battles_that_give_the_training_steps_of_a_round() -> None:
     assert RUN.round_battles(2) == 10
     assert RUN.round_battles(1) == 13  # the first batch must be there before anything is learnt

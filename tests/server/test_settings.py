@@ -122,6 +122,20 @@ def test_one_network_for_all_is_mixed_jointly_and_shared_by_no_strategy(strategy
     assert f"found {strategy!r} and {mixing!r}" in line
 
 
+def test_an_aggregate_is_merged_before_the_next_one_is_made() -> None:
+    assert settings(overlap=300, **{"aggregation-every": 300}).overlap == 300
+    line = line_of(overlap=301, **{"aggregation-every": 300})
+    assert line.startswith(
+        "overlap: expected at most aggregation-every (300), found 301: an agent merges an aggregate "
+    )
+    assert line_of(overlap=-1).startswith("overlap: input should be greater than or equal to 0, found -1")
+
+
+def test_one_network_for_all_awaits_no_aggregate() -> None:
+    line = line_of(overlap=5, centralised=True, strategy="none", mixing="joint")
+    assert line.startswith("overlap: expected 0 with centralised, found 5: ")
+
+
 def test_a_run_is_named_after_its_method() -> None:
     assert run_name(settings(strategy="a-pps", base="qmix")).startswith("3m-a-pps-qmix-s0-")
     central = settings(centralised=True, strategy="none", mixing="joint")

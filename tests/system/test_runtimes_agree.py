@@ -69,6 +69,34 @@ def test_two_teams_on_two_devices_give_the_same_weights(train: Train, tmp_path: 
     assert all(row["teams"].keys() == {"0", "1"} for row in evaluated)
 
 
+@pytest.mark.long(60)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"strategy": "pp-pps", "base": "qmix", "adopt": 0.5, "overlap": 3},
+        {"strategy": "rs-pps", "base": "vdn", "mixing": "joint", "overlap": 10},
+    ],
+    ids=["solo", "joint"],
+)
+def test_rounds_that_overlap_give_the_same_weights_bit_for_bit(
+    train: Train, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    here = play_twice(train, tmp_path, {**settings, "total_steps": 2000, "seed": 5})
+    assert here.round >= 3
+    log = (tmp_path / "flower" / "logs" / "run.log").read_text()
+    assert "begins again" not in log
+    assert "orders another round" not in log
+    assert [r for r in rows(tmp_path / "here") if r["kind"] == "evaluation"] == [
+        r for r in rows(tmp_path / "flower") if r["kind"] == "evaluation"
+    ]
+    at_once = train("at-once", "--runtime", "in-process", **{**settings, "overlap": 0, "total_steps": 2000, "seed": 5})
+    output, _ = at_once.communicate(timeout=WAIT_LIMIT)
+    assert at_once.returncode == 0, output
+    other = newest_checkpoint(tmp_path / "at-once")
+    assert other is not None
+    assert (other.agents[0]["fc2.weight"] != here.agents[0]["fc2.weight"]).any()
+
+
 @pytest.mark.long(45)
 def test_three_rounds_give_the_same_weights_bit_for_bit(train: Train, tmp_path: Path) -> None:
     # pp-pps over qmix has all there is: reward weights, personal and shared tensors, a mixer

@@ -79,7 +79,21 @@ def test_the_csv_has_a_row_for_each_evaluation(tmp_path: Path) -> None:
     with open(tmp_path / "results.csv", newline="") as file:
         header, *rows = list(csv.reader(file))
     assert tuple(header) == COLUMNS
-    who = ["2s3z", "none", "qmix", "solo", "False", "", "", "4", "2s3z-none-qmix-solo-s4", str(SIMULATOR)]
+    who = [
+        "2s3z",
+        "none",
+        "qmix",
+        "solo",
+        "False",
+        "",
+        "",
+        "0",
+        "1",
+        "all",
+        "4",
+        "2s3z-none-qmix-solo-s4",
+        str(SIMULATOR),
+    ]
     assert rows == [
         [*who, "500", "5.0", "8", "32", "0.25", "4", "21.5"],
         [*who, "1000", "10.0", "16", "32", "0.5", "8", "21.5"],

@@ -79,6 +79,21 @@ server-optimizer = "fedavgm"
     assert runs["all"].settings.server_optimizer == "fedavgm"
 
 
+def test_methods_that_differ_in_their_overlap_are_two() -> None:
+    methods = """
+[[methods]]
+name = "delayed"
+strategy = "a-pps"
+base = "vdn"
+overlap = 200
+"""
+    runs = {run.method.name: run for run in parse_experiment(SMALL + methods).runs if (run.map, run.seed) == ("3m", 4)}
+    assert runs["delayed"].name == "3m-a-pps-overlap-200-vdn-solo-s4"
+    assert runs["delayed"].settings.overlap == 200
+    with pytest.raises(SpecError, match=r"^methods #\d+\.overlap: expected at most aggregation-every \(300\), "):
+        parse_experiment(SMALL + methods.replace("200", "301"))
+
+
 def test_rules_are_kept_in_one_form() -> None:
     (text,) = {
         run.settings.rules
@@ -87,11 +102,13 @@ def test_rules_are_kept_in_one_form() -> None:
     assert text == "step-mul=4, obs-last-action=true"
 
 
-@pytest.mark.parametrize("name", ["quick", "long", "hard", "ten", "table2", "solo-qmix"])
+@pytest.mark.parametrize("name", ["quick", "long", "hard", "ten", "table2", "solo-qmix", "overlap", "teams"])
 def test_what_is_shipped_is_right(name: str) -> None:
     experiment = parse_experiment((_ROOT / "experiments" / f"{name}.toml").read_text())
     assert experiment.name == name
     runs = {"quick": 2 * 4 * 3, "long": 2 * 6 * 3, "hard": 3 * 4 * 3, "table2": 5 * 8 * 5, "solo-qmix": 2 * 3, "ten": 4}
+    runs["overlap"] = 4 * 3
+    runs["teams"] = 2 * 6 * 3
     assert len(experiment.runs) == runs[name]
 
 
@@ -138,7 +155,7 @@ def test_what_is_shipped_is_right(name: str) -> None:
         (
             'strategy = "none"\nbase = "qmix"',
             'strategy = "a-pps"\nbase = "vdn"',
-            "methods: two are the same: a-pps, vdn, solo, False, ,  (strategy, base, mixing, centralised, ",
+            "methods: two are the same: a-pps, vdn, solo, False, , , 0, 1, all (strategy, base, mixing, centralised, ",
         ),
         (
             'mixing = "solo"',
