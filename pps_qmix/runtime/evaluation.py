@@ -11,6 +11,7 @@ from envproxy.arena import Arena
 from envproxy.backend import Backend, create_backend
 from envproxy.rules import Rules
 from learning.actor import actor_from
+from operations.members import Teams
 from operations.paths import real_path
 from pps_qmix.configuration import kept_settings
 from pps_qmix.runtime.battles import evaluation_phase
@@ -64,15 +65,20 @@ def read_trained_team(run: Path) -> TrainedTeam:
 
 
 def evaluate(trained: TrainedTeam, backend: Backend, battles: int, seed: int | None) -> Evaluation:
-    """Play `battles` greedy battles of `seed` (None: the run's) with a run's agents, and close the backend."""
+    """Play `battles` greedy battles of `seed` (None: the run's) with a run's agents, and close the backend.
+
+    Of several teams team 0 plays.
+    """
     settings = trained.settings
     arena = Arena(backend)
     spec = arena.spec
+    team = Teams(settings.teams, spec.n_agents).of_team(0)
     phase = evaluation_phase(settings.seed if seed is None else seed, battles)
     with contextlib.closing(arena):
         players = [
             play_evaluation(actor_from(tensors, seat_spec(spec, seat), arena.battles), phase, trained.checkpoint.steps)
             for seat, tensors in sorted(trained.checkpoint.agents.items())
+            if seat in team
         ]
         reports = play_in_lockstep(arena, players)
     return reports[0].evaluations[0]

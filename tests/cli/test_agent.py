@@ -72,6 +72,11 @@ def test_the_folder_must_be_that_of_the_seat_and_whole(
         (["--seat", "-1", *LINK], "seat: expected 0, 1, 2, ... or free, found -1"),
         (["--seat", "0", "--superlink", "coordinator"], "superlink: expected HOST:PORT, found 'coordinator'"),
         (["--seat", "0", *LINK, "--envproxy", "x"], "envproxy: expected HOST:PORT, found 'x'"),
+        (["--members", "0", *LINK], "members: expected TEAM:SEAT, as 0:2, found '0'"),
+        (["--members", "", *LINK], "members: expected TEAM:SEAT, as 0:2, found nothing"),
+        (["--capacity", "0", *LINK], "capacity: expected 1 or more, found 0"),
+        (["--capacity", "2", "--device", "-1", *LINK], "device: expected 0, 1, 2, ..., found -1"),
+        (["--capacity", "2", "--tokens", "/absent", *LINK], "tokens: the folder /absent does not exist; copy the env"),
     ],
 )
 def test_wrong_flags_are_said(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:

@@ -18,9 +18,10 @@ from safetensors.numpy import load, save
 
 import client.device as module
 import operations.sockets
-from client.device import DeviceDirectory, DeviceError, device_directories, is_run_name
+from client.device import DeviceDirectory, DeviceError, device_directories, held_members, is_run_name
 from operations.files import replace_file
 from operations.home import HomeError, pps_home
+from operations.members import Member
 from operations.sockets import reached
 from tests.nasty import NOT_UTF8, names
 
@@ -270,3 +271,14 @@ def test_the_lock_excludes_another_process_until_it_is_killed(device: DeviceDire
     holder.communicate()
     assert device.lock()
     device.unlock()
+
+
+def test_a_device_of_several_members_has_a_folder_for_each(tmp_path: Path) -> None:
+    own = DeviceDirectory(tmp_path, "run", "id", device=3)
+    for team, seat in ((1, 0), (0, 2)):
+        DeviceDirectory(tmp_path, "run", "id", seat, team, device=3).make()
+    DeviceDirectory(tmp_path, "run", "id", 1, 0, device=4).make()
+    assert own.path == tmp_path / "run" / "id" / "device-3"
+    assert held_members(own) == [Member(0, 2), Member(1, 0)]
+    found = [(each.device, each.team, each.seat) for each in device_directories(tmp_path)]
+    assert found == [(4, 0, 1), (3, 0, 2), (3, 1, 0)]
