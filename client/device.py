@@ -111,14 +111,14 @@ class DeviceDirectory:
         self.home = home
         self.run, self.run_id, self.seat, self.team = run, run_id, seat, team
         self.device = device
-        parts = [] if device is None else [f"device-{device}"]
-        if seat is not None:
-            parts.append(f"seat-{seat}" if team is None else f"team-{team}-seat-{seat}")
-        self.path = home.joinpath(run, run_id, *parts)
+        own = home / run / run_id / f"device-{device}" if device is not None else home / run / run_id
+        member = f"seat-{seat}" if team is None else f"team-{team}-seat-{seat}"
+        self.path = own if seat is None else own / member
         self.buffer = self.path / "buffer"
-        self.socket = self.path / "agent.sock"
-        self.log = self.path / "agent.log"
         self.counters = self.path / "counters.json"
+        process = self.path if device is None else own  # the agent process is the device's
+        self.socket = process / "agent.sock"
+        self.log = process / "agent.log"
         self._lock: int | None = None
 
     def make(self) -> None:

@@ -13,6 +13,7 @@ from client.device import check_devices
 from envproxy.rules import Rules
 from envproxy.transport import Transport, open_channel
 from operations.addresses import check_address
+from operations.members import Teams
 from pps_qmix.configuration import Value
 from pps_qmix.playable import check_in_process
 from pps_qmix.requested_run import RequestedRun, backend_of
@@ -187,7 +188,8 @@ def _asked(envproxy: str | None, link: SuperLink, run: RequestedRun) -> Iterator
         return
     check_address("envproxy", envproxy)
     transport = Transport(link.root_certificates, insecure=link.root_certificates is None)
-    progress = RoundProgress(open_channel(envproxy, transport), run.settings.arena)
+    arena = Teams(run.settings.teams, run.n_agents).arenas(run.settings.arena)[0]
+    progress = RoundProgress(open_channel(envproxy, transport), arena)
     try:
         yield progress.ask
     finally:
