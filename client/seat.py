@@ -21,7 +21,7 @@ from client.plan import RoundOrder
 from client.play import Round, RoundReport, play_round
 from envproxy import battle_pb2 as pb
 from envproxy.rules import Rules, RulesError
-from learning.compute import NoCudaError
+from learning.compute import NoDeviceError
 from learning.learner import Learner
 from learning.settings import LearningSettings, SeatSpec
 from operations.protocol import PROTOCOL, own, spoken
@@ -81,7 +81,7 @@ class Seat:
             )
             try:
                 self._take_up()
-            except NoCudaError as error:
+            except NoDeviceError as error:
                 raise SeatRefusedError(f"seat {self._seat}: {error}") from None
             self._run_id = config["run-id"]
         met: Description = {"seat": self._seat, "round": self._known().round, "n-agents": arena.n_agents}

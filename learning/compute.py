@@ -3,21 +3,24 @@
 import torch
 
 from learning.settings import Device
+from operations.compiled import CompilationOffError, check_compilation
 
 
-class NoCudaError(ValueError):
-    """A learner is to compute with CUDA where there is none."""
+class NoDeviceError(ValueError):
+    """A learner is to compute where it cannot; the message is for the user."""
 
 
 def compute_device(wanted: Device) -> torch.device:
-    """The device that is wanted; "auto" is CUDA's where there is one, else the CPU. Raises NoCudaError."""
-    if wanted == "cpu":
-        return torch.device("cpu")
-    if torch.cuda.is_available():
+    """The device that is wanted; "auto" is CUDA's where there is one, else the CPU. Raises NoDeviceError."""
+    if wanted != "cpu" and torch.cuda.is_available():
         return torch.device("cuda")
     if wanted == "cuda":
-        raise NoCudaError(
+        raise NoDeviceError(
             f"device: PyTorch {torch.__version__} finds no CUDA device on this machine; expected 'cpu', or 'auto' for "
             "CUDA where there is one, found 'cuda'"
         )
+    try:
+        check_compilation("learning")
+    except CompilationOffError as error:
+        raise NoDeviceError(str(error)) from None
     return torch.device("cpu")

@@ -16,7 +16,7 @@ from learning import td
 from learning.metrics import TrainMetrics, train_metrics
 from learning.mixer import MonotoneMixer
 from learning.settings import Base
-from learning.trainable import TrainableParameters, frozen_copy
+from learning.trainable import TrainableParameters, clip_scale, frozen_copy
 
 
 class JointMixer:
@@ -102,7 +102,7 @@ class JointMixer:
         """
         assert self._step is not None
         norm = (squared_norm + self._parameters.squared_norm()) ** 0.5
-        scale = min(1.0, self._grad_clip / (norm + 1e-6))  # as torch.nn.utils.clip_grad_norm_ has it
+        scale = clip_scale(norm, self._grad_clip)
         self._parameters.scale_grad(scale)
         self._parameters.step()
         metrics = train_metrics(*self._step, grad_norm=norm)

@@ -13,9 +13,10 @@ from learning.buffer import Batch
 from learning.compute import compute_device
 from learning.metrics import TrainMetrics, train_metrics
 from learning.mixer import MonotoneMixer, solo_mixer
-from learning.network import AgentNetwork, sequence_inputs
+from learning.network import AgentNetwork, packed_inputs
+from learning.packing import Packing
 from learning.settings import LearningSettings, SeatSpec
-from learning.trainable import TrainableParameters, frozen_copy
+from learning.trainable import TrainableParameters, clip_scale, frozen_copy
 
 
 class Learner:
@@ -32,7 +33,7 @@ class Learner:
         """Initialise from ``seed`` alone; the network is the same for all bases, mixings and devices.
 
         Raises:
-            NoCudaError: the settings want CUDA and there is none.
+            NoDeviceError: the settings want CUDA and there is none.
         """
         self._spec = spec
         self._settings = settings
@@ -108,20 +109,23 @@ class Learner:
         loss = td.td_loss(values, targets, mask)
         self._parameters.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        grad_norm = nn.utils.clip_grad_norm_(self._parameters.online.values(), self._settings.grad_clip)
-        self._parameters.step()
-        return train_metrics(loss, values, targets, mask, float(grad_norm))
+        grad_norm = self._parameters.squared_norm() ** 0.5
+        self.apply(clip_scale(grad_norm, told.grad_clip))
+        return train_metrics(loss, values, targets, mask, grad_norm)
 
     def utilities(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Own Q of the actions taken and Q' of the best next ones, [T, B]; gradients in the first only."""
         batch = batch.to(self._device)
-        lengths = batch.lengths + 1
-        inputs = sequence_inputs(batch.observations, batch.actions, self._spec)
-        online = self.network(inputs, lengths)
+        acts, moments = Packing.of(batch.lengths), Packing.of(batch.lengths + 1)
+        actions = acts.pack(batch.actions)
+        inputs = packed_inputs(moments.pack(batch.observations), actions, self._spec)
+        online = self.network(inputs, moments.sizes)
         with torch.no_grad():
-            target = self._target_network(inputs, lengths)
-            bootstrap = td.double_q_values(online[1:], target[1:], batch.available[1:])
-        return td.chosen_values(online[:-1], batch.actions), bootstrap
+            target = self._target_network(inputs, moments.sizes)
+            best = td.double_q_values(online, target, moments.pack(batch.available))
+        acted = moments.step < batch.lengths[moments.battle]
+        reached = slice(len(batch.lengths), None)  # but for the first, a moment is what an action leads to
+        return acts.unpack(td.chosen_values(online[acted], actions)), acts.unpack(best[reached])
 
     def backpropagate(self, chosen: Tensor, gradient: Tensor) -> float:
         """Carry d loss / d chosen [T, B] back through the own network; return the squared norm of what arrives.

@@ -2,11 +2,10 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence
+from torch.nn.utils.rnn import PackedSequence
 
 from learning.gru import packed_gru
 from learning.settings import SeatSpec
-from learning.td import battle_mask
 
 
 class AgentNetwork(nn.Module):
@@ -28,21 +27,20 @@ class AgentNetwork(nn.Module):
         for bias in (self.fc1.bias, *self.rnn.all_weights[0][2:], self.fc2.bias):
             nn.init.zeros_(bias)
 
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        """Q-values [T, B, a] of whole sequences, from a zero hidden state.
+    def forward(self, inputs: Tensor, sizes: Tensor) -> Tensor:
+        """Q-values [rows, a] of whole sequences, from a zero hidden state.
 
         Args:
-            inputs: float32 [T, B, in].
-            lengths: int64 [B], not increasing, the first being T; Q-values beyond a length are 0.
+            inputs: float32 [rows, in], packed.
+            sizes: int64 [T], on the CPU: sequences that have a row of each step, not increasing (``Packing.sizes``).
         """
-        packed = pack_padded_sequence(inputs, lengths.cpu())  # it takes no others
-        features = packed._replace(data=torch.relu(self.fc1(packed.data)))
-        hidden = packed_gru(features, *self.rnn.all_weights[0])
-        # What pad_packed_sequence does, whose backward pass copies once for each length.
-        places = battle_mask(lengths, len(inputs)).flatten().nonzero().squeeze(1)
-        q: Tensor = self.fc2(hidden.data)
-        padded = q.new_zeros(len(inputs) * len(lengths), q.shape[1]).index_copy(0, places, q)
-        return padded.view(len(inputs), len(lengths), -1)
+        features = torch.relu(self.fc1(inputs))
+        if features.is_cpu:
+            hidden = packed_gru(features, sizes, *self.rnn.all_weights[0])
+        else:
+            hidden = self.rnn(PackedSequence(features, sizes))[0].data
+        # What fc2 computes, transposed: the CPU's products are slow where the result has few columns.
+        return torch.addmm(self.fc2.bias.unsqueeze(1), self.fc2.weight, hidden.T).T
 
     def step(self, inputs: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """One time step with the same weights.
@@ -62,20 +60,20 @@ class AgentNetwork(nn.Module):
         return {name.removesuffix("_l0"): parameter for name, parameter in self.named_parameters()}
 
 
-def sequence_inputs(observations: Tensor, actions: Tensor, spec: SeatSpec) -> Tensor:
+def packed_inputs(observations: Tensor, actions: Tensor, spec: SeatSpec) -> Tensor:
     """Network inputs of whole battles: observation, last action one-hot (zeros at first), agent id one-hot.
 
     Args:
-        observations: float32 [T+1, B, o].
-        actions: int64 [T, B].
+        observations: float32 [rows, o], packed, of all moments.
+        actions: int64 [rows - B], packed, of all steps; each leads to one of the moments after the first B.
         spec: the seat whose battles these are.
 
     Returns:
-        float32 [T+1, B, o + a + n_agents].
+        float32 [rows, o + a + n_agents], packed.
     """
-    steps, battles, obs_size = observations.shape
-    inputs = observations.new_zeros(steps, battles, spec.input_size)
-    inputs[..., :obs_size] = observations
-    inputs[1:, :, obs_size : obs_size + spec.n_actions].scatter_(2, actions.unsqueeze(2), 1.0)
-    inputs[..., obs_size + spec.n_actions + spec.seat] = 1.0
+    inputs = observations.new_zeros(len(observations), spec.input_size)
+    inputs[:, : spec.obs_size] = observations
+    reached = inputs[len(observations) - len(actions) :, spec.obs_size : spec.obs_size + spec.n_actions]
+    reached.scatter_(1, actions.unsqueeze(1), 1.0)
+    inputs[:, spec.obs_size + spec.n_actions + spec.seat] = 1.0
     return inputs

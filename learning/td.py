@@ -45,15 +45,16 @@ def td_targets(
     Returns:
         [T, B]; meaningless beyond a battle's length.
     """
-    last = torch.arange(len(rewards), device=rewards.device).unsqueeze(1) == lengths - 1
+    steps = torch.arange(len(rewards), device=rewards.device)
+    last = steps.unsqueeze(1) == lengths - 1
     targets = rewards + gamma * next_values.masked_fill(last & terminated, 0.0)
     if td_lambda:
-        # y_t = a_t + k_t y_{t+1}, from the back, in one operation a step: these are short rows.
-        weight = gamma * td_lambda * ~last
-        alone = targets - weight * next_values
-        later = torch.zeros_like(targets[-1])
-        for target, own, k in zip(*(reversed(each.unbind()) for each in (targets, alone, weight)), strict=True):
-            later = torch.addcmul(own, k, later, out=target)
+        # y_t = a_t + k y_{t+1} = a_t + k a_{t+1} + k^2 a_{t+2} + .. up to the last step: a product with k's powers.
+        k = torch.as_tensor(gamma * td_lambda, dtype=rewards.dtype, device=rewards.device)
+        alone = targets - k * next_values.masked_fill(last, 0.0)
+        on = battle_mask(lengths, len(rewards))
+        ahead = steps - steps.unsqueeze(1)
+        targets = (k ** ahead.clamp(min=0)).triu() @ torch.where(on, alone, 0.0)
     return targets
 
 

@@ -23,9 +23,9 @@ def check_in_process(settings: Settings) -> None:
         raise SettingsError("attest-key: expected none with --runtime in-process: there is no env proxy that signs")
     if settings.device == "cpu":
         return
-    from learning.compute import NoCudaError, compute_device  # noqa: PLC0415 - it loads torch
+    from learning.compute import NoDeviceError, compute_device  # noqa: PLC0415 - it loads torch
 
     try:
         compute_device(settings.device)
-    except NoCudaError as error:
+    except NoDeviceError as error:
         raise SettingsError(str(error)) from None

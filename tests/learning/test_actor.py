@@ -6,8 +6,9 @@ import torch
 
 from learning.actor import Actor, actor_from
 from learning.learner import Learner
-from learning.network import AgentNetwork, sequence_inputs
-from tests.learning.toy import SPEC, settings
+from learning.network import AgentNetwork
+from learning.packing import Packing
+from tests.learning.toy import SPEC, padded_inputs, settings
 
 RNG = np.random.default_rng(0)
 OPEN = np.ones((2, SPEC.n_actions), bool)
@@ -26,8 +27,9 @@ def test_it_plays_what_the_network_says_of_the_whole_battle() -> None:
     actor = Actor(net, SPEC, 2)
     seen = observations(5)
     played = np.array([actor.act(obs, OPEN, 0.0, RNG) for obs in seen])
-    inputs = sequence_inputs(torch.from_numpy(seen), torch.from_numpy(played[:-1].astype(np.int64)), SPEC)
-    q = net(inputs, torch.tensor([5, 5]))
+    packing = Packing.of(torch.tensor([5, 5]))
+    inputs = padded_inputs(torch.from_numpy(seen), torch.from_numpy(played[:-1].astype(np.int64)))
+    q = packing.unpack(net(packing.pack(inputs), packing.sizes))
     np.testing.assert_array_equal(played, q.argmax(-1).numpy())
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from learning.actor import Actor
-from learning.compute import NoCudaError, compute_device
+from learning.compute import NoDeviceError, compute_device
 from learning.learner import Learner
 from learning.settings import Base, LearningSettings
 from tests.learning.toy import SPEC, batch_of, random_battle, settings
@@ -25,7 +25,7 @@ def test_auto_is_cuda_where_there_is_one(monkeypatch: pytest.MonkeyPatch, there:
 def test_cuda_is_refused_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(
-        NoCudaError, match=r"^device: PyTorch .* finds no CUDA device on this machine; expected 'cpu', "
+        NoDeviceError, match=r"^device: PyTorch .* finds no CUDA device on this machine; expected 'cpu', "
     ):
         Learner(SPEC, settings(device="cuda"), seed=0)
 

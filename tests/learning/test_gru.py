@@ -1,13 +1,11 @@
 """The hand-written GRU computes what nn.GRU computes."""
 
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from learning import gru
 from learning.gru import packed_gru
 
 
@@ -29,26 +27,7 @@ def test_values_and_gradients_agree_with_the_library(lengths: list[int], seed: i
     def run(hidden: Tensor) -> list[Tensor]:
         return [hidden, *torch.autograd.grad(hidden, parameters, upstream, retain_graph=True)]
 
-    ours = run(packed_gru(packed, *library.all_weights[0]).data)
+    ours = run(packed_gru(packed.data, packed.batch_sizes, *library.all_weights[0]))
     theirs = run(library(packed)[0].data)
     for found, expected in zip(ours, theirs, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
-
-
-def test_loops_of_python_compute_the_same_bit_for_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are what runs where the tensors are not the CPU's."""
-    generator = torch.Generator().manual_seed(0)
-    weights = [
-        torch.randn(*shape, generator=generator, requires_grad=True) for shape in ((12, 3), (12, 4), (12,), (12,))
-    ]
-    packed = pack_padded_sequence(torch.randn(6, 3, 3, generator=generator), torch.tensor([6, 4, 1]))
-
-    def run() -> list[Tensor]:
-        hidden = packed_gru(packed, *weights).data
-        return [hidden, *torch.autograd.grad(hidden.square().sum(), weights)]
-
-    scripted = [run() for _ in range(3)]  # TorchScript watches the first runs and then does them again
-    monkeypatch.setattr(gru, "_forward_on_cpu", gru._forward)
-    monkeypatch.setattr(gru, "_backward_on_cpu", gru._backward)
-    for found in scripted:
-        assert all(map(torch.equal, found, run()))

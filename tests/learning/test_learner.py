@@ -14,9 +14,8 @@ from learning.battle import Battle
 from learning.buffer import Batch, BattleBuffer
 from learning.learner import Learner
 from learning.mixer import MonotoneMixer
-from learning.network import sequence_inputs
 from learning.settings import Base, SeatSpec
-from tests.learning.toy import SPEC, batch_of, random_battle, settings
+from tests.learning.toy import SPEC, batch_of, padded_inputs, random_battle, settings
 
 BASES: list[Base] = ["vdn", "qmix"]
 
@@ -288,7 +287,7 @@ def test_gradients_are_those_of_a_plain_implementation(base: Base) -> None:
 
 def plain_loss(state: dict[str, Tensor], batch: Batch, base: Base) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss as the formulas have it, and the online parameters that it depends on."""
-    inputs = sequence_inputs(batch.observations, batch.actions, SPEC).double()
+    inputs = padded_inputs(batch.observations, batch.actions).double()
     parts = {
         part: {name.removeprefix(part): t.double() for name, t in state.items() if name.startswith(part)}
         for part in ("online.", "target.")

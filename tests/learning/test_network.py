@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from learning.network import AgentNetwork, sequence_inputs
+from learning.network import AgentNetwork, packed_inputs
+from learning.packing import Packing
 from learning.settings import SeatSpec
 
 SPEC = SeatSpec(seat=1, n_agents=3, obs_size=4, n_actions=5, episode_limit=6)
@@ -31,7 +32,8 @@ def test_steps_agree_with_sequences() -> None:
     net = network()
     lengths = torch.tensor([7, 4, 4, 1])
     inputs = torch.randn(7, 4, SPEC.input_size, generator=torch.Generator().manual_seed(1))
-    whole = net(inputs, lengths)
+    packing = Packing.of(lengths)
+    whole = packing.unpack(net(packing.pack(inputs), packing.sizes))
     hidden = torch.zeros(4, 16)
     for t in range(7):
         q, hidden = net.step(inputs[t], hidden)
@@ -53,13 +55,20 @@ def test_initialisation_is_orthogonal_seeded_and_leaves_the_global_generator_alo
     assert not any(tensor.any() for name, tensor in tensors.items() if "bias" in name)
 
 
-def test_sequence_inputs_by_hand() -> None:
+def test_packed_inputs_by_hand() -> None:
     spec = SeatSpec(seat=1, n_agents=2, obs_size=1, n_actions=3, episode_limit=2)
-    observations = torch.tensor([[[7.0]], [[8.0]], [[9.0]]])
-    inputs = sequence_inputs(observations, torch.tensor([[2], [0]]), spec)
-    assert inputs[:, 0].tolist() == [[7, 0, 0, 0, 0, 1], [8, 0, 0, 1, 0, 1], [9, 1, 0, 0, 0, 1]]
+    # Two battles: of two steps (7, 8, 9 seen; 2 and 0 done) and of one (5, 6 seen; 1 done).
+    observations = torch.tensor([[7.0], [5.0], [8.0], [6.0], [9.0]])
+    inputs = packed_inputs(observations, torch.tensor([2, 1, 0]), spec)
+    assert inputs.tolist() == [
+        [7, 0, 0, 0, 0, 1],
+        [5, 0, 0, 0, 0, 1],
+        [8, 0, 0, 1, 0, 1],
+        [6, 0, 1, 0, 0, 1],
+        [9, 1, 0, 0, 0, 1],
+    ]
 
 
 def test_unsorted_lengths_are_refused() -> None:
-    with pytest.raises(RuntimeError, match="sorted"):
-        network()(torch.zeros(3, 2, SPEC.input_size), torch.tensor([1, 3]))
+    with pytest.raises(ValueError, match=r"longest first, found lengths \[1, 3\]"):
+        Packing.of(torch.tensor([1, 3]))

@@ -4,6 +4,9 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
 
 from learning.battle import Battle
 from learning.buffer import Batch, BattleBuffer
@@ -67,3 +70,10 @@ def batch_of(*battles: Battle, spec: SeatSpec = SPEC) -> Batch:
     for battle in battles:
         buffer.add(battle)
     return buffer.sample(np.random.default_rng(0), len(battles))
+
+
+def padded_inputs(observations: Tensor, actions: Tensor) -> Tensor:
+    """What SPEC's network is told [T+1, B, in] of observations [T+1, B, o] and actions [T, B], padding included."""
+    last_actions = torch.cat([torch.zeros(1, actions.shape[1], SPEC.n_actions), one_hot(actions, SPEC.n_actions)])
+    agent = one_hot(torch.tensor(SPEC.seat), SPEC.n_agents).expand(*observations.shape[:2], -1)
+    return torch.cat([observations, last_actions, agent], dim=-1)

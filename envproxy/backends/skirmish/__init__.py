@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from envproxy.backend import BackendFailedError
 from envproxy.backends.skirmish.battles import Skirmish
 from envproxy.backends.skirmish.snapshot import Snapshot
 from envproxy.maps import map_names
 from envproxy.options import OptionsError
 from envproxy.rules import SMAC_RULES, Rules, refuse
+from operations.compiled import CompilationOffError, check_compilation
+
+try:
+    check_compilation("the simulator")
+except CompilationOffError as error:
+    raise BackendFailedError(str(error)) from None
 
 __all__ = ["Skirmish", "Snapshot", "create", "create_recordable", "map_names"]
 

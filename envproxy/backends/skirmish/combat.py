@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.maps import LOOPS_PER_SECOND, MapFacts
 from envproxy.backends.skirmish.physics import walk
 from envproxy.backends.skirmish.records import NO_UNIT, Progress, Unit, Units
 from envproxy.backends.skirmish.rng import uniform
+from operations.compiled import part
 
 MIN_DAMAGE: Final = 0.5
 BACKSWING: Final = 0.5 * LOOPS_PER_SECOND

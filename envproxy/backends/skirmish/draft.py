@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.maps import MapFacts
 from envproxy.backends.skirmish.records import Progress, Unit, Units
 from envproxy.backends.skirmish.rng import uniform
+from operations.compiled import part
 
 ABOVE_IT_SURROUNDED: Final = 0.5  # of a number in [0, 1)
 MIDDLE_BUFFER: Final = 1.0  # no ally of a mirrored battle stands so near to the middle, nor its image

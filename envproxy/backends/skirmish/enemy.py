@@ -9,11 +9,11 @@ import math
 from typing import Final
 
 from envproxy.backends.skirmish.combat import can_hit, engage, gap
-from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.maps import LOOPS_PER_SECOND, MapFacts
 from envproxy.backends.skirmish.physics import walk
 from envproxy.backends.skirmish.records import NO_UNIT, TO_THE_ALLIES, Progress, Unit, Units
 from envproxy.backends.skirmish.recovery import can_use_healing, heal
+from operations.compiled import part
 
 HELP_RADIUS: Final = 4.0
 HELP_PERIOD: Final = 2 * LOOPS_PER_SECOND

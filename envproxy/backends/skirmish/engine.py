@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envproxy.backends.skirmish.combat import land_strikes, tick_weapon
-from envproxy.backends.skirmish.compiled import entry, part
 from envproxy.backends.skirmish.enemy import fight_on
 from envproxy.backends.skirmish.hunt import hunt
 from envproxy.backends.skirmish.maps import MapFacts
@@ -24,6 +23,7 @@ from envproxy.backends.skirmish.rules.reward import remember_hp, step_reward
 from envproxy.backends.skirmish.rules.sharing import share_sight
 from envproxy.backends.skirmish.rules.state import write_state
 from envproxy.backends.skirmish.spawn import start
+from operations.compiled import entry, part
 
 
 @entry

@@ -10,10 +10,10 @@ import math
 from typing import Final
 
 from envproxy.backends.skirmish.combat import can_hit, engage
-from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.enemy import tend
 from envproxy.backends.skirmish.maps import LOOPS_PER_SECOND, MapFacts
 from envproxy.backends.skirmish.records import NO_UNIT, Progress, Unit, Units
+from operations.compiled import part
 
 TRIGGER_PERIOD: Final = LOOPS_PER_SECOND // 2
 

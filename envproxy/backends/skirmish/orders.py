@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from envproxy.backends.skirmish.combat import engage
-from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.maps import MapFacts
 from envproxy.backends.skirmish.physics import walk
 from envproxy.backends.skirmish.records import ATTACK, HEAL, MOVE, NO_UNIT, STOP, Progress, Unit, Units
 from envproxy.backends.skirmish.recovery import heal
+from operations.compiled import part
 
 
 @part

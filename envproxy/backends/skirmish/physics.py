@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.maps import MapFacts
 from envproxy.backends.skirmish.paths import NO_WAY, STRAIGHT
 from envproxy.backends.skirmish.records import GROUND, Unit, Units
+from operations.compiled import part
 
 PASSES: Final = 2  # of pushing overlapping units apart, per loop
 MOST_PASSES: Final = 8

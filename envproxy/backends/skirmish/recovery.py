@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from envproxy.backends.skirmish.combat import gap
-from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.maps import LOOPS_PER_SECOND, MapFacts
 from envproxy.backends.skirmish.physics import walk
 from envproxy.backends.skirmish.records import Unit, Units
+from operations.compiled import part
 
 SHIELD_REGENERATION: Final = 2.0 / LOOPS_PER_SECOND
 SHIELD_DELAY: Final = 10 * LOOPS_PER_SECOND

@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.records import Progress
+from operations.compiled import part
 
 _GAMMA: Final = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1: Final = np.uint64(0xBF58476D1CE4E5B9)

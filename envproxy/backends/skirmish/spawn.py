@@ -8,7 +8,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.draft import draw_points, draw_teams
 from envproxy.backends.skirmish.enemy import LOOK_PERIOD
 from envproxy.backends.skirmish.maps import MapFacts
@@ -27,6 +26,7 @@ from envproxy.backends.skirmish.records import (
     Units,
 )
 from envproxy.backends.skirmish.rng import uniform
+from operations.compiled import part
 
 # The formation is not specified, only that units are placed around the point without overlap. A sunflower's seeds do
 # that for any number: seed k lies at radius DENSITY * spacing * sqrt(k + 1/2), turned by the golden angle each time;

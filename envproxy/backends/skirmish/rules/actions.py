@@ -7,11 +7,11 @@ from typing import Final
 
 import numpy as np
 
-from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.maps import FIRST_TARGET, MapFacts
 from envproxy.backends.skirmish.orders import take_order
 from envproxy.backends.skirmish.physics import is_pathable
 from envproxy.backends.skirmish.records import ATTACK, HEAL, MOVE, NO_UNIT, STOP, Unit, Units
+from operations.compiled import part
 
 NO_OP: Final = 0
 ACT_STOP: Final = 1

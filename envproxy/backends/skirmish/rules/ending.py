@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.maps import MapFacts
 from envproxy.backends.skirmish.records import Progress, Units
 from envproxy.backends.skirmish.rules.actions import is_medivac
+from operations.compiled import part
 
 GOES_ON: Final = 0
 WON: Final = 1

@@ -8,11 +8,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.maps import MapFacts
 from envproxy.backends.skirmish.records import Unit, Units
 from envproxy.backends.skirmish.rules.actions import NORTH, faces, is_target
 from envproxy.maps import FIRST_TARGET, N_AROUND
+from operations.compiled import part
 
 # The points around a unit at which the pathing grid and the terrain's height are shown, in move amounts.
 AROUND_X: Final = np.array([0.0, 0.0, 2.0, -2.0, 1.0, -1.0, 1.0, -1.0])

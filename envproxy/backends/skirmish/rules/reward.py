@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.maps import MapFacts
 from envproxy.backends.skirmish.records import Unit, Units
 from envproxy.backends.skirmish.rules.ending import LOST, WON
+from operations.compiled import part
 
 
 @part

@@ -6,11 +6,11 @@ whenever it is in sight. The tie ends with the enemy or with that seat: then the
 
 from __future__ import annotations
 
-from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.maps import MapFacts
 from envproxy.backends.skirmish.records import NO_UNIT, Progress, Units
 from envproxy.backends.skirmish.rng import uniform
 from envproxy.backends.skirmish.rules.observation import sees
+from operations.compiled import part
 
 
 @part

@@ -7,10 +7,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from envproxy.backends.skirmish.compiled import part
 from envproxy.backends.skirmish.maps import MapFacts
 from envproxy.backends.skirmish.records import Progress, Unit, Units
 from envproxy.backends.skirmish.rules.actions import is_medivac
+from operations.compiled import part
 
 MAX_ENERGY: Final = 200.0
 

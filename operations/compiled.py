@@ -1,9 +1,10 @@
-"""How the simulator's functions are compiled, and where compiled code is kept."""
+"""How loops of arithmetic are compiled, and where compiled code is kept."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import inspect
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -12,30 +13,42 @@ from typing import Any, Final
 from numba import config, njit
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator
 
-from envproxy.backend import BackendFailedError
-
-log = logging.getLogger("envproxy")
-
-if config.DISABLE_JIT:  # type: ignore[attr-defined, unused-ignore]
-    raise BackendFailedError(
-        "NUMBA_DISABLE_JIT is set: the simulator would not be compiled, and take hours for minutes; unset it"
-    )
+log = logging.getLogger("pps-qmix")
 
 # _nrt: nothing here allocates, so numba need not count references to arrays, atomically, at every slice and call;
-# steps take half the time. The option is numba's own and not documented.
+# the simulator's steps take half the time. The option is numba's own and not documented.
 _OPTIONS: Final[dict[str, Any]] = {"error_model": "numpy", "_nrt": False}
 
+
 # A part of an entry point. Not cached by itself: an entry point's cache holds its parts. Inlined, because a call would
-# hand over all the arrays of a MapFacts word by word: steps take half the time, compiling takes as long.
-part = njit(forceinline=True, **_OPTIONS)
+# hand over all arrays word by word: the simulator's steps take half the time, compiling takes as long.
+def part(function: Callable[..., Any], **options: Any) -> Any:
+    """Compile what compiled functions call; `options` are further ones of numba's `njit`."""
+    return njit(forceinline=True, **_OPTIONS, **options)(function)
 
 
-def entry(function: Callable[..., Any]) -> Any:
-    """Compile what Python calls. It frees the GIL, so arenas run side by side in threads.
+class CompilationOffError(RuntimeError):
+    """numba is told not to compile; the message is for the user."""
 
-    numba's `cache=True` would stop the program where nothing can be written; here code is then compiled at every start.
+
+def check_compilation(what: str) -> None:
+    """Raise CompilationOffError if `what` ("the simulator") would be interpreted."""
+    if config.DISABLE_JIT:  # type: ignore[attr-defined, unused-ignore]
+        raise CompilationOffError(
+            f"NUMBA_DISABLE_JIT is set: {what} would not be compiled, and take hours for minutes; unset it"
+        )
+
+
+def entry(function: Callable[..., Any], **options: Any) -> Any:
+    """Compile what Python calls. It frees the GIL, so that threads compute side by side.
+
+    `options` are further ones of numba's `njit`. Compiled code is kept until a module in the function's folder or
+    below changes. numba's `cache=True` would stop the program where nothing can be written; here code is then compiled
+    at every start.
     """
-    compiled = njit(nogil=True, **_OPTIONS)(function)
+    compiled = njit(nogil=True, **_OPTIONS, **options)(function)
+    if config.DISABLE_JIT:  # type: ignore[attr-defined, unused-ignore]
+        return compiled
     try:
         compiled._cache = _Kept(function)  # type: ignore[no-untyped-call]
     except RuntimeError:  # no folder can be written, and none has compiled code
@@ -60,7 +73,9 @@ class _Implementation(CompileResultCacheImpl):
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)  # type: ignore[no-untyped-call]
-        self._locator.get_source_stamp = _sources  # numba looks only at the file of an entry point, not at its parts
+        # numba looks only at the file of an entry point, not at its parts.
+        folder = Path(inspect.getfile(function)).parent
+        self._locator.get_source_stamp = functools.partial(_sources, folder)
 
 
 class _Kept(FunctionCache):
@@ -80,7 +95,7 @@ def _say_once(text: str) -> None:
 
 
 @functools.cache
-def _sources() -> str:
-    """Return what tells one state of this package's sources from another: their content, wherever they are copied."""
-    sources = sorted(Path(__file__).parent.rglob("*.py"))
+def _sources(folder: Path) -> str:
+    """Return what tells one state of the sources from another: their content, wherever they are copied."""
+    sources = [Path(__file__), *sorted(folder.rglob("*.py"))]
     return hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()

@@ -12,7 +12,7 @@ import pytest
 
 from tests.disks import small_disk
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import logging
 logging.basicConfig(format="%(message)s")
@@ -26,11 +26,11 @@ print("compiled" if stats.cache_misses else "loaded", stats.cache_path)
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     """A folder with a copy of what compiles, beside a program's function."""
-    skirmish = tmp_path / "app" / "skirmish"
-    skirmish.mkdir(parents=True)
-    shutil.copy(ROOT / "envproxy" / "backends" / "skirmish" / "compiled.py", skirmish)
-    (skirmish / "part.py").write_text("")
-    source = "from skirmish.compiled import entry\n@entry\ndef twice(x): return 2 * x\n"
+    operations = tmp_path / "app" / "operations"
+    operations.mkdir(parents=True)
+    shutil.copy(ROOT / "operations" / "compiled.py", operations)
+    (tmp_path / "app" / "part.py").write_text("")
+    source = "from operations.compiled import entry\n@entry\ndef twice(x): return 2 * x\n"
     (tmp_path / "app" / "small.py").write_text(source)
     return tmp_path / "app"
 
@@ -52,7 +52,7 @@ def test_code_compiled_before_an_edit_is_compiled_again(package: Path, tmp_path:
     for path in package.rglob("*.py"):  # as a copy of an image, or a checkout, may have it
         os.utime(path, (2**31, 2**31))
     assert play(package, cache).startswith("loaded")
-    (package / "skirmish" / "part.py").write_text("edited = True\n")
+    (package / "part.py").write_text("edited = True\n")
     assert play(package, cache).startswith("compiled")
 
 
@@ -61,7 +61,7 @@ def test_compiled_code_is_loaded_from_a_folder_that_cannot_be_written(package: P
         cache = disk / "cache"
         play(package, cache)
         assert play(package, cache, where=str(disk)) == f"loaded {next(cache.iterdir())}\n"
-        (package / "skirmish" / "part.py").write_text("edited = True\n")
+        (package / "part.py").write_text("edited = True\n")
         said = play(package, cache, where=str(disk))
         assert said.startswith("compiled")
         assert "compiled code cannot be kept in" in said
