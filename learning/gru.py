@@ -70,7 +70,7 @@ class _PackedGRU(torch.autograd.Function):
         bias[h:] += bias_hh[: 2 * h]
         torch.addmm(bias, inputs, weight_ih.roll(h, 0).T, out=gates[:, : 3 * h])
         gates[:, 3 * h :] = bias_hh[2 * h :]
-        past, hidden = inputs.new_empty(2, rows, h)
+        past, hidden = inputs.new_empty(rows, h), inputs.new_empty(rows, h)
         _forward(sizes.numpy(), weight_hh.T.contiguous().numpy(), gates.numpy(), past.numpy(), hidden.numpy())
         ctx.save_for_backward(inputs, sizes, weight_ih, weight_hh, past, gates)
         return hidden

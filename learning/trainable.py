@@ -80,7 +80,7 @@ class TrainableParameters:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that ``restore`` needs to resume bit for bit: tensors (copies, on the CPU) and counters."""
-        tensors = {f"online.{name}": tensor for name, tensor in self.online.items()}
+        tensors: dict[str, Tensor] = {f"online.{name}": tensor for name, tensor in self.online.items()}
         tensors |= {f"target.{name}": tensor for name, tensor in self._target.items()}
         if self._optimiser is not None and self.steps:
             for array in self._arrays:
@@ -145,7 +145,7 @@ class _Array:
 
     def parts(self, flat: Tensor) -> dict[str, Tensor]:
         """The named parts of an array like these, in their shapes: views of it."""
-        split = flat.split([shape.numel() for shape in self.shapes.values()])
+        split = torch.split(flat, [shape.numel() for shape in self.shapes.values()])
         return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), split, strict=True)}
 
 

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from learning.gru import packed_gru
 
@@ -31,3 +31,17 @@ def test_values_and_gradients_agree_with_the_library(lengths: list[int], seed: i
     theirs = run(library(packed)[0].data)
     for found, expected in zip(ours, theirs, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_single_precision_is_near_the_librarys_double_precision_with_saturated_gates_too() -> None:
+    generator = torch.Generator().manual_seed(0)
+    library = nn.GRU(8, 8)
+    with torch.no_grad():
+        for weight in library.parameters():
+            weight.normal_(std=4.0, generator=generator)
+    sizes = torch.tensor([3, 3, 2, 1])
+    inputs = torch.randn(9, 8, generator=generator)
+    found = packed_gru(inputs, sizes, *library.all_weights[0])
+    expected = library.double()(PackedSequence(inputs.double(), sizes))[0].data
+    torch.testing.assert_close(found.double(), expected, rtol=0, atol=2e-5)
+    assert found.abs().max() > 0.999

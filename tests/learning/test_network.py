@@ -1,6 +1,5 @@
 """The agent network: one set of weights, two ways to run it."""
 
-import pytest
 import torch
 
 from learning.network import AgentNetwork, packed_inputs
@@ -67,8 +66,3 @@ def test_packed_inputs_by_hand() -> None:
         [6, 0, 1, 0, 0, 1],
         [9, 1, 0, 0, 0, 1],
     ]
-
-
-def test_unsorted_lengths_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"longest first, found lengths \[1, 3\]"):
-        Packing.of(torch.tensor([1, 3]))
