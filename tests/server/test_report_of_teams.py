@@ -1,0 +1,81 @@
+"""What the page, the result and TensorBoard tell of a run of several teams: the mean, the spread, each team."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from server.report.page import write_report
+from server.report.summary import points, result_of, spread_of
+from server.report.teams import team_weights, weights_of_teams
+from server.tensorboard_writer import scalars
+from tests.server.test_report import RUN, Page
+
+TWO: dict[str, Any] = {**RUN, "settings": {**RUN["settings"], "teams": 2}}
+
+
+def evaluation(steps: int, *won: int) -> dict[str, Any]:
+    each = {
+        str(team): {"steps": steps, "won": w, "battles": 20, "win-rate": w / 20, "return": w / 2, "length": 9.0}
+        for team, w in enumerate(won)
+    }
+    rates, returns = ([figures[name] for figures in each.values()] for name in ("win-rate", "return"))
+    return {
+        "kind": "evaluation", "round": 1, "steps": steps, "battles": 40, "won": sum(won), "win-rate": sum(won) / 40,
+        "return": sum(won) / 4, "length": 9.0, "teams": each,
+        "spread": {"win-rate": [min(rates), max(rates)], "return": [min(returns), max(returns)]},
+    }  # fmt: skip
+
+
+def round_(number: int, steps: int) -> dict[str, Any]:
+    each = {
+        str(team): {"steps": steps + team, "played": 9, "battles": 8, "win-rate": 0.25 * team, "return": 3.0}
+        for team in (0, 1)
+    }
+    return {
+        "kind": "round", "round": number, "steps": steps, "battles": 8, "win-rate": 0.125, "return": 3.0,
+        "seconds": {"round": 2.0, "waiting": 0.5}, "teams": each,
+        "shared": {"weight/0:0": 0.1, "weight/0:1": 0.2, "weight/1:0": 0.3, "weight/1:1": 0.4},
+        "spread": {"win-rate": [0.0, 0.25], "return": [3.0, 3.0]},
+        "seats": {"0:0": {"seat": 0}, "1:1": {"seat": 3}}, "missing": ["0:1"], "rejected": {},
+    }  # fmt: skip
+
+
+ROWS = [evaluation(5000, 4, 8), round_(1, 5100), evaluation(10000, 6, 16), round_(2, 10100)]
+
+
+def test_the_page_tells_of_each_team(tmp_path: Path) -> None:
+    write_report(tmp_path / "report.html", TWO, ROWS)
+    text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
+    assert "3m, A-PPS on VDN, 2 teams of 2 agents, seed 0" in text
+    assert "lowest to highest team" in text
+    assert "Teams in round 2" in text
+    assert "Agents in round" not in text
+    assert "0.30 to 0.80" in text  # the win rates of the last test
+    assert text.count("team 1") >= 2  # of the table, and the key of the weights
+
+
+def test_the_weight_of_a_team_is_that_of_its_members() -> None:
+    found = weights_of_teams(ROWS[1])
+    assert {team: round(weight, 9) for team, weight in found.items()} == {"0": 0.3, "1": 0.7}
+    assert list(team_weights([ROWS[1], ROWS[3]])) == ["team 0", "team 1"]
+
+
+def test_more_teams_than_colours_have_no_curves() -> None:
+    many = {**ROWS[1], "shared": {f"weight/{team}:0": 0.05 for team in range(20)}}
+    assert team_weights([many]) == {}
+
+
+def test_the_band_of_several_teams_is_their_spread() -> None:
+    assert [point.band for point in points([ROWS[0], ROWS[2]])] == [(0.2, 0.4), (0.3, 0.8)]
+
+
+def test_the_result_tells_the_spread() -> None:
+    assert spread_of(ROWS[2], "win-rate") == " (teams 0.30 to 0.80)"
+    assert result_of(ROWS)["last test win rate"] == "0.55 (teams 0.30 to 0.80) (40 battles at step 10,000)"
+
+
+def test_tensorboard_has_lowest_and_highest() -> None:
+    tags = dict(scalars(ROWS[2]))
+    assert (tags["evaluation/win-rate/lowest"], tags["evaluation/win-rate/highest"]) == (0.3, 0.8)
+    assert dict(scalars(ROWS[1]))["collect/win-rate/highest"] == 0.25
