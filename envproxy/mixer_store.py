@@ -1,6 +1,6 @@
 """What the env proxy keeps of a run's joint mixing, so that the run can be resumed.
 
-$PPS_HOME/mixers/<run id>/
+$PPS_HOME/mixers/<run id>/, of team t of several from 1 on <run id>t<t>/
     round-000123.safetensors        mixer, target mixer, optimiser; in its metadata counters, the random state, and
                                     in which of the files below the battles are that could be trained on
     battles-000123-0.safetensors    the battles that ended up to the end of the round's first phase, and after the one

@@ -72,7 +72,7 @@ def set_message_id(message: Message, message_id: str) -> None:
 
 
 def set_source(message: Message, node: int) -> None:
-    """Say which node an answer is from, where it is not the one that was asked."""
+    """Say which node an answer is from, where it is not the one that was asked. `Metadata` has no setter."""
     message.metadata.__dict__["_src_node_id"] = node
 
 

@@ -14,8 +14,9 @@ of its tensors. The answer has "NUMBER/NAME" in all its records; where a member 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
@@ -42,15 +43,21 @@ def _number_of(place: int) -> int:
     return place // _NODES - 1
 
 
+class _Parts(NamedTuple):
+    messages: list[Message]  # for each member, in the order of the places
+    at: float  # when they were pushed; time.monotonic()
+
+
 class MemberGrid(GridWrapper):
     """Another Grid, with a place for every member."""
 
     def __init__(self, inner: Grid) -> None:
         super().__init__(inner)
-        self._parts: dict[str, list[Message]] = {}  # id of a message for several members -> theirs
+        self._parts: dict[str, _Parts] = {}  # by the id of a message for several members
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         parts = list(messages)
+        self._forget_old()
         together: dict[tuple[int, str, str, int | None], list[int]] = {}
         for index, part in enumerate(parts):
             metadata = part.metadata
@@ -66,7 +73,7 @@ class MemberGrid(GridWrapper):
             if key[-1] is not None:
                 ids[indices[0]] = id_
                 continue
-            self._parts[id_] = [parts[index] for index in indices]
+            self._parts[id_] = _Parts([parts[index] for index in indices], time.monotonic())
             for index in indices:
                 ids[index] = f"{id_}/{_number_of(parts[index].metadata.dst_node_id)}"
                 set_message_id(parts[index], ids[index])
@@ -77,8 +84,13 @@ class MemberGrid(GridWrapper):
         found: list[Message] = []
         for reply in self.inner.pull_messages(list(wanted)):
             parts = self._parts.pop(reply.metadata.reply_to_message_id, None)
-            found += [reply] if parts is None else [_part_of(reply, part) for part in parts]
+            found += [reply] if parts is None else [_part_of(reply, part) for part in parts.messages]
         return found
+
+    def _forget_old(self) -> None:
+        """Forget messages that are too old to be answered: their tensors take memory."""
+        now = time.monotonic()
+        self._parts = {id_: each for id_, each in self._parts.items() if now < each.at + each.messages[0].metadata.ttl}
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
         raise NotImplementedError("rounds push and pull")

@@ -73,6 +73,7 @@ class GroupedSharing(Sharing):
                 self._groups[name] = self._make()
                 self._restore_group(name, numbers)
             self._groups[name].place({number: seats[number] for number in numbers if number in seats}, teams)
+        self._kept = None  # every group has what is its own
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid

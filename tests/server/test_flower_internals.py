@@ -27,6 +27,7 @@ from server.flower_internals import (
     exception_text,
     make_run,
     set_message_id,
+    set_source,
     started_run,
 )
 
@@ -41,7 +42,7 @@ PRIVATE = {
     "flwr.supercore.task_identity.TaskIdentity",
     "flwr.supernode.main",
 }
-PRIVATE_ATTRIBUTES = {"_message_id"}  # of flwr.app.Metadata
+PRIVATE_ATTRIBUTES = {"_message_id", "_src_node_id"}  # of flwr.app.Metadata
 
 
 def names_of_flower(source: str) -> Iterator[str]:
@@ -120,6 +121,8 @@ def test_a_message_has_the_id_that_it_is_given_and_a_run_what_it_is_made_of() ->
     assert message.metadata.message_id == "17"
     error = Message(Error(UNKNOWN_ERROR, "no"), reply_to=message)
     assert (error.metadata.reply_to_message_id, error.error.reason) == ("17", "no")
+    set_source(error, 1)
+    assert error.metadata.src_node_id == 1
     run = make_run(3, {"map": "3m"})
     assert (run.run_id, run.override_config) == (3, {"map": "3m"})
 
