@@ -55,7 +55,7 @@ def test_several_teams_have_eight_devices_unless_told_otherwise() -> None:
 def test_a_supernode_is_told_of_members_and_its_clientapp_reads_it(address: HostAddress, tmp_path: Path) -> None:
     command = supernode_command(address, "127.0.0.1:2", 3, tmp_path)
     node_config = parse_config_args([command[command.index("--node-config") + 1]])
-    assert address_of(dict(node_config), "main") == address  # type: ignore[arg-type]
+    assert address_of(dict(node_config), "main") == address
 
 
 @pytest.mark.parametrize(

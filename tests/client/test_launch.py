@@ -137,7 +137,8 @@ def test_an_agent_process_is_started_found_started_again_and_ends_with_its_super
     (first,) = processes(home)
     token.write_text("not the one\n")
     described = asked(question())
-    assert described.values == {"seat": 1, "n-agents": 3, "round": 0}
+    types = '["Marine", "Marine", "Marine"]'
+    assert described.values == {"seat": 1, "n-agents": 3, "round": 0, "unit-types": types}
     assert described.tensors == {}
     with pytest.raises(AgentError, match=r"this is not the token of seat 1 of arena 'main'"):
         asked(question(TRAIN, **ORDERS))
