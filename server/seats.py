@@ -13,6 +13,7 @@ from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 from flwr.serverapp import Grid
 
 from operations.members import ONE_TEAM, Teams
+from server.assignment import assigned
 from server.described import Described, RefusedError, read_description
 from server.member_grid import node_of, place_of
 from strategies.messages import CONFIG, DESCRIBE
@@ -253,25 +254,16 @@ class Seats:
         if not self._capacities:
             return []
         held = Counter(node_of(holder.node) for holder in self.holders.values())
-        room = {node: most - held[node] for node, most in self._capacities.items() if most > held[node]}
+        room = {node: most - held[node] for node, most in self._capacities.items()}
         late = time.monotonic() - _REASSIGN
-        given = []
-        for seat in self.empty() or []:
-            lost = self._lost.get(seat)
-            if not room or (lost is not None and lost > late):
-                continue
-            node = max(room, key=lambda node: (room[node], -node)) if lost is not None else next(iter(room))
-            if lost is not None:
-                log.warning(
-                    "%s is given to node %d, and begins there with an empty buffer", self._name(seat), node,
-                    extra={"seat": seat},
-                )  # fmt: skip
+        ready = [seat for seat in self.empty() or [] if self._lost.get(seat, late) <= late]
+        given = assigned(ready, self._lost, room)
+        for seat, node in given.items():
+            if seat in self._lost:
+                said = "%s is given to node %d, and begins there with an empty buffer"
+                log.warning(said, self._name(seat), node, extra={"seat": seat})
             self._hold(seat, Holder(place_of(node, seat), 0, time.monotonic()))
-            given.append(seat)
-            room[node] -= 1
-            if room[node] == 0:
-                del room[node]
-        return given
+        return list(given)
 
     def _refuse(self, node: int, reason: str) -> None:
         self._refusals[node] = _Refusal(reason, time.monotonic())
