@@ -44,8 +44,8 @@ def round_row(
         "length": _ratio(played, battles),
         "training-steps": _mean(reports, "training-steps"),
         **{name: _mean(reports, name) for name in _LEARNING},
-        # Flower's part is what no agent was busy with: delivery, ClientApp starts, polling. With an overlap agents begin
-        # before the server has heard of the round before: a round may be shorter here than it is for them.
+        # Flower's part is what no agent was busy with: delivery, ClientApp starts, polling. With an overlap agents
+        # begin before the server has heard of the round before: a round may be shorter here than it is for them.
         "seconds": {
             **seconds,
             "flower": max(0.0, seconds["round"] - min(busy)),
