@@ -25,10 +25,10 @@ _CHARTS: Final = {
         "share of random actions": "^exploring/epsilon$",
     },
     "Learning: mean of the agents": {
-        "loss": "^agents-mean/loss$",
-        "TD error": "^agents-mean/td-error$",
-        "mean predicted value": "^agents-mean/q-mean$",
-        "gradient norm": "^agents-mean/grad-norm$",
+        "loss": "^mean-of-agents/loss$",
+        "TD error": "^mean-of-agents/td-error$",
+        "mean predicted value": "^mean-of-agents/q-mean$",
+        "gradient norm": "^mean-of-agents/grad-norm$",
     },
     "Sharing": {
         "disagreement of agents": "^sharing/divergence$",
@@ -36,10 +36,10 @@ _CHARTS: Final = {
         "aggregation weights, by seat": "^sharing/weight/",
     },
     "Learning: each agent, by seat": {
-        "loss": "^agents-each/loss/",
-        "TD error": "^agents-each/td-error/",
-        "mean predicted value": "^agents-each/q-mean/",
-        "sum of the reward buffer": "^agents-each/reward-sum/",
+        "loss": "^one-agent/loss/",
+        "TD error": "^one-agent/td-error/",
+        "mean predicted value": "^one-agent/q-mean/",
+        "sum of the reward buffer": "^one-agent/reward-sum/",
     },
     "Seconds of a round": {"whole round": "^seconds/round$", "parts": "^seconds/(?!round$)"},
 }

@@ -20,8 +20,8 @@ _PARTS: Final = {"seconds": "seconds", "shared": "sharing"}  # of a round's row 
 GROUPS: Final = {
     "evaluation": "Greedy test battles of the whole team. Nothing of them is stored or learned from.",
     "exploring": "The battles of a round that the team explores and learns from.",
-    "agents-mean": "Mean over the agents of what each reports of its training steps in a round.",
-    "agents-each": "What one agent reports of a round. The last number of the tag is its seat.",
+    "mean-of-agents": "Mean over the agents of what each reports of its training steps in a round.",
+    "one-agent": "What one agent reports of a round. The last number of the tag is its seat.",
     "sharing": "What the server sees of the agents' weights in a round, and how it aggregates them.",
     "seconds": "Where the time of a round goes. Waiting, acting and learning are means over the agents.",
 }
@@ -59,20 +59,20 @@ class TensorBoardWriter:
 def scalars(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """Yield a row's numbers under TensorBoard's tags; what stands before the first slash is one of GROUPS.
 
-    `evaluation/win-rate`; and of a round `exploring/return`, `agents-mean/loss`, `sharing/weight/0`, `seconds/round`,
-    and `agents-each/loss/0`, so that a figure's charts for all seats stand side by side. A row's number and steps are
+    `evaluation/win-rate`; and of a round `exploring/return`, `mean-of-agents/loss`, `sharing/weight/0`, `seconds/round`,
+    and `one-agent/loss/0`, so that a figure's charts for all seats stand side by side. A row's number and steps are
     the axis.
     """
     top = {name: value for name, value in row.items() if name not in ("round", "steps")}
     if row["kind"] == "evaluation":
         yield from _numbers("evaluation", top)
         return
-    yield from _numbers("agents-mean", {name: value for name, value in top.items() if name in _LEARNING})
+    yield from _numbers("mean-of-agents", {name: value for name, value in top.items() if name in _LEARNING})
     yield from _numbers("exploring", {name: value for name, value in top.items() if name not in _LEARNING})
     for part, group in _PARTS.items():
         yield from _numbers(group, row.get(part, {}))
     for seat, report in row["seats"].items():
-        for tag, value in _numbers("agents-each", {name: value for name, value in report.items() if name != "seat"}):
+        for tag, value in _numbers("one-agent", {name: value for name, value in report.items() if name != "seat"}):
             yield f"{tag}/{seat}", value
 
 

@@ -102,11 +102,11 @@ def test_tensorboard_reads_the_board(tmp_path: Path) -> None:
 
     assert read("evaluation/win-rate") == [(5000, 0.25), (10000, 0.75), (15000, 0.5)]
     assert read("exploring/played") == [(5100, 1000.0), (15500, 1000.0)]
-    assert read("agents-mean/loss") == [(5100, 0.25), (15500, 0.25)]
+    assert read("mean-of-agents/loss") == [(5100, 0.25), (15500, 0.25)]
     assert read("seconds/round") == [(5100, 2.0), (15500, 4.0)]
     assert read("sharing/weight/0") == [(5100, 0.75), (15500, 0.75)]
-    assert read("agents-each/loss/0") == [(5100, 0.5), (15500, 0.5)]
-    assert read("agents-each/steps/0") == [(5100, 7.0), (15500, 7.0)]
+    assert read("one-agent/loss/0") == [(5100, 0.5), (15500, 0.5)]
+    assert read("one-agent/steps/0") == [(5100, 7.0), (15500, 7.0)]
     tags = set(events.Tags()["tensors"]) - {CONFIG_SUMMARY_TAG}
     assert {tag.split("/")[0] for tag in tags} == set(GROUPS)
     for tag in tags:
