@@ -59,9 +59,9 @@ class TensorBoardWriter:
 def scalars(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """Yield a row's numbers under TensorBoard's tags; what stands before the first slash is one of GROUPS.
 
-    `evaluation/win-rate`; and of a round `exploring/return`, `mean-of-agents/loss`, `sharing/weight/0`, `seconds/round`,
-    and `one-agent/loss/0`, so that a figure's charts for all seats stand side by side. A row's number and steps are
-    the axis.
+    `evaluation/win-rate`; and of a round `exploring/return`, `mean-of-agents/loss`, `sharing/weight/0`,
+    `seconds/round`, and `one-agent/loss/0`, so that a figure's charts for all seats stand side by side. A row's number
+    and steps are the axis.
     """
     top = {name: value for name, value in row.items() if name not in ("round", "steps")}
     if row["kind"] == "evaluation":
