@@ -203,8 +203,8 @@ def test_the_last_whole_round_is_none_that_was_cut() -> None:
 
 def test_result_and_times_in_figures() -> None:
     assert result_of(ROWS) == {
-        "last test win rate": "0.50 (32 battles at step 15,000)",
-        "best test win rate": "0.75 (at step 10,000)",
+        "last test win rate": "50 % (16 of 32 battles, 95 % interval 34 to 66 %) at step 15,000",
+        "best test win rate": "75 % at step 10,000",
         "rounds": "3",
         "environment steps": "16,000",
     }
