@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from cli.pace import Pace
@@ -45,7 +46,7 @@ class ProgressDisplay:
             TextColumn("{task.completed:,.0f} steps"),
             TextColumn("round {task.fields[round]}"),
             TextColumn("won {task.fields[win_rate]}"),
-            _Speed(),
+            _Speed(Column(no_wrap=True)),
             console=console,
             expand=True,
             disable=not console.is_terminal,

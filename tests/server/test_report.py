@@ -88,9 +88,10 @@ def test_the_page_tells_the_figures_of_the_end_first(tmp_path: Path) -> None:
         assert words in text, words
 
 
-def test_other_rewards_have_another_highest_return(tmp_path: Path) -> None:
-    rules = {**RUN, "settings": {**RUN["settings"], "rules": "reward-scale-rate=10"}}
-    assert "Final test return8.0mean reward" in page_of(tmp_path, rules).text
+@pytest.mark.parametrize("setting", [{"rules": "reward-scale-rate=10"}, {"map": "zerg_20_vs_23"}, {"backend": "grid"}])
+def test_other_rewards_have_another_highest_return(tmp_path: Path, setting: dict[str, str]) -> None:
+    run = {**RUN, "settings": {**RUN["settings"], **setting}}
+    assert "Final test return8.0mean reward" in page_of(tmp_path, run).text
 
 
 def test_every_evaluation_can_be_read_on_the_curve(tmp_path: Path) -> None:
