@@ -58,7 +58,5 @@ def _compared(rate: Rate, steps: int, tests: Sequence[Row]) -> Iterator[str]:
     last = tests[-1]
     yield f"last test of the run: win rate {told(together([last]))} at step {last['steps']:,}"
     later = f", by agents that had learned for {steps - last['steps']:,} more steps" if steps > last["steps"] else ""
-    yield (
-        f"why they differ: the test had {last['battles']} battles, this has {rate.battles} others{later}; "
-        "more battles (--evaluate-battles) make the interval narrower"
-    )
+    yield f"why they differ: the test had {last['battles']} battles, this has {rate.battles} others{later}"
+    yield "more battles (--evaluate-battles) make the interval narrower"

@@ -70,5 +70,6 @@ def _map_lines(backends: Mapping[MapSpec, Sequence[str]]) -> Iterator[str]:
         yield row(spec.name, difficulty(spec.name) or "-", *sizes, ", ".join(names))
         if sides := units(spec.name):
             yield f"    {sides}"
-    yield "obs, state: numbers in an agent's observation and in the global state. limit: steps of a battle."
-    yield "difficulty: as SMAC's authors group their maps; - where they do not."
+    yield "difficulty: as SMAC's authors group their maps; - where they do not"
+    yield "obs, state: numbers in an agent's observation, in the global state"
+    yield "limit: steps of a battle"

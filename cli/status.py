@@ -17,6 +17,8 @@ from pps_qmix.status import BROKEN, FINISHED, STOPPED, DeviceStatus, RunStatus, 
 from server.report.words import percent
 from server.run_directory import RunDirectoryError
 
+_NAMED = 3  # other runs with devices here
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     runs = default_config()["runs"]
@@ -104,7 +106,8 @@ def _activity(device: DeviceStatus, run: RunStatus | None) -> str:
 
 def _other_lines(runs: list[str]) -> Iterator[str]:
     if runs:
-        yield f"devices of other runs: {', '.join(runs)} (pps-qmix status RUN)"
+        more = f" and {len(runs) - _NAMED} more" if len(runs) > _NAMED else ""
+        yield f"devices of other runs: {', '.join(runs[:_NAMED])}{more} (pps-qmix status RUN)"
 
 
 def _ago(seconds: float) -> str:

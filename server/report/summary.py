@@ -68,9 +68,14 @@ def told(rate: Rate) -> str:
 
 
 def last_whole_round(rounds: Sequence[Row]) -> Row | None:
-    """Return the newest round that the run's end did not cut: it has nine tenths of the most battles."""
-    usual = max((row.get("battles", 0) for row in rounds), default=0)
-    return next((row for row in reversed(rounds) if row.get("battles", 0) >= 0.9 * usual), None)
+    """Return the newest round that the run's end did not cut: it has nine tenths of the most training steps.
+
+    Battles do not tell: in the first round the agents also fill their buffers.
+    """
+    steps = [row.get("training-steps") or 0.0 for row in rounds]
+    usual = max(steps, default=0.0)
+    found = (row for row, trained in zip(reversed(rounds), reversed(steps), strict=True) if trained >= 0.9 * usual)
+    return next(found, None)
 
 
 def whole_rounds(rounds: Sequence[Row]) -> Sequence[Row]:

@@ -307,11 +307,11 @@ def test_the_command_trains_and_evaluates_and_shows(tmp_path: Path, capsys: pyte
 
     def line(*arguments: str) -> str:
         assert main(["evaluate", str(run), "--evaluate-battles", "6", *arguments]) == 0
-        won, figures, test, why = capsys.readouterr().out.splitlines()
+        won, figures, test, why, how = capsys.readouterr().out.splitlines()
         last = [row for row in read_rows(run) if row["kind"] == "evaluation"][-1]
         assert test.startswith(f"last test of the run: win rate {100 * last['win-rate']:.0f} % ({last['won']} of ")
         assert "this has 6 others" in why
-        assert "--evaluate-battles" in why
+        assert "--evaluate-battles" in how
         return f"{won}, {figures}"
 
     kept = {path: path.read_bytes() for path in (tmp_path / "home").rglob("*.*")}

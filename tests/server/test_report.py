@@ -22,18 +22,19 @@ from tests.metrics_rows import evaluation_row
 NASTY = "x</title><script>alert(1)</script>"
 
 
-def round_(number: int, steps: int, battles: int = 100) -> dict[str, Any]:
+def round_(number: int, steps: int, trained: float = 100.0) -> dict[str, Any]:
     return {
         "kind": "round",
         "round": number,
         "steps": steps,
-        "battles": battles,
+        "battles": 100,
+        "training-steps": trained,
         "win-rate": None,
         "epsilon": 0.05,
         "loss": 0.25 * number,
         "seconds": {"round": 2.0 * number, "waiting": 0.5, "learning": 1.5},
         "shared": {"divergence": 0.125 * number, "divergence/fc1.weight": 0.5, "weight/0": 0.75, "weight/1": 0.25},
-        "seats": {"0": {"seat": 0, "battles": battles, "loss": 0.5, "texts": "no number"}, "1": {"battles": battles}},
+        "seats": {"0": {"seat": 0, "battles": 100, "loss": 0.5, "texts": "no number"}, "1": {"battles": 100}},
         "missing": [2],
         "rejected": {},
     }
@@ -195,8 +196,9 @@ def test_the_moving_average_takes_five_tests_together() -> None:
 
 
 def test_the_last_whole_round_is_none_that_was_cut() -> None:
-    rounds = [round_(1, 100, 100), round_(2, 200, 95), round_(3, 210, 10)]
-    assert last_whole_round(rounds) is rounds[1]
+    rounds = [{**round_(1, 150), "battles": 150}, round_(2, 250, 95.0), round_(3, 260, 10.0)]
+    assert last_whole_round(rounds) is rounds[1]  # the first has more battles: it also filled the buffers
+    assert last_whole_round([{**round_(1, 10), "training-steps": None}]) is not None
     assert last_whole_round([]) is None
     assert [row["round"] for row in whole_rounds(rounds)] == [1, 2]
     assert whole_rounds([]) == []
