@@ -17,6 +17,7 @@ from pps_qmix.requested_run import RequestedRun
 from pps_qmix.runtime.supervisor import RETRIES
 from pps_qmix.training import Progress, Tell
 from server.report.summary import result_of
+from server.report.words import duration, heading
 from server.run_directory import read_rows
 
 
@@ -41,15 +42,13 @@ class RunDisplay:
     def __call__(self, run: RequestedRun, progress: Progress) -> Iterator[Tell]:
         """Say what is played, show the progress, and in the end the result."""
         settings = run.settings
-        self._console.say(
-            f"{settings.map}: {run.n_agents} agents, {settings.method}, {settings.base}; run {shown(run.path)}"
-        )
+        self._console.say(f"{heading(settings.config(), run.n_agents)}; run {shown(run.path)}")
         began = time.monotonic()
         with ProgressDisplay(run.path, settings.total_steps, progress, self._console) as display:
             yield display.tell
         for name, value in result_of(read_rows(run.path)).items():
             self._console.say(f"{name}: {value}")
-        self._console.say(f"time: {time.monotonic() - began:.0f} s")
+        self._console.say(f"time: {duration(time.monotonic() - began)}")
         self._console.say(f"report: {shown(run.path / 'report.html')}")
         name = shlex.quote(str(run.path))
         self._console.say(f"watch it: pps-qmix watch {shown(name)}")

@@ -73,6 +73,8 @@ def small_chart(curves: Sequence[Curve], label: str, *, is_share: bool = False) 
     """Return a chart of curves over environment steps, all in one unit."""
     steps = Axis(0.0, max(curve[-1][0] for curve in curves) or 1.0)
     axis = nice_axis(y for curve in curves for _, y in curve)
+    if is_share:
+        axis = Axis(max(axis.low, 0.0), min(axis.high, 1.0))
     drawing = [
         f'<path class="curve" style="{hue(number, len(curves))}" d="{_path(thinned(curve), steps, axis)}"/>'
         + (f'<path class="points only" d="{_dots(curve, steps, axis)}"/>' if len(curve) == 1 else "")

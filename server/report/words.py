@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 
@@ -52,7 +53,7 @@ TIMES: Final = {
 STRATEGIES: Final = {"a-pps": "A-PPS", "rs-pps": "RS-PPS", "pp-pps": "PP-PPS", "none": "no sharing"}
 
 
-def heading(settings: dict[str, object], agents: int | None) -> str:
+def heading(settings: Mapping[str, object], agents: int | None) -> str:
     """Return what a run was, in words: `3m, A-PPS on VDN, 3 agents, seed 0`."""
     base = str(settings["base"]).upper()
     if settings["centralised"]:
