@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Final, TypeAlias, get_args
 
@@ -16,6 +16,7 @@ from operations.addresses import check_address
 from pps_qmix.configuration import Value
 from pps_qmix.playable import check_in_process
 from pps_qmix.requested_run import RequestedRun, backend_of
+from pps_qmix.run_pages import battles_recorded, record_battles, write_pages
 from pps_qmix.runtime.cores import cores
 from pps_qmix.runtime.local_flower import FlowerRun
 from pps_qmix.runtime.memory import check_over_flower
@@ -88,6 +89,7 @@ def play(claimed: RequestedRun, runtime: str, retries: int, display: Display) ->
         _play_over_flower(claimed, retries, display)
     else:
         _play_in_process(claimed, display)
+    write_pages(claimed.path)
 
 
 def submit(claimed: RequestedRun, link: SuperLink, envproxy: str | None, retries: int, display: Display) -> None:
@@ -108,16 +110,21 @@ def submit(claimed: RequestedRun, link: SuperLink, envproxy: str | None, retries
         except KeyboardInterrupt:
             tell(resume_hint(claimed))
             raise
+    with battles_recorded(claimed.path):
+        pass
+    write_pages(claimed.path)
 
 
 def _play_over_flower(claimed: RequestedRun, retries: int, display: Display) -> None:
     with (
+        ExitStack() as afterwards,
         FlowerRun(claimed.settings.config(), claimed.path, claimed.n_agents) as flower,
         display(claimed, flower.where) as tell,
     ):
         tell("starting the env proxy, the SuperLink and the SuperNodes")
         flower.start()
         _play_with_retries(claimed, flower.play, retries, tell)
+        afterwards.enter_context(battles_recorded(claimed.path))  # while the parts of the run end
 
 
 def _play_in_process(claimed: RequestedRun, display: Display) -> None:
@@ -136,6 +143,7 @@ def _play_in_process(claimed: RequestedRun, display: Display) -> None:
     )
     with closing(team), display(claimed, lambda: team.progress):
         run_in_process(settings.config(), claimed.given, team)
+    record_battles(claimed.path)
 
 
 def _play_with_retries(

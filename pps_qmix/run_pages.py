@@ -1,0 +1,85 @@
+"""The pages that a run's end adds: its recorded battles, the report that links them, the comparison of its folder.
+
+None of them fails the run: what cannot be written is logged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from operations.files import replace_file
+from operations.paths import shown
+from operations.simulator import BACKEND
+from pps_qmix.comparison.page import write_index
+from pps_qmix.runtime.processes import Part
+from server.report.page import write_report
+from server.run_directory import has_run, read_rows, read_run, report_path, watch_path
+
+log = logging.getLogger("pps_qmix")
+
+_BATTLES: Final = 3
+_LIMIT: Final = 5.0  # seconds that the end of a run waits for the process that records its battles
+
+
+def record_battles(run: Path) -> None:
+    """Record battles of a run's newest checkpoint in this process, if the simulator played it."""
+    with _logged(f"the battles of {run}"):
+        if _is_recordable(run):
+            from pps_qmix.viewer.page import make_page  # noqa: PLC0415 - these load PyTorch and the simulator
+            from pps_qmix.viewer.recorded_battles import film_run  # noqa: PLC0415
+
+            replace_file(watch_path(run), make_page(film_run(run, None, _BATTLES, None)).encode())
+
+
+def recording_command(run: Path, page: Path) -> list[str]:
+    """Return the command that records battles of a run's newest checkpoint in `page`."""
+    watch = [sys.executable, "-P", "-m", "pps_qmix_command", "watch", str(run)]
+    return [*watch, "--battles", str(_BATTLES), "--out", str(page)]
+
+
+@contextmanager
+def battles_recorded(run: Path) -> Iterator[None]:
+    """Record battles as `record_battles` does, in a process beside the block: this one has not loaded PyTorch.
+
+    After the block it has some seconds to end.
+    """
+    with contextlib.ExitStack() as ending:
+        part = None
+        with _logged(f"the battles of {run}"):
+            if _is_recordable(run):
+                logs = run / "logs"
+                logs.mkdir(exist_ok=True)
+                part = Part("the recording of battles", recording_command(run, watch_path(run)), logs / "watch.log")
+                ending.callback(part.kill)
+        yield
+        if part is not None:
+            part.wait(_LIMIT)
+
+
+def write_pages(run: Path) -> None:
+    """Write the report of a run once more, which links the recorded battles now, and the comparison of its folder."""
+    if not has_run(run):  # it was played on another machine
+        return
+    with _logged(f"the report of {run}"):
+        write_report(report_path(run), read_run(run), read_rows(run))
+    with _logged(f"the comparison of the runs in {run.parent}"):
+        write_index(run.parent)
+
+
+def _is_recordable(run: Path) -> bool:
+    """Say whether battles can be played at once: games of StarCraft II take minutes to start."""
+    return has_run(run) and read_run(run)["settings"].get("backend", BACKEND) == BACKEND
+
+
+@contextmanager
+def _logged(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        log.warning("%s cannot be written: %s", shown(what), shown(str(error)))
