@@ -40,7 +40,7 @@ def _map(map_: str, groups: Sequence[Group]) -> str:
     end = max((x for each in series for x, _ in each.curve), default=0.0)
     drawn = charts.win_rates_chart(series, f"test win rate on {map_}", end) if end else ""
     lines = "".join(_key(group, charts.hue(number, len(groups))) for number, group in enumerate(groups))
-    head = "".join(f'<th scope="col">{title}</th>' for title in ("Method", "Runs", f"Mean of last {LAST} tests"))
+    head = "".join(f'<th scope="col">{title}</th>' for title in ("Method", "Runs", f"Last {LAST} tests"))
     key = f'<table class="key"><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>'
     return f'<figure><h3>{escape(map_)}</h3><div class="medium">{drawn}</div><div class="scroll">{key}</div></figure>'
 
