@@ -5,26 +5,27 @@ None of them fails the run: what cannot be written is logged.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 from operations.files import replace_file
 from operations.paths import shown
 from operations.simulator import BACKEND
 from pps_qmix.comparison.page import write_index
 from pps_qmix.runtime.processes import Part
+from server.checkpoints import newest_checkpoint_steps
 from server.report.page import write_report
 from server.run_directory import has_run, read_rows, read_run, report_path, watch_path
 
 log = logging.getLogger("pps_qmix")
 
 _BATTLES: Final = 3
-_LIMIT: Final = 5.0  # seconds that the end of a run waits for the process that records its battles
+_LIMIT: Final = 2.0  # seconds that the end of a run waits for the process that records its battles
 
 
 def record_battles(run: Path) -> None:
@@ -43,23 +44,37 @@ def recording_command(run: Path, page: Path) -> list[str]:
     return [*watch, "--battles", str(_BATTLES), "--out", str(page)]
 
 
-@contextmanager
-def battles_recorded(run: Path) -> Iterator[None]:
-    """Record battles as `record_battles` does, in a process beside the block: this one has not loaded PyTorch.
+class Recording:
+    """Records battles as `record_battles` does, in a process beside the end of a run: this one has not loaded PyTorch.
 
-    After the block it has some seconds to end.
+    Use as a context manager around the run. At the end the process has some seconds left.
     """
-    with contextlib.ExitStack() as ending:
-        part = None
-        with _logged(f"the battles of {run}"):
-            if _is_recordable(run):
-                logs = run / "logs"
-                logs.mkdir(exist_ok=True)
-                part = Part("the recording of battles", recording_command(run, watch_path(run)), logs / "watch.log")
-                ending.callback(part.kill)
-        yield
-        if part is not None:
-            part.wait(_LIMIT)
+
+    def __init__(self, run: Path, total_steps: int) -> None:
+        self._run = run
+        self._total_steps = total_steps
+        self._part: Part | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        if self._part is not None:
+            try:
+                self._part.wait(_LIMIT)
+            finally:
+                self._part.kill()
+
+    def look(self) -> None:
+        """Begin to record when the last checkpoint of the run is there."""
+        if self._part is not None or newest_checkpoint_steps(self._run) < self._total_steps:
+            return
+        with _logged(f"the battles of {self._run}"):
+            if _is_recordable(self._run):
+                log_file = self._run / "logs" / "watch.log"
+                log_file.parent.mkdir(exist_ok=True)
+                command = recording_command(self._run, watch_path(self._run))
+                self._part = Part("the recording of battles", command, log_file)
 
 
 def write_pages(run: Path) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pps_qmix.configuration import default_config
 from pps_qmix.status import BROKEN, state_of
 from server.report.summary import LAST, Point, Rate, of_kind, played_seconds, points
 from server.run_directory import RunDirectoryError, document_path, metrics_path, read_rows, read_run
+
+# What rows lead to that no run has written.
+ODD_ROWS: Final = (AttributeError, LookupError, TypeError, ValueError)
 
 
 class ComparedRun(NamedTuple):
@@ -44,7 +47,7 @@ def compared_run(path: Path) -> ComparedRun:
     """Read a run directory, as far as it can be read."""
     try:
         return _read(path, read_run(path), read_rows(path))
-    except (RunDirectoryError, OSError, KeyError, TypeError, ValueError):  # also where a row has other figures
+    except (RunDirectoryError, OSError, *ODD_ROWS):
         return ComparedRun(path, BROKEN, {}, None, [], 0, 0, 0.0)
 
 
@@ -66,7 +69,7 @@ class Reader:
         return [run for _, run in found.values()]
 
     def _read(self, path: Path) -> tuple[object, ComparedRun]:
-        signs = (_sign(document_path(path)), _sign(metrics_path(path)))
+        signs = (sign(document_path(path)), sign(metrics_path(path)))
         known = self._known.get(path)
         if known is None or known[0] != signs:
             return signs, compared_run(path)
@@ -92,7 +95,7 @@ def _read(path: Path, document: Mapping[str, Any], rows: list[dict[str, Any]]) -
     )
 
 
-def _sign(path: Path) -> tuple[int, int, int] | None:
+def sign(path: Path) -> tuple[int, int, int] | None:
     """Return what differs when a file was written again."""
     try:
         status = path.stat()

@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from operations.paths import shown
 from pps_qmix.comparison import sections
-from pps_qmix.comparison.compared_run import runs_in
+from pps_qmix.comparison.compared_run import ODD_ROWS, runs_in
 from pps_qmix.dashboard import overview, run_view
 from pps_qmix.dashboard.recording import RecordingError, Recordings
 from server.checkpoints import whole_checkpoints
@@ -130,7 +130,7 @@ class Dashboard:
         with self._one:
             try:
                 return self._views.setdefault(run, run_view.RunView(run)).parts()
-            except (RunDirectoryError, OSError, LookupError, TypeError, ValueError) as error:
+            except (RunDirectoryError, OSError, *ODD_ROWS) as error:
                 return {"now": f'<p role="alert">This run cannot be shown: {escape(shown(str(error)))}</p>'}
 
     def _events(self, parts: Callable[[], Parts]) -> Response:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from operations.paths import shown
+from pps_qmix.comparison.compared_run import sign
 from pps_qmix.configuration import default_config
 from pps_qmix.dashboard.overview import address
 from pps_qmix.dashboard.seats import SeatState, Words, last_words, now_of, seat_states
@@ -29,17 +30,22 @@ class RunView:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._drawn_of: object = None
-        self._parts: dict[str, str] = {}
+        self._read_at: object = None
+        self._document: dict[str, Any] = {}
+        self._rows: list[dict[str, Any]] = []
+        self._played: dict[str, str] = {}
 
     def parts(self) -> dict[str, str]:
-        """Return the HTML of each part, as the run is now. Raises RunDirectoryError, OSError."""
-        words = last_words(self._path)
-        seen = (_signs(self._path), words)
-        if seen != self._drawn_of:
-            self._parts = _draw(self._path, words)
-            self._drawn_of = seen
-        return self._parts
+        """Return the HTML of each part, as the run is now. Raises RunDirectoryError, OSError.
+
+        A row that no run has written leads to other exceptions.
+        """
+        signs = [sign(path(self._path)) for path in (document_path, metrics_path)]
+        if signs != self._read_at:
+            self._document, self._rows = read_run(self._path), read_rows(self._path)
+            self._played = _played(self._document, self._rows)
+            self._read_at = signs
+        return {**self._played, **_at_the_moment(self._path, self._document, self._rows)}
 
 
 def title(run: Path) -> str:
@@ -47,27 +53,27 @@ def title(run: Path) -> str:
     return heading({**default_config(), **read_run(run)["settings"]}, None)
 
 
-def _signs(run: Path) -> object:
-    """Return what differs when there is something new to draw."""
-    files = [path(run) for path in (document_path, metrics_path, now_path, watch_path, report_path)]
-    changed = [path.stat().st_mtime_ns if path.exists() else 0 for path in files]
-    return changed, state_of(run, None, None)
-
-
-def _draw(run: Path, words: Mapping[str, Words]) -> dict[str, str]:
-    document, rows = read_run(run), read_rows(run)
+def _played(document: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, str]:
+    """The parts that change with the rows."""
     settings = {**default_config(), **document["settings"]}
     tests, rounds = of_kind(rows, "evaluation"), of_kind(rows, "round")
-    steps = rounds[-1]["steps"] if rounds else 0
-    state, now = state_of(run, steps, settings["total-steps"]), now_of(run)
     return {
-        "now": _now(run, state, now, steps, settings["total-steps"]),
         "tiles": result.tiles(settings, document.get("runtime"), tests, rounds),
         "curve": result.learning_curve(tests, rounds),
-        "seats": _seats(list(seat_states(state, now, rows, words)), words),
         "rounds": _rounds(rounds),
         "sharing": figures.small_charts(whole_rounds(rounds)),
         "times": figures.times(rows),
+    }
+
+
+def _at_the_moment(run: Path, document: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, str]:
+    """The parts that also change between two rows."""
+    rounds = of_kind(rows, "round")
+    steps, total = rounds[-1]["steps"] if rounds else 0, int(document["settings"]["total-steps"])
+    state, now, words = state_of(run, steps, total), now_of(run), last_words(run)
+    return {
+        "now": _now(run, state, now, steps, total),
+        "seats": _seats(list(seat_states(state, now, rows, words)), words),
         "recorded": _recorded(run),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import median_high
 from typing import Any, NamedTuple
 
 _Z = 1.96  # of a 95 % interval
@@ -59,8 +60,11 @@ def points(evaluations: Sequence[Row]) -> list[Point]:
 
 
 def last_whole_round(rounds: Sequence[Row]) -> Row | None:
-    """Return the newest round that the run's end did not cut: it has nine tenths of the most battles."""
-    usual = max((row.get("battles", 0) for row in rounds), default=0)
+    """Return the newest round that the run's end did not cut: it has nine tenths of the battles that most rounds have.
+
+    The first round has more: a batch of battles comes before the first training step.
+    """
+    usual = median_high([row.get("battles", 0) for row in rounds]) if rounds else 0
     return next((row for row in reversed(rounds) if row.get("battles", 0) >= 0.9 * usual), None)
 
 
