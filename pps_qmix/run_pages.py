@@ -25,6 +25,7 @@ from server.run_directory import has_run, read_rows, read_run, report_path, watc
 log = logging.getLogger("pps_qmix")
 
 _BATTLES: Final = 3
+_COMPARED: Final = 40  # newest runs of the folder: more would take seconds
 _LIMIT: Final = 2.0  # seconds that the end of a run waits for the process that records its battles
 
 
@@ -84,7 +85,7 @@ def write_pages(run: Path) -> None:
     with _logged(f"the report of {run}"):
         write_report(report_path(run), read_run(run), read_rows(run))
     with _logged(f"the comparison of the runs in {run.parent}"):
-        write_index(run.parent)
+        write_index(run.parent, _COMPARED)
 
 
 def _is_recordable(run: Path) -> bool:

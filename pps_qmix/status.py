@@ -133,11 +133,11 @@ def named_run(name: str, runs: Path) -> Path:
 def newest_run(runs: Path) -> Path | None:
     """Return the run directory in `runs` that was written last, None if the folder holds no run."""
     found = [path.parent for path in runs.glob(str(document_path(Path("*"))))]
-    return real_path(max(found, key=_changed)) if found else None
+    return real_path(max(found, key=changed)) if found else None
 
 
-def _changed(path: Path) -> float:
-    """When a run last wrote a row, or began."""
+def changed(path: Path) -> float:
+    """Return when a run last wrote a row, or began, in seconds since the epoch."""
     return max(_modified(file) or 0.0 for file in (document_path(path), metrics_path(path)))
 
 

@@ -1,4 +1,4 @@
-"""Writes the comparison of run directories as a page: `write_comparison`, and `write_index` for a whole folder."""
+"""Writes the comparison of run directories as a page: `write_comparison`, and `write_index` for those of a folder."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from operations.paths import shown
 from pps_qmix.comparison import sections
 from pps_qmix.comparison.compared_run import ComparedRun, compared_run, runs_in
 from pps_qmix.comparison.table import links_from
+from pps_qmix.status import changed
 from server.report.style import framed
 
 _INDEX: Final = "index.html"
@@ -24,19 +25,26 @@ def index_path(runs: Path) -> Path:
     return runs / _INDEX
 
 
-def write_index(runs: Path) -> Path:
-    """Compare all runs in a folder; return the page. Raises OSError."""
-    page = index_path(runs)
-    write_comparison(page, runs_in(runs))
+def write_index(runs: Path, newest: int) -> Path:
+    """Compare the `newest` runs in a folder, those that wrote last; return the page. Raises OSError."""
+    page, found = index_path(runs), runs_in(runs)
+    chosen = sorted(sorted(found, key=changed)[-newest:])
+    left_out = len(found) - len(chosen)
+    everything = shlex.join(["pps-qmix", "compare", "--runs", shown(runs)])
+    hint = f"Older runs that are left out: {left_out}; <code>{escape(everything)}</code> compares all." if left_out else ""
+    write_comparison(page, chosen, hint)
     return page
 
 
-def write_comparison(page: Path, paths: Sequence[Path]) -> list[ComparedRun]:
-    """Write the page that compares run directories, whole or not at all; return the runs. Raises OSError."""
+def write_comparison(page: Path, paths: Sequence[Path], hint: str = "") -> list[ComparedRun]:
+    """Write the page that compares run directories, whole or not at all; return the runs.
+
+    `hint` is HTML, to be read first. Raises OSError.
+    """
     runs = [compared_run(path) for path in paths]
     written = datetime.now().strftime("%Y-%m-%d %H:%M")
     live = shlex.join(["pps-qmix", "dashboard", shown(page.absolute().parent)])
-    notice = f"Written on {written}. <code>{escape(live)}</code> shows it live."
+    notice = f"Written on {written}. <code>{escape(live)}</code> shows it live. {hint}"
     parts = [sections.curves(runs), sections.table(runs, links_from(page))]
     replace_file(page, framed(title(runs), notice, parts, style=sections.STYLE, script=sections.SCRIPT).encode())
     return runs

@@ -128,7 +128,7 @@ def test_rows_that_nothing_wrote_break_one_run_alone(tmp_path: Path, row: dict[s
     path = a_run(tmp_path / "runs", "odd")
     (path / "metrics.jsonl").write_text(json.dumps(row) + "\n")
     a_run(tmp_path / "runs", "right", 8)
-    assert [line[-2] for line in Table(write_index(tmp_path / "runs")).lines[1:]] == [BROKEN, STOPPED]
+    assert [line[-2] for line in Table(write_index(tmp_path / "runs", 10)).lines[1:]] == [BROKEN, STOPPED]
 
 
 @pytest.mark.parametrize("name", [NASTY[:8] + "b>", "two\nlines", "a & 'b' \"c\"", os.fsdecode(b"\xff")])
@@ -140,7 +140,7 @@ def test_no_name_is_taken_for_markup(tmp_path: Path, name: str) -> None:
     path.rename(path.with_name(name))
     a_run(tmp_path / "runs", "other", 8, map="3m")
     (tmp_path / "runs" / name / "report.html").touch()
-    page = write_index(tmp_path / "runs")
+    page = write_index(tmp_path / "runs", 10)
     assert "alert(1)</script>" not in page.read_text(encoding="utf-8")
     assert os.fsencode(name) in {os.fsencode(os.path.dirname(link)) for link in _raw_links(page)}
 
@@ -148,6 +148,16 @@ def test_no_name_is_taken_for_markup(tmp_path: Path, name: str) -> None:
 def _raw_links(page: Path) -> Iterator[str]:
     for link in Table(page).links:
         yield unquote(link) if "\ufffd" not in link else os.fsdecode(b"\xff/report.html")
+
+
+def test_at_a_run_s_end_the_newest_runs_are_compared(tmp_path: Path) -> None:
+    for age, name in enumerate(("c", "b", "a")):
+        path = a_run(tmp_path / "my runs", name, 8)
+        for file in ("run.json", "metrics.jsonl"):
+            os.utime(path / file, (1000.0 - age, 1000.0 - age))
+    page = write_index(tmp_path / "my runs", 2)
+    assert [line[0] for line in Table(page).lines[1:]] == ["b", "c"]
+    assert "Older runs that are left out: 1;" in page.read_text(encoding="utf-8")
 
 
 # --- groups ---------------------------------------------------------------------------------------------------
@@ -221,7 +231,7 @@ def test_a_reader_sees_what_is_new(tmp_path: Path) -> None:
 def test_a_click_on_a_head_sorts(tmp_path: Path) -> None:
     for name, won, map_ in (("b", 32, "8m"), ("c", 4, "25m"), ("a", 16, "3m")):
         a_run(tmp_path / "runs", name, won, map=map_)
-    address = write_index(tmp_path / "runs").as_uri()
+    address = write_index(tmp_path / "runs", 10).as_uri()
     with Page(tmp_path / "browser") as page:
         page.screen(1400, 1000, dark=False)
         page.open(address)
