@@ -31,8 +31,8 @@ def write_index(runs: Path, newest: int) -> Path:
     chosen = sorted(sorted(found, key=changed)[-newest:])
     left_out = len(found) - len(chosen)
     everything = shlex.join(["pps-qmix", "compare", "--runs", shown(runs)])
-    hint = f"Older runs that are left out: {left_out}; <code>{escape(everything)}</code> compares all." if left_out else ""
-    write_comparison(page, chosen, hint)
+    hint = f"Older runs that are left out: {left_out}; <code>{escape(everything)}</code> compares all."
+    write_comparison(page, chosen, hint if left_out else "")
     return page
 
 
