@@ -106,12 +106,14 @@ class Dashboard:
         return FileResponse(path, headers=_HEADERS)
 
     async def _battles(self, request: Request) -> Response:
-        run, checkpoint = self._run(request), request.path_params["checkpoint"]
-        if checkpoint not in {path.name for path in whole_checkpoints(run)}:
+        run = self._run(request)
+        kept = {path.name: path for path in whole_checkpoints(run)}
+        checkpoint = kept.get(request.path_params["checkpoint"])
+        if checkpoint is None:
             raise HTTPException(404, "this checkpoint is no longer kept; choose the newest one")
         try:
             page = await self._recordings.page(run, checkpoint)
-        except RecordingError as error:
+        except (RecordingError, OSError) as error:
             raise HTTPException(503, shown(str(error))) from None
         return FileResponse(page, headers=_HEADERS)
 

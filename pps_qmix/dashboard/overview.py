@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from urllib.parse import quote
 
@@ -36,7 +37,7 @@ class Overview:
 
 def address(run: Path, page: str = "") -> str:
     """Return where the dashboard has a page of a run."""
-    return f"/runs/{quote(run.name)}/{page}"
+    return f"/runs/{quote(os.fsencode(run.name))}/{page}"
 
 
 def _draw(runs: list[ComparedRun]) -> dict[str, str]:

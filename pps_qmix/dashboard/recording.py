@@ -33,12 +33,13 @@ class Recordings:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._folder.cleanup()
 
-    async def page(self, run: Path, checkpoint: str) -> Path:
+    async def page(self, run: Path, checkpoint: Path) -> Path:
         """Return the page with battles of a run's agents since `checkpoint`, recorded if it is not there.
 
-        Raises RecordingError.
+        Raises RecordingError, OSError if the checkpoint is gone.
         """
-        page = Path(self._folder.name) / f"{run.name[:100]}-{checkpoint}.html"
+        made = checkpoint.stat().st_mtime_ns  # another run may get the same name
+        page = Path(self._folder.name) / f"{made}-{checkpoint.name}.html"
         async with self._one:
             if not page.exists():
                 await _record(recording_command(run, page))

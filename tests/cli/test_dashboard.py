@@ -24,7 +24,7 @@ from pps_qmix.dashboard.recording import RecordingError, Recordings
 from pps_qmix.dashboard.seats import Words, last_words, now_of, seat_states
 from pps_qmix.dashboard.serving import LocalNames, is_local_name
 from pps_qmix.status import FINISHED, RUNNING
-from server.run_directory import RunDirectory, now_path
+from server.run_directory import RunDirectory, checkpoints_path, now_path
 from server.settings import check_settings
 from tests.cli.browser import Page
 from tests.cli.experiment.small import evaluation_row, round_row
@@ -117,6 +117,17 @@ def test_the_first_page_is_there_before_any_run(tmp_path: Path) -> None:
     with Recordings() as recordings:
         client = TestClient(Dashboard(tmp_path / "none", recordings, lambda: False).app())
         assert "No run has begun here" in client.get("/").text
+
+
+@pytest.mark.parametrize("name", ["a & <b>", os.fsdecode(b"\xff"), "two\nlines", "50 % ?#"])
+def test_a_run_of_any_name_is_listed(client: TestClient, directory: RunDirectory, name: str) -> None:
+    directory.path.rename(directory.path.with_name(name))
+    text = client.get("/").text
+    assert "1 run, 0 playing" in text
+    assert "<b>" not in text
+    link = re.search(r'href="(/runs/[^"]+)"', text)
+    assert link is not None
+    assert client.get(link[1]).status_code == (404 if "\udcff" in name else 200)
 
 
 @pytest.mark.parametrize(
@@ -264,7 +275,7 @@ def test_the_dashboard_follows_a_run_that_plays_stops_and_resumes(tmp_path: Path
 def test_a_recording_that_fails_says_why(tmp_path: Path, directory: RunDirectory) -> None:
     async def record() -> None:
         with Recordings() as recordings:
-            await recordings.page(directory.path, "round-000001")
+            await recordings.page(directory.path, checkpoints_path(directory.path))
 
     with pytest.raises(RecordingError, match="has no checkpoint yet"):
         asyncio.run(record())
