@@ -15,6 +15,7 @@ from server.run_directory import now_path
 
 _SEAT_LOG: Final = re.compile(r"seat-(\d+)")
 _COLOUR: Final = re.compile(r"\x1b\[[\d;]*m")
+_SAYS_NOTHING: Final = re.compile(r"([A-Z]+ *:)?")  # Flower's log has empty messages
 _TAIL: Final = 4096  # bytes of a log that are read
 _LONGEST: Final = 300  # characters of the last words that are shown
 
@@ -76,7 +77,7 @@ def seat_states(
 
 
 def _words(path: Path) -> Words | None:
-    """Return the last line of a log that is not empty."""
+    """Return the last line of a log that says something."""
     try:
         with open(path, "rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -85,5 +86,6 @@ def _words(path: Path) -> Words | None:
             when = os.fstat(file.fileno()).st_mtime
     except OSError:
         return None
-    lines = [line.strip() for line in _COLOUR.sub("", text).splitlines() if line.strip()]
-    return Words(lines[-1][-_LONGEST:], when) if lines else None
+    lines = [line.strip() for line in _COLOUR.sub("", text).splitlines()]
+    said = [line for line in lines if not _SAYS_NOTHING.fullmatch(line)]
+    return Words(said[-1][-_LONGEST:], when) if said else None

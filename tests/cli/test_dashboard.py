@@ -84,7 +84,9 @@ def test_seats_before_the_first_round_and_after_the_last_one() -> None:
 
 def test_last_words_are_the_last_line_that_says_something(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
-    (tmp_path / "logs" / "seat-0.log").write_bytes(b"first\n" * 5000 + b"\x1b[32mINFO\x1b[0m : \xff last \n\n")
+    (tmp_path / "logs" / "seat-0.log").write_bytes(
+        b"first\n" * 5000 + b"\x1b[32mINFO\x1b[0m : \xff last \nINFO :      \n\n"
+    )
     (tmp_path / "logs" / "empty.log").touch()
     assert {name: each.text for name, each in last_words(tmp_path).items()} == {"seat-0": "INFO : \ufffd last"}
     assert last_words(tmp_path / "nothing") == {}
