@@ -14,9 +14,11 @@ from types import TracebackType
 from typing import Final, Self
 
 from operations.files import replace_file
+from operations.memory import memory
 from operations.paths import shown
 from operations.simulator import BACKEND
 from pps_qmix.comparison.page import write_index
+from pps_qmix.runtime.memory import PROCESS
 from pps_qmix.runtime.processes import Part
 from server.checkpoints import newest_checkpoint_steps
 from server.report.page import write_report
@@ -33,6 +35,7 @@ def record_battles(run: Path) -> None:
     """Record battles of a run's newest checkpoint in this process, if the simulator played it."""
     with _logged(f"the battles of {run}"):
         if _is_recordable(run):
+            watch_path(run).unlink(missing_ok=True)
             from pps_qmix.viewer.page import make_page  # noqa: PLC0415 - these load PyTorch and the simulator
             from pps_qmix.viewer.recorded_battles import film_run  # noqa: PLC0415
 
@@ -59,10 +62,10 @@ class Recording:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: BaseException | TracebackType | None) -> None:
         if self._part is not None:
             try:
-                self._part.wait(_LIMIT)
+                self._part.wait(_LIMIT if kind is None else 0.0)
             finally:
                 self._part.kill()
 
@@ -71,7 +74,8 @@ class Recording:
         if self._part is not None or newest_checkpoint_steps(self._run) < self._total_steps:
             return
         with _logged(f"the battles of {self._run}"):
-            if _is_recordable(self._run):
+            if _is_recordable(self._run) and memory().free > PROCESS:  # the run's own processes are still there
+                watch_path(self._run).unlink(missing_ok=True)
                 log_file = self._run / "logs" / "watch.log"
                 log_file.parent.mkdir(exist_ok=True)
                 command = recording_command(self._run, watch_path(self._run))

@@ -12,7 +12,7 @@ from server.report.summary import LAST, Point, Rate, of_kind, played_seconds, po
 from server.run_directory import RunDirectoryError, document_path, metrics_path, read_rows, read_run
 
 # What rows lead to that no run has written.
-ODD_ROWS: Final = (AttributeError, LookupError, TypeError, ValueError)
+ODD_ROWS: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class ComparedRun(NamedTuple):
@@ -76,19 +76,22 @@ class Reader:
         run = known[1]
         if run.state == BROKEN:
             return known
-        return signs, run._replace(state=state_of(path, run.steps, run.settings["total-steps"]))
+        return signs, run._replace(state=state_of(path, run.steps, int(run.settings["total-steps"])))
 
 
 def _read(path: Path, document: Mapping[str, Any], rows: list[dict[str, Any]]) -> ComparedRun:
     settings = {**default_config(), **document["settings"]}
     rounds = of_kind(rows, "round")
     steps = int(rounds[-1]["steps"]) if rounds else 0
+    tests = points(of_kind(rows, "evaluation"))
+    if any(test.steps < 0 or not 0 <= test.own.won <= test.own.battles or not test.own.battles for test in tests):
+        raise ValueError("a test has figures that none can have")
     return ComparedRun(
         path,
         state_of(path, steps, int(settings["total-steps"])),
         settings,
         document.get("simulator"),
-        points(of_kind(rows, "evaluation")),
+        tests,
         int(rounds[-1]["round"]) if rounds else 0,
         steps,
         played_seconds(rounds),

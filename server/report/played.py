@@ -20,7 +20,7 @@ def battles(settings: Mapping[str, Any], recorded: bool) -> str:
     """The recorded battles beside the page, if they are `recorded`, or the command that records some."""
     if recorded:
         link = f'<a href="{WATCH_PAGE}">Watch recorded battles</a>'
-        return html.section("Battles", f"<p>{link} of the final agents, step by step.</p>")
+        return html.section("Battles", f"<p>{link} of the run's agents, step by step.</p>")
     command = escape(shlex.join(["pps-qmix", "watch", _folder(settings)]))
     return html.section("Battles", f"<p>This command records battles:</p><pre><code>{command}</code></pre>")
 

@@ -119,6 +119,8 @@ def test_what_cannot_be_compared_is_said(tmp_path: Path, capsys: pytest.CaptureF
     "row",
     [
         {"kind": "evaluation", "round": 1, "steps": 5},
+        {"kind": "evaluation", "round": 1, "steps": 5, "won": 0, "battles": 0},
+        {"kind": "evaluation", "round": 1, "steps": "few", "won": 1, "battles": 2},
         {"kind": "evaluation", "round": 1, "steps": 5, "won": 1, "battles": "many"},
         {"kind": "round", "round": 1, "steps": "few", "seconds": {}},
         {"kind": "round", "round": 1, "steps": 5, "seconds": None},
