@@ -60,7 +60,7 @@ class RunDisplay:
 def _console(command: str, run: str) -> PlainConsole:
     if not logs.is_json():
         return PlainConsole()
-    logs.set_up(command, run=run)
+    logs.set_up(command, "pps_qmix", run=run)
     return PlainConsole(file=logs.LoggedLines(logging.getLogger(command)), width=10_000)
 
 

@@ -11,11 +11,20 @@ from typing import Any
 
 from cli.plain_console import PlainConsole
 from operations.home import pps_home
-from operations.paths import real_path, shown, user_path
+from operations.paths import shown, user_path
 from pps_qmix.configuration import default_config
-from pps_qmix.status import BROKEN, FINISHED, STOPPED, DeviceStatus, RunStatus, device_statuses, newest_run, run_status
+from pps_qmix.status import (
+    BROKEN,
+    FINISHED,
+    STOPPED,
+    DeviceStatus,
+    RunStatus,
+    device_statuses,
+    named_run,
+    newest_run,
+    run_status,
+)
 from server.report.words import percent
-from server.run_directory import RunDirectoryError
 
 _NAMED = 3  # other runs with devices here
 
@@ -54,12 +63,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _wanted(name: str | None, runs: Path) -> Path | None:
     """Return the run directory that is meant, None if there is none at all. Raises RunDirectoryError."""
-    if name is not None:
-        for path in (user_path(name), runs / name) if name else ():
-            if path.is_dir():
-                return real_path(path)
-        raise RunDirectoryError(f"there is no run {name!r}, as a folder or in {runs}")
-    return newest_run(runs)
+    return newest_run(runs) if name is None else named_run(name, runs)
 
 
 def _run_lines(run: RunStatus) -> Iterator[str]:

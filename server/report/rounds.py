@@ -26,17 +26,10 @@ def small_charts(rounds: Sequence[Row]) -> str:
             continue
         figures.append(html.figure(label, charts.small_chart([curve], label, is_share=is_share), meaning))
     if weights := _weights(rounds):
-        legend = "".join(
-            f'<li style="{charts.hue(number, len(weights))}">agent {seat}</li>' for number, seat in enumerate(weights)
-        )
+        key = charts.legend((f"agent {seat}", charts.hue(number, len(weights))) for number, seat in enumerate(weights))
         chart = charts.small_chart(list(weights.values()), "aggregation weights")
-        figures.append(
-            html.figure(
-                "Aggregation weights",
-                f'{chart}<ul class="legend">{legend}</ul>',
-                "How much each agent counts in the aggregate.",
-            )
-        )
+        meaning = "How much each agent counts in the aggregate."
+        figures.append(html.figure("Aggregation weights", chart + key, meaning))
     if not figures:
         return ""
     same = f'<p class="faint">The same in all rounds: {"; ".join(constant)}.</p>' if constant else ""

@@ -55,15 +55,23 @@ STRATEGIES: Final = {"a-pps": "A-PPS", "rs-pps": "RS-PPS", "pp-pps": "PP-PPS", "
 
 def heading(settings: Mapping[str, object], agents: int | None) -> str:
     """Return what a run was, in words: `3m, A-PPS on VDN, 3 agents, seed 0`."""
+    team = [f"{agents} agents"] if agents else []
+    return ", ".join([str(settings["map"]), method(settings), *team, f"seed {settings['seed']}"])
+
+
+def method(settings: Mapping[str, object]) -> str:
+    """Return how the agents of a run learn together, in words: `A-PPS on VDN`."""
     base = str(settings["base"]).upper()
     if settings["centralised"]:
-        method = f"centralised {base}"
-    else:
-        strategy = str(settings["strategy"])
-        joint = "joint " if settings["mixing"] == "joint" else ""
-        method = f"{STRATEGIES.get(strategy, strategy)} on {joint}{base}"
-    team = [f"{agents} agents"] if agents else []
-    return ", ".join([str(settings["map"]), method, *team, f"seed {settings['seed']}"])
+        return f"centralised {base}"
+    joint = "joint " if settings["mixing"] == "joint" else ""
+    return f"{strategy(settings)} on {joint}{base}"
+
+
+def strategy(settings: Mapping[str, object]) -> str:
+    """Return what the strategy of a run is called: `A-PPS`."""
+    name = str(settings["strategy"])
+    return "centralised" if settings["centralised"] else STRATEGIES.get(name, name)
 
 
 def duration(seconds: float) -> str:

@@ -17,6 +17,7 @@ import server.exchange
 from cli.main import main
 from client.device import DeviceDirectory
 from envproxy.mixer_store import MixerStore
+from pps_qmix.comparison.compared_run import runs_in
 from pps_qmix.configuration import Value, default_config
 from pps_qmix.runtime.in_process import Team, run_in_process
 from server.checkpoints import Checkpoint, newest_checkpoint, save_checkpoint, whole_checkpoints
@@ -219,7 +220,7 @@ def test_the_command_trains_centrally_and_evaluates_and_shows(
     flags = [word for name, value in TINY.items() for word in (f"--{name}", str(value))]
     train = ["train", "--runs", str(tmp_path / "runs"), *flags, "--total-steps", "300"]
     assert main([*train, "--algorithm", "qmix", "--centralised"]) == 0  # in this process, without being told
-    (run,) = (tmp_path / "runs").iterdir()
+    (run,) = runs_in(tmp_path / "runs")
     assert f"3m, centralised QMIX, 3 agents, seed 3; run {run}" in capsys.readouterr().out
     assert main(["train", "--resume", str(run), "--total-steps", "400"]) == 0
     assert read_rows(run)[-1]["steps"] >= 400
@@ -307,7 +308,7 @@ def test_the_command_trains_and_evaluates_and_shows(tmp_path: Path, capsys: pyte
     train = ["train", "--runtime", "in-process", "--runs", str(runs), *flags, "--total-steps", "300"]
     assert main([*train, "--rules", "reward_win=100,obs-pathing-grid=TRUE"]) == 0
     told = capsys.readouterr().out
-    (run,) = runs.iterdir()  # the name is made from what it is and when it began
+    (run,) = runs_in(runs)  # the name is made from what it is and when it began
     assert run.name.startswith("3m-rs-pps-vdn-s3-")
     assert f"3m, RS-PPS on VDN, 3 agents, seed 3; run {run}" in told
     assert "last test win rate: " in told
