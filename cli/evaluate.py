@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Sequence
 
 from cli.plain_console import PlainConsole
 from operations.paths import user_path
 from pps_qmix.configuration import default_config
 from pps_qmix.runtime.battles import check_request
+from server.report.summary import Rate, Row, of_kind, together, told
+from server.report.words import percent
+from server.run_directory import read_rows
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,8 +39,24 @@ def run(options: argparse.Namespace) -> int:
         name = options.backend or trained.settings.backend
         console.say(f"{name} cannot repeat battles: the next evaluation plays others with any seed")
     result = evaluate(trained, backend, options.evaluate_battles, options.seed)
+    rate = Rate(result.won, result.battles)
+    low, high = rate.interval
     console.say(
-        f"{result.won} of {result.battles} battles won: win rate {result.won / result.battles:.3f}, "
-        f"return {result.return_mean:.2f}, length {result.length_mean:.1f} steps"
+        f"{result.won} of {result.battles} battles won: win rate {100 * rate.share:.1f} %, "
+        f"95 % interval {100 * low:.0f} to {percent(high)}"
     )
+    console.say(f"return {result.return_mean:.2f}, length {result.length_mean:.1f} steps")
+    for line in _compared(rate, trained.checkpoint.steps, of_kind(read_rows(trained.run), "evaluation")):
+        console.say(line)
     return 0
+
+
+def _compared(rate: Rate, steps: int, tests: Sequence[Row]) -> Iterator[str]:
+    """Say why a rate of the agents after `steps` differs from that of the run's last test."""
+    if not tests:
+        return
+    last = tests[-1]
+    yield f"last test of the run: win rate {told(together([last]))} at step {last['steps']:,}"
+    later = f", by agents that had learned for {steps - last['steps']:,} more steps" if steps > last["steps"] else ""
+    yield f"why they differ: the test had {last['battles']} battles, this has {rate.battles} others{later}"
+    yield "more battles (--evaluate-battles) make the interval narrower"

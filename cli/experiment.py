@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
         return ExperimentDisplay(experiment.folder, len(entries), finished, console)
 
     outcome = experiment.run(options.jobs, memory_check=not options.no_memory_check, display=display)
-    console.say(f"results: {shown(outcome.path / 'results.md')}")
+    console.say(f"results: {shown(outcome.path / 'results.md')}, {shown(outcome.path / 'index.html')}")
     if outcome.failed:
         show_failed(outcome.failed, experiment.folder, console)
         console.say("the same command resumes them")

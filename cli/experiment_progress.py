@@ -15,6 +15,7 @@ from pps_qmix.experiment.processes import Ended, Started
 from pps_qmix.experiment.schedule import Entry, State
 from pps_qmix.experiment.spec import PlannedRun
 from server.report.summary import result_of
+from server.report.words import percent
 from server.run_directory import read_rows
 
 _LOOK_EVERY = 2.0  # seconds between two looks into the run directories
@@ -64,7 +65,7 @@ class ExperimentDisplay:
             rows = read_rows(self._folder.run(name))
             steps = max((row["steps"] for row in rows if row["kind"] == "round"), default=0)
             rates = [row["win-rate"] for row in rows if row["kind"] == "evaluation"]
-            self._progress.update(task, completed=steps, note=f"win rate {rates[-1]:.2f}" if rates else "")
+            self._progress.update(task, completed=steps, note=f"win rate {percent(rates[-1])}" if rates else "")
 
     def _start(self, entry: Entry) -> None:
         run = entry.run

@@ -5,26 +5,27 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.table import Column
 from rich.text import Text
 
+from cli.pace import Pace
 from cli.plain_console import PlainConsole
 from operations.members import ONE_TEAM, Teams
 from server.checkpoints import newest_checkpoint_steps
 from server.metrics import MetricsReader
 from server.report.summary import spread_of
+from server.report.words import percent
 from server.run_directory import now_path
 from server.seats import wanted
 
 _LOOK_EVERY = 0.5  # seconds
 _SAY_EVERY = 30.0  # seconds after which a file or pipe is told how far the round is
-_SPEED_OVER = 60.0  # seconds that the shown speed is a mean of
 
 
 class ProgressDisplay:
@@ -48,18 +49,18 @@ class ProgressDisplay:
         self._total = total_steps
         self._where = where
         self._progress = Progress(
-            TextColumn("{task.description}"),
             BarColumn(bar_width=None),
-            TextColumn("{task.completed:,.0f}/{task.total:,.0f} steps"),
+            TextColumn("{task.fields[share]}"),
+            TextColumn("{task.completed:,.0f} steps"),
             TextColumn("round {task.fields[round]}"),
-            TextColumn("win rate {task.fields[win_rate]}"),
-            _Speed(),
+            TextColumn("won {task.fields[win_rate]}"),
+            _Speed(Column(no_wrap=True)),
             console=console,
             expand=True,
             disable=not console.is_terminal,
         )
         self._task = self._progress.add_task(
-            "training", total=total_steps, round="-", win_rate="-", speed=0.0, seconds_left=None
+            "training", total=total_steps, share=percent(0.0), round="-", win_rate="-", speed=None
         )
         self._now = now_path(directory)
         self._now_seen = self._now_written()
@@ -69,7 +70,7 @@ class ProgressDisplay:
         self._rows.read_new()  # what was played before is not told again
         self._done = newest_checkpoint_steps(directory)
         self._round = 0
-        self._samples: deque[tuple[float, int]] = deque()
+        self._pace = Pace()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
 
@@ -97,23 +98,25 @@ class ProgressDisplay:
         self._look_now()
         for row in self._rows.read_new():
             if row["kind"] == "evaluation":
-                self._progress.update(self._task, win_rate=f"{row['win-rate']:.2f}")
-                win_rate = f"{row['win-rate']:.2f}{spread_of(row, 'win-rate')}"
-                self.tell(f"step {row['steps']:>9,}: test win rate {win_rate}, return {row['return']:.2f}")
+                won = percent(row["win-rate"])
+                self._progress.update(self._task, win_rate=won)
+                spread = spread_of(row, "win-rate")
+                self.tell(f"step {row['steps']:>9,}: test win rate {won:>5}{spread}, return {row['return']:.2f}")
             else:
                 self._done, self._round = row["steps"], row["round"]
-                played = min(row["steps"] / self._total, 1.0)
+                self._pace.note(time.monotonic(), self._done)
                 self.tell(
-                    f"round {row['round']}: {row['steps']:,} steps ({played:.0%}), "
-                    f"{row['played'] / row['seconds']['round']:.0f} steps/s"
+                    f"round {row['round']}: {row['steps']:,} steps ({self._share(row['steps'])}){self._pace.told()}"
                 )
         where = self._where()
         within = where[1] if where is not None and where[0] > self._round else 0
-        steps = min(self._done + within, self._total)
-        speed = self._speed(steps)
-        left = (self._total - steps) / speed if speed > 0 else None
-        shown = self._round + (1 if within else 0)
-        self._progress.update(self._task, completed=steps, round=str(shown or "-"), speed=speed, seconds_left=left)
+        steps = self._done + within
+        if self._waits:
+            self._pace.start()
+        self._pace.note(time.monotonic(), steps)
+        shown = str(self._round + (1 if within else 0) or "-")
+        speed = self._pace.steps_per_second
+        self._progress.update(self._task, completed=steps, share=self._share(steps), round=shown, speed=speed)
         if not self._console.is_terminal and not self._waits and time.monotonic() - self._said_at > _SAY_EVERY:
             self.tell(f"round {self._round + 1} is played: step {steps:,} of {self._total:,}")
 
@@ -140,19 +143,15 @@ class ProgressDisplay:
         except OSError:
             return 0
 
-    def _speed(self, steps: int) -> float:
-        now = time.monotonic()
-        self._samples.append((now, steps))
-        while self._samples[0][0] < now - _SPEED_OVER:
-            self._samples.popleft()
-        (began, before), (ended, after) = self._samples[0], self._samples[-1]
-        return (after - before) / (ended - began) if ended > began else 0.0
+    def _share(self, steps: int) -> str:
+        return percent(min(steps / self._total, 1.0))
 
 
 class _Speed(ProgressColumn):
     """Steps per second and the time left at that speed."""
 
     def render(self, task: Task) -> Text:
-        left = task.fields["seconds_left"]
-        shown = "?" if left is None else f"{int(left // 60)}:{int(left % 60):02d}"
-        return Text(f"{task.fields['speed']:,.0f} steps/s, {shown} left")
+        if (speed := task.fields["speed"]) is None:
+            return Text("- steps/s")
+        minutes, seconds = divmod(int(max((task.total or 0.0) - task.completed, 0.0) / speed), 60)
+        return Text(f"{speed:,.0f} steps/s, {minutes // 60}:{minutes % 60:02d}:{seconds:02d} left")

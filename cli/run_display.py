@@ -18,6 +18,7 @@ from pps_qmix.requested_run import RequestedRun
 from pps_qmix.runtime.supervisor import RETRIES
 from pps_qmix.training import Progress, Tell
 from server.report.summary import result_of
+from server.report.words import duration, heading
 from server.run_directory import read_rows
 
 
@@ -42,15 +43,14 @@ class RunDisplay:
     def __call__(self, run: RequestedRun, progress: Progress) -> Iterator[Tell]:
         """Say what is played, show the progress, and in the end the result."""
         settings = run.settings
-        size = f"{run.n_agents} agents" if settings.teams == 1 else f"{settings.teams} teams of {run.n_agents} agents"
-        self._console.say(f"{settings.map}: {size}, {settings.method}, {settings.base}; run {shown(run.path)}")
+        self._console.say(f"{heading(settings.config(), run.n_agents)}; run {shown(run.path)}")
         teams, follows = Teams(settings.teams, run.n_agents), (run.path, settings.total_steps, progress)
         began = time.monotonic()
         with ProgressDisplay(*follows, self._console, teams) as display:
             yield display.tell
         for name, value in result_of(read_rows(run.path)).items():
             self._console.say(f"{name}: {value}")
-        self._console.say(f"time: {time.monotonic() - began:.0f} s")
+        self._console.say(f"time: {duration(time.monotonic() - began)}")
         self._console.say(f"report: {shown(run.path / 'report.html')}")
         name = shlex.quote(str(run.path))
         self._console.say(f"watch it: pps-qmix watch {shown(name)}")
@@ -62,7 +62,7 @@ class RunDisplay:
 def _console(command: str, run: str) -> PlainConsole:
     if not logs.is_json():
         return PlainConsole()
-    logs.set_up(command, run=run)
+    logs.set_up(command, "pps_qmix", run=run)
     return PlainConsole(file=logs.LoggedLines(logging.getLogger(command)), width=10_000)
 
 

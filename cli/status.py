@@ -5,16 +5,29 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from cli.plain_console import PlainConsole
 from operations.home import pps_home
-from operations.paths import real_path, shown, user_path
+from operations.paths import shown, user_path
 from pps_qmix.configuration import default_config
-from pps_qmix.status import BROKEN, DeviceStatus, RunStatus, device_statuses, newest_run, run_status
+from pps_qmix.status import (
+    BROKEN,
+    FINISHED,
+    STOPPED,
+    DeviceStatus,
+    RunStatus,
+    device_statuses,
+    named_run,
+    newest_run,
+    run_status,
+)
 from server.report.summary import spread_of
-from server.run_directory import RunDirectoryError
+from server.report.words import percent
+
+_NAMED = 3  # other runs with devices here
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,9 +45,8 @@ def run(options: argparse.Namespace) -> int:
     """Print the status; return 1 if the run directory is broken. Raises RunDirectoryError if there is no such run."""
     path = _wanted(options.run, options.runs)
     found = None if path is None else run_status(path)
-    devices = list(device_statuses(pps_home()))
-    if options.run is not None and found is not None:
-        devices = [device for device in devices if device.run_id == found.id]
+    here = list(device_statuses(pps_home()))
+    devices = here if found is None else [device for device in here if device.run_id == found.id]
     if options.json:
         said = {
             "run": None if found is None else dataclasses.asdict(found),
@@ -44,19 +56,15 @@ def run(options: argparse.Namespace) -> int:
     else:
         console = PlainConsole()
         lines = [f"no run in {options.runs}"] if found is None else _run_lines(found)
-        for line in [*lines, *_device_lines(devices, pps_home())]:
+        others = sorted({device.run for device in here if device not in devices})
+        for line in [*lines, *_device_lines(devices, found, pps_home()), *_other_lines(others)]:
             console.say(shown(line))
     return 1 if found is not None and found.state == BROKEN else 0
 
 
 def _wanted(name: str | None, runs: Path) -> Path | None:
     """Return the run directory that is meant, None if there is none at all. Raises RunDirectoryError."""
-    if name is not None:
-        for path in (user_path(name), runs / name) if name else ():
-            if path.is_dir():
-                return real_path(path)
-        raise RunDirectoryError(f"there is no run {name!r}, as a folder or in {runs}")
-    return newest_run(runs)
+    return newest_run(runs) if name is None else named_run(name, runs)
 
 
 def _run_lines(run: RunStatus) -> Iterator[str]:
@@ -65,14 +73,11 @@ def _run_lines(run: RunStatus) -> Iterator[str]:
         several = f"{run.teams} teams, " if run.teams not in (None, 1) else ""
         yield f"  {run.map}, {several}{run.strategy}, {run.base}; began {run.began}"
     if run.steps is not None:
-        of = "" if not run.total_steps else f" of {run.total_steps:,} ({min(1.0, run.steps / run.total_steps):.0%})"
+        share = percent(min(1.0, run.steps / run.total_steps)) if run.total_steps else ""
+        of = f" of {run.total_steps:,} ({share})" if share else ""
         yield f"  {run.steps:,} steps{of}, round {run.round}"
     if run.evaluation is not None:
-        yield "  last evaluation: " + ", ".join(
-            f"{name} {_short(value)}{spread_of(run.evaluation, name)}"
-            for name, value in run.evaluation.items()
-            if name != "spread"
-        )
+        yield f"  last test: {_test(run.evaluation)}"
     if run.row_age is not None:
         yield f"  last row {_ago(run.row_age)}; newest checkpoint: {run.checkpoint or 'none'}"
     if run.missing:
@@ -81,20 +86,35 @@ def _run_lines(run: RunStatus) -> Iterator[str]:
         yield f"  left out of round {run.round}: seat {seat}: {reason}"
 
 
-def _device_lines(devices: list[DeviceStatus], home: Path) -> Iterator[str]:
+def _device_lines(devices: list[DeviceStatus], run: RunStatus | None, home: Path) -> Iterator[str]:
+    """The devices of a run, or of all runs if `run` is None."""
     yield f"devices in {home}:{'' if devices else ' none'}"
     for device in devices:
-        agent = "agent process answers" if device.agent else "no agent process"
+        name = f"{device.run}/{device.run_id} " if run is None else ""
         team = "" if device.team is None else f"team {device.team}, "
-        which = f"  {device.run}/{device.run_id} {team}seat {device.seat}: {agent}"
+        which = f"  {name}{team}seat {device.seat}: {_activity(device, run)}"
         if device.problem is not None:
             yield f"{which}; {device.problem}"
         elif device.round is None:
             yield f"{which}; no round kept yet"
         else:
             kept = "" if device.age is None else f", kept {_ago(device.age)}"
-            battles = f"{device.battles} of {device.capacity} battles"
-            yield f"{which}; round {device.round}, {battles}{kept}"
+            yield f"{which}; round {device.round}, buffer {device.battles} of {device.capacity} battles{kept}"
+
+
+def _activity(device: DeviceStatus, run: RunStatus | None) -> str:
+    """Whether a device works; of an idle one, why: its run is finished or stopped."""
+    if device.agent:
+        return "agent process runs"
+    if run is not None and run.state in (FINISHED, STOPPED):
+        return f"idle, {run.state}"
+    return "no agent process"
+
+
+def _other_lines(runs: list[str]) -> Iterator[str]:
+    if runs:
+        more = f" and {len(runs) - _NAMED} more" if len(runs) > _NAMED else ""
+        yield f"devices of other runs: {', '.join(runs[:_NAMED])}{more} (pps-qmix status RUN)"
 
 
 def _ago(seconds: float) -> str:
@@ -104,5 +124,10 @@ def _ago(seconds: float) -> str:
     return f"{seconds:.0f} s ago"
 
 
-def _short(value: object) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+def _test(evaluation: Mapping[str, Any]) -> str:
+    """The last evaluation in words; a row that was written by another program may hold anything."""
+    rate, return_, steps = (evaluation.get(name) for name in ("win-rate", "return", "steps"))
+    if not (isinstance(rate, float | int) and isinstance(return_, float | int) and isinstance(steps, int)):
+        return "cannot be read"
+    spread = spread_of(evaluation, "win-rate")
+    return f"win rate {percent(rate)}{spread}, return {return_:.2f}, at step {steps:,}"

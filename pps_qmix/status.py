@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from client.device import DeviceDirectory, device_directories
-from operations.paths import real_path
+from operations.paths import real_path, user_path
 from server.checkpoints import whole_checkpoints
 from server.run_directory import RunDirectoryError, document_path, is_held, metrics_path, read_rows, read_run
 
@@ -78,7 +78,7 @@ def run_status(path: Path) -> RunStatus:
         run=path.name,
         id=_text(document.get("id")),
         path=str(path),
-        state=_state(path, problem, steps, total),
+        state=BROKEN if problem is not None else state_of(path, steps, total),
         problem=problem,
         map=_text(settings.get("map")),
         teams=_whole(settings.get("teams", 1)),
@@ -128,20 +128,27 @@ def _device_status(directory: DeviceDirectory) -> DeviceStatus:
     )
 
 
+def named_run(name: str, runs: Path) -> Path:
+    """Return the folder that a user names, or that of the run in `runs` with this name. Raises RunDirectoryError."""
+    for path in (user_path(name), runs / name) if name else ():
+        if path.is_dir():
+            return real_path(path)
+    raise RunDirectoryError(f"there is no run {name!r}, as a folder or in {runs}")
+
+
 def newest_run(runs: Path) -> Path | None:
     """Return the run directory in `runs` that was written last, None if the folder holds no run."""
     found = [path.parent for path in runs.glob(str(document_path(Path("*"))))]
-    return real_path(max(found, key=_changed)) if found else None
+    return real_path(max(found, key=changed)) if found else None
 
 
-def _changed(path: Path) -> float:
-    """When a run last wrote a row, or began."""
+def changed(path: Path) -> float:
+    """Return when a run last wrote a row, or began, in seconds since the epoch."""
     return max(_modified(file) or 0.0 for file in (document_path(path), metrics_path(path)))
 
 
-def _state(path: Path, problem: str | None, steps: int | None, total: int | None) -> str:
-    if problem is not None:
-        return BROKEN
+def state_of(path: Path, steps: int | None, total: int | None) -> str:
+    """Return the state of a run directory that can be read; `steps` of `total` are in its whole rounds."""
     if is_held(path):
         return RUNNING
     return FINISHED if steps is not None and total is not None and steps >= total else STOPPED

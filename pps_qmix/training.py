@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias, get_args
 
@@ -17,6 +18,7 @@ from operations.members import Teams
 from pps_qmix.configuration import Value
 from pps_qmix.playable import check_in_process
 from pps_qmix.requested_run import RequestedRun, backend_of
+from pps_qmix.run_pages import Recording, record_battles, write_pages
 from pps_qmix.runtime.cores import cores
 from pps_qmix.runtime.local_flower import FlowerRun
 from pps_qmix.runtime.memory import check_over_flower
@@ -89,6 +91,7 @@ def play(claimed: RequestedRun, runtime: str, retries: int, display: Display) ->
         _play_over_flower(claimed, retries, display)
     else:
         _play_in_process(claimed, display)
+    write_pages(claimed.path)
 
 
 def submit(claimed: RequestedRun, link: SuperLink, envproxy: str | None, retries: int, display: Display) -> None:
@@ -100,25 +103,28 @@ def submit(claimed: RequestedRun, link: SuperLink, envproxy: str | None, retries
         _asked(envproxy, link, claimed) as progress,
         display(claimed, progress) as tell,
         tempfile.TemporaryDirectory(prefix="pps-qmix-") as home,
+        Recording(claimed.path, claimed.settings.total_steps) as recording,
     ):
         make_way(claimed, link.address, tell)
         if envproxy is not None:
             _wait_until_served(envproxy, progress, tell)
         try:
-            _play_with_retries(claimed, _submitter(claimed, link, Path(home)), retries, tell)
+            _play_with_retries(claimed, _submitter(claimed, link, Path(home), recording.look), retries, tell)
         except KeyboardInterrupt:
             tell(resume_hint(claimed))
             raise
+    write_pages(claimed.path)
 
 
 def _play_over_flower(claimed: RequestedRun, retries: int, display: Display) -> None:
     with (
+        Recording(claimed.path, claimed.settings.total_steps) as recording,
         FlowerRun(claimed.settings, claimed.path, claimed.n_agents) as flower,
         display(claimed, flower.where) as tell,
     ):
         tell("starting the env proxy, the SuperLink and the SuperNodes")
         flower.start()
-        _play_with_retries(claimed, flower.play, retries, tell)
+        _play_with_retries(claimed, partial(flower.play, meanwhile=recording.look), retries, tell)
 
 
 def _play_in_process(claimed: RequestedRun, display: Display) -> None:
@@ -138,6 +144,7 @@ def _play_in_process(claimed: RequestedRun, display: Display) -> None:
     )
     with closing(federation), display(claimed, lambda: federation.progress):
         run_in_process(settings.config(), claimed.given, federation)
+    record_battles(claimed.path)
 
 
 def _play_with_retries(
@@ -151,7 +158,9 @@ def _play_with_retries(
     supervise(lambda: play_once({**claimed.given, "resume": has_run(claimed.path)}, tell), steps, retries, tell)
 
 
-def _submitter(claimed: RequestedRun, link: SuperLink, home: Path) -> Callable[[dict[str, Value], Tell], None]:
+def _submitter(
+    claimed: RequestedRun, link: SuperLink, home: Path, look: Callable[[], None]
+) -> Callable[[dict[str, Value], Tell], None]:
     log = claimed.path / "logs" / "run.log"
     log.parent.mkdir(parents=True, exist_ok=True)
 
@@ -159,7 +168,7 @@ def _submitter(claimed: RequestedRun, link: SuperLink, home: Path) -> Callable[[
         submission = Submission(link, given, home, log)
         tell(f"submitted to the SuperLink at {link.address}; waiting for its ServerApp")
         try:
-            submission.follow(lambda: None)
+            submission.follow(look)
         except KeyboardInterrupt:
             submission.stop()  # the SuperLink would continue it
             _wait_until_released(claimed.path)

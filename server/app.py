@@ -28,7 +28,7 @@ from server.member_grid import MemberGrid
 from server.report.page import write_report
 from server.report.summary import result_of, spread_of
 from server.rounds import DivergedError, RoundResult, Rounds
-from server.run_directory import RunDirectory, RunDirectoryError, Runtime, open_run, read_run
+from server.run_directory import RunDirectory, RunDirectoryError, Runtime, open_run, read_run, report_path
 from server.seats import NoTeamError
 from server.settings import Settings, SettingsError, Value, check_settings
 from server.strategy_failure import StrategyFailedError, failures_of
@@ -199,7 +199,7 @@ class _Picture:
         curve = directory.path / "curve.png"
         try:
             draw_curve(rows, directory.settings.run, curve)
-            write_report(directory.path / "report.html", read_run(directory.path), rows)
+            write_report(report_path(directory.path), read_run(directory.path), rows)
         except OSError:
             raise
         except Exception:

@@ -50,10 +50,11 @@ def round_row(
         **{name: _mean_of([figures[name] for figures in each.values()]) for name in _OF_TEAMS},
         "training-steps": _mean(reports, "training-steps"),
         **{name: _mean(reports, name) for name in _LEARNING},
-        # Flower's part is what no agent was busy with: delivery, ClientApp starts, polling
+        # Flower's part is what no agent was busy with: delivery, ClientApp starts, polling. With an overlap agents
+        # begin before the server has heard of the round before: a round may be shorter here than it is for them.
         "seconds": {
             **seconds,
-            "flower": seconds["round"] - min(busy),
+            "flower": max(0.0, seconds["round"] - min(busy)),
             **{part: _mean(reports, f"seconds-{part}") for part in _MINE},
         },
         "seats": {teams.key(number): _plain(report) for number, report in reports.items()},

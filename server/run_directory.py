@@ -7,6 +7,7 @@ runs/<name>/
     events.out.tfevents.*  the same numbers for TensorBoard
     curve.png              win rate and return against environment steps
     report.html            what the run was and what came of it
+    watch.html             battles of the final agents, recorded at the run's end where it was played
     checkpoints/           what it is resumed from: server.checkpoints
     now.json               what the ServerApp is at: the seats that it waits for, or the round
     lock                   held by the process that writes here
@@ -40,7 +41,7 @@ from strategies.registry import settings_text
 log = logging.getLogger("server")
 
 _LOCK_LIMIT = 10.0  # seconds to wait for the previous writer: a ServerApp outlives its SuperLink for a moment
-_MAY_CHANGE = {  # on resume
+MAY_CHANGE = {  # on resume
     *("total-steps", "resume", "run", "runs", "seat-timeout", "round-timeout", "threads", "device", "attest-key"),
     *("seat-budget", "backend-options", "devices"),
 }
@@ -49,6 +50,7 @@ _MAY_CHANGE = {  # on resume
 Runtime = Literal["flower", "in-process"]  # what delivers the messages: Flower's processes, or one process
 
 _NOT_OF_NAMES, _LONGEST_NAME = re.compile(r"[^A-Za-z0-9._-]+"), 100  # as the settings have it
+REPORT_PAGE, WATCH_PAGE = "report.html", "watch.html"
 _IN_EVERY_ROW = {"kind", "round", "steps"}
 
 
@@ -95,7 +97,7 @@ class RunDirectory:
         kept: dict[str, Value] = {**settings.config(), **document["settings"]}  # some may be newer than the run
         check_unchanged(kept, given)
         check_simulator(path)
-        changed = {name: value for name, value in given.items() if name in _MAY_CHANGE}
+        changed = {name: value for name, value in given.items() if name in MAY_CHANGE}
         merged = check_settings({**kept, **changed, "runs": settings.runs, "run": settings.run, "resume": True})
         directory = cls(path, document["id"], merged)
         with keeping(document_path(path)):
@@ -233,7 +235,7 @@ def check_unchanged(kept: Mapping[str, Value], given: Mapping[str, Value]) -> No
     """Raise SettingsError if a setting `given` for a resumed run must not differ from that it was `kept` with."""
     for name, value in given.items():
         began, wanted = _strategy_settings(kept, value) if name == "strategy-settings" else (kept.get(name), value)
-        if name not in _MAY_CHANGE and began != wanted:
+        if name not in MAY_CHANGE and began != wanted:
             raise SettingsError(f"{name}: the run began with {began!r}, a resumed run cannot change it")
 
 
@@ -299,6 +301,16 @@ def kept_runtime(path: Path) -> Runtime | None:
 def metrics_path(path: Path) -> Path:
     """Return where a run directory has its rows."""
     return path / "metrics.jsonl"
+
+
+def report_path(path: Path) -> Path:
+    """Return where a run directory has the page that says what came of its run."""
+    return path / REPORT_PAGE
+
+
+def watch_path(path: Path) -> Path:
+    """Return where a run directory has its recorded battles, if it has any."""
+    return path / WATCH_PAGE
 
 
 def now_path(path: Path) -> Path:

@@ -6,9 +6,9 @@ from strategies.sharing import Sharing
 
 
 class NoSharing(Sharing):
-    """No sharing: every agent keeps its own parameters, w_i <- w_i.
+    """No sharing: each agent keeps its own weights and learns alone.
 
-    Shares no tensor, neither of the agent network nor of the mixer.
+    w_i <- w_i. Shares no tensor, neither of the agent network nor of the mixer.
     """
 
     def shared(self, names: Sequence[str]) -> list[str]:

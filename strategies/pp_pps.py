@@ -7,7 +7,7 @@ from strategies.settings import NETWORK_TENSORS
 
 
 class PPPPS(RSPPS):
-    """PP-PPS: personal tensors stay with their agent, the rest is aggregated as in RS-PPS (Zhang et al., AAMAS 2024).
+    """PP-PPS: each agent keeps its first layers and shares the others as in RS-PPS (Zhang et al., AAMAS 2024).
 
     Personal are the first `personal-layers` of fc1.weight, fc1.bias, rnn.weight_ih, rnn.weight_hh, rnn.bias_ih,
     rnn.bias_hh, fc2.weight, fc2.bias. Shares the others (with `personal-layers=4`: rnn.bias_ih, rnn.bias_hh,

@@ -45,11 +45,11 @@ class _Elementwise(_Robust):
 
 
 class Median(_Elementwise):
-    """Median: each number of w_g is the median of the agents' (Flower's FedMedian; Yin et al., ICML 2018).
+    """Median: all agents continue with the median of each of their weights (Yin et al., ICML 2018).
 
-    Rewards do not count. Fewer than half of the agents cannot move it beyond what the others sent. Shares every tensor
-    of the agent network (fc1.weight, fc1.bias, rnn.weight_ih, rnn.weight_hh, rnn.bias_ih, rnn.bias_hh, fc2.weight,
-    fc2.bias) and, where the agent has a mixer of its own, every tensor of it ("mixer.*").
+    Flower's FedMedian. Rewards do not count. Fewer than half of the agents cannot move it beyond what the others sent.
+    Shares every tensor of the agent network (fc1.weight, fc1.bias, rnn.weight_ih, rnn.weight_hh, rnn.bias_ih,
+    rnn.bias_hh, fc2.weight, fc2.bias) and, where the agent has a mixer of its own, every tensor of it ("mixer.*").
     """
 
     def flower(self, agents: int) -> FedAvg:
@@ -57,12 +57,12 @@ class Median(_Elementwise):
 
 
 class TrimmedMean(_Elementwise):
-    """Trimmed mean: each number without the `tolerate` largest and smallest (Flower's FedTrimmedAvg; Yin et al.).
+    """Trimmed mean: the mean of each weight without the largest and smallest (Yin et al., ICML 2018).
 
-    Rewards do not count. It needs 2 `tolerate` + 1 agents, and with just so many is the median; with fewer it trims as
-    many as leave one. Shares every tensor of the agent network (fc1.weight, fc1.bias, rnn.weight_ih, rnn.weight_hh,
-    rnn.bias_ih, rnn.bias_hh, fc2.weight, fc2.bias) and, where the agent has a mixer of its own, every tensor of it
-    ("mixer.*").
+    Flower's FedTrimmedAvg without the `tolerate` largest and smallest. Rewards do not count. It needs 2 `tolerate` + 1
+    agents, and with just so many is the median; with fewer it trims as many as leave one. Shares every tensor of the
+    agent network (fc1.weight, fc1.bias, rnn.weight_ih, rnn.weight_hh, rnn.bias_ih, rnn.bias_hh, fc2.weight, fc2.bias)
+    and, where the agent has a mixer of its own, every tensor of it ("mixer.*").
     """
 
     def flower(self, agents: int) -> FedAvg:
@@ -72,12 +72,12 @@ class TrimmedMean(_Elementwise):
 
 
 class Krum(_Robust):
-    """Krum: w_g is the one agent nearest to its neighbours (Flower's Krum; Blanchard et al., NeurIPS 2017).
+    """Krum: all agents continue with the weights of the one most like others (Blanchard et al., NeurIPS 2017).
 
-    The distance to its n - `tolerate` - 2 nearest counts, rewards do not. It keeps its promise with 2 `tolerate` + 3
-    agents; with three it knows each agent's nearest neighbour and no more. Shares every tensor of the agent network
-    (fc1.weight, fc1.bias, rnn.weight_ih, rnn.weight_hh, rnn.bias_ih, rnn.bias_hh, fc2.weight, fc2.bias) and, where the
-    agent has a mixer of its own, every tensor of it ("mixer.*").
+    Flower's Krum: the agent nearest to its neighbours. The distance to its n - `tolerate` - 2 nearest counts, rewards
+    do not. It keeps its promise with 2 `tolerate` + 3 agents; with three it knows each agent's nearest neighbour and no
+    more. Shares every tensor of the agent network (fc1.weight, fc1.bias, rnn.weight_ih, rnn.weight_hh, rnn.bias_ih,
+    rnn.bias_hh, fc2.weight, fc2.bias) and, where the agent has a mixer of its own, every tensor of it ("mixer.*").
     """
 
     def combine(self, updates: Sequence[Update], names: Sequence[str], round_: Round) -> Aggregate:
@@ -99,12 +99,12 @@ class Krum(_Robust):
 
 
 class MultiKrum(Krum):
-    """Multi-Krum: w_g is the mean of the agents nearest to their neighbours (Flower's; Blanchard et al., NeurIPS 2017).
+    """Multi-Krum: all continue with the mean of the agents that are most like others (Blanchard et al., NeurIPS 2017).
 
-    Agents are ranked as under krum; `select` of them count equally. With `select=0` these are all but `tolerate`.
-    It keeps its promise with 2 `tolerate` + 3 agents. Rewards do not count. Shares every tensor of the agent network
-    (fc1.weight, fc1.bias, rnn.weight_ih, rnn.weight_hh, rnn.bias_ih, rnn.bias_hh, fc2.weight, fc2.bias) and, where the
-    agent has a mixer of its own, every tensor of it ("mixer.*").
+    Flower's: those nearest to their neighbours. Agents are ranked as under krum; `select` of them count equally. With
+    `select=0` these are all but `tolerate`. It keeps its promise with 2 `tolerate` + 3 agents. Rewards do not count.
+    Shares every tensor of the agent network (fc1.weight, fc1.bias, rnn.weight_ih, rnn.weight_hh, rnn.bias_ih,
+    rnn.bias_hh, fc2.weight, fc2.bias) and, where the agent has a mixer of its own, every tensor of it ("mixer.*").
     """
 
     own_settings = (Setting("select", 0, "number of agents that count; 0: all but tolerate", minimum=0),)
@@ -116,13 +116,13 @@ class MultiKrum(Krum):
 
 
 class Bulyan(_Elementwise):
-    """Bulyan: Multi-Krum's choice, then a mean around the median (Flower's Bulyan; El Mhamdi et al., ICML 2018).
+    """Bulyan: of the agents that Multi-Krum selects, a mean around the median (El Mhamdi et al., ICML 2018).
 
-    Of n agents, the n - 2 `tolerate` that are nearest to their neighbours are kept. Each number is the mean of the
-    n - 4 `tolerate` of theirs that are nearest to their median. It needs 4 `tolerate` + 3 agents; with fewer it
-    tolerates fewer, and with less than seven it is the median. Rewards do not count. Shares every tensor of the agent
-    network (fc1.weight, fc1.bias, rnn.weight_ih, rnn.weight_hh, rnn.bias_ih, rnn.bias_hh, fc2.weight, fc2.bias) and,
-    where the agent has a mixer of its own, every tensor of it ("mixer.*").
+    Flower's Bulyan. Of n agents, the n - 2 `tolerate` that are nearest to their neighbours are kept. Each number is the
+    mean of the n - 4 `tolerate` of theirs that are nearest to their median. It needs 4 `tolerate` + 3 agents; with
+    fewer it tolerates fewer, and with less than seven it is the median. Rewards do not count. Shares every tensor of
+    the agent network (fc1.weight, fc1.bias, rnn.weight_ih, rnn.weight_hh, rnn.bias_ih, rnn.bias_hh, fc2.weight,
+    fc2.bias) and, where the agent has a mixer of its own, every tensor of it ("mixer.*").
     """
 
     def flower(self, agents: int) -> FedAvg:

@@ -8,7 +8,9 @@ from strategies.update import Update
 
 
 class RSPPS(Sharing):
-    """RS-PPS: w_g = sum of (R_i / sum of R) w_i, R_i being agent i's reward buffer (Zhang et al., AAMAS 2024).
+    """RS-PPS: like A-PPS, but agents with more reward count more in the mean (Zhang et al., AAMAS 2024).
+
+    w_g = sum of (R_i / sum of R) w_i, R_i being agent i's reward buffer.
 
     With `reward-weighting="softmax"` the weights are the softmax of the agents' mean returns per battle instead, which
     is what the authors' released code computes.

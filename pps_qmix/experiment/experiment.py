@@ -29,7 +29,7 @@ class ExtraMissingError(ValueError):
 class Outcome(NamedTuple):
     """What an experiment has given so far."""
 
-    path: Path  # of results.md, results.csv and the figures
+    path: Path  # of index.html, results.md, results.csv and the figures
     results: list[Result]  # of every run, also of those that are not finished
     failed: list[Ended]
 
@@ -141,6 +141,7 @@ class Experiment:
 def write_results(experiment: Experiment, maps: Sequence[str]) -> None:
     """Write the rows and tables of all runs as they are now, and the figures of `maps`."""
     from pps_qmix.experiment.cells import cells  # noqa: PLC0415 - the extra `experiment`, and matplotlib's second
+    from pps_qmix.experiment.page import write_page  # noqa: PLC0415
     from pps_qmix.experiment.plots import draw_map  # noqa: PLC0415
     from pps_qmix.experiment.table import write_table  # noqa: PLC0415
 
@@ -150,6 +151,7 @@ def write_results(experiment: Experiment, maps: Sequence[str]) -> None:
     for map_ in maps:
         draw_map(path, [cell for cell in found if cell.map == map_])
     write_table(path / "results.md", experiment.name, found)
+    write_page(path, experiment.name, found, experiment.folder.runs)
 
 
 def map_spec(entry: Entry) -> MapSpec:

@@ -4,6 +4,7 @@ results/<name>/
     experiment.toml       the file that was played last
     results.csv           one row per evaluation of every run
     results.md            the tables, and the figures beside it
+    index.html            the same as a page, the paper's table beside ours, and the runs
     win-rate-<map>.png    and .pdf: win rate over environment steps
     runs/<run>/           the runs' directories, as of `pps-qmix train`
     logs/<run>.log        what a run's process said

@@ -90,9 +90,12 @@ class FlowerRun:
         channel = open_channel(f"127.0.0.1:{proxy_port}", Transport())
         self._collected = RoundProgress(channel, self._teams.arenas(self._settings.arena)[0])
 
-    def play(self, given: Mapping[str, Value], tell: Callable[[str], None]) -> None:
+    def play(
+        self, given: Mapping[str, Value], tell: Callable[[str], None], meanwhile: Callable[[], None] = lambda: None
+    ) -> None:
         """Submit the run with the settings `given` and return at its end; `start` first, if nothing is started.
 
+        `meanwhile` is called now and then.
         An env proxy or SuperNode that dies is started again. Raises PartFailedError if the SuperLink dies, one of the
         others dies again and again, or the run fails; the message has the last words, and all parts have ended.
         """
@@ -107,6 +110,7 @@ class FlowerRun:
                 if reached > before:
                     each.forget()
                 each.look(tell)
+            meanwhile()
 
         try:
             if self._superlink is None:

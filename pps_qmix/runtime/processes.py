@@ -112,9 +112,10 @@ class Part:
         said = "\n  ".join(line for line in lines[-_LAST_LINES:] if line.strip())
         return f"Its last words are in {self.log}:\n  {said or '(none)'}"
 
-    def wait(self) -> None:
-        """Return when the process has ended."""
-        self._process.wait()
+    def wait(self, limit: float | None = None) -> None:
+        """Return when the process has ended, or after `limit` seconds."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(limit)
 
     def ask_to_end(self) -> None:
         """Let the process begin to end by itself."""

@@ -63,9 +63,9 @@ class Battle {
     return u < this.agents;
   }
 
-  /** The number a unit has in its own team: an agent's seat, an enemy's place among the targets. */
+  /** The number a unit has in its own team: an agent's seat, an enemy's place among the targets after an E. */
   number(u) {
-    return this.isAgent(u) ? u : u - this.agents;
+    return this.isAgent(u) ? String(u) : `E${u - this.agents}`;
   }
 
   isAlive(u, t) {
@@ -123,6 +123,14 @@ class Battle {
 
   name(u) {
     return `${this.kind(u).name} ${this.number(u)}`;
+  }
+
+  /** The unit that `u` acts on in the step that is being played at time `t`, or null: an enemy's target if it is known. */
+  targetOf(u, t) {
+    if (!this.isAlive(u, t)) return null;
+    if (this.isAgent(u)) return this.deed(u, t)[1];
+    const target = this.during("target", t, u);
+    return target === NO_UNIT ? null : target;
   }
 
   /** What a seat did in the step that is being played at time `t`: a word, and the unit it was done to, or null. */

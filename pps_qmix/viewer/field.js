@@ -50,8 +50,8 @@ class Field {
     return best;
   }
 
-  /** Draws time `t`; with a chosen agent, as far as that agent sees. */
-  draw(battle, t, chosen) {
+  /** Draws time `t`; with a chosen agent, as far as that agent sees. The pointed unit shows its target, too. */
+  draw(battle, t, chosen, pointed) {
     const eye = chosen !== null && battle.isAgent(chosen) && battle.isAlive(chosen, t) ? chosen : null;
     this.drawTerrain();
     this.drawWrecks(battle, t);
@@ -64,11 +64,15 @@ class Field {
     for (const u of units) if (isSeen(u)) this.drawUnit(battle, t, u, u === chosen);
     this.drawBursts(battle, t);
     for (const u of units) if (isSeen(u)) this.drawDeeds(battle, t, u);
-    this.drawSeats(battle, t, isSeen, chosen);
+    const shown = new Set([chosen, pointed].filter((u) => u !== null));
+    const targets = [...shown].map((u) => [u, battle.targetOf(u, t)]).filter(([, target]) => target !== null);
+    for (const [u, target] of targets) this.drawTarget(battle, t, u, target);
+    this.drawNumbers(battle, t, isSeen, new Set([...shown, ...targets.map(([, target]) => target)]));
     if (eye !== null) {
       const cone = battle.cone(eye, t);
-      this.rangeLabel("sight", battle.kind(eye).sight, ...this.place(battle, eye, t), cone);
-      this.rangeLabel("attack", battle.kind(eye).reach, ...this.place(battle, eye, t), cone);
+      const { sight, reach, heals } = battle.kind(eye);
+      this.rangeLabel(`sight ${sight}`, sight, ...this.place(battle, eye, t), cone);
+      this.rangeLabel(`${heals ? "heal" : "attack"} range ${reach}`, reach, ...this.place(battle, eye, t), cone);
     }
   }
 
@@ -164,13 +168,13 @@ class Field {
   }
 
   /** The name of a range on its circle, or in the middle of its cone, where that is on the canvas. */
-  rangeLabel(name, range, x, y, cone) {
+  rangeLabel(text, range, x, y, cone) {
     const r = range * this.scale;
     const around = [[x, y - r], [x, y + r], [x + r, y], [x - r, y]];
     const places = cone === null ? around : [[x + r * Math.cos(cone.angle), y - r * Math.sin(cone.angle)]];
-    const isInside = ([px, py]) => px > 34 && px < this.width - 34 && py > 12 && py < this.height - 12;
+    const isInside = ([px, py]) => px > 48 && px < this.width - 48 && py > 12 && py < this.height - 12;
     const [place] = places.filter(isInside);
-    if (place) this.label(`${name} ${range}`, ...place, this.colours.accent);
+    if (place) this.label(text, ...place, this.colours.accent);
   }
 
   drawUnit(battle, t, u, isChosen) {
@@ -288,14 +292,36 @@ class Field {
     return [[ux + dx * ru, uy + dy * ru], [vx - dx * rv, vy - dy * rv]];
   }
 
-  /** Seat numbers, last, so that nothing covers them. */
-  drawSeats(battle, t, isSeen, chosen) {
-    for (let u = 0; u < battle.size; u++) {
-      if (!battle.isAlive(u, t) || !isSeen(u) || !(battle.isAgent(u) || u === chosen)) continue;
-      const [x, y] = this.place(battle, u, t);
+  /** A dashed line from a unit to the one it acts on, and a ring around that one. */
+  drawTarget(battle, t, u, target) {
+    const { context: c } = this;
+    const [from, to] = this.between(battle, t, u, target);
+    c.strokeStyle = battle.kind(u).heals ? this.colours.heal : this.colours.text;
+    c.lineWidth = 1.5;
+    c.setLineDash([4, 3]);
+    c.beginPath();
+    c.moveTo(...from);
+    c.lineTo(...to);
+    c.stroke();
+    c.setLineDash([]);
+    this.circle(...this.place(battle, target, t), this.radius(battle, target) + 4);
+    c.stroke();
+  }
+
+  /** The units' numbers, last, so that nothing covers them. In a crowd an enemy that is not `named` goes without. */
+  drawNumbers(battle, t, isSeen, named) {
+    const taken = [];
+    const isFree = (x, y, size) => taken.every(([tx, ty]) => Math.abs(x - tx) > size * 1.7 || Math.abs(y - ty) > size);
+    const rank = (u) => (named.has(u) ? 0 : battle.isAgent(u) ? 1 : 2);
+    const shown = [...Array(battle.size).keys()].filter((u) => named.has(u) || (battle.isAlive(u, t) && isSeen(u)));
+    for (const u of shown.sort((a, b) => rank(a) - rank(b))) {
       const r = this.radius(battle, u);
-      const size = Math.min(13, Math.max(8.5, r * 0.6 + 4));
-      this.label(String(battle.number(u)), x + r * 0.75 + size / 2, y - r * 0.75 - size / 2, this.colours.text, size);
+      const size = Math.min(13, Math.max(8.5, r * 0.6 + 4)) - (battle.isAgent(u) || named.has(u) ? 0 : 1);
+      const [unitX, unitY] = this.place(battle, u, t);
+      const [x, y] = [unitX + r * 0.75 + size / 2, unitY - r * 0.75 - size / 2];
+      if (rank(u) === 2 && !isFree(x, y, size)) continue;
+      taken.push([x, y]);
+      this.label(battle.number(u), x, y, battle.isAgent(u) ? this.colours.text : this.colours["enemy-shot"], size);
     }
   }
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,14 @@ def _palette(samples: Sequence[Image.Image]) -> Image.Image:
     return sheet.quantize(_COLOURS)
 
 
+def _shortened(text: str, room: float, width: Callable[[str], float]) -> str:
+    """Return as much of a text as has room, with dots where something is left out."""
+    if width(text) <= room:
+        return text
+    kept = next((n for n in range(len(text) - 1, 0, -1) if width(text[:n].rstrip() + "...") <= room), 0)
+    return text[:kept].rstrip() + "..." if kept else ""
+
+
 class _Painter:
     """Paints moments of one battle, larger than they will be."""
 
@@ -71,6 +79,7 @@ class _Painter:
         self._scale = _FINER * _LONGER_SIDE / max(width, height)
         self._size = (round(width * self._scale), round(height * self._scale) + _FINER * _FOOT)
         self._font = ImageFont.load_default(_FINER * 13)
+        self._returns = np.concatenate(([0.0], recording.rewards.cumsum()))  # [steps + 1]
         self._small = ImageFont.load_default(_FINER * 10)
         self._ground = self._paint_ground()
 
@@ -152,9 +161,18 @@ class _Painter:
         top = height - _FINER * _FOOT
         draw.rectangle((0, top, width, height), DARK["page"])
         draw.rectangle((0, top, width * t / self._recording.steps, top + 2 * _FINER), DARK["accent"])
-        over = t == self._recording.steps
-        said = verdict(self._recording, self._film.facts.n_agents) if over else self._film.title
-        draw.text((_FINER * 8, top + _FINER * 14), said, DARK["text"], self._font, anchor="lm")
+        line, margin, steps = top + _FINER * 14, _FINER * 8, self._recording.steps
+        if t == steps:
+            draw.text((margin, line), verdict(self._recording, self._film.facts.n_agents), **self._text("lm"))
+            return
+        now = f"step {int(t)} of {steps}, return {self._returns[int(t)]:.2f}"
+        room = width - 3 * margin - draw.textlength(now, self._font)
+        title = _shortened(self._film.title, room, lambda text: draw.textlength(text, self._font))
+        draw.text((margin, line), title, **self._text("lm"))
+        draw.text((width - margin, line), now, **self._text("rm"))
+
+    def _text(self, anchor: str) -> dict[str, Any]:
+        return {"fill": DARK["text"], "font": self._font, "anchor": anchor}
 
     def _at(self, name: str, t: float) -> NDArray[np.float64]:
         """A field of the frames [U] at time `t`, between two steps in proportion."""

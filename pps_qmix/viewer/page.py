@@ -18,7 +18,7 @@ from operations.colours import css_variables
 from pps_qmix.viewer.appearance import DARK, HEALTH, LIGHT, OTHER_SIGN, SIGNS
 from pps_qmix.viewer.film import Film, window_of
 
-_SCRIPTS: Final = ("battle.js", "field.js", "panel.js", "player.js")
+_SCRIPTS: Final = ("battle.js", "field.js", "panel.js", "strengths.js", "player.js")
 _PER_CELL, _PER_POINT = 1024, 16  # what is rounded to: 1/1024 of a cell, 1/16 of a hit point
 _CODED_NOBODY: Final = 255  # or no action
 

@@ -1,4 +1,4 @@
-// What is told beside the field: the teams, the chosen unit, the signs, the strengths over time.
+// What is told beside the field: the teams, the chosen unit, the signs.
 
 const byId = (id) => document.getElementById(id);
 
@@ -39,7 +39,7 @@ function points(battle, t, u) {
 }
 
 class Panel {
-  constructor(film, battles, { showBattle, choose }) {
+  constructor(film, battles, { showBattle, choose, point }) {
     this.film = film;
     this.tabs = battles.map((battle, k) => {
       const tab = make("button", { class: `tab ${battle.outcome.replace(" ", "-")}` }, make("b", {}, String(k + 1)), ` ${OUTCOMES[battle.outcome]}`);
@@ -48,6 +48,7 @@ class Panel {
     });
     byId("battles").append(...this.tabs);
     this.choose = choose;
+    this.point = point;
     this.shown = null; // the battle whose units the rows name
     byId("legend").append(...legend(film));
   }
@@ -61,8 +62,10 @@ class Panel {
       const [health, shield, deed] = [bar("health"), kind.shield ? bar("shield") : null, make("span", { class: "deed" })];
       const row = make("button", { class: "agent", "aria-pressed": "false", title: `What agent ${u} sees` });
       const bars = make("span", { class: "bars" }, health.element, ...(shield ? [shield.element] : []));
-      row.append(signOf(kind, "ally"), make("b", {}, String(u)), make("span", { class: "kind" }, kind.name), bars, deed);
+      row.append(signOf(kind, "ally"), make("b", {}, battle.number(u)), make("span", { class: "kind" }, kind.name), bars, deed);
       row.addEventListener("click", () => this.choose(u));
+      for (const event of ["pointerenter", "focus"]) row.addEventListener(event, () => this.point(u));
+      for (const event of ["pointerleave", "blur"]) row.addEventListener(event, () => this.point(null));
       this.rows.push({ row, health, shield, deed });
     }
     byId("agents").replaceChildren(...this.rows.map(({ row }) => row));
@@ -88,6 +91,9 @@ class Panel {
     if (battle !== this.shown) this.list(battle);
     this.tabs.forEach((tab, k) => tab.setAttribute("aria-current", String(k === battle.index)));
     byId("allies-left").textContent = `${battle.living(true, t)} of ${battle.agents}`;
+    for (const [id, agents] of [["allies-strength", true], ["enemies-strength", false]]) {
+      byId(id).textContent = `${Math.round(100 * battle.strength(agents, t))} %`;
+    }
     byId("enemies-left").textContent = `${battle.living(false, t)} of ${battle.size - battle.agents}`;
     this.rows.forEach(({ row, health, shield, deed }, u) => {
       const kind = battle.kind(u);
@@ -113,7 +119,7 @@ class Panel {
   showChosen(battle, t, u) {
     const place = byId("chosen");
     if (u === null) {
-      place.replaceChildren(make("p", { class: "hint" }, "Click an agent, on the field or below, to see the battle as it does."));
+      place.replaceChildren(make("p", { class: "hint" }, "Click an agent to see the battle as it does."));
       return;
     }
     const isAgent = battle.isAgent(u);
@@ -144,7 +150,7 @@ function legend(film) {
   const stroke = (kind) => make("span", { class: `stroke ${kind}` });
   return [
     entry(make("span", { class: "sign ally" }), "agent, with its seat"),
-    entry(make("span", { class: "sign enemy" }), "enemy"),
+    entry(make("span", { class: "sign enemy" }), "enemy, numbered"),
     ...present.map((kind) => entry(signOf(kind, "neutral"), kind.name)),
     entry(stroke("health"), "health, the ring"),
     ...(present.some((kind) => kind.shield) ? [entry(stroke("shield"), "shield, outside it")] : []),
@@ -155,34 +161,5 @@ function legend(film) {
     ...(present.some((kind) => kind.burst) ? [entry(stroke("burst"), "burst")] : []),
     entry(make("span", { class: "wreck" }, "×"), "died here"),
   ];
-}
-
-/** The strengths of both teams over the battle, behind the slider. `inset` is half the slider's thumb. */
-function drawStrengths(canvas, battle, t, colours, inset) {
-  const { clientWidth: width, clientHeight: height } = canvas;
-  const density = window.devicePixelRatio || 1;
-  canvas.width = Math.round(width * density);
-  canvas.height = Math.round(height * density);
-  const c = canvas.getContext("2d");
-  c.scale(density, density);
-  const x = (step) => inset + ((width - 2 * inset) * step) / battle.steps;
-  const y = (share) => height - 2 - (height - 5) * share;
-  for (const [agents, colour] of [[false, colours.enemy], [true, colours.ally]]) {
-    c.beginPath();
-    for (let step = 0; step <= battle.steps; step++) c.lineTo(x(step), y(battle.strength(agents, step)));
-    c.strokeStyle = colour;
-    c.lineWidth = 1.75;
-    c.lineJoin = "round";
-    c.globalAlpha = 1;
-    c.stroke();
-    c.lineTo(x(battle.steps), height);
-    c.lineTo(x(0), height);
-    c.globalAlpha = 0.14;
-    c.fillStyle = colour;
-    c.fill();
-  }
-  c.globalAlpha = 0.8;
-  c.fillStyle = colours.text;
-  c.fillRect(x(t) - 0.75, 0, 1.5, height);
 }
 

@@ -2,12 +2,14 @@
 
 const SPEEDS = [0.25, 0.5, 1, 2, 4, 8, 16];
 const LONGEST_PAUSE = 0.25; // seconds of playing at once: a reader who returns to this page continues where it was
-const THUMB = 9; // half the slider's thumb, as in viewer.css
+const THUMB = 9; // half the slider's thumb, as in viewer.css, like the next two
+const AXIS = 36; // pixels to the left of the slider
+const FOOT = 14; // pixels below it
 
 const film = JSON.parse(byId("film").textContent);
 const battles = film.battles.map((coded, index) => Object.assign(new Battle(film, coded), { index }));
 const field = new Field(byId("field"), film);
-const panel = new Panel(film, battles, { showBattle, choose: toggleChosen });
+const panel = new Panel(film, battles, { showBattle, choose: toggleChosen, point });
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 let battle = battles[0];
@@ -15,6 +17,7 @@ let t = 0; // in steps; whole when a step has just been played
 let playing = false;
 let speed = 1;
 let chosen = null;
+let pointed = null; // the unit under the pointer, or of the row that has the focus
 let whole = false;
 let colours = readColours();
 let last = null; // when the last picture was drawn, while playing
@@ -23,7 +26,7 @@ let awaited = false; // a picture is on its way
 function readColours() {
   const style = getComputedStyle(document.documentElement);
   const names = ["floor", "grid", "wall", "edge", "ally", "enemy", "sign", "good", "fair", "poor", "shield", "energy",
-    "heal", "ally-shot", "enemy-shot", "burst", "veil", "text", "accent"];
+    "heal", "ally-shot", "enemy-shot", "burst", "veil", "text", "faint", "line", "accent"];
   return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
 }
 
@@ -70,6 +73,12 @@ function choose(u) {
   refresh();
 }
 
+function point(u) {
+  if (u === pointed) return;
+  pointed = u;
+  refresh();
+}
+
 function toggleChosen(u) {
   choose(u === chosen ? null : u);
 }
@@ -79,6 +88,11 @@ function chooseNext() {
   const from = chosen !== null && battle.isAgent(chosen) ? chosen + 1 : 0;
   for (let u = from; u < battle.agents; u++) if (battle.isAlive(u, t)) return choose(u);
   return choose(null);
+}
+
+function playNext() {
+  showBattle(battle.index + 1);
+  if (!still.matches) setPlaying(true);
 }
 
 function toggleWhole() {
@@ -109,8 +123,9 @@ function picture(now) {
     t = Math.min(battle.steps, t + (passed * speed) / film.secondsPerStep);
     if (t >= battle.steps) playing = false;
   }
-  field.draw(battle, t, chosen);
-  drawStrengths(byId("strengths"), battle, t, colours, THUMB);
+  if (pointed !== null && !battle.isAlive(pointed, t)) pointed = null;
+  field.draw(battle, t, chosen, pointed);
+  drawStrengths(byId("strengths"), battle, t, colours, { left: AXIS + THUMB, right: THUMB, foot: FOOT });
   panel.show(battle, t, chosen);
   const step = Math.floor(t);
   const over = t >= battle.steps;
@@ -127,8 +142,9 @@ function picture(now) {
   const banner = over ? `${OUTCOMES[battle.outcome]} · return ${soFar} · ${battle.steps} steps` : "";
   if (byId("banner").textContent !== banner) byId("banner").textContent = banner; // it is read aloud when it changes
   byId("banner").className = over ? battle.outcome.replace(" ", "-") : "";
+  byId("next").hidden = !over || battle === battles.at(-1);
   Object.assign(document.body.dataset, {
-    battle: battle.index, step, playing, chosen: chosen ?? "", speed,
+    battle: battle.index, step, playing, chosen: chosen ?? "", pointed: pointed ?? "", speed,
   });
   if (playing) refresh();
 }
@@ -143,12 +159,16 @@ on("forward", "click", () => pauseAt(Math.floor(t) + 1));
 on("slower", "click", slower);
 on("faster", "click", faster);
 on("whole", "click", toggleWhole);
+on("next", "click", playNext);
 on("slider", "input", (event) => pauseAt(Math.round(event.target.value)));
 on("field", "click", (event) => {
   const u = field.unitAt(battle, t, event.offsetX, event.offsetY);
   if (u === null) choose(null);
   else toggleChosen(u);
 });
+
+on("field", "pointermove", (event) => point(field.unitAt(battle, t, event.offsetX, event.offsetY)));
+on("field", "pointerleave", () => point(null));
 
 const KEYS = {
   " ": () => setPlaying(!playing),

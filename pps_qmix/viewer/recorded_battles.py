@@ -9,7 +9,7 @@ from pathlib import Path
 from envproxy.backend import Recordable, create_recordable
 from envproxy.backends.skirmish import Skirmish
 from envproxy.backends.skirmish.maps import kind_names, map_facts
-from envproxy.backends.skirmish.policies import draw, scripted_team
+from envproxy.backends.skirmish.policies import DESCRIPTIONS, draw, scripted_team
 from envproxy.maps import map_names
 from envproxy.recording import Recorder
 from envproxy.rules import SMAC_RULES, Rules
@@ -37,7 +37,7 @@ def film_policy(policy: str, map_name: str, battles: int, seed: int, backend: st
     with contextlib.closing(Recorder(played)) as recorder:
         recorder.prepare()
         play_battles(choose, recorder, seed)
-    return _film(map_name, SMAC_RULES, policy, backend, recorder)
+    return _film(map_name, SMAC_RULES, f"scripted: {DESCRIPTIONS[policy]}", backend, recorder)
 
 
 def film_run(

@@ -16,8 +16,20 @@ from server.report.summary import Point
 from server.report.words import percent
 
 _MOST_POINTS = 400  # of a line, so that the page of a long run stays small
+_READINGS = 60  # strips of a chart of several curves
+_RATE_HEIGHTS = [(value, percent(value)) for value in (0.0, 0.25, 0.5, 0.75, 1.0)]
 
 Curve = Sequence[tuple[float, float]]  # (x, y) in units of the axes, x ascending
+
+
+class Series(NamedTuple):
+    """A win rate over environment steps, one of several on a chart, and the band about it."""
+
+    name: str
+    curve: Curve  # y: 0..1
+    colour: str  # a style, as `hue` returns it
+    band: Sequence[tuple[float, float, float]] = ()  # (x, lowest y, highest y)
+    is_faint: bool = False  # a line of one run, behind the others and without a name on hover
 
 
 class Axis(NamedTuple):
@@ -42,9 +54,9 @@ def nice_axis(values: Iterable[float]) -> Axis:
     return Axis(0.0 if 0.0 <= low < 0.3 * high else low - room, high + room)
 
 
-def thinned(curve: Curve) -> Curve:
-    """Return every so many of the points, the last one among them: at most about _MOST_POINTS."""
-    stride = math.ceil(len(curve) / _MOST_POINTS) or 1
+def thinned(curve: Curve, most: int = _MOST_POINTS) -> Curve:
+    """Return every so many of the points, the last one among them: at most `most`."""
+    stride = math.ceil(len(curve) / most) or 1
     return [point for number, point in enumerate(curve) if (len(curve) - 1 - number) % stride == 0]
 
 
@@ -69,13 +81,41 @@ def win_rate_chart(found: Sequence[Point], rounds: Sequence[int]) -> str:
     ]
     last = found[-1]
     label = f"test win rate: {percent(last.smooth.share)} on average at step {last.steps:,}"
-    return _chart(drawing, label, steps, [(value, percent(value)) for value in (0.0, 0.25, 0.5, 0.75, 1.0)], rates)
+    return _chart(drawing, label, steps, _RATE_HEIGHTS, rates)
+
+
+def win_rates_chart(series: Sequence[Series], label: str, end: float) -> str:
+    """Return a chart of several win rates up to step `end`, with their values on hover."""
+    steps, rates = Axis(0.0, end or 1.0), Axis(0.0, 1.0)
+    drawing = []
+    for each in sorted(series, key=lambda one: not one.is_faint):
+        if each.band:
+            upper = [(x, high) for x, _, high in each.band]
+            lower = [(x, low) for x, low, _ in reversed(each.band)]
+            drawing.append(f'<path class="band" style="{each.colour}" d="{_path([*upper, *lower], steps, rates)}Z"/>')
+        kind = "run" if each.is_faint else "curve"
+        if len(each.curve) > 1:
+            drawn = _path(thinned(each.curve), steps, rates)
+            drawing.append(f'<path class="{kind}" style="{each.colour}" d="{drawn}"/>')
+        elif each.curve:
+            drawing.append(f'<path class="points" style="{each.colour}" d="{_dots(each.curve, steps, rates)}"/>')
+    named = [each for each in series if each.curve and not each.is_faint]
+    drawing += _readings(named, steps)
+    return _chart(drawing, label, steps, _RATE_HEIGHTS, rates)
+
+
+def legend(parts: Iterable[tuple[str, str]]) -> str:
+    """Return the key of a chart: texts with their colours, as `hue` returns them."""
+    items = "".join(f'<li style="{colour}">{escape(text)}</li>' for text, colour in parts)
+    return f'<ul class="legend">{items}</ul>'
 
 
 def small_chart(curves: Sequence[Curve], label: str, *, is_share: bool = False) -> str:
     """Return a chart of curves over environment steps, all in one unit."""
     steps = Axis(0.0, max(curve[-1][0] for curve in curves) or 1.0)
     axis = nice_axis(y for curve in curves for _, y in curve)
+    if is_share:
+        axis = Axis(max(axis.low, 0.0), min(axis.high, 1.0))
     drawing = [
         f'<path class="curve" style="{hue(number, len(curves))}" d="{_path(thinned(curve), steps, axis)}"/>'
         + (f'<path class="points only" d="{_dots(curve, steps, axis)}"/>' if len(curve) == 1 else "")
@@ -120,6 +160,25 @@ def _hovers(shown: Sequence[Point], steps: Axis) -> Iterable[str]:
             f"average {percent(point.smooth.share)}, {band} {percent(low)} to {percent(high)}"
         )
         yield f'<rect x="{left:.2f}" y="0" width="{right - left:.2f}" height="100"><title>{text}</title></rect>'
+
+
+def _readings(series: Sequence[Series], steps: Axis) -> Iterable[str]:
+    """Strips over the whole height: a pointer on one reads all curves there, linear between their points."""
+    places = sorted({x for each in series for x, _ in each.curve})
+    shown = [x for x, _ in thinned([(x, 0.0) for x in places], _READINGS)]
+    borders = [0.0, *((steps.at(a) + steps.at(b)) / 2 for a, b in pairwise(shown)), 100.0]
+    for x, (left, right) in zip(shown, pairwise(borders), strict=True):
+        told = [f"{each.name}: {percent(y)}" for each in series if (y := _at(each.curve, x)) is not None]
+        text = escape("\n".join([f"step {x:,.0f}", *told]))
+        yield f'<rect x="{left:.2f}" y="0" width="{right - left:.2f}" height="100"><title>{text}</title></rect>'
+
+
+def _at(curve: Curve, x: float) -> float | None:
+    """Return the height of a curve at `x`, linear between its points; None outside of them."""
+    for (x0, y0), (x1, y1) in pairwise(curve):
+        if x0 <= x <= x1:
+            return y0 + (y1 - y0) * (x - x0) / ((x1 - x0) or 1.0)
+    return curve[0][1] if curve[0][0] == x else None
 
 
 def _chart(drawing: Sequence[str], label: str, steps: Axis, heights: Sequence[tuple[float, str]], axis: Axis) -> str:

@@ -1,4 +1,4 @@
-"""How the run was played: commands to use it, its settings, the versions."""
+"""How the run was played: its battles, commands to use it, its settings, the versions."""
 
 from __future__ import annotations
 
@@ -11,13 +11,23 @@ from typing import Any, Final
 
 from operations.defaults import default_config, descriptions
 from server.report import html
+from server.run_directory import WATCH_PAGE
 
 _OF_THE_RUN: Final = {"run", "runs", "resume"}
 
 
+def battles(settings: Mapping[str, Any], recorded: bool) -> str:
+    """The recorded battles beside the page, if they are `recorded`, or the command that records some."""
+    if recorded:
+        link = f'<a href="{WATCH_PAGE}">Watch recorded battles</a>'
+        return html.section("Battles", f"<p>{link} of the run's agents, step by step.</p>")
+    command = escape(shlex.join(["pps-qmix", "watch", _folder(settings)]))
+    return html.section("Battles", f"<p>This command records battles:</p><pre><code>{command}</code></pre>")
+
+
 def commands(settings: Mapping[str, Any], runtime: str | None) -> str:
     """Commands to reproduce, resume, evaluate and watch the run; `runtime` is what run.json says."""
-    run = str(Path(str(settings["runs"])) / str(settings["run"]))
+    run = _folder(settings)
     changed = [f"--{name}={settings[name]}" for name in _differing(settings)]
     if not any(flag.startswith("--map=") for flag in changed):
         changed.insert(0, f"--map={settings['map']}")
@@ -59,6 +69,10 @@ def versions(run: Mapping[str, Any]) -> str:
     commit = ("commit", run["commit"] or "unknown")
     found = [*run["versions"].items(), *simulator, *run.get("provenance", {}).items(), commit]
     return html.section("Versions", html.table(("", ""), [(str(name), str(value)) for name, value in found]))
+
+
+def _folder(settings: Mapping[str, Any]) -> str:
+    return str(Path(str(settings["runs"])) / str(settings["run"]))
 
 
 def _differing(settings: Mapping[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any, Final
@@ -12,6 +13,7 @@ from server.report.words import duration, percent
 
 _RUNTIMES: Final = {"flower": "over Flower", "in-process": "in one process"}
 _HIGHEST_RETURN: Final = {"skirmish": 20.0, "smac": 20.0}  # what SMAC scales rewards to
+_SCENARIO: Final = re.compile(r"(protoss|terran|zerg)_\d+_vs_\d+")  # a map of SMACv2
 
 
 def tiles(settings: Mapping[str, Any], runtime: str | None, evaluations: Sequence[Row], rounds: Sequence[Row]) -> str:
@@ -25,8 +27,12 @@ def tiles(settings: Mapping[str, Any], runtime: str | None, evaluations: Sequenc
 
 
 def _highest_return(settings: Mapping[str, Any]) -> float | None:
-    """Return the highest return of a battle; None where rules of the run or its backend pay otherwise."""
-    return None if "reward" in settings["rules"] else _HIGHEST_RETURN.get(str(settings["backend"]))
+    """Return the highest return of a battle; None where the run's rules, backend or map pay otherwise.
+
+    SMACv2 draws teams and scales rewards by the mean team: a victory over a strong one pays more (docs/smacv2.md).
+    """
+    otherwise = "reward" in settings["rules"] or _SCENARIO.fullmatch(str(settings["map"]))
+    return None if otherwise else _HIGHEST_RETURN.get(str(settings["backend"]))
 
 
 def _of_tests(evaluations: Sequence[Row], highest: float | None) -> Iterator[tuple[str, str, str]]:

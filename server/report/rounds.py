@@ -28,17 +28,10 @@ def small_charts(rounds: Sequence[Row]) -> str:
         figures.append(html.figure(label, charts.small_chart([curve], label, is_share=is_share), meaning))
     several = bool(rounds) and "teams" in rounds[-1]
     if weights := team_weights(rounds) if several else _weights(rounds):
-        legend = "".join(
-            f'<li style="{charts.hue(number, len(weights))}">{name}</li>' for number, name in enumerate(weights)
-        )
+        key = charts.legend((name, charts.hue(number, len(weights))) for number, name in enumerate(weights))
         chart = charts.small_chart(list(weights.values()), "aggregation weights")
-        figures.append(
-            html.figure(
-                "Aggregation weights",
-                f'{chart}<ul class="legend">{legend}</ul>',
-                f"How much each {'team' if several else 'agent'} counts in the aggregate.",
-            )
-        )
+        meaning = f"How much each {'team' if several else 'agent'} counts in the aggregate."
+        figures.append(html.figure("Aggregation weights", chart + key, meaning))
     if not figures:
         return ""
     same = f'<p class="faint">The same in all rounds: {"; ".join(constant)}.</p>' if constant else ""

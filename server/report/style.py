@@ -1,32 +1,53 @@
-"""The frame of the page and its style. Python, as a Flower app carries no other files."""
+"""The frame of a page and the style of all pages. Python, as a Flower app carries no other files."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from html import escape
 from string import Template
 from typing import Final
 
-FRAME: Final = Template("""\
+from operations.colours import PAGE_DARK, PAGE_LIGHT, css_variables
+
+
+def framed(title: str, notice: str, sections: Iterable[str], *, style: str = "", script: str = "") -> str:
+    """Return a page that loads nothing.
+
+    `title` is text, what is below it, `notice`, and the sections are HTML; `style` and `script` are the page's own.
+    """
+    return _FRAME.substitute(
+        title=escape(title),
+        notice=notice,
+        colours=css_variables(PAGE_LIGHT, PAGE_DARK),
+        style=_STYLE + style,
+        sections="\n".join(filter(None, sections)),
+        script=f"\n<script>\n{script}</script>" if script else "",
+    )
+
+
+_FRAME: Final = Template("""\
 <!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
 <title>$title</title>
 <style>$colours$style</style>
 </head>
 <body>
 <header>
 <h1>$title</h1>
-<p class="faint">Run <b>$run</b>$state</p>
+<p class="faint">$notice</p>
 </header>
 <main>
 $sections
-</main>
+</main>$script
 </body>
 </html>
 """)
 
-STYLE: Final = """\
+_STYLE: Final = """\
 :root { --lightness: 42%; }
 @media (prefers-color-scheme: dark) { :root { --lightness: 66%; } }
 * { box-sizing: border-box; }
@@ -63,10 +84,11 @@ figcaption { font-size: .87rem; margin: 2px 0 0; }
 .plot path { fill: none; vector-effect: non-scaling-stroke; stroke-linejoin: round; }
 .plot .grid { stroke: var(--line); stroke-width: 1; }
 .plot .curve { stroke: var(--hue, var(--accent)); stroke-width: 2; }
-.plot .points { stroke: var(--accent); stroke-width: 6; stroke-linecap: round; opacity: .35; }
+.plot .run { stroke: var(--hue); stroke-width: 1; opacity: .45; }
+.plot .points { stroke: var(--hue, var(--accent)); stroke-width: 6; stroke-linecap: round; opacity: .35; }
 .plot .points.only { opacity: 1; }
 .plot .ticks { stroke: var(--faint); stroke-width: 1; }
-.plot .band { fill: var(--accent); opacity: .16; }
+.plot .band { fill: var(--hue, var(--accent)); opacity: .16; }
 .plot rect { fill: transparent; }
 .plot rect:hover { fill: var(--faint); fill-opacity: .18; }
 .steps { grid-column: 2; display: flex; justify-content: space-between; }

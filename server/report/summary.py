@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from server.report.words import percent
+
 _Z = 1.96  # of a 95 % interval
 LAST = 10  # evaluations whose mean is told
 WINDOW = 5  # evaluations in a moving average
@@ -70,15 +72,29 @@ def points(evaluations: Sequence[Row]) -> list[Point]:
 
 
 def spread_of(row: Row, name: str) -> str:
-    """Return the lowest and the highest of several teams in a figure of a row, as " (teams 0.25 to 0.75)"; else ""."""
+    """Return the lowest and the highest of several teams in a figure of a row, as " (teams 25 to 75 %)"; else ""."""
     low, high = row.get("spread", {}).get(name, (None, None))
-    return "" if low is None else f" (teams {low:.2f} to {high:.2f})"
+    if low is None:
+        return ""
+    return f" (teams {100 * low:.0f} to {percent(high)})" if name == "win-rate" else f" (teams {low:.2f} to {high:.2f})"
+
+
+def told(rate: Rate) -> str:
+    """Return a rate as a command says it: `88 % (28 of 32 battles, 95 % interval 72 to 95 %)`."""
+    low, high = rate.interval
+    interval = f"95 % interval {100 * low:.0f} to {percent(high)}"
+    return f"{percent(rate.share)} ({rate.won} of {rate.battles} battles, {interval})"
 
 
 def last_whole_round(rounds: Sequence[Row]) -> Row | None:
-    """Return the newest round that the run's end did not cut: it has nine tenths of the most battles."""
-    usual = max((row.get("battles", 0) for row in rounds), default=0)
-    return next((row for row in reversed(rounds) if row.get("battles", 0) >= 0.9 * usual), None)
+    """Return the newest round that the run's end did not cut: it has nine tenths of the most training steps.
+
+    Battles do not tell: in the first round the agents also fill their buffers.
+    """
+    steps = [row.get("training-steps") or 0.0 for row in rounds]
+    usual = max(steps, default=0.0)
+    found = (row for row, trained in zip(reversed(rounds), reversed(steps), strict=True) if trained >= 0.9 * usual)
+    return next(found, None)
 
 
 def whole_rounds(rounds: Sequence[Row]) -> Sequence[Row]:
@@ -105,9 +121,9 @@ def result_of(rows: Iterable[Row]) -> dict[str, str]:
     result = {}
     if evaluations:
         last, best = evaluations[-1], max(evaluations, key=lambda row: row["win-rate"])
-        win_rate = f"{last['win-rate']:.2f}{spread_of(last, 'win-rate')}"
-        result["last test win rate"] = f"{win_rate} ({last['battles']} battles at step {last['steps']:,})"
-        result["best test win rate"] = f"{best['win-rate']:.2f} (at step {best['steps']:,})"
+        spread = spread_of(last, "win-rate")
+        result["last test win rate"] = f"{told(together([last]))}{spread} at step {last['steps']:,}"
+        result["best test win rate"] = f"{percent(best['win-rate'])} at step {best['steps']:,}"
     if rounds:
         result["rounds"] = str(rounds[-1]["round"])
         result["environment steps"] = f"{rounds[-1]['steps']:,}"

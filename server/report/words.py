@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 
@@ -52,18 +53,26 @@ TIMES: Final = {
 STRATEGIES: Final = {"a-pps": "A-PPS", "rs-pps": "RS-PPS", "pp-pps": "PP-PPS", "none": "no sharing"}
 
 
-def heading(settings: dict[str, object], agents: int | None) -> str:
+def heading(settings: Mapping[str, object], agents: int | None) -> str:
     """Return what a run was, in words: `3m, A-PPS on VDN, 3 agents, seed 0`; `agents` are of a team."""
-    base = str(settings["base"]).upper()
-    if settings["centralised"]:
-        method = f"centralised {base}"
-    else:
-        strategy = str(settings["strategy"])
-        joint = "joint " if settings["mixing"] == "joint" else ""
-        method = f"{STRATEGIES.get(strategy, strategy)} on {joint}{base}"
     teams = int(str(settings["teams"]))
     team = [f"{agents} agents" if teams == 1 else f"{teams} teams of {agents} agents"] if agents else []
-    return ", ".join([str(settings["map"]), method, *team, f"seed {settings['seed']}"])
+    return ", ".join([str(settings["map"]), method(settings), *team, f"seed {settings['seed']}"])
+
+
+def method(settings: Mapping[str, object]) -> str:
+    """Return how the agents of a run learn together, in words: `A-PPS on VDN`."""
+    base = str(settings["base"]).upper()
+    if settings["centralised"]:
+        return f"centralised {base}"
+    joint = "joint " if settings["mixing"] == "joint" else ""
+    return f"{strategy(settings)} on {joint}{base}"
+
+
+def strategy(settings: Mapping[str, object]) -> str:
+    """Return what the strategy of a run is called: `A-PPS`."""
+    name = str(settings["strategy"])
+    return "centralised" if settings["centralised"] else STRATEGIES.get(name, name)
 
 
 def duration(seconds: float) -> str:

@@ -17,6 +17,7 @@ import server.exchange
 from cli.main import main
 from client.device import DeviceDirectory
 from envproxy.mixer_store import MixerStore
+from pps_qmix.comparison.compared_run import runs_in
 from pps_qmix.configuration import Value, default_config
 from pps_qmix.runtime.in_process import Federation, run_in_process
 from server.checkpoints import Checkpoint, newest_checkpoint, save_checkpoint, whole_checkpoints
@@ -219,8 +220,8 @@ def test_the_command_trains_centrally_and_evaluates_and_shows(
     flags = [word for name, value in TINY.items() for word in (f"--{name}", str(value))]
     train = ["train", "--runs", str(tmp_path / "runs"), *flags, "--total-steps", "300"]
     assert main([*train, "--algorithm", "qmix", "--centralised"]) == 0  # in this process, without being told
-    (run,) = (tmp_path / "runs").iterdir()
-    assert f"3m: 3 agents, centralised, qmix; run {run}" in capsys.readouterr().out
+    (run,) = runs_in(tmp_path / "runs")
+    assert f"3m, centralised QMIX, 3 agents, seed 3; run {run}" in capsys.readouterr().out
     assert main(["train", "--resume", str(run), "--total-steps", "400"]) == 0
     assert read_rows(run)[-1]["steps"] >= 400
     capsys.readouterr()
@@ -307,9 +308,9 @@ def test_the_command_trains_and_evaluates_and_shows(tmp_path: Path, capsys: pyte
     train = ["train", "--runtime", "in-process", "--runs", str(runs), *flags, "--total-steps", "300"]
     assert main([*train, "--rules", "reward_win=100,obs-pathing-grid=TRUE"]) == 0
     told = capsys.readouterr().out
-    (run,) = runs.iterdir()  # the name is made from what it is and when it began
+    (run,) = runs_in(runs)  # the name is made from what it is and when it began
     assert run.name.startswith("3m-rs-pps-vdn-s3-")
-    assert f"3m: 3 agents, rs-pps, vdn; run {run}" in told
+    assert f"3m, RS-PPS on VDN, 3 agents, seed 3; run {run}" in told
     assert "last test win rate: " in told
     assert f"report: {run / 'report.html'}" in told
     assert f"watch it: pps-qmix watch {run}" in told
@@ -327,8 +328,12 @@ def test_the_command_trains_and_evaluates_and_shows(tmp_path: Path, capsys: pyte
 
     def line(*arguments: str) -> str:
         assert main(["evaluate", str(run), "--evaluate-battles", "6", *arguments]) == 0
-        (said,) = capsys.readouterr().out.splitlines()
-        return said
+        won, figures, test, why, how = capsys.readouterr().out.splitlines()
+        last = [row for row in read_rows(run) if row["kind"] == "evaluation"][-1]
+        assert test.startswith(f"last test of the run: win rate {100 * last['win-rate']:.0f} % ({last['won']} of ")
+        assert "this has 6 others" in why
+        assert "--evaluate-battles" in how
+        return f"{won}, {figures}"
 
     kept = {path: path.read_bytes() for path in (tmp_path / "home").rglob("*.*")}
     first = line("--seed", "11")

@@ -364,14 +364,25 @@ def test_the_strategies_say_what_they_do(command: Callable[..., tuple[int, str, 
     lines = [line.split(maxsplit=1) for line in output.splitlines()[1:]]
     assert {name for name, _ in lines} >= {"a-pps", "rs-pps", "pp-pps", "none"}
     assert all(len(said) > 20 for _, said in lines)
+    assert "w_g" not in output
 
 
 def test_the_maps_have_their_sizes(command: Callable[..., tuple[int, str, str]]) -> None:
     code, output, errors = command("maps")
     assert (code, errors) == (0, "")
-    lines = {line.split()[0]: line.split()[1:] for line in output.splitlines()[1:] if " skirmish " in line}
-    assert lines["3m"] == ["skirmish", "3", "9", "30", "48", "60"]
-    assert [name for name, cells in lines.items() if cells[0] == "skirmish"] == map_names("skirmish")
+    lines = output.splitlines()
+    assert max(map(len, lines)) <= 100
+    found = {line.split()[0]: number for number, line in enumerate(lines) if " skirmish" in line}
+    assert list(found) == map_names("skirmish")
+    sizes, sides = lines[found["3m"]].split(), lines[found["3m"] + 1]
+    assert sizes == ["3m", "-", "3", "9", "30", "48", "60", "skirmish,", "smac"]
+    assert sides.strip() == "3 Marines against 3 Marines"
+    assert " super hard " in lines[found["corridor"]]
+    assert lines[found["corridor"] + 1].strip() == "6 Zealots against 24 Zerglings"
+    assert lines[found["2s_vs_1sc"] + 1].strip() == "2 Stalkers against 1 Spine Crawler"
+    assert lines[found["terran_5_vs_5"] + 1].strip() == (
+        "5 against 5, drawn: 45 % Marines, 45 % Marauders, 10 % Medivacs"
+    )
 
 
 def test_help_tells_every_setting_with_its_default(command: Callable[..., tuple[int, str, str]]) -> None:

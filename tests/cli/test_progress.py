@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from cli.plain_console import PlainConsole
 from cli.progress import ProgressDisplay
 from server.run_directory import RunDirectory
 from server.settings import check_settings
+from tests.metrics_rows import evaluation_row
 from tests.server.squad import defaults
 from tests.waiting import wait_for
 
@@ -44,3 +46,19 @@ def test_a_log_is_told_whom_the_run_waits_for_and_how_far_it_is(
             wait_for(partial(has_said, line), line)
         wait_for(lambda: "round 1 is played: step 250 of 1,000\n" in said.getvalue(), "how far the round is")
     assert "round 7" not in said.getvalue()
+
+
+def test_a_terminal_of_80_columns_has_room_for_a_long_run(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli.progress, "_LOOK_EVERY", 0.01)
+    said = io.StringIO()
+    console = PlainConsole(file=said, width=80, force_terminal=True, color_system=None)
+    played = iter(range(0, 10**9, 40_000))
+    with ProgressDisplay(run.path, 2_000_000, lambda: (1, min(next(played), 1_999_960)), console):
+        run.append(evaluation_row(5000, 28))
+        run.note_now({"round": 1, "steps": 0})
+        wait_for(lambda: "steps/s, 0:00:0" in said.getvalue(), "the speed")
+    lines = [line.rstrip() for line in re.split(r"\x1b\[[0-9;?]*[a-zA-Z]|[\r\n]+", said.getvalue())]
+    shown = [line for line in lines if line.endswith(" left")]
+    assert shown
+    assert all(re.search(r"[\d,]+ steps round 1 won 88 % [\d,]+ steps/s, 0:00:\d\d left$", line) for line in shown)
+    assert max(map(len, lines)) <= 80

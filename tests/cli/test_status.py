@@ -71,8 +71,8 @@ def test_as_text_it_can_be_read(capsys: pytest.CaptureFixture[str], directory: R
     said = capsys.readouterr().out
     assert said.startswith("run mine: stopped\n  3m, rs-pps, vdn; began 20")
     for words in (
-        "60 steps of 100 (60%), round 2",
-        "last evaluation: steps 50, win-rate 0.25, return 7.50",
+        "60 steps of 100 (60 %), round 2",
+        "last test: win rate 25 %, return 7.50, at step 50",
         "newest checkpoint: none",
         "missing in round 2: seat 2",
         "left out of round 2: seat 1: tensors that are no numbers",
@@ -164,6 +164,17 @@ def test_devices(capsys: pytest.CaptureFixture[str], tmp_path: Path, directory: 
     ]
     (home / "no run" / "id" / "seat-0").mkdir(parents=True)
     assert [device["seat"] for device in status(capsys, "mine")["devices"]] == [0, 1]
-    assert len(status(capsys)["devices"]) == 4
+    assert [device["seat"] for device in status(capsys)["devices"]] == [0, 1]  # the newest run's
+    assert main(["status"]) == 0
+    *_, idle, unreadable, elsewhere = capsys.readouterr().out.splitlines()
+    assert idle.startswith("  seat 0: idle, stopped; round 4, buffer 20 of 50 battles, kept ")
+    assert unreadable.startswith("  seat 1: idle, stopped; ")
+    assert elsewhere == "devices of other runs: other (pps-qmix status RUN)"
+    directory.append({**ROUND, "round": 9, "steps": 140})
+    assert main(["status"]) == 0
+    said = capsys.readouterr().out
+    assert "140 steps of 100 (100 %), round 9" in said
+    assert "seat 0: idle, finished; " in said
     shutil.rmtree(directory.path)
-    assert status(capsys)["run"] is None
+    found = status(capsys)  # a machine with devices alone
+    assert (found["run"], len(found["devices"])) == (None, 4)

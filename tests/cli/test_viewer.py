@@ -75,7 +75,7 @@ def around(page: Page, unit: int, *cells: float) -> list[tuple[int, ...]]:
 
 def test_it_plays_by_itself_to_the_end(page: Page, address: str, film: Film) -> None:
     page.open(address)
-    assert page.run("document.title") == "2s3z, nearest"
+    assert page.run("document.title") == "2s3z, scripted: attack the nearest"
     assert page.state()["playing"] == "true"
     for _ in range(9):
         page.press("+")
@@ -161,7 +161,72 @@ def test_a_click_on_an_agent_shows_what_it_sees(page: Page, address: str, film: 
     page.click_on("#agents button:nth-child(4)")
     assert page.state()["chosen"] == "3"
     click_unit(page, AGENTS)
-    assert "Enemy 0, " in page.text("#chosen")
+    assert "Enemy E0, " in page.text("#chosen")
+
+
+def test_a_unit_under_the_pointer_shows_its_target(page: Page, address: str, film: Film) -> None:
+    frame = film.recordings[0].frames[8]
+    first_target = film.facts.first_target
+    acting = [u for u in range(AGENTS) if frame["last_action"][u] >= first_target and frame["health"][u] > 0]
+    agent = acting[0]
+    enemy = AGENTS + int(frame["last_action"][agent]) - first_target
+    page.open(f"{address}#step=8")
+    assert f"attack E{enemy - AGENTS}" in page.text(f"#agents button:nth-child({agent + 1})")
+    places = [page.run(f"battleViewer.place({unit})") for unit in (agent, enemy)]
+
+    def picture() -> bytes:
+        with Image.open(io.BytesIO(page.picture())) as seen:
+            (left, right), (top, bottom) = (sorted(int(place[axis]) for place in places) for axis in (0, 1))
+            return seen.convert("RGB").crop((left, top, right + 1, bottom + 1)).tobytes()
+
+    before = picture()
+    page.move(*places[0])
+    assert page.state()["pointed"] == str(agent)
+    assert picture() != before
+    page.move(2, 2)
+    assert page.state()["pointed"] == ""
+    assert picture() == before
+
+
+def test_the_ranges_of_who_heals_are_called_so(tmp_path: Path, page: Page) -> None:
+    """The canvas is not text: the page's script is asked which labels it has drawn."""
+    healers = tmp_path / "watch.html"
+    healers.write_text(make_page(film_policy("nearest", "MMM", 1, 0)), encoding="utf-8")
+    page.open(f"{healers.as_uri()}#step=3")
+    page.run(
+        "(() => { window.drawn = []; const draw = CanvasRenderingContext2D.prototype.fillText;"
+        " CanvasRenderingContext2D.prototype.fillText = function (text, ...rest)"
+        " { window.drawn.push(text); draw.call(this, text, ...rest); }; })()"
+    )
+    for agent, expected in ((9, "heal range 6"), (0, "attack range 6")):
+        page.run("window.drawn.length = 0")
+        page.click_on(f"#agents button:nth-child({agent + 1})")
+        drawn = set(page.run("window.drawn"))
+        assert {expected, "sight 9"} <= drawn
+        assert len({text for text in drawn if text.endswith("range 6")}) == 1
+
+
+def test_the_end_of_a_battle_leads_to_the_next(page: Page, address: str, film: Film) -> None:
+    first, second = film.recordings
+    page.open(f"{address}#step={first.steps - 1}")
+    assert page.run("document.getElementById('next').hidden")
+    page.press("End")
+    page.click_on("#next")
+    assert page.state()["battle"] == "1"
+    page.press("End")
+    assert step(page) == second.steps
+    assert page.run("document.getElementById('next').hidden")  # it was the last one
+
+
+def test_the_strip_of_strengths_names_both_sides(page: Page, address: str, film: Film) -> None:
+    page.open(f"{address}#step=10")
+    frames = film.recordings[0].frames
+    left = (frames["health"] + frames["shield"])[[0, 10]]
+    agents, enemies = (
+        round(100 * float(part[1].sum() / part[0].sum())) for part in (left[:, :AGENTS], left[:, AGENTS:])
+    )
+    words = " ".join(page.text(".strengths-title").split())
+    assert words == f"Health and shields agents {agents} % enemy {enemies} %"
 
 
 def test_it_tells_of_enemies_targets_only_where_they_are_known(

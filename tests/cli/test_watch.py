@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from PIL import Image
 from cli.main import main
 from envproxy.backends.skirmish import map_names
 from envproxy.backends.skirmish.maps import kind_names, map_facts
-from envproxy.backends.skirmish.policies import HEURISTICS
+from envproxy.backends.skirmish.policies import DESCRIPTIONS, HEURISTICS
+from envproxy.backends.skirmish.policies import NAMES as POLICY_NAMES
 from envproxy.recording import FRAME, Outcome, Recording
 from envproxy.rules import SMAC_RULES
 from learning.network import AgentNetwork
@@ -161,6 +163,26 @@ def test_the_picture_has_its_frames() -> None:
         assert picture.info["duration"] > 1000  # the end can be read
         last = picture.convert("RGB")
     assert first.tobytes() != last.tobytes()
+
+
+def test_the_picture_tells_step_and_return_beside_a_title_of_any_length() -> None:
+    film = film_policy("focus", "3m", 1, 0)
+    (recording,) = film.recordings
+
+    def foot(players: str, *rewards: float) -> bytes:
+        """The line below the field where the first step has been played."""
+        played = replace(recording, rewards=np.array([*rewards, *recording.rewards[len(rewards) :]]))
+        with Image.open(io.BytesIO(make_gif(replace(film, players=players, recordings=[played]), played))) as picture:
+            picture.seek(FRAMES_PER_STEP)
+            width, height = picture.size
+            return picture.convert("RGB").crop((width // 2, height - 20, width, height)).tobytes()
+
+    assert foot("x", 1.0) != foot("x", 2.0)
+    assert foot("x" * 300, 1.0) != foot("x" * 300, 2.0)  # the figures keep their place
+
+
+def test_every_policy_is_described() -> None:
+    assert tuple(DESCRIPTIONS) == POLICY_NAMES
 
 
 def test_every_kind_of_unit_has_a_different_sign() -> None:

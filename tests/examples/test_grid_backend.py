@@ -89,9 +89,9 @@ def test_its_own_test_passes(tmp_path: Path) -> None:
 def test_its_maps_are_listed(command: Callable[..., tuple[int, str, str]]) -> None:
     code, output, errors = command("maps", "--backend", "grid")
     assert (code, errors) == (0, "")
-    assert [line.split() for line in output.splitlines()[1:]] == [
-        ["duel", "grid", "2", "7", "9", "9", "25"],
-        ["crossing", "grid", "3", "9", "18", "18", "40"],
+    assert [line.split() for line in output.splitlines()[1:3]] == [
+        ["duel", "-", "2", "7", "9", "9", "25", "grid"],
+        ["crossing", "-", "3", "9", "18", "18", "40", "grid"],
     ]
 
 
@@ -99,7 +99,7 @@ def test_a_team_trains_on_it_and_is_evaluated(command: Callable[..., tuple[int, 
     train = ("train", "--runtime", "in-process", "--backend", "grid", "--map", "duel", "--run", "first", *TINY)
     code, output, errors = command(*train)
     assert (code, errors) == (0, ""), errors
-    assert "duel: 2 agents, rs-pps, vdn" in output
+    assert "duel, RS-PPS on VDN, 2 agents, seed 0" in output
     rows = [row for row in read_rows(Path("runs/first")) if row["kind"] == "round"]
     assert len(rows) > 2
     assert all(row["missing"] == [] and row["rejected"] == {} for row in rows)

@@ -12,14 +12,14 @@ import pytest
 from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator as TensorBoardsAccumulator
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
+from tensorboard.plugins.custom_scalar.metadata import CONFIG_SUMMARY_TAG
 
 from server.curve import draw_curve
-from server.tensorboard_writer import TensorBoardWriter
-
-
-def evaluation(steps: int, won: int) -> dict[str, Any]:
-    share = {"battles": 32, "won": won, "win-rate": won / 32, "return": won / 2, "length": 20.0}
-    return {"kind": "evaluation", "round": 1, "steps": steps, **share}
+from server.tensorboard_layout import layout
+from server.tensorboard_writer import GROUPS, TensorBoardWriter
+from tests.metrics_rows import evaluation_row
+from tests.saved_figures import saved_figures
 
 
 def round_(number: int, steps: int) -> dict[str, Any]:
@@ -38,24 +38,17 @@ def round_(number: int, steps: int) -> dict[str, Any]:
     }
 
 
-ROWS = [evaluation(5000, 8), round_(1, 5100), evaluation(10000, 24), evaluation(15000, 16), round_(2, 15500)]
+ROWS = [
+    evaluation_row(5000, 8),
+    round_(1, 5100),
+    evaluation_row(10000, 24),
+    evaluation_row(15000, 16),
+    round_(2, 15500),
+]
 
 
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that were written."""
-    figures: list[Figure] = []
-    save = Figure.savefig
-
-    def remember(figure: Figure, *arguments: Any, **named: Any) -> None:
-        figures.append(figure)
-        save(figure, *arguments, **named)
-
-    monkeypatch.setattr(Figure, "savefig", remember)
-    return figures
-
-
-def test_the_curve_shows_win_rate_and_return_over_steps(tmp_path: Path, drawn: list[Figure]) -> None:
+def test_the_curve_shows_win_rate_and_return_over_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = saved_figures(monkeypatch)
     path = tmp_path / "curve.png"
     path.write_bytes(b"the curve before")
     draw_curve(ROWS, "3m-a_b", path)
@@ -108,15 +101,32 @@ def test_tensorboard_reads_the_board(tmp_path: Path) -> None:
         return [(event.step, float(event.tensor_proto.float_val[0])) for event in events.Tensors(tag)]
 
     assert read("evaluation/win-rate") == [(5000, 0.25), (10000, 0.75), (15000, 0.5)]
-    assert read("collect/played") == [(5100, 1000.0), (15500, 1000.0)]
-    assert read("learning/loss") == [(5100, 0.25), (15500, 0.25)]
+    assert read("exploring/played") == [(5100, 1000.0), (15500, 1000.0)]
+    assert read("mean-of-agents/loss") == [(5100, 0.25), (15500, 0.25)]
     assert read("seconds/round") == [(5100, 2.0), (15500, 4.0)]
     assert read("sharing/weight/0") == [(5100, 0.75), (15500, 0.75)]
-    assert read("seats/loss/0") == [(5100, 0.5), (15500, 0.5)]
-    assert read("seats/steps/0") == [(5100, 7.0), (15500, 7.0)]
-    tags = events.Tags()["tensors"]
-    assert {tag.split("/")[0] for tag in tags} == {"evaluation", "collect", "learning", "seconds", "sharing", "seats"}
-    assert not [tag for tag in tags if "texts" in tag or "list" in tag or "kind" in tag or tag == "collect/win-rate"]
+    assert read("one-agent/loss/0") == [(5100, 0.5), (15500, 0.5)]
+    assert read("one-agent/steps/0") == [(5100, 7.0), (15500, 7.0)]
+    tags = set(events.Tags()["tensors"]) - {CONFIG_SUMMARY_TAG}
+    assert {tag.split("/")[0] for tag in tags} == set(GROUPS)
+    for tag in tags:
+        assert events.SummaryMetadata(tag).summary_description == GROUPS[tag.split("/")[0]]
+    assert not [tag for tag in tags if "texts" in tag or "list" in tag or "kind" in tag or tag == "exploring/win-rate"]
+
+
+def test_tensorboard_shows_the_win_rate_first_also_of_a_resumed_run(tmp_path: Path) -> None:
+    for steps in (0, 5100):
+        writer = TensorBoardWriter(tmp_path, steps)
+        writer.add(ROWS[0])
+        writer.close()
+    events = TensorBoardsAccumulator(str(tmp_path), size_guidance={"tensors": 0})
+    events.Reload()
+    (kept,) = {event.tensor_proto.string_val[0] for event in events.Tensors(CONFIG_SUMMARY_TAG)}
+    shown = Layout.FromString(kept)
+    assert shown == layout()
+    first = shown.category[0].chart[0]
+    assert (first.title, list(first.multiline.tag)) == ("win rate", ["^evaluation/win-rate$"])
+    assert not shown.category[0].closed
 
 
 def test_tensorboard_forgets_what_a_resumed_run_plays_again(tmp_path: Path) -> None:
@@ -132,5 +142,5 @@ def test_tensorboard_forgets_what_a_resumed_run_plays_again(tmp_path: Path) -> N
     resumed.close()
     events = TensorBoardsAccumulator(str(tmp_path), size_guidance={"tensors": 0})
     events.Reload()
-    assert [event.step for event in events.Tensors("collect/played")] == [5100, 15800]
+    assert [event.step for event in events.Tensors("exploring/played")] == [5100, 15800]
     assert [event.step for event in events.Tensors("evaluation/win-rate")] == [5000, 15300]

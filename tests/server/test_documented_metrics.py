@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar.metadata import CONFIG_SUMMARY_TAG
 
 import server.exchange
 from cli.main import main
 from server.run_directory import read_rows
+from server.tensorboard_layout import layout
+from server.tensorboard_writer import GROUPS, scalars
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 TINY = (
@@ -82,8 +85,23 @@ def test_tensorboard_has_the_tags_that_the_page_says(run: Path) -> None:
                 expected.add(tag)
     events = EventAccumulator(str(run), size_guidance={"tensors": 1})
     events.Reload()
-    assert set(events.Tags()["tensors"]) == expected
+    assert set(events.Tags()["tensors"]) == expected | {CONFIG_SUMMARY_TAG}
     assert "sharing/divergence/mixer.hyper_w1.weight" in expected
+
+
+def test_every_chart_of_tensorboards_layout_shows_a_tag_of_the_run(run: Path) -> None:
+    tags = {tag for row in read_rows(run) for tag, _ in scalars(row)}
+    for category in layout().category:
+        for chart in category.chart:
+            for pattern in chart.multiline.tag:
+                assert any(re.search(pattern, tag) for tag in tags), (category.title, chart.title)
+    assert {tag.partition("/")[0] for tag in tags} == set(GROUPS)
+
+
+def test_the_page_explains_the_groups_of_tensorboard() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    section = text.partition("## TensorBoard\n")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `(.*?)` \|", section, re.MULTILINE) == list(GROUPS)
 
 
 def test_the_report_shows_learning_and_sharing(run: Path) -> None:

@@ -71,8 +71,11 @@ def test_the_band_of_several_teams_is_their_spread() -> None:
 
 
 def test_the_result_tells_the_spread() -> None:
-    assert spread_of(ROWS[2], "win-rate") == " (teams 0.30 to 0.80)"
-    assert result_of(ROWS)["last test win rate"] == "0.55 (teams 0.30 to 0.80) (40 battles at step 10,000)"
+    assert spread_of(ROWS[2], "win-rate") == " (teams 30 to 80 %)"
+    assert spread_of(ROWS[2], "return") == " (teams 3.00 to 8.00)"
+    last = result_of(ROWS)["last test win rate"]
+    assert last.startswith("55 % (22 of 40 battles, ")
+    assert last.endswith(" (teams 30 to 80 %) at step 10,000")
 
 
 def test_tensorboard_has_lowest_and_highest() -> None:

@@ -100,6 +100,13 @@ class Heuristic:
 POLICIES: Final[dict[str, Policy]] = {"random": random, "nearest": nearest, "focus": focus}
 HEURISTICS: Final = {"heuristic": False, "heuristic-rest": True}  # and whether it takes the mask into account
 NAMES: Final = (*POLICIES, *HEURISTICS)
+DESCRIPTIONS: Final = {  # of NAMES, what a team does
+    "random": "random actions",
+    "nearest": "attack the nearest",
+    "focus": "focus fire on the weakest in range",
+    "heuristic": "SMAC's own, attack the nearest until it is dead",
+    "heuristic-rest": "SMAC's own with the action mask, attack the nearest until it is dead",
+}
 
 
 def scripted_team(name: str) -> Policy:

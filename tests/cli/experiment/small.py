@@ -10,6 +10,7 @@ from pps_qmix.experiment.results import Evaluation, Result
 from pps_qmix.experiment.spec import PlannedRun
 from server.checkpoints import Checkpoint, save_checkpoint
 from server.run_directory import RunDirectory
+from tests.metrics_rows import evaluation_row
 
 SMALL = """
 name = "small"
@@ -46,12 +47,6 @@ def result(run: PlannedRun, *rates: float, finished: bool = True) -> Result:
     return Result(run, finished, found)
 
 
-def evaluation_row(round_: int, steps: int, won: int) -> dict[str, Any]:
-    """Return a row of metrics.jsonl."""
-    share = {"battles": 32, "won": won, "win-rate": won / 32, "return": won / 2, "length": 21.5}
-    return {"kind": "evaluation", "round": round_, "steps": steps, **share}
-
-
 def round_row(round_: int, steps: int, seconds: float) -> dict[str, Any]:
     """Return a row of metrics.jsonl; half a second of the round is aggregation."""
     return {"kind": "round", "round": round_, "steps": steps, "seconds": {"round": seconds - 0.5, "aggregation": 0.5}}
@@ -61,7 +56,7 @@ def begin(folder: Folder, run: PlannedRun, steps: int = 0, **changes: Any) -> Pa
     """Make the directory of a run that was begun with `changes` of its settings and played up to `steps`."""
     directory = RunDirectory.create(run.settings.model_copy(update={"runs": str(folder.runs), **changes}))
     if steps:
-        directory.append(evaluation_row(1, steps, 8))
+        directory.append(evaluation_row(steps, 8))
         directory.append(round_row(1, steps, steps / 100))
         save_checkpoint(directory.path, Checkpoint(1, steps, {}))
     return directory.path

@@ -5,12 +5,10 @@ from __future__ import annotations
 import csv
 import math
 from pathlib import Path
-from typing import Any
 
 import matplotlib.image
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from operations.simulator import SIMULATOR
 from pps_qmix.experiment.cells import Cell, cells
@@ -30,15 +28,17 @@ from pps_qmix.experiment.spec import parse_experiment
 from pps_qmix.experiment.statistics import median_time, over_seeds
 from pps_qmix.experiment.table import page
 from tests.cli.experiment import small
-from tests.cli.experiment.small import SMALL, evaluation_row, round_row
+from tests.cli.experiment.small import SMALL, round_row
+from tests.metrics_rows import evaluation_row
+from tests.saved_figures import saved_figures
 
 ROWS = [
-    evaluation_row(1, 500, 8),
-    evaluation_row(1, 1000, 16),
+    evaluation_row(500, 8),
+    evaluation_row(1000, 16),
     round_row(1, 2000, seconds=20.0),
-    evaluation_row(2, 3000, 32),
+    evaluation_row(3000, 32, round_=2),
     round_row(2, 3000, seconds=5.0),
-    evaluation_row(3, 3500, 32),  # its round has not ended
+    evaluation_row(3500, 32, round_=3),  # its round has not ended
 ]
 
 
@@ -62,7 +62,7 @@ def test_an_evaluation_s_seconds_go_with_its_round_s_steps() -> None:
 
 
 def test_a_win_rate_is_there_at_the_first_evaluation_that_has_it() -> None:
-    found = evaluations([*ROWS[:4], evaluation_row(2, 3000, 4), ROWS[4]])
+    found = evaluations([*ROWS[:4], evaluation_row(3000, 4, round_=2), ROWS[4]])
     first = first_at(found, 0.5)
     assert first is not None
     assert (first.steps, first.seconds) == (1000, 10.0)
@@ -202,14 +202,7 @@ def test_the_table_has_a_row_for_each_map_and_a_column_for_each_method() -> None
 
 
 def test_the_figure_has_a_line_and_a_band_for_each_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    figures: list[Figure] = []
-    save = Figure.savefig
-
-    def remember(figure: Figure, *arguments: Any, **named: Any) -> None:
-        figures.append(figure)
-        save(figure, *arguments, **named)
-
-    monkeypatch.setattr(Figure, "savefig", remember)
+    figures = saved_figures(monkeypatch)
     other = parse_experiment(SMALL.replace('"none"\nstrategy', '"$x$"\nstrategy')).methods[1]
     found = [tiny([0.0, 0.5, 0.75, 1.0], [0.5, 0.5, 0.25, 1.0]), Cell("3m", other, 1, tiny([0.5] * 4).runs)]
     draw_map(tmp_path, found)

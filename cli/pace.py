@@ -1,0 +1,45 @@
+"""How fast a run is: the one speed that a command tells."""
+
+from __future__ import annotations
+
+from collections import deque
+
+_OVER = 60.0  # seconds that the speed is a mean of, or more where steps are told less often
+
+
+class Pace:
+    """Environment steps per second over the last minute; tests and sharing take their time in it, too.
+
+    Steps that are told at the ends of long rounds alone count over the last of these rounds.
+    """
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, int]] = deque()  # seconds, steps: never two with as many steps
+        self._explained = False  # whether `told` has said what the speed is
+
+    def start(self) -> None:
+        """What was played before is of another time: the run waited."""
+        self._samples.clear()
+
+    def note(self, seconds: float, steps: int) -> None:
+        """Take in that so many steps were played at this time of a monotonic clock."""
+        if not self._samples or steps > self._samples[-1][1]:
+            self._samples.append((seconds, steps))
+        while len(self._samples) > 2 and self._samples[1][0] < seconds - _OVER:
+            self._samples.popleft()
+
+    @property
+    def steps_per_second(self) -> float | None:
+        """None before it is known."""
+        if len(self._samples) < 2:
+            return None
+        (began, before), (ended, after) = self._samples[0], self._samples[-1]
+        return (after - before) / (ended - began) if ended > began else None
+
+    def told(self) -> str:
+        """Return the speed as the end of a line, the first time with what it means; nothing before it is known."""
+        if self.steps_per_second is None:
+            return ""
+        meaning = "" if self._explained else " over the last minute, tests included"
+        self._explained = True
+        return f", {self.steps_per_second:,.0f} steps/s{meaning}"
