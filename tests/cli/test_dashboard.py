@@ -94,7 +94,7 @@ def test_seats_of_several_teams_are_in_order_of_the_teams() -> None:
     assert [(each.team, each.seat, each.weight) for each in found] == [
         (2, 0, None), (2, 1, 0.5), (10, 0, None), (10, 1, None)
     ]  # fmt: skip
-    assert [each.state for each in found] == ["missing in round 2", "ready", "ready", "waited for"]
+    assert [each.state for each in found] == ["missing in round 1", "ready", "ready", "waited for"]
 
 
 def test_last_words_are_the_last_line_that_says_something(tmp_path: Path) -> None:
