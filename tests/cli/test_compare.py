@@ -24,7 +24,8 @@ from pps_qmix.status import BROKEN, FINISHED, STOPPED
 from server.run_directory import RunDirectory
 from server.settings import check_settings
 from tests.cli.browser import Page
-from tests.cli.experiment.small import evaluation_row, round_row
+from tests.cli.experiment.small import round_row
+from tests.metrics_rows import evaluation_row
 
 NASTY = "<script>alert(1)</script>"
 

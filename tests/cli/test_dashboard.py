@@ -27,8 +27,9 @@ from pps_qmix.status import FINISHED, RUNNING
 from server.run_directory import RunDirectory, checkpoints_path, now_path
 from server.settings import check_settings
 from tests.cli.browser import Page
-from tests.cli.experiment.small import evaluation_row, round_row
+from tests.cli.experiment.small import round_row
 from tests.cli.test_in_process import TINY
+from tests.metrics_rows import evaluation_row
 from tests.waiting import WAIT_LIMIT, wait_for
 
 ROUND: dict[str, Any] = {
