@@ -41,7 +41,7 @@ def a_run(runs: Path, name: str, *won: int, **settings: Value) -> Path:
     config = {**default_config(), "total-steps": 10_000, **named, "runs": str(runs), "run": name}
     directory = RunDirectory.create(check_settings(config))
     for number, each in enumerate(won, 1):
-        directory.append(evaluation_row(1, 5000 * number, each))
+        directory.append(evaluation_row(5000 * number, each))
     if won:
         directory.append(round_row(1, 5000 * len(won), 60.0))
     return directory.path
@@ -221,7 +221,9 @@ def test_a_reader_sees_what_is_new(tmp_path: Path) -> None:
     assert (before.state, before.steps, before.last_tests) == (STOPPED, 5000, (8, 32))
     assert reader.read([path])[0].tests is before.tests  # nothing was read again
     with open(path / "metrics.jsonl", "a") as file:
-        file.write(json.dumps(evaluation_row(2, 10_000, 16)) + "\n" + json.dumps(round_row(2, 10_000, 9.0)) + "\n")
+        file.write(
+            json.dumps(evaluation_row(10_000, 16, round_=2)) + "\n" + json.dumps(round_row(2, 10_000, 9.0)) + "\n"
+        )
     (after,) = reader.read([path])
     assert (after.state, after.steps, after.last_tests, after.seconds) == (FINISHED, 10_000, (24, 64), 69.0)
     shutil.rmtree(path)

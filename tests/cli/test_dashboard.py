@@ -48,7 +48,7 @@ ROUND: dict[str, Any] = {
 def directory(tmp_path: Path) -> RunDirectory:
     """A run with one round of three seats, of which one is missing and one left out."""
     found = RunDirectory.create(check_settings({**default_config(), "runs": str(tmp_path / "runs"), "run": "mine"}))
-    found.append(evaluation_row(1, 4000, 8), ROUND)
+    found.append(evaluation_row(4000, 8), ROUND)
     return found
 
 
