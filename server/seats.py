@@ -161,7 +161,7 @@ class Seats:
             elif waited > timeout:
                 missing = f"after {timeout:.0f} s {wanted(empty, self.teams)}; start a SuperNode for each"
                 raise SeatsError("; ".join([missing, *said]))
-            if empty != told:
+            if empty not in (told, []):  # all are held where it is empty, and others may yet answer
                 log.info("waiting: %s", wanted(empty, self.teams))
                 self._waiting(empty)
                 told = empty
