@@ -290,6 +290,8 @@ class Seats:
             return [(seat, node, round_) for seat, round_ in said.rounds.items()]
         self._capacities[node] = said.capacity
         found = [(seat, place_of(node, seat), round_) for seat, round_ in said.rounds.items()]
+        if said.is_named:
+            return found
         # A seat that has been given to another device stays there.
         return [each for each in found if each[0] not in self.holders or self.holders[each[0]].node == each[1]]
 
