@@ -251,7 +251,8 @@ class DevicePlayer:
         self._n_agents = int(facts["n-agents"])
         met = [self._player(member).meet(request).values for member in held]
         seats, rounds = ([int(one[name]) for one in met] for name in ("seat", "round"))
-        return Reply({**facts, "capacity": self._capacity, "seats": seats, "rounds": rounds})
+        numbers = {"capacity": self._capacity, "named": int(bool(self._fixed)), "seats": seats, "rounds": rounds}
+        return Reply({**facts, **numbers})
 
     def _answered(self, part: Part) -> Reply | str:
         """Return a member's reply, or why there is none."""

@@ -37,6 +37,7 @@ from envproxy.transport import Transport
 from operations import logs
 from operations.home import HomeError, pps_home
 from operations.members import Member
+from operations.open_files import allow_open_files
 from operations.sockets import grpc_target, reached
 
 log = logging.getLogger("agent")
@@ -130,6 +131,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     watched = _process(options.watch)
     service = AgentService(_player(options))
+    allow_open_files()
     directory.socket.unlink(missing_ok=True)
     with reached(directory.socket) as socket:
         server = serve(service, socket)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import logging
 import os
 import re
-import resource
 import signal
 import threading
 from collections.abc import Mapping, Sequence
@@ -32,6 +30,7 @@ from operations.defaults import default_config
 from operations.home import made_home, pps_home
 from operations.limits import ARENA_NAME, LONGEST_WAIT, MOST_AT_ONCE
 from operations.listening import Reservation
+from operations.open_files import allow_open_files
 from operations.paths import user_path
 
 log = logging.getLogger("envproxy")
@@ -118,7 +117,7 @@ def run(options: argparse.Namespace) -> int:
         options.battles = default_config()["battles"]
     maps = _check(options)
     certificate = ServerCertificate(options.certificate, options.private_key) if options.certificate else None
-    _allow_connections()
+    allow_open_files()
     with Reservation(*host_and_port(options.listen)) as reserved:
         return _serve(_host(options, maps), reserved, certificate, options)
 
@@ -176,13 +175,6 @@ def _serve(
         for hosted in arenas:
             hosted.close()
     return 0
-
-
-def _allow_connections() -> None:
-    """Let this process have as many files open as the system lets it: a seat needs one."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _check(options: argparse.Namespace) -> dict[str, str]:

@@ -29,6 +29,8 @@ class Described(NamedTuple):
     """The seats (numbers of members) that it holds -> the last round that the agent has kept."""
     capacity: int | None
     """How many members it can hold; None: it has a single seat."""
+    is_named: bool
+    """Whether its user has named the seats that it holds: it takes them also from a device that was given them."""
     n_agents: int
     """Of a team."""
     provenance: str
@@ -53,6 +55,7 @@ def read_description(reply: Message, teams: int) -> Described:
     return Described(
         rounds,
         capacity if isinstance(capacity, int) else None,
+        capacity is None or numbers.get("named") == 1,
         n_agents,
         _provenance(texts.get("provenance")),
         _unit_types(texts.get("unit-types")),

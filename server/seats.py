@@ -161,7 +161,7 @@ class Seats:
             elif waited > timeout:
                 missing = f"after {timeout:.0f} s {wanted(empty, self.teams)}; start a SuperNode for each"
                 raise SeatsError("; ".join([missing, *said]))
-            if empty != told:
+            if empty not in (told, []):  # all are held where it is empty, and others may yet answer
                 log.info("waiting: %s", wanted(empty, self.teams))
                 self._waiting(empty)
                 told = empty
@@ -290,6 +290,8 @@ class Seats:
             return [(seat, node, round_) for seat, round_ in said.rounds.items()]
         self._capacities[node] = said.capacity
         found = [(seat, place_of(node, seat), round_) for seat, round_ in said.rounds.items()]
+        if said.is_named:
+            return found
         # A seat that has been given to another device stays there.
         return [each for each in found if each[0] not in self.holders or self.holders[each[0]].node == each[1]]
 

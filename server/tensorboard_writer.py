@@ -64,7 +64,7 @@ def scalars(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     and steps are the axis.
     """
     top = {name: value for name, value in row.items() if name not in ("round", "steps")}
-    group = "evaluation" if row["kind"] == "evaluation" else "collect"
+    group = "evaluation" if row["kind"] == "evaluation" else "exploring"
     for name, (low, high) in row.get("spread", {}).items():
         yield from _numbers(group, {f"{name}/lowest": low, f"{name}/highest": high})
     if row["kind"] == "evaluation":

@@ -30,6 +30,7 @@ Hosting = TypedDict(
         "seats": list[int],  # numbers of the members that the device holds
         "rounds": list[int],  # for each the last one that its agent has kept
         "capacity": int,  # how many members it can hold
+        "named": int,  # 1: its user has named the seats, and another device holds them only without it; else 0
         "n-agents": int,
         "provenance": NotRequired[str],  # these two as below
         "unit-types": NotRequired[str],

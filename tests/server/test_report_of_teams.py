@@ -8,7 +8,7 @@ from typing import Any
 from server.report.page import write_report
 from server.report.summary import points, result_of, spread_of
 from server.report.teams import team_weights, weights_of_teams
-from server.tensorboard_writer import scalars
+from server.tensorboard_writer import TensorBoardWriter, scalars
 from tests.server.test_report import RUN, Page
 
 TWO: dict[str, Any] = {**RUN, "settings": {**RUN["settings"], "teams": 2}}
@@ -81,4 +81,12 @@ def test_the_result_tells_the_spread() -> None:
 def test_tensorboard_has_lowest_and_highest() -> None:
     tags = dict(scalars(ROWS[2]))
     assert (tags["evaluation/win-rate/lowest"], tags["evaluation/win-rate/highest"]) == (0.3, 0.8)
-    assert dict(scalars(ROWS[1]))["collect/win-rate/highest"] == 0.25
+    assert dict(scalars(ROWS[1]))["exploring/win-rate/highest"] == 0.25
+
+
+def test_the_events_of_several_teams_can_be_written(tmp_path: Path) -> None:
+    writer = TensorBoardWriter(tmp_path, 0)
+    for row in ROWS:
+        writer.add(row)
+    writer.close()
+    assert list(tmp_path.glob("events.out.tfevents.*"))

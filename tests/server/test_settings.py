@@ -155,3 +155,18 @@ def test_every_wrong_setting_has_its_line() -> None:
     with pytest.raises(SettingsError) as refused:
         settings(gamma=2.0, map="", nonsense=1)
     assert [line.partition(":")[0] for line in str(refused.value).splitlines()] == ["map", "gamma", "nonsense"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"teams": 0}, "teams: input should be greater than 0"),
+        ({"teams": 2, "centralised": True, "strategy": "none", "mixing": "joint"}, "centralised: expected one team"),
+        ({"teams": 2, "attest-key": "key"}, "attest-key: expected none with several teams, found teams 2"),
+        ({"teams": 2, "overlap": 3, "quorum": 0.5}, "quorum: expected 1 with overlap, found 0.5"),
+        ({"share-among": "map"}, "share-among: input should be 'all', 'seat' or 'type'"),
+        ({"quorum": 0.0}, "quorum: input should be greater than 0"),
+    ],
+)
+def test_what_several_teams_cannot_do_is_refused_in_one_line(changes: dict[str, Value], words: str) -> None:
+    assert line_of(**changes).startswith(words)

@@ -183,6 +183,18 @@ def test_a_member_whose_device_is_lost_is_given_to_another_after_a_while(
     assert "team 0, seat 0 is given to node 2, and begins there with an empty buffer" in caplog.text
 
 
+def test_a_device_whose_user_has_named_its_members_takes_them_from_one_that_was_given_them() -> None:
+    grid, seats = hosted({1: (2, [0, 1]), 2: (4, [])})
+    squad: Any = grid
+    squad._team.devices[1].claims["named"] = 1
+    grid.present.remove(1)
+    seats.poll()
+    assert held(seats) == {0: 2, 1: 2, 2: 2, 3: 2}
+    grid.present.add(1)
+    seats.poll()
+    assert held(seats) == {0: 1, 1: 1, 2: 2, 3: 2}
+
+
 def test_a_device_that_comes_back_does_not_take_away_what_another_has_been_given(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
