@@ -1,8 +1,11 @@
-"""How fast a run is: the one speed that a command tells."""
+"""How fast a run is: the one speed that a command tells, and its column of the progress line."""
 
 from __future__ import annotations
 
 from collections import deque
+
+from rich.progress import ProgressColumn, Task
+from rich.text import Text
 
 _OVER = 60.0  # seconds that the speed is a mean of, or more where steps are told less often
 
@@ -43,3 +46,13 @@ class Pace:
         meaning = "" if self._explained else " over the last minute, tests included"
         self._explained = True
         return f", {self.steps_per_second:,.0f} steps/s{meaning}"
+
+
+class SpeedColumn(ProgressColumn):
+    """Steps per second and the time left at that speed."""
+
+    def render(self, task: Task) -> Text:
+        if (speed := task.fields["speed"]) is None:
+            return Text("- steps/s")
+        minutes, seconds = divmod(int(max((task.total or 0.0) - task.completed, 0.0) / speed), 60)
+        return Text(f"{speed:,.0f} steps/s, {minutes // 60}:{minutes % 60:02d}:{seconds:02d} left")

@@ -10,11 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
-from rich.text import Text
 
-from cli.pace import Pace
+from cli.pace import Pace, SpeedColumn
 from cli.plain_console import PlainConsole
 from operations.members import ONE_TEAM, Teams
 from server.checkpoints import newest_checkpoint_steps
@@ -54,7 +53,7 @@ class ProgressDisplay:
             TextColumn("{task.completed:,.0f} steps"),
             TextColumn("round {task.fields[round]}"),
             TextColumn("won {task.fields[win_rate]}"),
-            _Speed(Column(no_wrap=True)),
+            SpeedColumn(Column(no_wrap=True)),
             console=console,
             expand=True,
             disable=not console.is_terminal,
@@ -145,13 +144,3 @@ class ProgressDisplay:
 
     def _share(self, steps: int) -> str:
         return percent(min(steps / self._total, 1.0))
-
-
-class _Speed(ProgressColumn):
-    """Steps per second and the time left at that speed."""
-
-    def render(self, task: Task) -> Text:
-        if (speed := task.fields["speed"]) is None:
-            return Text("- steps/s")
-        minutes, seconds = divmod(int(max((task.total or 0.0) - task.completed, 0.0) / speed), 60)
-        return Text(f"{speed:,.0f} steps/s, {minutes // 60}:{minutes % 60:02d}:{seconds:02d} left")

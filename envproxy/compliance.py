@@ -14,7 +14,6 @@ beyond the contract. docs/backends.md has a complete example.
 from __future__ import annotations
 
 import copy
-import dataclasses
 import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -75,9 +74,16 @@ class BackendCompliance:
         spec = backend.spec
         assert isinstance(spec.name, str), f"spec.name is {spec.name!r}, expected a text"
         assert spec.name, "spec.name is empty, expected the name of the map"
-        for name, size in list(dataclasses.asdict(spec).items())[1:]:
+        for name in ("n_agents", "n_actions", "obs_size", "state_size", "episode_limit"):
+            size = getattr(spec, name)
             assert isinstance(size, int), f"spec.{name} is {size!r}, expected an int"
             assert size > 0, f"spec.{name} is {size}, expected 1 or more"
+        types = spec.unit_types
+        assert isinstance(types, tuple), f"spec.unit_types is {types!r}, expected a tuple"
+        assert all(isinstance(each, str) for each in types), f"spec.unit_types is {types!r}, expected texts"
+        assert len(types) in (0, spec.n_agents), (
+            f"spec.unit_types has {len(types)}, expected none or one per seat"
+        )
         assert 2 <= spec.n_actions <= _NO_ACTION, f"spec.n_actions is {spec.n_actions}, expected 2..{_NO_ACTION}"
         assert backend.battles == 2, f"battles is {backend.battles}, expected the number that was asked for, 2"
         for name in ("repeatable", "quick"):

@@ -13,6 +13,7 @@ ASKS_THE_TIME = {
     "cli/certs.py": "certificates have dates",
     "pps_qmix/doctor/examination.py": "certificates have dates",
     "pps_qmix/doctor/network.py": "compares this clock with the SuperLink's",
+    "pps_qmix/comparison/page.py": "says when the page was written",
     "pps_qmix/status.py": "says how old a file is, by the file system's time stamps",
     "client/counters.py": "when the last round ended, for Prometheus, which has times of that clock",
     "envproxy/certificates.py": "certificates have dates",

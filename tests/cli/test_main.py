@@ -421,6 +421,7 @@ def test_every_setting_is_a_flag(name: str) -> None:
         "epsilon-start": 0.5, "epsilon-end": 0.25, "train-per-battle": 0.5,
         "rules": "obs-last-action=true", "centralised": True, "device": "auto",
         "max-weight": 0.5, "td-lambda": 0.5, "learning-rate-decay": 0.5, "attest-key": "attest.key",
+        "share-among": "seat", "quorum": 0.5,
         "backend-options": "memory=8000", "server-optimizer": "fedadam", "server-momentum": 0.5,
     }  # fmt: skip
     with_it = {"strategy": "none", "mixing": "joint"} if name == "centralised" else {}

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -45,7 +46,7 @@ def test_sizes_are_smacs(name: str) -> None:
     def spec(rules: str) -> MapSpec:
         return map_spec(name, Rules.parse(rules))
 
-    assert spec("") == MapSpec(name, agents, actions, obs, state, limit)
+    assert replace(spec(""), unit_types=()) == MapSpec(name, agents, actions, obs, state, limit)
     assert spec("obs-last-action=true").obs_size == with_last
     assert spec("obs-all-health=false obs-own-health=false").obs_size == no_health
     # SMAC's number counts obs_timestep_number, too, which is one more
@@ -53,6 +54,11 @@ def test_sizes_are_smacs(name: str) -> None:
     assert spec("state-timestep-number=true").state_size == timed
     assert spec("state-last-action=false").state_size == no_last
     assert spec("obs-instead-of-state=true state-timestep-number=true").state_size == of_obs
+
+
+def test_the_unit_types_are_those_of_the_seats_where_they_are_the_same_in_every_battle() -> None:
+    assert map_spec("2s3z", Rules()).unit_types == ("Stalker",) * 2 + ("Zealot",) * 3
+    assert map_spec("terran_5_vs_5", Rules()).unit_types == ()
 
 
 # agents, actions, observation, state, of SMACv2's scenarios; the step limit is 200

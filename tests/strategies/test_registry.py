@@ -116,7 +116,7 @@ def test_create(name: str, strategy: type[Sharing]) -> None:
 
 
 def test_describe() -> None:
-    assert describe("none") == "No sharing: every agent keeps its own parameters, w_i <- w_i."
+    assert describe("none") == "No sharing: each agent keeps its own weights and learns alone."
     assert all(describe(name) for name in strategy_names())
 
 
