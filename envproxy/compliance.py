@@ -81,9 +81,7 @@ class BackendCompliance:
         types = spec.unit_types
         assert isinstance(types, tuple), f"spec.unit_types is {types!r}, expected a tuple"
         assert all(isinstance(each, str) for each in types), f"spec.unit_types is {types!r}, expected texts"
-        assert len(types) in (0, spec.n_agents), (
-            f"spec.unit_types has {len(types)}, expected none or one per seat"
-        )
+        assert len(types) in (0, spec.n_agents), f"spec.unit_types has {len(types)}, expected none or one per seat"
         assert 2 <= spec.n_actions <= _NO_ACTION, f"spec.n_actions is {spec.n_actions}, expected 2..{_NO_ACTION}"
         assert backend.battles == 2, f"battles is {backend.battles}, expected the number that was asked for, 2"
         for name in ("repeatable", "quick"):
