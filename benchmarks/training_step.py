@@ -1,0 +1,103 @@
+"""Where the time of one agent's training step goes, beside the rate of plain matrix products of the same sizes.
+
+    python -m benchmarks.training_step [--map 3m] [--batch-sizes 32 96] [--repeats 100]
+
+One CPU thread, base vdn, mixing solo, battles of a random team. CPU milliseconds, the best of the repeats. A part that
+multiplies matrices has its rate in GFLOP/s: a product of [n, k] and [k, m] has 2 n k m operations. The last line is the
+rate that PyTorch's own product reaches with the step's rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from benchmarks.learner import machine, random_battles, students
+from envproxy.backends.skirmish import create, map_names
+from learning import td
+from learning.buffer import Batch
+from learning.learner import Learner
+from learning.memory import keep_freed_memory
+from learning.network import packed_inputs
+from learning.packing import Packing
+from learning.settings import LearningSettings, SeatSpec
+from pps_qmix.configuration import default_config
+from pps_qmix.runtime.seat_sizes import seat_spec
+
+
+def main() -> None:
+    """Print a table for each batch size."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--map", default="3m", choices=map_names(), metavar="MAP")
+    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[32, 96])
+    parser.add_argument("--repeats", type=int, default=100)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    print(machine())
+    battles = random_battles(options.map).seats
+    sizes = seat_spec(create(options.map, 1).spec, seat=0)
+    for size in options.batch_sizes:
+        settings = LearningSettings.from_config({**default_config(), "batch-size": size, "td-lambda": 0.6})
+        learner, buffer = students(options.map, settings, battles[:1])[0]
+        batch = buffer.sample(np.random.default_rng(0), size)
+        print_parts(learner, sizes, batch, options.repeats)
+
+
+def print_parts(learner: Learner, spec: SeatSpec, batch: Batch, repeats: int) -> None:
+    """Print what each part of a training step on a batch costs."""
+    network = learner.network
+    acts, moments = Packing.of(batch.lengths), Packing.of(batch.lengths + 1)
+    inputs = packed_inputs(moments.pack(batch.observations), acts.pack(batch.actions), spec)
+    rows, hidden = len(inputs), network.rnn.hidden_size
+    forward = 2.0 * rows * hidden * (spec.input_size + 6 * hidden + spec.n_actions)
+    backward = 2 * forward - 2.0 * rows * hidden * spec.input_size  # the inputs need no gradient
+    mask = td.battle_mask(batch.lengths, len(batch.actions))
+    chosen, bootstrap = learner.utilities(batch)
+
+    def loss_of_batch() -> torch.Tensor:
+        targets = td.td_targets(batch.rewards, bootstrap, batch.lengths, batch.terminated, gamma=0.99, td_lambda=0.6)
+        return td.td_loss(chosen, targets, mask)
+
+    loss = loss_of_batch()
+    print(f"\nbatch {len(batch.lengths)}: {rows} rows, {len(batch.actions)} steps")
+
+    def pack() -> None:
+        packed_inputs(moments.pack(batch.observations), acts.pack(batch.actions), spec)
+
+    def forward_alone() -> None:
+        with torch.no_grad():
+            network(inputs, moments.sizes)
+
+    left, right = torch.randn(rows, hidden), torch.randn(hidden, 3 * hidden)
+    product = torch.empty(rows, 3 * hidden)
+    parts: list[tuple[str, Callable[[], object], float]] = [
+        ("pack the battles", pack, 0.0),
+        ("network forward, twice a step", forward_alone, forward),
+        ("targets and loss", loss_of_batch, 0.0),
+        ("backward", lambda: loss.backward(retain_graph=True), backward),  # type: ignore[no-untyped-call]
+        ("whole step", lambda: learner.train(batch), 2 * forward + backward),
+        ("a product of the step's rows", lambda: torch.mm(left, right, out=product), 2.0 * rows * 3 * hidden * hidden),
+    ]
+    for name, part, operations in parts:
+        seconds = best_of(part, repeats)
+        rate = f"{operations / seconds / 1e9:10.1f} GFLOP/s" if operations else ""
+        print(f"{name:<32}{1000 * seconds:>8.3f} ms{rate}")
+
+
+def best_of(part: Callable[[], object], repeats: int) -> float:
+    """Return the least CPU-seconds of so many calls."""
+    spent = []
+    for _ in range(repeats):
+        began = time.process_time()
+        part()
+        spent.append(time.process_time() - began)
+    return min(spent)
+
+
+if __name__ == "__main__":
+    main()
