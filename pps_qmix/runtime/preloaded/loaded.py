@@ -36,7 +36,7 @@ ENVIRONMENT = {  # read when what is loaded is loaded
 _AGENT = "client.resident"
 # What our ClientApp and our agent import, and what Flower's commands and PyTorch import as late as they can. None of
 # our own packages: a ClientApp has those that the server sent.
-_ALSO = ("grpc", "psutil", "numpy", "safetensors.numpy", "torch", "torch._dynamo", *LATE_IMPORTS)
+_ALSO = ("grpc", "psutil", "numpy", "numba", "safetensors.numpy", "torch", "torch._dynamo", *LATE_IMPORTS)
 _OURS = ("operations", "pps_qmix", "server")
 _CALL_LIMIT = 10.0  # seconds that a caller has to say what it wants
 _LOOK_EVERY = 0.5  # seconds between two looks at the parent
@@ -60,6 +60,7 @@ def main(path: str, parent: str, _: str = "") -> int:
     for module in _ALSO:
         with contextlib.suppress(ImportError):  # each command imports what it needs
             importlib.import_module(module)
+    _compile()
     gc.collect()
     gc.freeze()  # or a fork's first collection writes to every page
     with _listen(Path(path)) as listener:
@@ -69,6 +70,13 @@ def main(path: str, parent: str, _: str = "") -> int:
     program = _become(call)
     _run(importlib.import_module(_AGENT).main if program == _AGENT else flower[program])
     return 0
+
+
+def _compile() -> None:
+    """Compile a function: only then does numba load what it compiles with, in half a second."""
+    with contextlib.suppress(ImportError):
+        numba, numpy = map(importlib.import_module, ("numba", "numpy"))
+        numba.njit(lambda array: array[0])(numpy.zeros(1))
 
 
 def _run(command: Callable[[], int | None]) -> NoReturn:
