@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serve until interrupted. Raises OSError if it cannot listen, ValueError if `runs` is no folder of runs."""
+    """Serve until interrupted. Raises OSError if it cannot listen, ValueError if `runs` is not a folder."""
     folder: Path = options.runs
     if has_run(folder):
         raise ValueError(f"runs: expected the folder of the runs, found a run; name {shown(folder.absolute().parent)}")

@@ -151,7 +151,7 @@ class MemberPlayer:
         return session.play(self._seat.begin(request))
 
     def _tell(self, request: Request, reply: Reply) -> None:
-        """Note what was done, for who watches the device; that this fails is no reason to lose a round."""
+        """Write what was done, for monitoring. A failure here does not cost a round."""
         round_ = int(request.config["round"])
         self._counters.add(round_, reply.values)
         log.info("round %d played: %d battles", round_, reply.values["battles"], extra={"round": round_})

@@ -133,7 +133,7 @@ def named_run(name: str, runs: Path) -> Path:
     for path in (user_path(name), runs / name) if name else ():
         if path.is_dir():
             return real_path(path)
-    raise RunDirectoryError(f"there is no run {name!r}, as a folder or in {runs}")
+    raise RunDirectoryError(f"unknown run {name!r}: expected a run directory, or the name of a run in {runs}")
 
 
 def newest_run(runs: Path) -> Path | None:

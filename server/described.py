@@ -95,27 +95,27 @@ def error_text(reply: Message) -> str:
     return exception_text(str(reply.error.reason))
 
 
+def _parsed(said: object, longest: int) -> object:
+    """Return what a JSON text of at most `longest` characters holds; None for anything else."""
+    if not isinstance(said, str) or len(said) > longest:
+        return None
+    try:
+        return json.loads(said)
+    except (ValueError, RecursionError):
+        return None
+
+
 def _provenance(said: object) -> str:
     """Return what a device says of the game, if it is printable names and texts; else nothing: it is for the record."""
-    if not isinstance(said, str) or len(said) > _MOST_PROVENANCE:
-        return ""
-    try:
-        told = json.loads(said)
-    except (ValueError, RecursionError):
-        return ""
+    told = _parsed(said, _MOST_PROVENANCE)
     if not isinstance(told, dict) or not all(isinstance(value, str) for value in told.values()):
         return ""
-    return said if "".join([*told, *told.values()]).isprintable() else ""  # surrogates cannot be in a file
+    return str(said) if "".join([*told, *told.values()]).isprintable() else ""  # surrogates cannot be in a file
 
 
 def _unit_types(said: object) -> str:
     """Return what a device says of the seats' unit types, if it is a list of printable words; else nothing."""
-    if not isinstance(said, str) or len(said) > _MOST_UNIT_TYPES:
-        return ""
-    try:
-        told = json.loads(said)
-    except (ValueError, RecursionError):
-        return ""
+    told = _parsed(said, _MOST_UNIT_TYPES)
     if not isinstance(told, list) or not all(isinstance(each, str) and each.isidentifier() for each in told):
         return ""
-    return said
+    return str(said)

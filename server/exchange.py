@@ -28,7 +28,7 @@ _LATE, _SILENCE = 10.0, 300.0
 def teams_needed(teams: int, quorum: float) -> int:
     """Return how many of so many teams an aggregation waits for: the share `quorum`, rounded up; at least one.
 
-    0 where there is no team. `quorum` is above 0 and at most 1.
+    For 0 teams the result is 0. `quorum` is above 0 and at most 1.
     """
     # Clear of rounding: 0.28 * 25 is a little more than 7.
     return min(teams, max(1, math.ceil(teams * quorum - 1e-9)))

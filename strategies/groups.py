@@ -91,7 +91,7 @@ class GroupedSharing(Sharing):
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Aggregate in each group; there is no aggregate of all, so the first element is None."""
+        """Aggregate in each group. The groups share no aggregate, so the first element is None."""
         found = list(replies)
         each: list[MetricRecord] = []
         groups = self._placed()

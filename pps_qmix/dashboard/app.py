@@ -110,7 +110,7 @@ class Dashboard:
         kept = {path.name: path for path in whole_checkpoints(run)}
         checkpoint = kept.get(request.path_params["checkpoint"])
         if checkpoint is None:
-            raise HTTPException(404, "this checkpoint is no longer kept; choose the newest one")
+            raise HTTPException(404, "this checkpoint has been removed; choose the newest one")
         try:
             page = await self._recordings.page(run, checkpoint)
         except (RecordingError, OSError) as error:
@@ -121,7 +121,7 @@ class Dashboard:
         """Return the run that the address names. Raises HTTPException if it is none of the folder's."""
         found = self._folder / str(request.path_params["run"])
         if found not in runs_in(self._folder):
-            raise HTTPException(404, f"there is no run {shown(found.name)} in {shown(self._folder)}")
+            raise HTTPException(404, f"{shown(self._folder)} has no run {shown(found.name)}")
         return found
 
     def _overview_parts(self) -> Parts:

@@ -110,7 +110,7 @@ def test_what_cannot_be_compared_is_said(tmp_path: Path, capsys: pytest.CaptureF
     broken = a_run(tmp_path / "runs", "broken")
     (broken / "run.json").write_text("{")
     assert main(["compare", "nothing"]) == 2
-    assert "there is no run 'nothing'" in capsys.readouterr().err
+    assert "unknown run 'nothing'" in capsys.readouterr().err
     assert main(["compare", "broken"]) == 1
     assert "runs/broken cannot be read; pps-qmix status" in capsys.readouterr().out
     assert Table(Path("compare.html")).lines[1][-2:] == [BROKEN, "–"]

@@ -112,7 +112,10 @@ def test_a_folder_in_the_place_of_a_file(capsys: pytest.CaptureFixture[str], dir
 
 def test_a_run_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["status", "none"]) == 2
-    assert capsys.readouterr().err == "pps-qmix: there is no run 'none', as a folder or in runs\n"
+    assert (
+        capsys.readouterr().err
+        == "pps-qmix: unknown run 'none': expected a run directory, or the name of a run in runs\n"
+    )
     assert status(capsys) == {"run": None, "devices": []}
 
 
@@ -130,7 +133,9 @@ def test_a_run_is_told_by_its_own_name_however_it_is_named(
         assert (found["run"]["run"], found["run"]["path"]) == ("mine", str(directory.path)), written
         assert [(device["run"], device["run_id"]) for device in found["devices"]] == [("mine", run_id)]
     assert main(["status", ""]) == 2
-    assert capsys.readouterr().err == "pps-qmix: there is no run '', as a folder or in runs\n"
+    assert (
+        capsys.readouterr().err == "pps-qmix: unknown run '': expected a run directory, or the name of a run in runs\n"
+    )
 
 
 @pytest.mark.parametrize("name", ["copy of [old] :cat: a", "[b]", "-x", "two\nlines", os.fsdecode(b"\xff"), "é😀"])
