@@ -18,7 +18,7 @@ import torch
 from client.play import Round, RoundReport, advance, play_round
 from envproxy.arena import Arena
 from envproxy.protocol import MixBatch
-from pps_qmix.runtime.in_process import play_in_lockstep
+from pps_qmix.runtime.lockstep import play_in_lockstep
 from tests.client.joint_team import E, N, agents, order
 from tests.envproxy.drill import Parade
 from tests.waiting import WAIT_LIMIT, wait_for
