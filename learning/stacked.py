@@ -168,7 +168,7 @@ def stacked_values(weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
 
 def _linear(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     rows = torch.baddbmm(bias.unsqueeze(1), inputs.flatten(1, 2), weight.mT)
-    return rows.unflatten(1, inputs.shape[1:3])
+    return rows.view(*inputs.shape[:3], -1)
 
 
 def _mixed(mixer: MonotoneMixer, weights: Mapping[str, Tensor], utilities: Tensor, observations: Tensor) -> Tensor:

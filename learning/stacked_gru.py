@@ -68,7 +68,7 @@ class _StackedGRU(torch.autograd.Function):
         slopes = torch.cat(
             [of_new, of_new * u_new * reset * (1 - reset), (past - new) * update * (1 - update), of_new * reset], -1
         )
-        by_gate = slopes.unflatten(-1, (4, h))
+        by_gate = slopes.view(*gradient.shape[:3], 4, h)
         arriving = gradient[:, -1]
         for t in range(steps - 1, -1, -1):
             by_gate[:, t].mul_(arriving.unsqueeze(-2))

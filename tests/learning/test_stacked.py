@@ -141,11 +141,11 @@ def test_a_state_of_either_way_is_continued_in_the_other(base: Base) -> None:
     assert_same(stacked, alone)
 
 
-class Operations(TorchDispatchMode):
+class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Takes down the operations that compute something; views do not."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.names: list[str] = []
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
@@ -162,7 +162,8 @@ def operations(count: int, base: Base, steps: int) -> list[str]:
     drawn = batch_of(*(random_battle(rng, steps, spec) for _ in range(4)), spec=spec)
     drawn = dataclasses.replace(drawn, observations=drawn.observations.double(), rewards=drawn.rewards.double())
     stacked = StackedBatch.of([drawn] * count, [learner.spec for learner in learners])
-    with Operations() as seen:
+    seen = Operations()
+    with seen:
         train_stacked(learners, stacked)
     return seen.names
 
