@@ -36,7 +36,7 @@ from envproxy.protocol import (
     Standing,
 )
 from learning.actor import Actor
-from learning.learner import TrainingStep
+from learning.learner import TakenStep, TrainingStep
 from learning.metrics import TrainMetrics
 
 
@@ -92,7 +92,7 @@ class RoundReport:
 
 
 Answer = Phase | Move | MixAnswer | None  # None: nothing to say, the arena speaks again
-Round = Generator[Answer | TrainingStep, ArenaEvent | Lost | TrainMetrics, RoundReport]
+Round = Generator[Answer | TrainingStep, ArenaEvent | Lost | TakenStep, RoundReport]
 
 
 def advance(round_: Round, event: ArenaEvent | Lost | None) -> Answer | RoundReport:
@@ -106,8 +106,8 @@ def advance(round_: Round, event: ArenaEvent | Lost | None) -> Answer | RoundRep
     return answer
 
 
-def resume(round_: Round, event: ArenaEvent | Lost | TrainMetrics | None) -> Answer | TrainingStep | RoundReport:
-    """As `advance`, but return a training step that the seat asks for; it is to be sent the metrics of that step."""
+def resume(round_: Round, event: ArenaEvent | Lost | TakenStep | None) -> Answer | TrainingStep | RoundReport:
+    """As `advance`, but return a training step that the seat asks for; it is to be sent what became of it."""
     try:
         return next(round_) if event is None else round_.send(event)
     except StopIteration as over:
@@ -149,7 +149,7 @@ def _play_phase(
     ordered: Callable[[Standing], Phase | None],
     report: RoundReport,
     merge: DelayedMerge | None = None,
-) -> Generator[Answer | TrainingStep, ArenaEvent | Lost | TrainMetrics, None]:
+) -> Generator[Answer | TrainingStep, ArenaEvent | Lost | TakenStep, None]:
     """Propose `phase`, play what the arena says is played, and bring the report up to date.
 
     `ordered` is what the server has ordered to be played from a standing. Raises StrangePhaseError if it is not that.
@@ -161,7 +161,7 @@ def _play_phase(
     while True:
         asked = time.perf_counter()
         event = yield answer
-        assert not isinstance(event, TrainMetrics)
+        assert not isinstance(event, TakenStep)
         now = time.perf_counter()
         report.waiting += now - asked
         if isinstance(event, Seated):
@@ -214,13 +214,20 @@ def _check_ordered(played: Phase, ordered: Phase | None) -> None:
 
 def _learn(
     agent: Agent, report: RoundReport, merge: DelayedMerge | None
-) -> Generator[TrainingStep, ArenaEvent | Lost | TrainMetrics, float]:
-    """Ask for the training steps that are owed; return the seconds until they were taken and aggregates had come."""
+) -> Generator[TrainingStep, ArenaEvent | Lost | TakenStep, float]:
+    """Ask for the training steps that are owed; return the seconds until they were taken, whatever they were spent on.
+
+    Those until the others of a step were ready count as waiting; those until an aggregate came do not count at all.
+    """
     begun, waited = time.perf_counter(), 0.0
     while (step := agent.owed()) is not None:
-        metrics = yield step
-        assert isinstance(metrics, TrainMetrics)
-        report.train_metrics.append(metrics)
+        asked = time.perf_counter()
+        taken = yield step
+        assert isinstance(taken, TakenStep)
+        others = time.perf_counter() - asked - taken.seconds
+        report.waiting += others
+        waited += others
+        report.train_metrics.append(taken.metrics)
         report.training_steps += 1
         if merge is not None:
             waited += merge.trained(report.training_steps)

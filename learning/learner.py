@@ -1,5 +1,6 @@
 """Learning: gradient steps of double Q-learning on batches of battles."""
 
+import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -173,15 +174,24 @@ class Learner:
         return torch.zeros_like(chosen).index_put(on, values), bootstrap.index_put(on, next_values)
 
 
+class TakenStep(NamedTuple):
+    """What is known of a training step that was taken, and the seconds it took."""
+
+    metrics: TrainMetrics
+    seconds: float
+
+
 class TrainingStep(NamedTuple):
-    """A training step that a learner is to take alone, by ``train``, or together with others."""
+    """A training step that a learner is to take: by itself, or as one with those of others (``learning.stacked``)."""
 
     learner: Learner
     batch: Batch
 
-    def take(self) -> TrainMetrics:
+    def take(self) -> TakenStep:
         """Take it by itself."""
-        return self.learner.train(self.batch)
+        began = time.perf_counter()
+        metrics = self.learner.train(self.batch)
+        return TakenStep(metrics, time.perf_counter() - began)
 
 
 # The mixer's learning rate, in parts of the network's. At the network's own, solo QMIX learns late on 3m: the mixer

@@ -5,6 +5,7 @@ parameters stay the learners' own: a step gathers them, and Adam changes them wh
 a step together, whatever they did before, and their states are those of learners that learn alone.
 """
 
+import time
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Self
@@ -16,7 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from learning import td
 from learning.buffer import Batch
-from learning.learner import Learner, TrainingStep
+from learning.learner import Learner, TakenStep, TrainingStep
 from learning.metrics import TrainMetrics
 from learning.mixer import MonotoneMixer
 from learning.settings import LearningSettings, SeatSpec
@@ -24,20 +25,24 @@ from learning.stacked_gru import stacked_gru
 from learning.trainable import TrainableParameters, take_steps
 
 
-def take_together(steps: Sequence[TrainingStep]) -> list[TrainMetrics]:
+def take_together(steps: Sequence[TrainingStep]) -> list[TakenStep]:
     """Take steps of different learners; return what ``TrainingStep.take`` would of each, but for rounding.
 
-    Those of equal settings and sizes are one step. All learn by ``Learner.train``, that is without joint mixing.
+    Those of equal settings, sizes and numbers of battles are one step, and have its seconds. All learn by
+    ``Learner.train``, that is without joint mixing.
     """
     alike: dict[Hashable, list[int]] = {}
     for place, step in enumerate(steps):
         alike.setdefault(_kind(step), []).append(place)
-    metrics: dict[int, TrainMetrics] = {}
+    taken: dict[int, TakenStep] = {}
     for places in alike.values():
-        taken = [steps[place] for place in places]
-        batch = StackedBatch.of([step.batch for step in taken], [step.learner.spec for step in taken])
-        metrics |= zip(places, train_stacked([step.learner for step in taken], batch), strict=True)
-    return [metrics[place] for place in range(len(steps))]
+        began = time.perf_counter()
+        learners = [steps[place].learner for place in places]
+        batch = StackedBatch.of([steps[place].batch for place in places], [learner.spec for learner in learners])
+        metrics = train_stacked(learners, batch)
+        seconds = time.perf_counter() - began
+        taken |= {place: TakenStep(of_one, seconds) for place, of_one in zip(places, metrics, strict=True)}
+    return [taken[place] for place in range(len(steps))]
 
 
 def _kind(step: TrainingStep) -> Hashable:

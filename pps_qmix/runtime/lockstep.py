@@ -8,12 +8,11 @@ from concurrent.futures import Executor
 from client.play import Answer, Move, Round, RoundReport, advance, resume
 from envproxy.arena import Arena
 from envproxy.protocol import ArenaEvent, MixAnswer, MixEvent, Phase, Tick
-from learning.learner import TrainingStep
-from learning.metrics import TrainMetrics
+from learning.learner import TakenStep, TrainingStep
 from learning.stacked import take_together
 
-# One round of a team: yields the training steps that its seats ask for at one moment and is sent their metrics.
-TeamRound = Generator[Sequence[TrainingStep], Sequence[TrainMetrics], list[RoundReport]]
+# One round of a team: yields the training steps that its seats ask for at one moment and is sent what became of them.
+TeamRound = Generator[Sequence[TrainingStep], Sequence[TakenStep], list[RoundReport]]
 
 
 def play_in_lockstep(arena: Arena, rounds: Sequence[Round], pool: Executor | None = None) -> list[RoundReport]:
@@ -33,16 +32,16 @@ def play_teams(teams: Sequence[TeamRound]) -> list[list[RoundReport]]:
     played at once to its end.
     """
     reports: dict[int, list[RoundReport]] = {}
-    metrics: dict[int, Sequence[TrainMetrics] | None] = dict.fromkeys(range(len(teams)))  # None: begin
-    while metrics:
+    taken: dict[int, Sequence[TakenStep] | None] = dict.fromkeys(range(len(teams)))  # None: begin
+    while taken:
         asked: dict[int, Sequence[TrainingStep]] = {}
-        for number, sent in metrics.items():
+        for number, of_team in taken.items():
             try:
-                asked[number] = next(teams[number]) if sent is None else teams[number].send(sent)
+                asked[number] = next(teams[number]) if of_team is None else teams[number].send(of_team)
             except StopIteration as over:
                 reports[number] = over.value
-        taken = iter(take_together([step for steps in asked.values() for step in steps]))
-        metrics = {number: [next(taken) for _ in steps] for number, steps in asked.items()}
+        every = iter(take_together([step for steps in asked.values() for step in steps]))
+        taken = {number: [next(every) for _ in steps] for number, steps in asked.items()}
     return [reports[number] for number in range(len(teams))]
 
 
@@ -92,12 +91,12 @@ def _answers(
 
 def _stacked_answers(
     rounds: Sequence[Round], events: Mapping[int, ArenaEvent]
-) -> Generator[Sequence[TrainingStep], Sequence[TrainMetrics], Iterable[tuple[int, Answer | RoundReport]]]:
+) -> Generator[Sequence[TrainingStep], Sequence[TakenStep], Iterable[tuple[int, Answer | RoundReport]]]:
     """As `_answers`, but yield the training steps that the seats ask for before they answer."""
     resumed = {seat: resume(rounds[seat], event) for seat, event in events.items()}
     while steps := {seat: answer for seat, answer in resumed.items() if isinstance(answer, TrainingStep)}:
-        metrics = yield list(steps.values())
-        resumed |= {seat: resume(rounds[seat], each) for seat, each in zip(steps, metrics, strict=True)}
+        taken = yield list(steps.values())
+        resumed |= {seat: resume(rounds[seat], each) for seat, each in zip(steps, taken, strict=True)}
     return [(seat, answer) for seat, answer in resumed.items() if not isinstance(answer, TrainingStep)]
 
 

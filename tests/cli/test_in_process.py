@@ -17,8 +17,7 @@ import server.exchange
 from cli.main import main
 from client.device import DeviceDirectory
 from envproxy.mixer_store import MixerStore
-from learning.learner import TrainingStep
-from learning.metrics import TrainMetrics
+from learning.learner import TakenStep, TrainingStep
 from learning.stacked import take_together
 from pps_qmix.comparison.compared_run import runs_in
 from pps_qmix.configuration import Value, default_config
@@ -105,7 +104,7 @@ def test_training_steps_taken_as_one_give_the_figures_of_those_taken_alone(
 ) -> None:
     at_once: list[int] = []
 
-    def take(steps: Sequence[TrainingStep]) -> list[TrainMetrics]:
+    def take(steps: Sequence[TrainingStep]) -> list[TakenStep]:
         at_once.append(len(steps))
         return take_together(steps)
 

@@ -64,7 +64,8 @@ def train_both(
     stacked: Sequence[Learner], alone: Sequence[Learner], batches: Sequence[Batch]
 ) -> list[dict[str, float]]:
     """Let learners take a step together, their likes one by one; return the metrics, which are the same."""
-    found = take_together([TrainingStep(*each) for each in zip(stacked, batches, strict=True)])
+    steps = [TrainingStep(*each) for each in zip(stacked, batches, strict=True)]
+    found = [taken.metrics for taken in take_together(steps)]
     expected = [learner.train(batch) for learner, batch in zip(alone, batches, strict=True)]
     for one, other in zip(found, expected, strict=True):
         assert dataclasses.asdict(one) == pytest.approx(dataclasses.asdict(other), rel=1e-9, abs=1e-9)
