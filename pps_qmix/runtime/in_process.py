@@ -56,8 +56,8 @@ class Federation:
 
         `centralised`: one learner for all seats, which learns from one after the other; otherwise up to `threads`
         seats learn at the same time, and it makes no difference to what they learn. Teams play one after the other.
-        `stacked`: training steps that seats take alone are taken as one, those of all teams (`learning.stacked`); a team
-        then waits at each of them for the other teams. It changes the last bits of what seats learn.
+        `stacked`: training steps that seats take alone are taken as one, those of all teams (`learning.stacked`): a
+        team then waits at each of them for the other teams. It changes the last bits of what seats learn.
 
         Raises UnknownNameError if there is no such backend or map, OptionsError if it does not know its `options`,
         BackendFailedError if it cannot play on this machine.
