@@ -1,9 +1,8 @@
 """Several GRUs of one shape, each over its own sequences: in one loop over time, with products batched over them.
 
 It computes what ``torch.nn.GRU`` computes for each of them, gradients included. A step of the loop is five operations
-forward and three backward, however many GRUs there are; all else is done for all steps at once. On a GPU a small
-network spends its time on starting operations, so their number is what a training step costs. None of them waits for
-a result on the host.
+forward and three backward, however many GRUs there are; all else is done for all steps at once. On a GPU their number
+is what counts for small networks. None of them waits for a result on the host.
 """
 
 from typing import Any
