@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+import pps_qmix
 import server.app
 import server.exchange
 from cli.main import main
@@ -21,7 +23,7 @@ from learning.learner import TakenStep, TrainingStep
 from learning.stacked import take_together
 from pps_qmix.comparison.compared_run import runs_in
 from pps_qmix.configuration import Value, default_config
-from pps_qmix.runtime import lockstep
+from pps_qmix.runtime import in_process, lockstep
 from pps_qmix.runtime.in_process import Federation, run_in_process
 from server.checkpoints import Checkpoint, newest_checkpoint, save_checkpoint, whole_checkpoints
 from server.rounds import RoundsError
@@ -115,6 +117,25 @@ def test_training_steps_taken_as_one_give_the_figures_of_those_taken_alone(
     assert max(at_once) == 3 * teams
     for found, expected in zip(deeds(stacked), deeds(alone), strict=True):
         assert figures(found) == pytest.approx(figures(expected), rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("device", "mixing", "stacked"),
+    [("cuda", "solo", True), ("auto", "solo", True), ("cpu", "solo", False), ("cuda", "joint", False)],
+)
+def test_training_steps_are_taken_as_one_on_cuda_by_agents_that_learn_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, mixing: str, stacked: bool
+) -> None:
+    class SeenError(Exception):
+        pass
+
+    def made(*_: object, stacked: bool, **__: object) -> None:
+        raise SeenError(stacked)
+
+    monkeypatch.setattr(in_process, "Federation", made)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(SeenError, match=str(stacked)):
+        pps_qmix.train(runtime="in-process", runs=str(tmp_path), run="run", device=device, mixing=mixing)
 
 
 def figures(row: dict[str, Any]) -> dict[str, float]:
