@@ -14,12 +14,13 @@ import pytest
 
 from client import seat_session
 from client.agent import Agent
-from client.play import Answer, Round, RoundReport, play_round
+from client.play import Round, RoundReport, advance, play_round
 from client.seat_session import SeatSession
 from envproxy import battle_pb2 as pb
 from envproxy.arena import Arena
 from envproxy.protocol import ArenaEvent, MixBatch, MixGradient
 from envproxy.transport import open_channel
+from learning.learner import TakenStep
 from learning.settings import Base
 from tests.client.joint_team import E, N, Told, agents, order, play
 from tests.envproxy.conftest import Proxy
@@ -138,17 +139,15 @@ def names(message: Any) -> set[str]:
 
 def pausing(round_: Round, kind: type[ArenaEvent], reached: threading.Event, go_on: threading.Event) -> Round:
     """The round, which waits before it answers its first event of a kind."""
-    answer: Answer = next(round_)
-    while True:
+    answer = advance(round_, None)
+    while not isinstance(answer, RoundReport):
         event = yield answer
+        assert not isinstance(event, TakenStep)
         if isinstance(event, kind) and not reached.is_set():
             reached.set()
             assert go_on.wait(WAIT_LIMIT)
-        try:
-            answer = round_.send(event)
-        except StopIteration as over:
-            report: RoundReport = over.value
-            return report
+        answer = advance(round_, event)
+    return answer
 
 
 @pytest.mark.parametrize("kind", [MixBatch, MixGradient])

@@ -15,7 +15,7 @@ from client import seat_session
 from client.agent import Agent
 from client.device import DeviceDirectory
 from client.plan import RoundOrder
-from client.play import Answer, Round, RoundReport, play_round
+from client.play import Round, RoundReport, advance, play_round
 from client.seat_session import SeatSession, SeatSessionError
 from envproxy import battle_pb2 as pb
 from envproxy import battle_pb2_grpc, service, strangers
@@ -25,6 +25,7 @@ from envproxy.calls import SeatCall
 from envproxy.protocol import Seated, Standing, Tick
 from envproxy.rules import Rules
 from envproxy.server import MAX_SEAT_MESSAGE
+from learning.learner import TakenStep
 from learning.settings import SeatSpec
 from operations.listening import Reservation
 from operations.protocol import PROTOCOL
@@ -489,19 +490,17 @@ def agent(folder: Path, seat: int) -> Agent:
 
 def pausing(round_: Round, at: int, reached: threading.Event, go_on: threading.Event) -> Round:
     """The round, which waits before it answers its event number `at`."""
-    answer: Answer = next(round_)
+    answer = advance(round_, None)
     heard = 0
-    while True:
+    while not isinstance(answer, RoundReport):
         event = yield answer
+        assert not isinstance(event, TakenStep)
         heard += 1
         if heard == at:
             reached.set()
             assert go_on.wait(WAIT_LIMIT)
-        try:
-            answer = round_.send(event)
-        except StopIteration as over:
-            report: RoundReport = over.value
-            return report
+        answer = advance(round_, event)
+    return answer
 
 
 @pytest.mark.usefixtures("hasty")
