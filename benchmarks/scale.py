@@ -9,6 +9,7 @@ Prints for each number of agents:
 
 - the most memory that all processes took together, and one agent process (what several share is divided, PSS),
 - the most threads of an agent process,
+- the CPU-seconds of the whole run, and those of the agent processes,
 - the seconds of a round and their parts, without the first round, which fills the buffers,
 - the seconds before the first round and the others outside rounds: starts, checkpoints, rows and reports,
 - the bytes of the tensors in a device's message, in which the same weights travel once, and in its answer,
@@ -42,6 +43,7 @@ from server.run_directory import now_path, read_rows
 N_AGENTS = 3  # of a team of 3m
 _LOOK_EVERY = 2.0  # seconds
 _AGENT = "client.resident"
+_FIGURES = ("environ", "cmdline", "memory_full_info", "num_threads", "cpu_times")
 _BATTLES = ("--map", "3m", "--battles", "8")
 # Three rounds of 8 battles, of up to 60 steps each; the last is cut where the steps are done.
 _SMALL = (
@@ -53,7 +55,7 @@ _STEPS = 800  # environment steps of a team: the third round takes it there
 
 @dataclass
 class Most:
-    """The most that was seen of memory, in bytes, and of processes and threads; when the first round was seen."""
+    """The most that was seen of memory, in bytes, of processes and threads; CPU-seconds; when the first round began."""
 
     home: Path  # $PPS_HOME of the processes to look at
     run: Path
@@ -61,6 +63,8 @@ class Most:
     agent: int = 0
     threads: int = 0  # of an agent process
     processes: int = 0
+    cpu: dict[int, float] = field(default_factory=dict)  # by process
+    agents_cpu: dict[int, float] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
     first_round: float | None = None  # seconds after the beginning
 
@@ -69,13 +73,15 @@ class Most:
         if self.first_round is None and '"round"' in _text(now_path(self.run)):
             self.first_round = time.monotonic() - self.began
         together = agent = threads = processes = 0
-        for process in psutil.process_iter(["environ", "cmdline", "memory_full_info", "num_threads"]):
+        for process in psutil.process_iter(_FIGURES):
             found = process.info["memory_full_info"]
             if (process.info["environ"] or {}).get("PPS_HOME") != str(self.home) or not found:
                 continue
             together, processes = together + found.pss, processes + 1
+            used = self.cpu[process.pid] = process.info["cpu_times"].user + process.info["cpu_times"].system
             if _AGENT in " ".join(process.info["cmdline"] or []):
                 agent, threads = max(agent, found.pss), max(threads, process.info["num_threads"])
+                self.agents_cpu[process.pid] = used
         self.together, self.agent = max(self.together, together), max(self.agent, agent)
         self.processes, self.threads = max(self.processes, processes), max(self.threads, threads)
 
@@ -108,15 +114,21 @@ def measure(agents: int, devices: int, flags: Sequence[str], *, tls: bool) -> st
         kept = sum(path.stat().st_size for path in whole_checkpoints(run)[-1].iterdir())
         first = most.first_round or 0.0
         rest = took - first - sum(row["seconds"]["round"] for row in rows)
-        return (
-            f"{agents:>6,} agents, {teams.count} teams, {devices} devices, {'TLS' if tls else 'plaintext'}: "
+        cpu, agents_cpu = (sum(each.values()) for each in (most.cpu, most.agents_cpu))
+        row = max(len(json.dumps(row)) for row in rows)
+        said_of = [
+            f"{agents:>6,} agents, {teams.count} teams, {devices} devices, {'TLS' if tls else 'plaintext'}",
             f"{most.together / 1e6:,.0f} MB in {most.processes} processes, the largest agent process "
-            f"{most.agent / 1e6:,.0f} MB and {most.threads} threads; {len(rows)} rounds, the first after {first:.0f} s "
-            f"in {rows[0]['seconds']['round']:.1f} s, then s a round: {parts}; {rest:.0f} s outside rounds, {took:.0f} "
-            f"s in all; a device is sent {sent / 1e6:.2f} MB a round and sends {received / 1e6:.2f} MB; a checkpoint "
-            f"has {kept / 1e6:.1f} MB, a row {max(len(json.dumps(row)) for row in rows) / 1e3:,.0f} kB; "
-            f"load average {os.getloadavg()[0]:.0f}"
-        )
+            f"{most.agent / 1e6:,.0f} MB and {most.threads} threads",
+            f"{len(rows)} rounds, the first after {first:.0f} s in {rows[0]['seconds']['round']:.1f} s",
+            f"then s a round: {parts}",
+            f"{rest:.0f} s outside rounds, {took:.0f} s in all",
+            f"{cpu:.0f} CPU-seconds, {agents_cpu:.0f} of them of agents",
+            f"a device is sent {sent / 1e6:.2f} MB a round and sends {received / 1e6:.2f} MB",
+            f"a checkpoint has {kept / 1e6:.1f} MB, a row {row / 1e3:,.0f} kB",
+            f"load average {os.getloadavg()[0]:.0f}",
+        ]
+        return "; ".join(said_of)
 
 
 @contextmanager
