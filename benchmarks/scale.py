@@ -3,14 +3,15 @@
 python -m benchmarks.scale [--agents 3,30] [--devices 8] [--tls] [any flag of `pps-qmix train`]
 
 Trains teams of 3m over Flower, so many that they are the agents asked for (3, 30, 300, 1,002: a multiple of 3), for
-three rounds of a few battles. Without `--tls` that is `pps-qmix train`. With `--tls` it is a federation as
+three rounds of a few battles and, of teams with short battles, a fourth. Without `--tls` that is `pps-qmix train`. With `--tls` it is a federation as
 docs/edge.md starts one, with certificates of `pps-qmix certs`, devices that prove who they are, and `pps-qmix submit`.
 Prints for each number of agents:
 
 - the most memory that all processes took together, and one agent process (what several share is divided, PSS),
 - the most threads of an agent process,
 - the CPU-seconds of the whole run, and those of the agent processes,
-- the seconds of a round and their parts, without the first round, which fills the buffers,
+- the seconds of a round and their parts, of rounds in which all agents took part but for the first, which fills the
+  buffers,
 - the seconds before the first round and the others outside rounds: starts, checkpoints, rows and reports,
 - the bytes of the tensors in a device's message, in which the same weights travel once, and in its answer,
 - the bytes of a checkpoint and of a round's row.
@@ -45,12 +46,12 @@ _LOOK_EVERY = 2.0  # seconds
 _AGENT = "client.resident"
 _FIGURES = ("environ", "cmdline", "memory_full_info", "num_threads", "cpu_times")
 _BATTLES = ("--map", "3m", "--battles", "8")
-# Three rounds of 8 battles, of up to 60 steps each; the last is cut where the steps are done.
+# Rounds of 8 battles, of up to 60 steps each; the last is cut where the steps are done.
 _SMALL = (
     "--batch-size 8 --buffer-size 100 --aggregation-every 8 --train-per-battle 1.0 --evaluate-battles 8 "
     "--evaluate-every 100000"
 )
-_STEPS = 800  # environment steps of a team: the third round takes it there
+_STEPS = 800  # environment steps of a team: the third round takes most teams there
 
 
 @dataclass
@@ -108,14 +109,15 @@ def measure(agents: int, devices: int, flags: Sequence[str], *, tls: bool) -> st
             if process.returncode:
                 raise RuntimeError(f"{agents} agents: the run failed:\n{said.read()}")
         rows = [row for row in read_rows(run) if row["kind"] == "round"]
-        seconds = [row["seconds"] for row in rows[1:] or rows]
+        whole = [row for row in rows if len(row["seats"]) == agents]
+        seconds = [row["seconds"] for row in whole[1:] or rows]
         parts = ", ".join(f"{part} {fmean(each[part] for each in seconds):.1f}" for part in seconds[0])
         sent, received = _message_sizes(run, -(-agents // devices))
         kept = sum(path.stat().st_size for path in whole_checkpoints(run)[-1].iterdir())
         first = most.first_round or 0.0
         rest = took - first - sum(row["seconds"]["round"] for row in rows)
         cpu, agents_cpu = (sum(each.values()) for each in (most.cpu, most.agents_cpu))
-        row = max(len(json.dumps(row)) for row in rows)
+        longest = max(len(json.dumps(row)) for row in rows)
         said_of = [
             f"{agents:>6,} agents, {teams.count} teams, {devices} devices, {'TLS' if tls else 'plaintext'}",
             f"{most.together / 1e6:,.0f} MB in {most.processes} processes, the largest agent process "
@@ -125,7 +127,7 @@ def measure(agents: int, devices: int, flags: Sequence[str], *, tls: bool) -> st
             f"{rest:.0f} s outside rounds, {took:.0f} s in all",
             f"{cpu:.0f} CPU-seconds, {agents_cpu:.0f} of them of agents",
             f"a device is sent {sent / 1e6:.2f} MB a round and sends {received / 1e6:.2f} MB",
-            f"a checkpoint has {kept / 1e6:.1f} MB, a row {row / 1e3:,.0f} kB",
+            f"a checkpoint has {kept / 1e6:.1f} MB, a row {longest / 1e3:,.0f} kB",
             f"load average {os.getloadavg()[0]:.0f}",
         ]
         return "; ".join(said_of)

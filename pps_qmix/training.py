@@ -29,6 +29,7 @@ from pps_qmix.runtime.submitted_runs import make_way, resume_hint
 from pps_qmix.runtime.superlink import SuperLink
 from pps_qmix.runtime.supervisor import supervise
 from server.checkpoints import newest_checkpoint_steps
+from server.flower_internals import STOPPED_WITHIN
 from server.run_directory import Runtime, has_run, is_held, kept_runtime
 from server.settings import SettingsError
 
@@ -41,7 +42,6 @@ Progress: TypeAlias = Callable[[], tuple[int, int] | None]
 # Shows a run while the context lasts; yields what shows a line of text.
 Display: TypeAlias = Callable[[RequestedRun, Progress], AbstractContextManager[Tell]]
 
-_NOTICED_WITHIN = 20.0  # seconds
 _SERVES_WITHIN = 180.0  # seconds until an env proxy must answer; without compiled code it begins with compiling
 _ASK_AGAIN = 1.0  # seconds
 
@@ -171,7 +171,7 @@ def _submitter(
             submission.follow(look)
         except KeyboardInterrupt:
             submission.stop()  # the SuperLink would continue it
-            _wait_until_released(claimed.path)
+            _wait_until_released(claimed.path, tell)
             raise
         finally:
             submission.stream.end()
@@ -179,12 +179,11 @@ def _submitter(
     return play_once
 
 
-def _wait_until_released(run: Path) -> None:
-    """Wait until no process writes the run: a ServerApp takes seconds to notice that it was stopped.
-
-    Until then a command that resumes the run is refused.
-    """
-    deadline = time.monotonic() + _NOTICED_WITHIN
+def _wait_until_released(run: Path, tell: Tell) -> None:
+    """Wait until the ServerApp of a stopped run has ended: until then a command that resumes the run is refused."""
+    if is_held(run):
+        tell("waiting for the end of its ServerApp")
+    deadline = time.monotonic() + STOPPED_WITHIN
     while is_held(run) and time.monotonic() < deadline:
         time.sleep(0.2)
 

@@ -24,6 +24,9 @@ INTERNAL_ERROR: Final = "500 Internal Server Error"  # in a run's details: an ex
 
 UNKNOWN_ERROR: Final = 0  # flwr.common.constant.ErrorCode.UNKNOWN, of a message that carries an error
 
+# Seconds until a ServerApp has ended whose run was stopped. Its next heartbeat tells it: they are up to 22.5 s apart.
+STOPPED_WITHIN: Final = 60.0
+
 TASK_POLL_INTERVAL: Final = "FLWR_SUPEREXEC_TASK_POLL_INTERVAL"  # seconds between two looks for a process to start
 
 # What runs on a device: the SuperNode starts the SuperExec by this name, which starts the ClientApps by theirs.

@@ -16,12 +16,12 @@ from pps_qmix.configuration import Value, default_config
 from pps_qmix.requested_run import RequestedRun
 from pps_qmix.runtime.processes import PartFailedError
 from server.checkpoints import newest_checkpoint_steps
+from server.flower_internals import STOPPED_WITHIN
 from server.run_directory import RunDirectoryError, has_run, is_held, read_run
 
 COMPOSE_PROJECT = "PPS_COMPOSE_PROJECT"  # in a container of compose.yaml: whose SuperLink is called
 
 _FILE = "submitted.json"
-_GONE_WITHIN = 30.0  # seconds; a ServerApp that was stopped takes some to notice
 _LOOK_EVERY = 0.2  # seconds
 
 
@@ -65,7 +65,7 @@ def resume_hint(chosen: RequestedRun) -> str:
 
 def _see_ended(run: _Before, address: str, tell: Callable[[str], None]) -> None:
     """Wait a while until no process writes a run. Raises PartFailedError if one still does."""
-    deadline = time.monotonic() + _GONE_WITHIN
+    deadline = time.monotonic() + STOPPED_WITHIN
     while is_held(run.path):
         if time.monotonic() > deadline:
             place = "in this compose project" if _in_compose() else f"on the SuperLink at {address}"
@@ -73,7 +73,7 @@ def _see_ended(run: _Before, address: str, tell: Callable[[str], None]) -> None:
                 f"the run {run.path.name} is played {place}, at step {run.steps:,} of {run.total_steps:,}; devices "
                 f"play one run at a time: wait for its end, or stop it with {_how_to_stop()}{_beside()}"
             )
-        if deadline - time.monotonic() > _GONE_WITHIN - _LOOK_EVERY:
+        if deadline - time.monotonic() > STOPPED_WITHIN - _LOOK_EVERY:
             tell(f"waiting for the end of the run {run.path.name}")
         time.sleep(_LOOK_EVERY)
 

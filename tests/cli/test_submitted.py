@@ -20,7 +20,7 @@ HERE = "there:8000"
 
 @pytest.fixture(autouse=True)
 def _no_patience(monkeypatch: pytest.MonkeyPatch, surroundings: None) -> None:
-    monkeypatch.setattr(pps_qmix.runtime.submitted_runs, "_GONE_WITHIN", 0.0)
+    monkeypatch.setattr(pps_qmix.runtime.submitted_runs, "STOPPED_WITHIN", 0.0)
 
 
 @pytest.fixture(params=["", "mine"])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from flwr.app import Error, Message, RecordDict
-from flwr.common.constant import ErrorCode
+from flwr.common.constant import HEARTBEAT_DEFAULT_INTERVAL, ErrorCode
 from flwr.supercore.error import ApiErrorCode
 from flwr.supercore.superexec import run_superexec
 from flwr.supercore.task_identity import TaskIdentity
@@ -22,6 +22,7 @@ from server.flower_internals import (
     LATE_IMPORTS,
     PUBLIC_KEY_ALREADY_IN_USE,
     RUN_ID_NOT_FOUND,
+    STOPPED_WITHIN,
     TASK_POLL_INTERVAL,
     UNKNOWN_ERROR,
     exception_text,
@@ -99,6 +100,7 @@ def test_codes_and_names_are_those_of_the_installed_release() -> None:
     assert f"[code: {ApiErrorCode.PUBLIC_KEY_ALREADY_IN_USE.value}]" == PUBLIC_KEY_ALREADY_IN_USE
     assert ErrorCode.UNKNOWN == UNKNOWN_ERROR
     assert run_superexec._TASK_POLL_INTERVAL_ENV == TASK_POLL_INTERVAL
+    assert STOPPED_WITHIN >= 2 * HEARTBEAT_DEFAULT_INTERVAL  # a stopped ServerApp learns it from its next heartbeat
     commands = {each.name: each for each in entry_points(group="console_scripts") if each.name in DEVICE_COMMANDS}
     assert sorted(commands) == sorted(DEVICE_COMMANDS)
     assert {path.name for path in (ROOT / "pps_qmix/runtime/preloaded/bin").iterdir()} == set(DEVICE_COMMANDS)

@@ -45,6 +45,7 @@ class Federation:
         self._preloaded = preloaded
         self.folder = folder
         self.parts: list[Part] = []
+        self._submitted: list[subprocess.Popen[str]] = []
         self.link, proxy, *nodes = free_ports(2 + (len(held) or 3))
         link = self.link
         self._start(
@@ -95,7 +96,9 @@ class Federation:
     def submit(self, *arguments: str) -> subprocess.Popen[str]:
         """Submit a run by `pps-qmix submit`, which follows it."""
         command = [sys.executable, "-m", "cli.main", "submit", "--superlink", f"127.0.0.1:{self.link}", *arguments]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self._submitted.append(process)
+        return process
 
     def start_device(self, seat: int, environment: Mapping[str, str] | None = None, *, fork: bool = True) -> Part:
         """Start a seat's SuperNode, with this in its environment; `fork`: from what is preloaded, if anything is."""
@@ -113,6 +116,10 @@ class Federation:
         return found.pid
 
     def close(self) -> None:
+        for process in self._submitted:
+            if process.poll() is None:  # the test failed before its end
+                process.terminate()
+                print(f"submit was still running; it said:\n{process.communicate(timeout=WAIT_LIMIT)[0]}")
         for part in reversed(self.parts):
             part.end()
 
