@@ -3,8 +3,9 @@
 python -m benchmarks.scale [--agents 3,30] [--devices 8] [--tls] [any flag of `pps-qmix train`]
 
 Trains teams of 3m over Flower, so many that they are the agents asked for (3, 30, 300, 1,002: a multiple of 3), for
-three rounds of a few battles and, of teams with short battles, a fourth. Without `--tls` that is `pps-qmix train`. With `--tls` it is a federation as
-docs/edge.md starts one, with certificates of `pps-qmix certs`, devices that prove who they are, and `pps-qmix submit`.
+three rounds of a few battles; teams with short battles play a fourth. Without `--tls` that is `pps-qmix train`. With
+`--tls` it is a federation as docs/edge.md starts one, with certificates of `pps-qmix certs`, devices that prove who
+they are, and `pps-qmix submit`.
 Prints for each number of agents:
 
 - the most memory that all processes took together, and one agent process (what several share is divided, PSS),
