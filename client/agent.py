@@ -18,7 +18,7 @@ from learning.actor import Actor
 from learning.battle import Battle
 from learning.buffer import BattleBuffer
 from learning.exploration import epsilon
-from learning.learner import Learner
+from learning.learner import Learner, TrainingStep
 from learning.memory import keep_freed_memory
 from learning.metrics import TrainMetrics
 from learning.rewards import RewardBuffer
@@ -143,12 +143,15 @@ class Agent:
         """The share of random actions after `steps` environment steps of the run."""
         return epsilon(steps, self.settings)
 
-    def learn(self) -> TrainMetrics | None:
-        """Take one training step alone if one is owed; with joint mixing the arena says when."""
+    def owed(self) -> TrainingStep | None:
+        """Return a training step that this agent is to take alone, if it owes one; joint mixing owes none.
+
+        Its batch is drawn; it must be taken before the next is asked for.
+        """
         if self._credit < 1.0:
             return None
         self._credit -= 1.0
-        return self.learner.train(self.buffer.sample(self._sample, self.settings.batch_size))
+        return TrainingStep(self.learner, self.buffer.sample(self._sample, self.settings.batch_size))
 
     def mix(self, event: MixBatch | MixGradient) -> MixAnswer:
         """Do this seat's part of a joint training step, as far as it can before it hears of the others'."""

@@ -1,7 +1,8 @@
 """One round of one seat, without any transport: a generator that is sent the arena's events and yields answers.
 
 Its driver (the seat session over gRPC, or the in-process runtime) sends a proposal or a move to the arena and
-sends back what the arena says. So both runtimes play, learn and count in the same code.
+sends back what the arena says. It also takes the training steps of the round, each by itself or those of several seats
+as one. So both runtimes play, learn and count in the same code.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from envproxy.protocol import (
     Standing,
 )
 from learning.actor import Actor
+from learning.learner import TakenStep, TrainingStep
 from learning.metrics import TrainMetrics
 
 
@@ -90,11 +92,22 @@ class RoundReport:
 
 
 Answer = Phase | Move | MixAnswer | None  # None: nothing to say, the arena speaks again
-Round = Generator[Answer, ArenaEvent | Lost, RoundReport]
+Round = Generator[Answer | TrainingStep, ArenaEvent | Lost | TakenStep, RoundReport]
 
 
 def advance(round_: Round, event: ArenaEvent | Lost | None) -> Answer | RoundReport:
-    """Send an event (None: begin); return the seat's answer, or the report when the round is over."""
+    """Send an event (None: begin); return the seat's answer, or the report when the round is over.
+
+    The training steps that the seat asks for before it answers are taken here, each by itself.
+    """
+    answer = resume(round_, event)
+    while isinstance(answer, TrainingStep):
+        answer = resume(round_, answer.take())
+    return answer
+
+
+def resume(round_: Round, event: ArenaEvent | Lost | TakenStep | None) -> Answer | TrainingStep | RoundReport:
+    """As `advance`, but return a training step that the seat asks for; it is to be sent what became of it."""
     try:
         return next(round_) if event is None else round_.send(event)
     except StopIteration as over:
@@ -136,7 +149,7 @@ def _play_phase(
     ordered: Callable[[Standing], Phase | None],
     report: RoundReport,
     merge: DelayedMerge | None = None,
-) -> Generator[Answer, ArenaEvent | Lost, None]:
+) -> Generator[Answer | TrainingStep, ArenaEvent | Lost | TakenStep, None]:
     """Propose `phase`, play what the arena says is played, and bring the report up to date.
 
     `ordered` is what the server has ordered to be played from a standing. Raises StrangePhaseError if it is not that.
@@ -148,6 +161,7 @@ def _play_phase(
     while True:
         asked = time.perf_counter()
         event = yield answer
+        assert not isinstance(event, TakenStep)
         now = time.perf_counter()
         report.waiting += now - asked
         if isinstance(event, Seated):
@@ -176,7 +190,7 @@ def _play_phase(
                 report.battles += ended
                 report.epsilon = agent.epsilon(steps_before + phase.standing.steps + steps)
                 began = agent.collect(event)
-                now += _learn(agent, report, merge)  # its time is counted apart
+                now += yield from _learn(agent, report, merge)  # its time is counted apart
                 actions = agent.act(event, began, report.epsilon)
                 agent.acted(actions)
             else:
@@ -198,11 +212,22 @@ def _check_ordered(played: Phase, ordered: Phase | None) -> None:
         )
 
 
-def _learn(agent: Agent, report: RoundReport, merge: DelayedMerge | None) -> float:
-    """Take the training steps that are owed; return the seconds it took, with those of waiting for an aggregate."""
+def _learn(
+    agent: Agent, report: RoundReport, merge: DelayedMerge | None
+) -> Generator[TrainingStep, ArenaEvent | Lost | TakenStep, float]:
+    """Ask for the training steps that are owed; return the seconds until they were taken, whatever they were spent on.
+
+    Those until the others of a step were ready count as waiting; those until an aggregate came do not count at all.
+    """
     begun, waited = time.perf_counter(), 0.0
-    while (metrics := agent.learn()) is not None:
-        report.train_metrics.append(metrics)
+    while (step := agent.owed()) is not None:
+        asked = time.perf_counter()
+        taken = yield step
+        assert isinstance(taken, TakenStep)
+        others = time.perf_counter() - asked - taken.seconds
+        report.waiting += others
+        waited += others
+        report.train_metrics.append(taken.metrics)
         report.training_steps += 1
         if merge is not None:
             waited += merge.trained(report.training_steps)

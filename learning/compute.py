@@ -10,9 +10,14 @@ class NoDeviceError(ValueError):
     """A learner is to compute where it cannot; the message is for the user."""
 
 
+def computes_on_cuda(wanted: Device) -> bool:
+    """Whether a learner of this setting computes on CUDA on this machine."""
+    return wanted != "cpu" and torch.cuda.is_available()
+
+
 def compute_device(wanted: Device) -> torch.device:
     """The device that is wanted; "auto" is CUDA's where there is one, else the CPU. Raises NoDeviceError."""
-    if wanted != "cpu" and torch.cuda.is_available():
+    if computes_on_cuda(wanted):
         return torch.device("cuda")
     if wanted == "cuda":
         raise NoDeviceError(

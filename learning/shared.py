@@ -21,15 +21,15 @@ class SharedLearner(Learner):
     def beside(self, spec: SeatSpec) -> Self:
         """The side of another seat; what one side loads or learns, all have."""
         other = copy.copy(self)
-        other._spec = spec
+        other.spec = spec
         return other
 
     def backpropagate(self, chosen: Tensor, gradient: Tensor) -> float:
         """As a learner of its own, but what arrives is added up: the last seat tells its squared norm, others 0."""
-        if self._spec.seat == 0:
-            self._parameters.zero_grad()
-        torch.autograd.backward(chosen, gradient.to(self._device))
-        return self._parameters.squared_norm() if self._is_last else 0.0
+        if self.spec.seat == 0:
+            self.parameters.zero_grad()
+        torch.autograd.backward(chosen, gradient.to(self.device))
+        return self.parameters.squared_norm() if self._is_last else 0.0
 
     def apply(self, scale: float) -> None:
         """The last seat takes the step, for all."""
@@ -38,7 +38,7 @@ class SharedLearner(Learner):
 
     @property
     def _is_last(self) -> bool:
-        return self._spec.seat == self._spec.n_agents - 1
+        return self.spec.seat == self.spec.n_agents - 1
 
 
 class SharedLearners:

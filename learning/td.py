@@ -50,7 +50,7 @@ def td_targets(
     targets = rewards + gamma * next_values.masked_fill(last & terminated, 0.0)
     if td_lambda:
         # y_t = a_t + k y_{t+1} = a_t + k a_{t+1} + k^2 a_{t+2} + .. up to the last step: a product with k's powers.
-        k = torch.as_tensor(gamma * td_lambda, dtype=rewards.dtype, device=rewards.device)
+        k = torch.full((), gamma * td_lambda, dtype=rewards.dtype, device=rewards.device)
         alone = targets - k * next_values.masked_fill(last, 0.0)
         on = battle_mask(lengths, len(rewards))
         ahead = steps - steps.unsqueeze(1)

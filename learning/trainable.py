@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adam import adam
 
 _ADAM_MOMENTS = ("exp_avg", "exp_avg_sq")
 _M = TypeVar("_M", bound=nn.Module)
@@ -36,58 +37,57 @@ class TrainableParameters:
         for name in self.online:
             by_rate.setdefault((rates or {}).get(name, 1.0), []).append(name)
         self._rates = list(by_rate)  # of the arrays, in parts of the learning rate
-        self._arrays = [_Array(self.online, self._target, names) for names in by_rate.values()]
-        groups = [
-            {"params": [array.online], "lr": rate * learning_rate}
-            for rate, array in zip(self._rates, self._arrays, strict=True)
-        ]
-        self._optimiser = torch.optim.Adam(groups, fused=True) if groups else None
+        self.arrays = [ParameterArray(self.online, self._target, names) for names in by_rate.values()]
+        self._learning_rate = learning_rate
         self._target_update_every = target_update_every
         self.steps = 0
 
     def set_learning_rate(self, rate: float) -> None:
         """Learn at this rate from now on, each array at its part of it."""
-        if self._optimiser is not None:
-            for group, part in zip(self._optimiser.param_groups, self._rates, strict=True):
-                group["lr"] = part * rate
+        self._learning_rate = rate
+
+    @property
+    def learning_rates(self) -> list[float]:
+        """Learning rates of the arrays."""
+        return [part * self._learning_rate for part in self._rates]
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
-        for array in self._arrays:
+        for array in self.arrays:
             array.gradient.zero_()
 
     def squared_norm(self) -> float:
         """Square of the gradients' global norm, in float64."""
-        return sum(float(array.gradient.square().sum(dtype=torch.float64)) for array in self._arrays)
+        return sum(float(array.gradient.square().sum(dtype=torch.float64)) for array in self.arrays)
 
     def scale_grad(self, scale: float) -> None:
         """Multiply all gradients by ``scale``."""
-        for array in self._arrays:
+        for array in self.arrays:
             array.gradient.mul_(scale)
 
     def step(self) -> None:
         """Take one optimiser step with the gradients there are; let the targets follow if it is time."""
-        if self._optimiser is not None:
-            self._optimiser.step()
+        take_steps([self], [[array.gradient for array in self.arrays]])
+
+    def stepped(self) -> None:
+        """Count an optimiser step; let the targets follow if it is time."""
         self.steps += 1
         if self.steps % self._target_update_every == 0:
             self.sync_target()
 
     def sync_target(self) -> None:
         """Copy the parameters to their targets."""
-        for array in self._arrays:
+        for array in self.arrays:
             array.target.copy_(array.online.detach())
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that ``restore`` needs to resume bit for bit: tensors (copies, on the CPU) and counters."""
         tensors: dict[str, Tensor] = {f"online.{name}": tensor for name, tensor in self.online.items()}
         tensors |= {f"target.{name}": tensor for name, tensor in self._target.items()}
-        if self._optimiser is not None and self.steps:
-            for array in self._arrays:
-                moments = self._optimiser.state[array.online]
-                for key in _ADAM_MOMENTS:
-                    tensors |= {f"adam.{key}.{name}": part for name, part in array.parts(moments[key]).items()}
-                tensors |= {f"adam.step.{name}": moments["step"] for name in array.shapes}
+        for array in self.arrays if self.steps else []:
+            for key, moment in array.moments.items():
+                tensors |= {f"adam.{key}.{name}": part for name, part in array.parts(moment).items()}
+            tensors |= {f"adam.step.{name}": array.step for name in array.shapes}
         return {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}, {"steps": self.steps}
 
     def restore(self, tensors: Mapping[str, Tensor], counters: Mapping[str, Any]) -> None:
@@ -104,16 +104,8 @@ class TrainableParameters:
             for name, parameter in self.online.items():
                 parameter.copy_(tensors[f"online.{name}"])
                 self._target[name].copy_(tensors[f"target.{name}"])
-        if self._optimiser is not None:
-            self._optimiser.state.clear()
-            for array in self._arrays if counters["steps"] > 0 else []:
-                first = next(iter(array.shapes))
-                moments = {"step": tensors[f"adam.step.{first}"].clone()}
-                for key in _ADAM_MOMENTS:
-                    moments[key] = torch.cat([tensors[f"adam.{key}.{name}"].flatten() for name in array.shapes])
-                self._optimiser.state[array.online] = {
-                    key: moment.to(array.online.device) for key, moment in moments.items()
-                }
+            for array in self.arrays:
+                array.restore_optimiser(tensors if counters["steps"] > 0 else None)
         self.steps = counters["steps"]
 
     def _state_shapes(self, *, trained: bool) -> dict[str, tuple[int, ...]]:
@@ -125,8 +117,17 @@ class TrainableParameters:
         return expected
 
 
-class _Array:
-    """Some of the parameters, one after the other in one array; their gradients and targets likewise."""
+class ParameterArray:
+    """Some of the parameters, one after the other in one array; their gradients, targets and Adam's moments likewise.
+
+    Attributes:
+        shapes: of the parameters, by name, in their order.
+        online: [P].
+        target: [P].
+        gradient: [P].
+        moments: [P] each, by their names in a state.
+        step: float32 scalar, the optimiser's steps.
+    """
 
     def __init__(
         self, online: Mapping[str, nn.Parameter], target: Mapping[str, nn.Parameter], names: Sequence[str]
@@ -135,7 +136,9 @@ class _Array:
         self.shapes = {name: online[name].shape for name in names}
         self.online = nn.Parameter(torch.cat([online[name].detach().flatten() for name in names]))
         self.target = torch.cat([target[name].detach().flatten() for name in names])
-        self.gradient = self.online.grad = torch.zeros_like(self.online)
+        self.gradient = torch.zeros_like(self.target)
+        self.moments = {key: torch.zeros_like(self.target) for key in _ADAM_MOMENTS}
+        self.step = torch.zeros((), dtype=torch.float32, device=self.target.device)
         for name, part in self.parts(self.online.detach()).items():
             online[name].data = part
         for name, part in self.parts(self.gradient).items():
@@ -144,9 +147,59 @@ class _Array:
             target[name].data = part
 
     def parts(self, flat: Tensor) -> dict[str, Tensor]:
-        """The named parts of an array like these, in their shapes: views of it."""
-        split = torch.split(flat, [shape.numel() for shape in self.shapes.values()])
-        return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), split, strict=True)}
+        """The named parts of arrays like these [.., P], in their shapes [.., *shape]: views."""
+        split = torch.split(flat, [shape.numel() for shape in self.shapes.values()], -1)
+        return {
+            name: part.view(*flat.shape[:-1], *shape)
+            for (name, shape), part in zip(self.shapes.items(), split, strict=True)
+        }
+
+    def restore_optimiser(self, tensors: Mapping[str, Tensor] | None) -> None:
+        """Take the optimiser's part of a state; None: that of a learner that has taken no step."""
+        if tensors is None:
+            for array in (self.step, *self.moments.values()):
+                array.zero_()
+            return
+        self.step.copy_(tensors[f"adam.step.{next(iter(self.shapes))}"])
+        for key, moment in self.moments.items():
+            for name, part in self.parts(moment).items():
+                part.copy_(tensors[f"adam.{key}.{name}"])
+
+
+def take_steps(members: Sequence[TrainableParameters], gradients: Sequence[Sequence[Tensor]]) -> None:
+    """Take one optimiser step with each of the members, which have the same parameters, by Adam (Kingma and Ba, 2015).
+
+    All arrays of one learning rate are one operation. Members whose targets are due to follow let them follow.
+
+    Args:
+        members: on one device.
+        gradients: of each member's arrays, [P] each.
+    """
+    by_rate: dict[float, list[tuple[ParameterArray, Tensor]]] = {}
+    for member, of_arrays in zip(members, gradients, strict=True):
+        for rate, array, gradient in zip(member.learning_rates, member.arrays, of_arrays, strict=True):
+            by_rate.setdefault(rate, []).append((array, gradient))
+    for rate, pairs in by_rate.items():
+        arrays = [array for array, _ in pairs]
+        with torch.no_grad():
+            adam(
+                [array.online for array in arrays],
+                [gradient for _, gradient in pairs],
+                [array.moments["exp_avg"] for array in arrays],
+                [array.moments["exp_avg_sq"] for array in arrays],
+                [],
+                [array.step for array in arrays],
+                fused=True,
+                amsgrad=False,
+                beta1=0.9,
+                beta2=0.999,
+                lr=rate,
+                weight_decay=0.0,
+                eps=1e-8,
+                maximize=False,
+            )
+    for member in members:
+        member.stepped()
 
 
 def clip_scale(norm: float, most: float) -> float:

@@ -128,7 +128,8 @@ def _play_over_flower(claimed: RequestedRun, retries: int, display: Display) -> 
 
 
 def _play_in_process(claimed: RequestedRun, display: Display) -> None:
-    from pps_qmix.runtime.in_process import Federation, run_in_process  # noqa: PLC0415 - no torch for a run over Flower
+    from learning.compute import computes_on_cuda  # noqa: PLC0415 - no torch for a run over Flower
+    from pps_qmix.runtime.in_process import Federation, run_in_process  # noqa: PLC0415
 
     settings = claimed.settings
     federation = Federation(
@@ -141,6 +142,7 @@ def _play_in_process(claimed: RequestedRun, display: Display) -> None:
         centralised=settings.centralised,
         threads=settings.threads or cores(),
         teams=settings.teams,
+        stacked=settings.mixing == "solo" and computes_on_cuda(settings.device),
     )
     with closing(federation), display(claimed, lambda: federation.progress):
         run_in_process(settings.config(), claimed.given, federation)

@@ -15,7 +15,7 @@ from operations.members import Teams
 from operations.paths import real_path
 from pps_qmix.configuration import kept_settings
 from pps_qmix.runtime.battles import check_team, evaluation_phase
-from pps_qmix.runtime.in_process import play_in_lockstep
+from pps_qmix.runtime.lockstep import play_in_lockstep
 from pps_qmix.runtime.seat_sizes import seat_spec
 from server.checkpoints import Checkpoint, newest_checkpoint
 from server.run_directory import RunDirectoryError

@@ -6,26 +6,28 @@ directly, seat by seat, tick by tick, instead of over gRPC. With the same seed b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import torch
 from flwr.app import Error, Message
 
 from client.flower import message_from_reply, request_from_message
-from client.play import Answer, Move, Round, RoundReport, advance
+from client.messages import Request
+from client.play import RoundReport
 from client.seat import Seat, SeatRefusedError
 from envproxy.arena import Arena
 from envproxy.backend import create_backend
 from envproxy.hosting import describe
 from envproxy.mixer_store import MIXERS
-from envproxy.protocol import ArenaEvent, MixAnswer, MixEvent, Phase, Tick
 from envproxy.rules import SMAC_RULES, Rules
 from learning.learner import Learner
 from learning.shared import SharedLearners
 from operations.home import HomeError, pps_home
 from operations.members import Teams
 from pps_qmix.configuration import Value
+from pps_qmix.runtime.lockstep import TeamRound, play_teams, team_round
 from server.app import train
 from server.flower_internals import UNKNOWN_ERROR, make_run
 from server.in_process_grid import InProcessGrid
@@ -48,11 +50,14 @@ class Federation:
         centralised: bool = False,
         threads: int = 1,
         teams: int = 1,
+        stacked: bool = False,
     ) -> None:
         """`battles` are of each team. `arena` is the name of the arena, or what those of several teams begin with.
 
         `centralised`: one learner for all seats, which learns from one after the other; otherwise up to `threads`
         seats learn at the same time, and it makes no difference to what they learn. Teams play one after the other.
+        `stacked`: training steps that seats take alone are taken as one, those of all teams (`learning.stacked`): a
+        team then waits at each of them for the other teams. It changes the last bits of what seats learn.
 
         Raises UnknownNameError if there is no such backend or map, OptionsError if it does not know its `options`,
         BackendFailedError if it cannot play on this machine.
@@ -70,6 +75,7 @@ class Federation:
         at_once = 1 if centralised else min(threads, self.teams.n_agents)
         # OpenMP counts threads for each of the threads that call it: every one of ours is told to compute alone.
         self._pool = ThreadPoolExecutor(at_once, "learning", torch.set_num_threads, (1,)) if at_once > 1 else None
+        self._stacked = stacked
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -87,7 +93,14 @@ class Federation:
                 by_team.setdefault(self.teams.member(_number(message)).team, []).append(message)
             else:
                 answers.append(self._answer(message))
-        return answers + [reply for team, trains in by_team.items() for reply in self._play(team, trains)]
+        begun: list[_BegunRound] = []
+        for team, trains in by_team.items():
+            try:
+                begun.append(self._begin(team, trains))
+            except SeatRefusedError as error:  # the others cannot play without it: no clock runs here
+                answers += [Message(Error(UNKNOWN_ERROR, str(error)), reply_to=message) for message in trains]
+        reports = play_teams([each.round for each in begun])
+        return answers + [reply for each, of_team in zip(begun, reports, strict=True) for reply in each.end(of_team)]
 
     def close(self) -> None:
         if self._pool is not None:
@@ -107,74 +120,33 @@ class Federation:
             return Message(Error(UNKNOWN_ERROR, str(error)), reply_to=message)
         return message_from_reply(met, message)
 
-    def _play(self, team: int, messages: Sequence[Message]) -> list[Message]:
-        """Play one round with all seats of a team."""
+    def _begin(self, team: int, messages: Sequence[Message]) -> _BegunRound:
+        """Begin a round with all seats of a team. Raises SeatRefusedError."""
         seats = [self._members[_number(message)] for message in messages]
         requests = [request_from_message(TRAIN, message) for message in messages]
-        try:
-            rounds = [seat.begin(request) for seat, request in zip(seats, requests, strict=True)]
-        except SeatRefusedError as error:  # the others cannot play without it: no clock runs here
-            return [Message(Error(UNKNOWN_ERROR, str(error)), reply_to=message) for message in messages]
-        reports = play_in_lockstep(self._arenas[team], rounds, self._pool)
-        return [
-            message_from_reply(seat.finish(request, report), message)
-            for seat, request, report, message in zip(seats, requests, reports, messages, strict=True)
-        ]
+        rounds = [seat.begin(request) for seat, request in zip(seats, requests, strict=True)]
+        play = team_round(self._arenas[team], rounds, self._pool, stacked=self._stacked)
+        return _BegunRound(seats, requests, messages, play)
+
+
+@dataclass(frozen=True)
+class _BegunRound:
+    """A round of one team, and what its seats were told by the server."""
+
+    seats: Sequence[Seat]
+    requests: Sequence[Request]
+    messages: Sequence[Message]
+    round: TeamRound
+
+    def end(self, reports: Sequence[RoundReport]) -> list[Message]:
+        """Let the seats keep what they have learned; return their replies."""
+        told = zip(self.seats, self.requests, self.messages, reports, strict=True)
+        return [message_from_reply(seat.finish(request, report), message) for seat, request, message, report in told]
 
 
 def _number(message: Message) -> int:
     """Return the number of the member that a message is for."""
     return message.metadata.dst_node_id - 1
-
-
-def play_in_lockstep(arena: Arena, rounds: Sequence[Round], pool: Executor | None = None) -> list[RoundReport]:
-    """Play one round for every seat of an arena, tick by tick, and return the seats' reports in seat order.
-
-    With a `pool` the seats learn at the same time. The arena hears them in seat order, not in the order in
-    which they finish.
-    """
-    reports: dict[int, RoundReport] = {}
-
-    def hear(seat: int, answer: Answer | RoundReport) -> None:
-        if isinstance(answer, RoundReport):
-            reports[seat] = answer
-            arena.leave(seat)
-        elif isinstance(answer, Phase):
-            arena.propose(seat, answer)
-        elif isinstance(answer, Move):
-            arena.act(seat, answer.tick, answer.actions)
-        elif isinstance(answer, MixAnswer):
-            arena.mix(seat, answer)
-
-    for seat, round_ in enumerate(rounds):
-        hear(seat, advance(round_, None))
-    while len(reports) < len(rounds):
-        if not arena.ready:  # a seat has left the round before its end
-            arena.hold_silent()
-        arena.advance()
-        while events := {
-            seat: event
-            for seat in range(len(rounds))
-            if seat not in reports and (event := arena.next_event(seat)) is not None
-        }:
-            for seat, answer in _answers(rounds, events, pool):
-                hear(seat, answer)
-    return [reports[seat] for seat in range(len(rounds))]
-
-
-def _answers(
-    rounds: Sequence[Round], events: Mapping[int, ArenaEvent], pool: Executor | None
-) -> Iterator[tuple[int, Answer | RoundReport]]:
-    """Send every seat its event; yield the seats and what they answer, in the order of `events`."""
-    asked = [rounds[seat] for seat in events]
-    at_once = pool is not None and any(map(_teaches, events.values()))
-    compute = pool.map if pool is not None and at_once else map
-    return zip(events, compute(advance, asked, events.values()), strict=True)
-
-
-def _teaches(event: ArenaEvent) -> bool:
-    """Whether seats may learn from it; to answer any other takes less time than to hand it to a thread."""
-    return isinstance(event, MixEvent) or (isinstance(event, Tick) and bool(event.ended.any()))
 
 
 def run_in_process(config: Mapping[str, Value], given: Mapping[str, Value], federation: Federation) -> RunDirectory:

@@ -5,20 +5,25 @@ from __future__ import annotations
 import json
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+import pps_qmix
 import server.app
 import server.exchange
 from cli.main import main
 from client.device import DeviceDirectory
 from envproxy.mixer_store import MixerStore
+from learning.learner import TakenStep, TrainingStep
+from learning.stacked import take_together
 from pps_qmix.comparison.compared_run import runs_in
 from pps_qmix.configuration import Value, default_config
+from pps_qmix.runtime import in_process, lockstep
 from pps_qmix.runtime.in_process import Federation, run_in_process
 from server.checkpoints import Checkpoint, newest_checkpoint, save_checkpoint, whole_checkpoints
 from server.rounds import RoundsError
@@ -57,12 +62,20 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(server.app, draws, lambda *_: None)
 
 
-def play(runs: Path, run: str, threads: int = 1, **changes: Any) -> RunDirectory:
+def play(runs: Path, run: str, threads: int = 1, *, stacked: bool = False, **changes: Any) -> RunDirectory:
     """Play a run, or play on where `resume` is true."""
     changed = {name.replace("_", "-"): value for name, value in changes.items()}
     given = {**TINY, "runs": str(runs), "run": run, **changed}
-    centralised = bool(given.get("centralised"))
-    team = Federation("skirmish", "3m", int(TINY["battles"]), "main", centralised=centralised, threads=threads)
+    team = Federation(
+        "skirmish",
+        "3m",
+        int(TINY["battles"]),
+        "main",
+        centralised=bool(given.get("centralised")),
+        threads=threads,
+        teams=int(given.get("teams", 1)),
+        stacked=stacked,
+    )
     try:
         return run_in_process({**default_config(), **given}, given, team)
     finally:
@@ -85,6 +98,52 @@ def without_clock(row: dict[str, Any]) -> dict[str, Any]:
         for name, value in row.items()
         if not name.startswith("seconds")
     }
+
+
+@pytest.mark.parametrize(("base", "teams"), [("qmix", 1), ("vdn", 2)])
+def test_training_steps_taken_as_one_give_the_figures_of_those_taken_alone(
+    tmp_path: Path, undrawn: None, monkeypatch: pytest.MonkeyPatch, base: str, teams: int
+) -> None:
+    at_once: list[int] = []
+
+    def take(steps: Sequence[TrainingStep]) -> list[TakenStep]:
+        at_once.append(len(steps))
+        return take_together(steps)
+
+    monkeypatch.setattr(lockstep, "take_together", take)
+    alone = play(tmp_path, "alone", base=base, teams=teams).path
+    assert not any(at_once)
+    stacked = play(tmp_path, "stacked", base=base, teams=teams, stacked=True).path
+    assert max(at_once) == 3 * teams
+    for found, expected in zip(deeds(stacked), deeds(alone), strict=True):
+        assert figures(found) == pytest.approx(figures(expected), rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("device", "mixing", "stacked"),
+    [("cuda", "solo", True), ("auto", "solo", True), ("cpu", "solo", False), ("cuda", "joint", False)],
+)
+def test_training_steps_are_taken_as_one_on_cuda_by_agents_that_learn_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, mixing: str, stacked: bool
+) -> None:
+    class SeenError(Exception):
+        pass
+
+    def made(*_: object, stacked: bool, **__: object) -> None:
+        raise SeenError(stacked)
+
+    monkeypatch.setattr(in_process, "Federation", made)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(SeenError, match=str(stacked)):
+        pps_qmix.train(runtime="in-process", runs=str(tmp_path), run="run", device=device, mixing=mixing)
+
+
+def figures(row: dict[str, Any]) -> dict[str, float]:
+    """The numbers of a row, those of its seats too."""
+    numbers = {name: value for name, value in row.items() if isinstance(value, int | float)}
+    for seat, values in row.get("seats", {}).items():
+        numbers |= {f"{seat} {name}": value for name, value in values.items() if isinstance(value, int | float)}
+    return numbers
 
 
 @pytest.mark.parametrize(

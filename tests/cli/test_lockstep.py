@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
@@ -17,8 +19,13 @@ import torch
 
 from client.play import Round, RoundReport, advance, play_round
 from envproxy.arena import Arena
+from envproxy.backend import create_backend
 from envproxy.protocol import MixBatch
-from pps_qmix.runtime.in_process import play_in_lockstep
+from learning.learner import TakenStep, TrainingStep
+from learning.stacked import take_together
+from pps_qmix.runtime import lockstep
+from pps_qmix.runtime.lockstep import play_in_lockstep, play_teams, team_round
+from tests.client import test_agent as solo
 from tests.client.joint_team import E, N, agents, order
 from tests.envproxy.drill import Parade
 from tests.waiting import WAIT_LIMIT, wait_for
@@ -35,6 +42,7 @@ def before_learning(round_: Round, act: Callable[[], object]) -> Round:
     answer = advance(round_, None)
     while not isinstance(answer, RoundReport):
         event = yield answer
+        assert not isinstance(event, TakenStep)
         if isinstance(event, MixBatch):
             act()
         answer = advance(round_, event)
@@ -119,3 +127,51 @@ def test_the_others_play_on_without_a_seat_whose_utilities_are_not_finite(
     assert [report.training_steps > 0 for report in reports] == [True, False, True]
     assert [all(math.isfinite(each.loss) for each in report.train_metrics) for report in reports] == [True, False, True]
     assert all(np.isfinite(t).all() for agent in (team[0], team[2]) for t in agent.learner.tensors().values())
+
+
+def test_the_time_until_all_are_ready_to_learn_is_of_waiting(tmp_path: Path) -> None:
+    arena = Arena(create_backend("skirmish", "3m", solo.E))
+    rounds = [play_round(agent, solo.ORDER) for agent in solo.agents(tmp_path, arena)]
+    playing = team_round(arena, rounds, stacked=True)
+    late, times, seconds = 0.05, 0, 0.0
+    steps = next(playing)
+    while True:
+        taken = take_together(steps)
+        time.sleep(late)
+        times += 1
+        seconds += taken[0].seconds
+        try:
+            steps = playing.send(taken)
+        except StopIteration as over:
+            reports: list[RoundReport] = over.value
+            break
+    arena.close()
+    assert times > 1
+    for report in reports:
+        assert report.training_steps == times
+        assert report.waiting >= times * late
+        assert seconds <= report.learning < seconds + times * late
+
+
+def test_teams_learn_together_until_one_has_ended_its_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once: list[int] = []
+
+    def take(steps: Sequence[TrainingStep]) -> list[TakenStep]:
+        at_once.append(len(steps))
+        return take_together(steps)
+
+    monkeypatch.setattr(lockstep, "take_together", take)
+    arenas = [Arena(create_backend("skirmish", "3m", solo.E)) for _ in range(2)]
+    orders = [dataclasses.replace(solo.ORDER, battles=battles) for battles in (4, 6)]
+    teams = [solo.agents(tmp_path / str(n), arena) for n, arena in enumerate(arenas)]
+    reports = play_teams(
+        [
+            team_round(arena, [play_round(agent, order) for agent in team], stacked=True)
+            for arena, team, order in zip(arenas, teams, orders, strict=True)
+        ]
+    )
+    for arena in arenas:
+        arena.close()
+    shorter, longer = (of_team[0].training_steps for of_team in reports)
+    assert 0 < shorter < longer
+    assert at_once == [2 * N] * shorter + [N] * (longer - shorter) + [0]

@@ -15,7 +15,7 @@ from envproxy.protocol import ArenaEvent, MixBatch
 from learning.learner import Learner
 from learning.settings import Base, LearningSettings, SeatSpec
 from learning.shared import SharedLearners
-from pps_qmix.runtime.in_process import play_in_lockstep
+from pps_qmix.runtime.lockstep import play_in_lockstep
 from tests.envproxy.drill import Parade, mix_order
 from tests.learning.toy import settings
 

@@ -18,7 +18,7 @@ from envproxy.arena import Arena
 from envproxy.backend import create_backend
 from envproxy.protocol import Phase, PhaseKind, RewardOrder, Seated, Standing
 from learning.settings import LearningSettings, SeatSpec
-from pps_qmix.runtime.in_process import play_in_lockstep
+from pps_qmix.runtime.lockstep import play_in_lockstep
 from tests.envproxy.drill import mix_order
 from tests.learning.toy import settings
 

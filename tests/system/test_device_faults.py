@@ -92,7 +92,8 @@ def test_a_run_continues_without_a_device_and_includes_it_when_it_returns(
     with timed("room again: the first round with the device after"):
         round_where(run, len(rounds(run)), "a round with it", lambda row: "0" in row["seats"])
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=WAIT_LIMIT)
+    with timed("an interrupt of submit: its end after"):
+        process.communicate(timeout=WAIT_LIMIT)
 
     # a straggler; by earlier rounds on this machine no other device needs this long
     limit = max(30.0, 4.0 * max(row["seconds"]["round"] for row in rounds(run)[-3:]))
