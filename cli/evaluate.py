@@ -17,6 +17,7 @@ from server.run_directory import read_rows
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run directory")
     parser.add_argument("--evaluate-battles", type=int, default=default_config()["evaluate-battles"], metavar="N")
+    parser.add_argument("--team", type=int, default=0, metavar="T", help="whose agents play, of several (default: 0)")
     parser.add_argument("--seed", type=int, help="of the battles (default: the run's)")
     parser.add_argument("--backend", help="what plays the battles (default: the run's)")
     parser.add_argument("--backend-options", metavar="'NAME=VALUE, ...'", help="how it runs (default: the run's)")
@@ -32,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     check_request(options.evaluate_battles, options.seed, name="evaluate-battles")
     if not options.run:
         raise ValueError("run: expected a run directory, found nothing")
-    trained = read_trained_team(user_path(options.run))
+    trained = read_trained_team(user_path(options.run), options.team)
     backend = trained.backend(options.evaluate_battles, options.backend, options.backend_options)
     console = PlainConsole()
     if not backend.repeatable:
@@ -46,9 +47,16 @@ def run(options: argparse.Namespace) -> int:
         f"95 % interval {100 * low:.0f} to {percent(high)}"
     )
     console.say(f"return {result.return_mean:.2f}, length {result.length_mean:.1f} steps")
-    for line in _compared(rate, trained.checkpoint.steps, of_kind(read_rows(trained.run), "evaluation")):
+    tests = [_of_team(row, options.team) for row in of_kind(read_rows(trained.run), "evaluation")]
+    for line in _compared(rate, trained.checkpoint.steps, tests):
         console.say(line)
     return 0
+
+
+def _of_team(test: Row, team: int) -> Row:
+    """Return what a test says of a team; of a run of one team, and where the team was late, what it says of all."""
+    own: Row = test.get("teams", {}).get(str(team), test)
+    return own
 
 
 def _compared(rate: Rate, steps: int, tests: Sequence[Row]) -> Iterator[str]:

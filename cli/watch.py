@@ -23,6 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--map", help="needed for a policy; a run has its own")
     parser.add_argument("--battles", type=int, default=3, metavar="N", help="(default: 3)")
+    parser.add_argument(
+        "--team", dest="of_team", type=int, metavar="T", help="whose agents play, of a run of several (default: 0)"
+    )
     parser.add_argument("--seed", type=int, help="of the battles (default: the run's; 0 for a policy)")
     parser.add_argument("--backend", help="what plays the battles (default: the run's; skirmish for a policy)")
     parser.add_argument("--backend-options", metavar="'NAME=VALUE, ...'", help="how it runs (default: the run's)")
@@ -67,6 +70,8 @@ def _film(options: argparse.Namespace) -> Film:
     from pps_qmix.viewer.recorded_battles import film_policy, film_run  # noqa: PLC0415 - loads the simulator
 
     if options.team in NAMES:
+        if options.of_team is not None:
+            raise ValueError(f"team: expected a run with --team, found the policy {options.team!r}; omit --team")
         if options.map is None:
             raise ValueError(f"map: the policy {options.team!r} needs one: --map NAME (pps-qmix maps lists them)")
         backend, how = options.backend or "skirmish", options.backend_options or ""
@@ -77,4 +82,5 @@ def _film(options: argparse.Namespace) -> Film:
     if not run.is_dir():
         hint = did_you_mean(options.team, NAMES)
         raise ValueError(f"{options.team}: expected a policy ({', '.join(NAMES)}) or a run directory{hint}")
-    return film_run(run, options.map, options.battles, options.seed, options.backend, options.backend_options)
+    played_on = (options.backend, options.backend_options)
+    return film_run(run, options.map, options.battles, options.seed, *played_on, options.of_team or 0)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final, NamedTuple
 
+_MANY: Final = 4  # numbers in a row: more are not named one by one
 _TEXT: Final = re.compile(r"(\d{1,6}):(\d{1,6})")
 
 
@@ -90,4 +91,9 @@ ONE_TEAM: Final = Teams(1, 0)
 
 
 def _listed(noun: str, numbers: list[int]) -> str:
-    return f"{noun}{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+    """Return sorted numbers as text; many in a row are named by the first and the last: "teams 0, 3 to 333"."""
+    parts: list[str] = []
+    for _, row in groupby(enumerate(numbers), lambda each: each[1] - each[0]):
+        found = [number for _, number in row]
+        parts += [f"{found[0]} to {found[-1]}"] if len(found) > _MANY else map(str, found)
+    return f"{noun}{'s' if len(numbers) > 1 else ''} {', '.join(parts)}"

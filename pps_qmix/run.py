@@ -67,10 +67,12 @@ class Run:
         seed: int | None = None,
         backend: str | None = None,
         backend_options: str | None = None,
+        team: int = 0,
     ) -> Battles:
         """Play `battles` greedy battles with the agents of the newest checkpoint.
 
-        What is None is the run's: the seed of the battles, the backend and its options. Loads PyTorch.
+        `team` is the number of the team whose agents play. What is None is the run's: the seed of the battles, the
+        backend and its options. Loads PyTorch.
 
         Returns what was played: `won`, `battles`, `return_mean`, `length_mean` (steps).
 
@@ -82,7 +84,7 @@ class Run:
         from pps_qmix.runtime.evaluation import evaluate, read_trained_team  # noqa: PLC0415 - loads torch
 
         check_request(battles, seed)
-        trained = read_trained_team(self.path)
+        trained = read_trained_team(self.path, team)
         return evaluate(trained, trained.backend(battles, backend, backend_options), battles, seed)
 
     def resume(

@@ -43,7 +43,7 @@ log = logging.getLogger("server")
 _LOCK_LIMIT = 10.0  # seconds to wait for the previous writer: a ServerApp outlives its SuperLink for a moment
 MAY_CHANGE = {  # on resume
     *("total-steps", "resume", "run", "runs", "seat-timeout", "round-timeout", "threads", "device", "attest-key"),
-    *("seat-budget", "backend-options", "devices"),
+    *("seat-budget", "backend-options", "devices", "device-grace"),
 }
 
 

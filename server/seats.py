@@ -23,7 +23,6 @@ log = logging.getLogger("server")
 
 _PAUSE = 0.2  # seconds between two polls
 _FAIR = 30.0  # seconds that devices which are there have to answer before a team counts as whole
-_REASSIGN = 120.0  # seconds that a seat stays empty for the device that has lost it, before another one gets it
 _ASK_AGAIN = 30.0  # seconds after which a device that refused is asked again: its env proxy may be back
 
 
@@ -255,7 +254,7 @@ class Seats:
             return []
         held = Counter(node_of(holder.node) for holder in self.holders.values())
         room = {node: most - held[node] for node, most in self._capacities.items()}
-        late = time.monotonic() - _REASSIGN
+        late = time.monotonic() - float(self._config["device-grace"])
         ready = [seat for seat in self.empty() or [] if self._lost.get(seat, late) <= late]
         given = assigned(ready, self._lost, room)
         for seat, node in given.items():

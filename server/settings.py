@@ -96,6 +96,7 @@ class Settings(BaseModel):
     seat_timeout: Seconds
     seat_budget: Annotated[float, Field(ge=0, le=LONGEST_WAIT)]
     round_timeout: Seconds
+    device_grace: Annotated[float, Field(ge=0, le=LONGEST_WAIT)]
     rules: str  # read where the backend is created: the server knows no battles
     backend_options: str  # like rules
     arena: Annotated[str, Field(pattern=rf"^{ARENA_NAME}$")]

@@ -26,6 +26,13 @@ def check_request(battles: int, seed: int | None, most: int = MAX_PHASE_BATTLES,
         raise ValueError(f"seed: expected 0..2^63-1, found {seed!r}")
 
 
+def check_team(team: int, teams: int) -> None:
+    """Raise ValueError unless a run of so many teams has the team of this number."""
+    if not (isinstance(team, int) and 0 <= team < teams):
+        expected = "0, the one team" if teams == 1 else f"0..{teams - 1}, a team"
+        raise ValueError(f"team: expected {expected} of the run, found {team!r}")
+
+
 def evaluation_phase(seed: int, battles: int) -> Phase:
     """Return the phase whose battles are those of `seed`, the same for every team."""
     return Phase(seed, _NO_ROUND, PhaseKind.EVALUATE, battles, 0, Standing())

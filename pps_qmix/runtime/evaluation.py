@@ -14,7 +14,7 @@ from learning.actor import actor_from
 from operations.members import Teams
 from operations.paths import real_path
 from pps_qmix.configuration import kept_settings
-from pps_qmix.runtime.battles import evaluation_phase
+from pps_qmix.runtime.battles import check_team, evaluation_phase
 from pps_qmix.runtime.lockstep import play_in_lockstep
 from pps_qmix.runtime.seat_sizes import seat_spec
 from server.checkpoints import Checkpoint, newest_checkpoint
@@ -23,11 +23,12 @@ from server.settings import Settings, check_settings
 
 
 class TrainedTeam(NamedTuple):
-    """The result of a run: its settings, and the agents of its newest checkpoint."""
+    """The result of a run: its settings, its newest checkpoint, and the team whose agents play."""
 
     run: Path
     settings: Settings
     checkpoint: Checkpoint
+    team: int
 
     @property
     def rules(self) -> Rules:
@@ -52,33 +53,33 @@ class TrainedTeam(NamedTuple):
         return backend
 
 
-def read_trained_team(run: Path) -> TrainedTeam:
-    """Read a run directory, under whatever name it is kept.
+def read_trained_team(run: Path, team: int = 0) -> TrainedTeam:
+    """Read a run directory, under whatever name it is kept. `team` is the number of the team whose agents play.
 
-    Raises RunDirectoryError if `run` is not a run directory or has no checkpoint yet.
+    Raises RunDirectoryError if `run` is not a run directory or has no checkpoint yet, ValueError for a team that the
+    run does not have.
     """
     settings = check_settings(kept_settings(run))
+    check_team(team, settings.teams)
     checkpoint = newest_checkpoint(run)
     if checkpoint is None:
         raise RunDirectoryError(f"{run} has no checkpoint yet: its first round has not ended")
-    return TrainedTeam(real_path(run), settings, checkpoint)
+    return TrainedTeam(real_path(run), settings, checkpoint, team)
 
 
 def evaluate(trained: TrainedTeam, backend: Backend, battles: int, seed: int | None) -> Evaluation:
-    """Play `battles` greedy battles of `seed` (None: the run's) with a run's agents, and close the backend.
-
-    Of several teams team 0 plays.
-    """
+    """Play `battles` greedy battles of `seed` (None: the run's) with the agents of a team, and close the backend."""
     settings = trained.settings
     arena = Arena(backend)
     spec = arena.spec
-    team = Teams(settings.teams, spec.n_agents).of_team(0)
+    members = Teams(settings.teams, spec.n_agents).of_team(trained.team)
+    agents, steps = trained.checkpoint.agents, trained.checkpoint.steps
     phase = evaluation_phase(settings.seed if seed is None else seed, battles)
     with contextlib.closing(arena):
         players = [
-            play_evaluation(actor_from(tensors, seat_spec(spec, seat), arena.battles), phase, trained.checkpoint.steps)
-            for seat, tensors in sorted(trained.checkpoint.agents.items())
-            if seat in team
+            play_evaluation(actor_from(agents[number], seat_spec(spec, seat), arena.battles), phase, steps)
+            for seat, number in enumerate(members)
+            if number in agents
         ]
         reports = play_in_lockstep(arena, players)
     return reports[0].evaluations[0]

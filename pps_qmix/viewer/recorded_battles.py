@@ -47,15 +47,16 @@ def film_run(
     seed: int | None,
     backend: str | None = None,
     options: str | None = None,
+    team: int = 0,
 ) -> Film:
     """Film the battles that `pps_qmix.runtime.evaluation.evaluate` plays. What is None is the run's.
 
     Raises RunDirectoryError if `run` is not a run directory or has no checkpoint yet, ValueError if it cannot be played
-    on another map than its own, or for a wrong backend or options; BackendFailedError.
+    on another map than its own, or for a wrong backend, options or team; BackendFailedError.
     """
     from pps_qmix.runtime.evaluation import evaluate, read_trained_team  # noqa: PLC0415 - loads torch
 
-    trained = read_trained_team(run)
+    trained = read_trained_team(run, team)
     settings = trained.settings
     if map_name not in (None, settings.map):
         raise ValueError(f"map: {run} was trained on {settings.map!r}, its agents cannot play {map_name!r}")
@@ -64,7 +65,8 @@ def film_run(
     with contextlib.closing(Recorder(played)) as recorder:
         recorder.prepare()
         evaluate(trained, recorder, battles, seed)
-    players = f"run {shown(trained.run.name)} after {trained.checkpoint.steps:,} steps"
+    of_team = "" if settings.teams == 1 else f", team {team}"
+    players = f"run {shown(trained.run.name)}{of_team} after {trained.checkpoint.steps:,} steps"
     return _film(settings.map, trained.rules, players, name, recorder)
 
 

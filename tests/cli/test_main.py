@@ -139,6 +139,7 @@ def test_a_command_holds_no_torch_until_it_computes() -> None:
             r"total-steps: input should be less than 281474976710656, found .*",
         ),
         ("train --round-timeout 1e300", r"round-timeout: input should be less than or equal to 10000000, found 1e.300"),
+        ("train --device-grace -1", r"device-grace: input should be greater than or equal to 0, found -1.0"),
         ("train --runs=", r"runs: expected a folder, found nothing"),
         ("train --resume=", r"resume: expected the folder or the name of a run, found nothing"),
         ("train --run a/b", r"run: string should match pattern .*, found 'a/b'"),

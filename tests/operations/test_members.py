@@ -44,6 +44,14 @@ def test_a_whole_team_is_named_as_one() -> None:
     assert TWO.named(TWO.numbers) == "teams 0, 1"
 
 
+def test_many_numbers_in_a_row_are_named_by_the_first_and_the_last() -> None:
+    teams = Teams(334, 3)
+    assert teams.named(teams.numbers) == "teams 0 to 333"
+    assert teams.named([*teams.of_team(0), *range(9, 24)]) == "teams 0, 3 to 7"
+    assert teams.named(range(12)) == "teams 0, 1, 2, 3"
+    assert Teams(1, 27).named(range(5, 27)) == "seats 5 to 26"
+
+
 def test_a_members_text_is_read_back() -> None:
     assert Member.parse(str(Member(12, 3))) == Member(12, 3)
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 import server.exchange
-import server.seats
 from server.exchange import teams_needed
 from server.member_grid import node_of
 from server.rounds import RoundResult
@@ -144,9 +143,9 @@ class Hosts(Squad):
             }  # fmt: skip
 
 
-def hosted(hosts: dict[int, tuple[int, list[int]]]) -> tuple[Field, Seats]:
+def hosted(hosts: dict[int, tuple[int, list[int]]], device_grace: float = 120.0) -> tuple[Field, Seats]:
     grid = Field(Hosts(hosts))
-    return grid, Seats(grid, config_of(RUN))
+    return grid, Seats(grid, config_of(RUN.model_copy(update={"device_grace": device_grace})))
 
 
 def held(seats: Seats) -> dict[int, int]:
@@ -168,15 +167,20 @@ def test_a_device_with_room_is_given_members() -> None:
     assert sorted(held(seats).values()).count(1) <= 3
 
 
-def test_a_member_whose_device_is_lost_is_given_to_another_after_a_while(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_member_waits_for_its_lost_device() -> None:
     grid, seats = hosted({1: (2, [0, 1]), 2: (4, [2, 3])})
     seats.poll()
     grid.present.remove(1)
     seats.poll()
     assert seats.empty() == [0, 1]
-    monkeypatch.setattr(server.seats, "_REASSIGN", 0.0)
+
+
+def test_a_member_whose_device_has_not_come_back_in_its_grace_is_given_to_another(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    grid, seats = hosted({1: (2, [0, 1]), 2: (4, [2, 3])}, device_grace=0.0)
+    seats.poll()
+    grid.present.remove(1)
     with caplog.at_level(logging.WARNING, "server"):
         seats.poll()
     assert held(seats) == {0: 2, 1: 2, 2: 2, 3: 2}
@@ -195,11 +199,8 @@ def test_a_device_whose_user_has_named_its_members_takes_them_from_one_that_was_
     assert held(seats) == {0: 1, 1: 1, 2: 2, 3: 2}
 
 
-def test_a_device_that_comes_back_does_not_take_away_what_another_has_been_given(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(server.seats, "_REASSIGN", 0.0)
-    grid, seats = hosted({1: (2, [0, 1]), 2: (4, [2, 3])})
+def test_a_device_that_comes_back_does_not_take_away_what_another_has_been_given() -> None:
+    grid, seats = hosted({1: (2, [0, 1]), 2: (4, [2, 3])}, device_grace=0.0)
     seats.poll()
     grid.present.remove(1)
     seats.poll()

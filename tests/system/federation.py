@@ -6,12 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
+from operations.members import Teams
 from pps_qmix.runtime.preloaded.supernode import BIN as FORKED_COMMANDS
 from pps_qmix.runtime.processes import Part, free_ports, wait_until_listening
 from pps_qmix.runtime.supernode import supernode_environment
@@ -24,7 +25,7 @@ APP = Path(__file__).parents[2]
 
 
 class Federation:
-    """A SuperLink, an env proxy for 3m and three SuperNodes, started as the README says."""
+    """A SuperLink, an env proxy for 3m and SuperNodes, started as the README says: one for each seat of a team."""
 
     def __init__(
         self,
@@ -33,16 +34,19 @@ class Federation:
         seat_timeout: float = 120.0,
         database: Path | None = None,
         preloaded: Preloaded | None = None,
+        held: Sequence[str] = (),
+        teams: int = 1,
     ) -> None:
         """`homes` has the $PPS_HOME of seats whose device has one of its own, `database` the SuperLink's state.
 
+        `held` says what each device of several members holds, in the words of its node config; () is one per seat.
         Devices are forks of `preloaded`, which costs a third of the CPU; without it they are Flower's own commands.
         """
         self._preloaded = preloaded
         self.folder = folder
         self.parts: list[Part] = []
         self._submitted: list[subprocess.Popen[str]] = []
-        self.link, proxy, *nodes = free_ports(5)
+        self.link, proxy, *nodes = free_ports(2 + (len(held) or 3))
         link = self.link
         self._start(
             "superlink",
@@ -57,21 +61,29 @@ class Federation:
         self._start(
             "envproxy", "pps-qmix", "envproxy", "--map", "3m", "--battles", str(TINY["battles"]),
             "--listen", f"127.0.0.1:{proxy}", "--tokens", str(tokens), "--seat-timeout", str(seat_timeout),
+            *(word for name in Teams(teams, 3).arenas("main") for word in ("--arena", name)),
         )  # fmt: skip
         wait_until_listening(self.parts[1], proxy, WAIT_LIMIT)
         self._devices = [
             (
                 *("--insecure", "--superlink", f"127.0.0.1:{link}", "--port", str(port), "--node-config"),
-                f'seat={seat} envproxy="127.0.0.1:{proxy}" token="{tokens}/main/seat-{seat}.token"',
+                f'{words} envproxy="127.0.0.1:{proxy}"',
             )
-            for seat, port in enumerate(nodes)
+            for port, words in zip(nodes, self._words(tokens, held), strict=True)
         ]
         own = {seat: {"PPS_HOME": str(path)} for seat, path in (homes or {}).items()}
-        self.devices = [self.start_device(seat, own.get(seat)) for seat in range(3)]
+        self.devices = [self.start_device(seat, own.get(seat)) for seat in range(len(nodes))]
         wait_until_listening(self.parts[0], link, WAIT_LIMIT)
         profile = {"superlink": {"edge": {"address": f"127.0.0.1:{link}", "insecure": True}}}
         home = Path(self.environment("operator")["FLWR_HOME"])
         (home / "config.toml").write_text(tomli_w.dumps(profile))
+
+    @staticmethod
+    def _words(tokens: Path, held: Sequence[str]) -> list[str]:
+        """Return what the node config of each device says of its members."""
+        if held:
+            return [f'device={number} {words} tokens="{tokens}"' for number, words in enumerate(held)]
+        return [f'seat={seat} token="{tokens}/main/seat-{seat}.token"' for seat in range(3)]
 
     def run(self, settings: dict[str, Any]) -> tuple[str, str]:
         """Submit a run as a user would; return its status and what was streamed."""
