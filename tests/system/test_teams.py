@@ -53,9 +53,9 @@ def submit(federation: Federation, tmp_path: Path) -> Iterator[Callable[..., sub
         process.communicate(timeout=WAIT_LIMIT)
 
 
-def agent(run: str, device: int) -> list[psutil.Process]:
+def agent(federation: Federation, run: str, device: int) -> list[psutil.Process]:
     """Return the agent process of a device, if it runs."""
-    return processes("client.resident", f"\0--run\0{run}\0", f"\0--device\0{device}\0")
+    return processes("client.resident", f"{federation.folder}/", f"\0--run\0{run}\0", f"\0--device\0{device}\0")
 
 
 def buffered(home: Path, run: str, device: int) -> int:
@@ -70,12 +70,12 @@ def of_team_1(row: dict[str, Any]) -> bool:
 
 @pytest.mark.long(60)
 def test_a_quorum_aggregates_without_a_slow_team_and_takes_in_its_reply_later(
-    submit: Callable[..., subprocess.Popen[str]], tmp_path: Path, home: Path
+    submit: Callable[..., subprocess.Popen[str]], federation: Federation, tmp_path: Path, home: Path
 ) -> None:
     run = tmp_path / "quorum"
     submit("quorum", quorum=0.5, strategy="a-pps")
     wait_for(lambda: buffered(home, "quorum", NAMED) > 0, "battles of team 1")
-    (slow,) = agent("quorum", NAMED)
+    (slow,) = agent(federation, "quorum", NAMED)
     slow.send_signal(signal.SIGSTOP)
     try:
         without = wait_for(lambda: two_in_a_row_without_team_1(rounds(run)), "two aggregations without team 1")
@@ -121,7 +121,7 @@ def test_members_of_a_lost_device_are_given_to_another_and_taken_back(
     federation.devices[NAMED].restart()
     wait_for(lambda: log().count("takes the place of node") == 3, "the device whose user has named team 1")
     wait_for(lambda: buffered(home, "lost", NAMED) > kept, "battles on the device that came back")
-    wait_for(lambda: [row for row in rounds(run)[done:] if goes_on(row, first)], "its round, from what it had kept")
+    wait_for(lambda: [row for row in rounds(run)[done:] if continues(row, first)], "its round, from what it had kept")
 
 
 def begins_empty(row: dict[str, Any]) -> bool:
@@ -131,7 +131,7 @@ def begins_empty(row: dict[str, Any]) -> bool:
     )
 
 
-def goes_on(row: dict[str, Any], first: dict[str, Any]) -> bool:
+def continues(row: dict[str, Any], first: dict[str, Any]) -> bool:
     """Whether team 1 has battles in its buffers beside those of the round, at least those of the `first`."""
     before = {member: found["buffered"] - found["battles"] for member, found in row["seats"].items()}
     return all(before.get(member, 0) >= first["seats"][member]["buffered"] for member in TEAM_1)
