@@ -91,20 +91,16 @@ class Seats:
     @property
     def provenance(self) -> dict[str, str]:
         """What the battles are played on, as most seats that say so say; empty where our own version says it all."""
-        votes = Counter(
-            text for holder in self.holders.values() if (text := self._provenances.get(node_of(holder.node)))
-        )
-        return dict(json.loads(votes.most_common(1)[0][0])) if votes else {}
+        text = self._most_said(self._provenances)
+        return {} if text is None else dict(json.loads(text))
 
     @property
     def teams(self) -> Teams:
         """The teams, as far as they are known: one of unknown size before a device has answered."""
         if self.n_agents is None:
             return ONE_TEAM
-        votes = Counter(
-            text for holder in self.holders.values() if (text := self._unit_types.get(node_of(holder.node)))
-        )
-        types = tuple(json.loads(votes.most_common(1)[0][0])) if votes else ()
+        text = self._most_said(self._unit_types)
+        types = () if text is None else tuple(json.loads(text))
         return Teams(int(self._config["teams"]), self.n_agents, types if len(types) == self.n_agents else ())
 
     def poll(self) -> list[int]:
