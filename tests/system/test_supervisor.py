@@ -71,7 +71,9 @@ def test_a_run_finishes_although_its_parts_are_killed(train: Train, tmp_path: Pa
     # the seat that lost its ClientApp may be missing from the round, although its agent has played it
     assert {"1", "2"} <= played[2]["seats"].keys()
     assert played[3]["seats"].keys() == {"0", "1", "2"}
-    assert seat(played[3], 0)["buffered"] == seat(played[3], 1)["buffered"]
+    # and keeps its battles; in round 2 the killed env proxy may have told some seats of more of them than others
+    kept = [seat(played[3], number)["buffered"] - seat(played[1], number)["buffered"] for number in range(3)]
+    assert kept[0] == kept[1] == kept[2] > 0
 
 
 def clientapps(run: Path, seat: int) -> list[psutil.Process]:
