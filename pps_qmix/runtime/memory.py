@@ -1,7 +1,7 @@
 """What memory a run takes, and whether there is as much: told before it starts, for the kernel ends it without a word.
 
-Estimates, from what `python -m benchmarks.memory` measured (docs/cost.md). They count what cannot be dropped: not
-the agents' buffers, which are mapped files, and not the games of StarCraft II.
+Estimates, from what `python -m benchmarks.memory` and `benchmarks.scale` measured (docs/cost.md, docs/teams.md). They
+count what cannot be dropped: not the agents' buffers, which are mapped files, and not the games of StarCraft II.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ FEDERATION = (
 DEVICE = 150 * MB  # SuperNode, SuperExec, ClientApp and agent, in forks of that
 ONE_DEVICE = 600 * MB  # the same with what they would share, and `pps-qmix agent`
 PROCESS = 480 * MB  # a run in one process
-SEAT = 25 * MB  # an agent in it, or beside others on a device
+SEAT = 25 * MB  # an agent in it
+MEMBER = 4 * MB  # an agent beside others on a device, without its training step, which each one's thread keeps
 _FLOAT = 4  # bytes
 _PER_INPUT, _PER_HIDDEN = 5, 18  # numbers per step of a battle that a training step holds at once
 
@@ -49,9 +50,9 @@ def over_flower(spec: MapSpec, settings: Settings) -> int:
     """Return what a run with all its devices on this machine takes, in bytes."""
     members = settings.teams * spec.n_agents
     devices = device_count(settings, Teams(settings.teams, spec.n_agents))
-    agents = members - devices  # beside the first of each device
-    learning = min(members, devices * max(1, cores())) * training_step(spec, settings.batch_size, settings.hidden)
-    return FEDERATION + devices * DEVICE + agents * SEAT + learning + settings.teams * joint_store(spec, settings)
+    others = members - devices  # beside the first of each device
+    learning = members * training_step(spec, settings.batch_size, settings.hidden)
+    return FEDERATION + devices * DEVICE + others * MEMBER + learning + settings.teams * joint_store(spec, settings)
 
 
 def in_process(spec: MapSpec, settings: Settings, threads: int) -> int:

@@ -19,6 +19,7 @@ from pps_qmix.doctor.machine import check_memory
 from pps_qmix.runtime.memory import (
     DEVICE,
     FEDERATION,
+    MEMBER,
     ONE_DEVICE,
     PROCESS,
     SEAT,
@@ -57,6 +58,21 @@ def test_a_run_is_its_fixed_parts_and_for_each_device_its_processes_and_a_traini
     assert training_step(SMALL, 50, 8) == step
     assert over_flower(SMALL, settings()) == FEDERATION + 2 * (DEVICE + step)
     assert one_device(SMALL, settings()) == ONE_DEVICE + step
+
+
+def test_every_member_of_a_device_takes_a_training_step() -> None:
+    step = 4_680_000
+    assert over_flower(SMALL, settings(teams=10, devices=4)) == FEDERATION + 4 * DEVICE + 16 * MEMBER + 20 * step
+
+
+@pytest.mark.parametrize(
+    ("agents", "batch_size", "measured"),
+    [(30, 8, 2.43), (300, 8, 4.19), (1002, 8, 7.07), (30, 96, 3.30), (120, 96, 6.49)],  # GB, docs/teams.md
+)
+def test_many_agents_are_estimated_near_what_they_took(agents: int, batch_size: int, measured: float) -> None:
+    spec = MapSpec("3m", n_agents=3, n_actions=9, obs_size=30, state_size=48, episode_limit=60)
+    estimate = over_flower(spec, settings(teams=agents // 3, batch_size=batch_size, hidden=64)) / GB
+    assert 0.95 * measured < estimate < 1.3 * measured
 
 
 def test_in_one_process_as_many_learn_at_once_as_there_are_threads() -> None:
