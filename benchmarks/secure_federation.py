@@ -13,8 +13,14 @@ from typing import IO
 from operations.members import Member
 from pps_qmix.configuration import default_config
 from pps_qmix.credentials.folders import CA, Folders, Wanted
-from pps_qmix.runtime.processes import TELEMETRY_OFF, Part, end_detached, flower_command, free_ports
-from pps_qmix.runtime.processes import wait_until_listening as wait_for
+from pps_qmix.runtime.processes import (
+    TELEMETRY_OFF,
+    Part,
+    end_detached,
+    flower_command,
+    free_ports,
+    wait_until_listening,
+)
 
 _START_LIMIT = 300.0  # seconds; on a busy machine every part takes a while
 _PPS_QMIX = (sys.executable, "-P", "-m", "pps_qmix_command")
@@ -38,9 +44,9 @@ class SecureFederation:
         list(Folders(self._credentials).fill(wanted, datetime.datetime.now(datetime.UTC)))
         self._tokens = self._credentials / "battle-host" / "tokens"
         try:
-            wait_for(self._start_superlink(link), link, _START_LIMIT)
+            wait_until_listening(self._start_superlink(link), link, _START_LIMIT)
             self._admit()
-            wait_for(self._start_envproxy(proxy), battles, _START_LIMIT)  # it makes the tokens
+            wait_until_listening(self._start_envproxy(proxy), battles, _START_LIMIT)  # it makes the tokens
             for number, members in enumerate(held):
                 self._start_device(number, members)
         except BaseException:
