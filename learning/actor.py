@@ -19,25 +19,19 @@ class Actor:
     """
 
     def __init__(self, network: AgentNetwork, spec: SeatSpec, battles: int) -> None:
-        self._network = network
-        self._spec = spec
+        self._network = network.stepwise(battles)
         self._rows = np.arange(battles)
-        self._device = network.fc1.weight.device
-        self._hidden = torch.zeros(battles, network.rnn.hidden_size, device=self._device)
-        self._inputs = torch.zeros(battles, spec.input_size, device="cpu")
         # Views of the inputs, so that a tick writes only what it changes.
-        inputs = self._inputs.numpy()
+        inputs = self._network.inputs
         self._observations = inputs[:, : spec.obs_size]
         self._last_actions = inputs[:, spec.obs_size : spec.obs_size + spec.n_actions]
         inputs[:, spec.obs_size + spec.n_actions + spec.seat] = 1.0
 
-    @torch.inference_mode()
     def begin(self, mask: NDArray[np.bool_]) -> None:
         """Forget the past of the slots (bool [E]) in which a new battle begins."""
-        self._hidden[torch.from_numpy(mask)] = 0.0
+        self._network.forget(mask)
         self._last_actions[mask] = 0.0
 
-    @torch.inference_mode()
     def act(
         self,
         observations: NDArray[np.float32],
@@ -57,8 +51,7 @@ class Actor:
             uint8 [E].
         """
         self._observations[:] = observations
-        q, self._hidden = self._network.step(self._inputs.to(self._device), self._hidden)
-        actions = choose_actions(q.cpu().numpy(), available, epsilon, rng)
+        actions = choose_actions(self._network.step(), available, epsilon, rng)
         self._last_actions[:] = 0.0
         self._last_actions[self._rows, actions] = 1.0
         return actions

@@ -43,6 +43,8 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same battles on `device`."""
+        if self.rewards.device == device:
+            return self
         return Batch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
 

@@ -5,6 +5,8 @@ from numpy.typing import NDArray
 
 from learning.settings import LearningSettings
 
+_LEAST = np.finfo(np.float32).min
+
 
 def epsilon(steps: int, settings: LearningSettings) -> float:
     """Probability of a random action after ``steps`` environment steps: linear, then constant."""
@@ -26,8 +28,9 @@ def choose_actions(
     Returns:
         uint8 [E].
     """
-    # Also of a network that has diverged, whose values may all be -inf, the action is an available one.
-    actions: NDArray[np.intp] = np.where(available, np.nan_to_num(q), -np.inf).argmax(1)
+    # Also of a network that has diverged, whose values may all be -inf, the action is an available one: argmax takes
+    # NaN for the greatest value.
+    actions: NDArray[np.intp] = np.where(available, np.maximum(q, _LEAST), -np.inf).argmax(1)
     if epsilon > 0.0:
         assert rng is not None
         explore, rank = rng.random((2, len(q)))

@@ -125,7 +125,8 @@ class Learner:
     def utilities(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Own Q of the actions taken and Q' of the best next ones, [T, B]; gradients in the first only."""
         batch = batch.to(self.device)
-        acts, moments = Packing.of(batch.lengths), Packing.of(batch.lengths + 1)
+        moments = Packing.of(batch.lengths + 1)
+        acts = moments.later  # but for the first, a moment is what an action leads to
         actions = acts.pack(batch.actions)
         inputs = packed_inputs(moments.pack(batch.observations), actions, self.spec)
         online = self.network(inputs, moments.sizes)
@@ -133,7 +134,7 @@ class Learner:
             target = self._target_network(inputs, moments.sizes)
             best = td.double_q_values(online, target, moments.pack(batch.available))
         acted = moments.step < batch.lengths[moments.battle]
-        reached = slice(len(batch.lengths), None)  # but for the first, a moment is what an action leads to
+        reached = slice(len(batch.lengths), None)
         return acts.unpack(td.chosen_values(online[acted], actions)), acts.unpack(best[reached])
 
     def backpropagate(self, chosen: Tensor, gradient: Tensor) -> float:

@@ -1,10 +1,14 @@
 """The agent network: one set of weights, run over whole battles to learn and step by step to act."""
 
+from __future__ import annotations
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from learning.gru import packed_gru
+from learning.packed_network import StepwiseNetwork, packed_values
 from learning.settings import SeatSpec
 
 
@@ -26,6 +30,7 @@ class AgentNetwork(nn.Module):
         nn.init.orthogonal_(self.fc2.weight, generator=generator)
         for bias in (self.fc1.bias, *self.rnn.all_weights[0][2:], self.fc2.bias):
             nn.init.zeros_(bias)
+        self._tensors = tuple(self.named_tensors().values())  # to look them up takes as long as a small product
 
     def forward(self, inputs: Tensor, sizes: Tensor) -> Tensor:
         """Q-values [rows, a] of whole sequences, from a zero hidden state.
@@ -34,30 +39,46 @@ class AgentNetwork(nn.Module):
             inputs: float32 [rows, in], packed.
             sizes: int64 [T], on the CPU: sequences that have a row of each step, not increasing (``Packing.sizes``).
         """
-        features = torch.relu(self.fc1(inputs))
-        if features.is_cpu:
-            hidden = packed_gru(features, sizes, *self.rnn.all_weights[0])
-        else:
-            hidden = self.rnn(PackedSequence(features, sizes))[0].data
-        # What fc2 computes, transposed: the CPU's products are slow where the result has few columns.
-        return torch.addmm(self.fc2.bias.unsqueeze(1), self.fc2.weight, hidden.T).T
+        if inputs.is_cpu:
+            return packed_values(inputs, sizes, *self._tensors)
+        hidden = self.rnn(PackedSequence(torch.relu(self.fc1(inputs)), sizes))[0].data
+        values: Tensor = self.fc2(hidden)
+        return values
 
-    def step(self, inputs: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """One time step with the same weights.
-
-        Args:
-            inputs: float32 [E, in].
-            hidden: float32 [E, h]; zeros at the start of a battle.
-
-        Returns:
-            Q-values [E, a] and the next hidden state [E, h].
-        """
-        hidden = torch.gru_cell(torch.relu(self.fc1(inputs)), hidden, *self.rnn.all_weights[0])
-        return self.fc2(hidden), hidden
+    def stepwise(self, battles: int) -> StepwiseNetwork | StepwiseOnDevice:
+        """Return what runs this network, with the weights that it will have, step by step over so many battles."""
+        if self.fc1.weight.is_cpu:
+            return StepwiseNetwork(self._tensors, battles)
+        return StepwiseOnDevice(self, battles)
 
     def named_tensors(self) -> dict[str, nn.Parameter]:
         """The 8 parameters under the names and in the order in which agents exchange them."""
         return {name.removesuffix("_l0"): parameter for name, parameter in self.named_parameters()}
+
+
+class StepwiseOnDevice:
+    """What ``StepwiseNetwork`` is, with PyTorch's operations, where the network is: on CUDA."""
+
+    def __init__(self, network: AgentNetwork, battles: int) -> None:
+        """See ``StepwiseNetwork``."""
+        self._network = network
+        weight = network.fc1.weight
+        self.inputs = np.zeros((battles, weight.shape[1]), np.float32)
+        self._hidden = torch.zeros(battles, len(weight), device=weight.device)
+
+    @torch.inference_mode()
+    def forget(self, mask: NDArray[np.bool_]) -> None:
+        """See ``StepwiseNetwork.forget``."""
+        self._hidden[torch.from_numpy(mask)] = 0.0
+
+    @torch.inference_mode()
+    def step(self) -> NDArray[np.float32]:
+        """See ``StepwiseNetwork.step``."""
+        network, inputs = self._network, torch.from_numpy(self.inputs).to(self._hidden.device)
+        features = torch.relu(network.fc1(inputs))
+        self._hidden = torch.gru_cell(features, self._hidden, *network.rnn.all_weights[0])
+        values: NDArray[np.float32] = network.fc2(self._hidden).cpu().numpy()
+        return values
 
 
 def packed_inputs(observations: Tensor, actions: Tensor, spec: SeatSpec) -> Tensor:

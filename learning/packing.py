@@ -35,6 +35,12 @@ class Packing:
         step, battle = mask.nonzero(as_tuple=True)
         return cls(step, battle, mask.sum(1).cpu())
 
+    @property
+    def later(self) -> Self:
+        """The packing of the rows but for each battle's first one; their steps count from it."""
+        battles = int(self.sizes[0])
+        return type(self)(self.step[battles:] - 1, self.battle[battles:], self.sizes[1:])
+
     def pack(self, padded: Tensor) -> Tensor:
         """Rows [rows, ..] of an array [T, B, ..]."""
         return padded[self.step, self.battle]

@@ -20,11 +20,12 @@ log = logging.getLogger("pps-qmix")
 _OPTIONS: Final[dict[str, Any]] = {"error_model": "numpy", "_nrt": False}
 
 
-# A part of an entry point. Not cached by itself: an entry point's cache holds its parts. Inlined, because a call would
-# hand over all arrays word by word: the simulator's steps take half the time, compiling takes as long.
-def part(function: Callable[..., Any], **options: Any) -> Any:
+# A part of an entry point. Not cached by itself: an entry point's cache holds its parts. Inlined unless it is large,
+# because a call would hand over all arrays word by word: the simulator's steps take half the time, compiling takes as
+# long.
+def part(function: Callable[..., Any], *, inlined: bool = True, **options: Any) -> Any:
     """Compile what compiled functions call; `options` are further ones of numba's `njit`."""
-    return njit(forceinline=True, **_OPTIONS, **options)(function)
+    return njit(forceinline=inlined, **_OPTIONS, **options)(function)
 
 
 class CompilationOffError(RuntimeError):

@@ -6,15 +6,16 @@ import numpy as np
 import torch
 
 from envproxy.backend import create_backend
-from learning.gru import packed_gru
+from learning.network import AgentNetwork
 
 
 def main() -> None:
     battle = create_backend("skirmish", "3m", 1)
     battle.reset(np.ones(1, dtype=bool), np.ones(1, dtype=np.uint64))
     battle.step(battle.observe().available.argmax(-1).astype(np.uint8))
-    weights = [torch.zeros(shape, requires_grad=True) for shape in ((12, 4), (12, 4), (12,), (12,))]
-    torch.autograd.grad(packed_gru(torch.zeros(1, 4), torch.tensor([1]), *weights).sum(), weights)
+    network = AgentNetwork(5, 4, 2, torch.Generator())
+    network(torch.zeros(1, 5), torch.tensor([1])).sum().backward()
+    network.stepwise(1).step()
 
 
 if __name__ == "__main__":

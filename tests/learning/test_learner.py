@@ -66,12 +66,11 @@ def corridor_batch() -> Batch:
 
 def corridor_values(learner: Learner, path: tuple[int, int]) -> list[torch.Tensor]:
     """What the agent's network makes of all actions at "start" and, by the path's first action, at "low" or "high"."""
-    values, hidden, last = [], torch.zeros(1, 16), torch.zeros(3)
+    values, last, steps = [], np.zeros(3), learner.network.stepwise(1)
     for state, action in zip(corridor(*path).observations, path, strict=False):
-        inputs = torch.cat([torch.from_numpy(state), last, torch.ones(1)]).unsqueeze(0)
-        q, hidden = learner.network.step(inputs, hidden)
-        values.append(q[0].detach())
-        last = torch.eye(3)[action]
+        steps.inputs[0] = np.concatenate([state, last, np.ones(1)])
+        values.append(torch.tensor(steps.step()[0]))
+        last = np.eye(3)[action]
     return values
 
 

@@ -1,8 +1,13 @@
 """The agent network: one set of weights, two ways to run it."""
 
+from collections.abc import Callable
+
+import numpy as np
+import pytest
 import torch
 
-from learning.network import AgentNetwork, packed_inputs
+from learning.network import AgentNetwork, StepwiseOnDevice, packed_inputs
+from learning.packed_network import StepwiseNetwork
 from learning.packing import Packing
 from learning.settings import SeatSpec
 
@@ -27,18 +32,33 @@ def test_exchanged_names_and_shapes() -> None:
     ]
 
 
-def test_steps_agree_with_sequences() -> None:
+@pytest.mark.parametrize("run", [AgentNetwork.stepwise, StepwiseOnDevice])
+def test_steps_agree_with_sequences(run: Callable[[AgentNetwork, int], StepwiseNetwork | StepwiseOnDevice]) -> None:
     net = network()
     lengths = torch.tensor([7, 4, 4, 1])
     inputs = torch.randn(7, 4, SPEC.input_size, generator=torch.Generator().manual_seed(1))
     packing = Packing.of(lengths)
     whole = packing.unpack(net(packing.pack(inputs), packing.sizes))
-    hidden = torch.zeros(4, 16)
+    steps = run(net, 4)
     for t in range(7):
-        q, hidden = net.step(inputs[t], hidden)
+        steps.inputs[:] = inputs[t].numpy()
+        q = torch.from_numpy(steps.step())
         playing = lengths > t
         torch.testing.assert_close(whole[t, playing], q[playing], atol=1e-5, rtol=0)
         assert not whole[t, ~playing].any()
+
+
+@pytest.mark.parametrize("run", [AgentNetwork.stepwise, StepwiseOnDevice])
+def test_what_is_forgotten_begins_again(
+    run: Callable[[AgentNetwork, int], StepwiseNetwork | StepwiseOnDevice],
+) -> None:
+    steps = run(network(), 2)
+    steps.inputs[:] = 1.0
+    first = steps.step().copy()
+    steps.forget(np.array([True, False]))
+    second = steps.step()
+    np.testing.assert_array_equal(second[0], first[0])
+    assert (second[1] != first[1]).all()
 
 
 def test_initialisation_is_orthogonal_seeded_and_leaves_the_global_generator_alone() -> None:

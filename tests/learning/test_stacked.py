@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import settings as property_settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn.functional import linear
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from learning import network
@@ -26,12 +27,14 @@ BASES: list[Base] = ["vdn", "qmix"]
 def double_precision(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Learners in float64, alone with PyTorch's GRU as on CUDA."""
 
-    def library(inputs: Tensor, sizes: Tensor, *weights: Tensor) -> Tensor:
-        start = inputs.new_zeros(1, int(sizes[0]), weights[1].shape[1])
-        hidden: Tensor = torch.gru(inputs, sizes, start, weights, True, 1, 0.0, True, False)[0]
-        return hidden
+    def library(inputs: Tensor, sizes: Tensor, *tensors: Tensor) -> Tensor:
+        fc1, fc1_bias, *gru, fc2, fc2_bias = tensors
+        start = inputs.new_zeros(1, int(sizes[0]), len(fc1))
+        features = torch.relu(linear(inputs, fc1, fc1_bias))
+        hidden: Tensor = torch.gru(features, sizes, start, gru, True, 1, 0.0, True, False)[0]
+        return linear(hidden, fc2, fc2_bias)
 
-    monkeypatch.setattr(network, "packed_gru", library)
+    monkeypatch.setattr(network, "packed_values", library)
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
     yield

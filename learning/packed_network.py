@@ -1,0 +1,260 @@
+"""The agent network on the CPU, forward and backward: two loops over time that are compiled.
+
+A time step has few rows, so that calls of PyTorch would cost more than their arithmetic. Each of them also takes
+Python's lock: compiled, the networks of several agents are computed at the same time.
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from learning.gru import activate, differentiate
+from learning.products import FASTMATH, add_product, add_product_over_rows, add_rows
+from operations.compiled import entry, part
+
+_fused = functools.partial(part, fastmath=FASTMATH)
+_fused_entry = functools.partial(entry, fastmath=FASTMATH)
+_Array = NDArray[Any]
+_ZERO = np.float32(0)
+_DTYPES = {"f": torch.float32, "d": torch.float64}
+_ENOUGH = 32  # rows from which on gradients of the parameters are computed: they stay in the first-level cache
+
+
+def packed_values(inputs: Tensor, sizes: Tensor, *parameters: Tensor) -> Tensor:
+    """Q-values [rows, a] of whole sequences, from a zero hidden state: ``fc1 -> ReLU -> GRU -> fc2``.
+
+    Args:
+        inputs: packed [rows, in], longest sequence first. They get no gradient.
+        sizes: int64 [T]: sequences that have a row of each step (``Packing.sizes``).
+        parameters: the 8 tensors, in the order in which agents exchange them.
+    """
+    values: Tensor = _PackedNetwork.apply(inputs, sizes, *parameters)  # type: ignore[no-untyped-call]
+    return values
+
+
+class StepwiseNetwork:
+    """The agent network run step by step over E battles, without gradients; it sees what its parameters become.
+
+    Attributes:
+        inputs: [E, in], to be filled in before each step.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor], battles: int) -> None:
+        """``parameters`` are the 8 tensors, in the order in which agents exchange them; they change where they are."""
+        self._layers = _layers(parameters)
+        hidden, size = self._layers.fc1.shape
+        self.inputs = _zeros(battles, size, like=self._layers.fc1)
+        self._sizes = np.array([battles])
+        self._past = _zeros(battles, hidden, like=self._layers.fc1)
+        self._room = _room(self._layers, battles)
+        self._course = _course(self.inputs, hidden)
+        self._values = _empty(battles, len(self._layers.fc2), like=self._layers.fc2)
+
+    def forget(self, mask: NDArray[np.bool_]) -> None:
+        """Forget what came before in the battles of the mask [E]."""
+        self._past[mask] = 0.0
+
+    def step(self) -> _Array:
+        """Take a step with the inputs; return Q-values [E, a], in an array that the next step overwrites."""
+        _forward(self._sizes, self._past, self._layers, self._room, self._course, self._values)
+        self._past[:] = self._course.hidden
+        return self._values
+
+
+class _Layers(NamedTuple):
+    """The network's 8 tensors, or arrays of the same shapes."""
+
+    fc1: _Array
+    fc1_bias: _Array
+    weight_ih: _Array
+    weight_hh: _Array
+    bias_ih: _Array
+    bias_hh: _Array
+    fc2: _Array
+    fc2_bias: _Array
+
+
+class _Course(NamedTuple):
+    """What becomes of packed inputs on their way forward, as going back needs it."""
+
+    inputs: _Array  # [rows, in]
+    features: _Array  # [rows, h], after fc1 and ReLU
+    gates: _Array  # [rows, 3h], r, z and n
+    u_new: _Array  # [rows, h], the part of n in h U
+    past: _Array  # [rows, h], the state before each step
+    hidden: _Array  # [rows, h], the state after it
+
+
+class _Room(NamedTuple):
+    """What only the way forward uses: the matrices, transposed, and h U of one step, [B, 3h]."""
+
+    fc1: _Array
+    weight_ih: _Array
+    weight_hh: _Array
+    fc2: _Array
+    of_hidden: _Array
+
+
+class _Slopes(NamedTuple):
+    """The values' gradients carried back: to the values, to states or features, to x W and to h U."""
+
+    values: _Array  # [rows, a]
+    state: _Array  # [rows, h]
+    of_input: _Array  # [rows, 3h]
+    of_hidden: _Array  # [rows, 3h]
+
+
+class _PackedNetwork(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, sizes: Tensor, *parameters: Tensor) -> Tensor:
+        layers, steps = _layers(parameters), sizes.numpy()
+        course = _course(inputs.numpy(), len(layers.fc1))
+        values = inputs.new_empty(len(inputs), len(layers.fc2))
+        start = _zeros(steps[0], len(layers.fc1), like=layers.fc1)
+        _forward(steps, start, layers, _room(layers, steps[0]), course, values.numpy())
+        ctx.save_for_backward(*parameters)
+        ctx.ran = steps, layers, course
+        return values
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        assert ctx.saved_tensors  # PyTorch compares: the parameters are still those of the way forward
+        steps, layers, course = ctx.ran
+        of_gates = (_empty(*course.gates.shape, like=course.gates) for _ in range(2))
+        slopes = _Slopes(gradient.contiguous().numpy(), _zeros(*course.hidden.shape, like=course.hidden), *of_gates)
+        # Transposed, but for fc2: products are faster where their longer side is inside.
+        gradients = _Layers(*(_zeros(*each.shape[::-1], like=each) for each in layers))
+        gradients = gradients._replace(fc2=_zeros(*layers.fc2.shape, like=layers.fc2))
+        _backward(steps, layers, course, slopes, gradients)
+        turned = gradients._replace(fc2=gradients.fc2.T)
+        return None, None, *(torch.from_numpy(each.T) for each in turned)
+
+
+def _layers(parameters: Sequence[Tensor]) -> _Layers:
+    return _Layers(*(parameter.detach().numpy() for parameter in parameters))
+
+
+def _course(inputs: _Array, h: int) -> _Course:
+    return _Course(inputs, *(_empty(len(inputs), width, like=inputs) for width in (h, 3 * h, h, h, h)))
+
+
+def _room(layers: _Layers, battles: int) -> _Room:
+    shapes = (each.shape[::-1] for each in (layers.fc1, layers.weight_ih, layers.weight_hh, layers.fc2))
+    return _Room(*(_empty(*shape, like=layers.fc1) for shape in (*shapes, (battles, len(layers.weight_hh)))))
+
+
+# Made by PyTorch, whose arrays begin where a cache line does: those of numpy may not, and are slower to load.
+def _empty(*shape: int, like: _Array) -> _Array:
+    return torch.empty(shape, dtype=_DTYPES[like.dtype.char], device="cpu").numpy()
+
+
+def _zeros(*shape: int, like: _Array) -> _Array:
+    return torch.zeros(shape, dtype=_DTYPES[like.dtype.char], device="cpu").numpy()
+
+
+@_fused_entry
+def _forward(sizes: _Array, start: _Array, layers: _Layers, room: _Room, course: _Course, values: _Array) -> None:
+    """Fill in the course and the values [rows, a] of sequences whose states before their first step are ``start``."""
+    h = start.shape[1]
+    _transpose(layers.fc1, room.fc1)
+    _transpose(layers.weight_ih, room.weight_ih)
+    _transpose(layers.weight_hh, room.weight_hh)
+    _transpose(layers.fc2, room.fc2)
+    row = before = 0
+    for n in sizes:
+        rows = slice(row, row + n)
+        past, hidden, features = course.past[rows], course.hidden[rows], course.features[rows]
+        gates, u_new, of_hidden = course.gates[rows], course.u_new[rows], room.of_hidden[:n]
+        for i in range(n):
+            for j in range(h):
+                past[i, j] = course.hidden[row - before + i, j] if row else start[i, j]
+        _linear(features, course.inputs[rows], room.fc1, layers.fc1_bias)
+        for i in range(n):
+            for j in range(h):
+                features[i, j] = max(features[i, j], _ZERO)
+        _linear(gates, features, room.weight_ih, layers.bias_ih)
+        _linear(of_hidden, past, room.weight_hh, layers.bias_hh)
+        for i in range(n):
+            for j in range(h):
+                u_new[i, j] = of_hidden[i, 2 * h + j]
+            activate(gates[i], of_hidden[i], past[i], hidden[i])
+        _linear(values[rows], hidden, room.fc2, layers.fc2_bias)
+        row, before = row + n, n
+
+
+@_fused
+def _transpose(matrix: _Array, out: _Array) -> None:
+    for i in range(matrix.shape[0]):
+        for j in range(matrix.shape[1]):
+            out[j, i] = matrix[i, j]
+
+
+@_fused
+def _linear(out: _Array, rows: _Array, weight: _Array, bias: _Array) -> None:
+    """Fill in out [n, m] from rows [n, k], weight [k, m] and bias [m]."""
+    for i in range(len(out)):
+        for j in range(len(bias)):
+            out[i, j] = bias[j]
+    add_product(out, rows, weight)
+
+
+@_fused_entry
+def _backward(sizes: _Array, layers: _Layers, course: _Course, slopes: _Slopes, gradients: _Layers) -> None:
+    """Carry the values' slopes back, last step first, and add to the gradients.
+
+    The slopes of states are zeros before. The gradients are transposed but for those of fc2.
+    """
+    h = course.past.shape[1]
+    row = done = len(course.past)
+    for step in range(len(sizes) - 1, -1, -1):
+        n, before = sizes[step], sizes[step - 1]
+        row -= n
+        rows = slice(row, row + n)
+        add_product(slopes.state[rows], slopes.values[rows], layers.fc2)
+        for i in range(row, row + n):
+            differentiate(
+                course.gates[i],
+                course.u_new[i],
+                course.past[i],
+                slopes.state[i],
+                slopes.of_input[i],
+                slopes.of_hidden[i],
+            )
+        if step:
+            earlier = slopes.state[row - before : row - before + n]
+            for i in range(n):
+                for j in range(h):
+                    earlier[i, j] += slopes.state[row + i, j] * course.gates[row + i, h + j]
+            add_product(earlier, slopes.of_hidden[rows], layers.weight_hh)
+        if done - row >= _ENOUGH or not step:
+            _add_gradients(row, done, layers, course, slopes, gradients)
+            done = row
+
+
+@_fused
+def _add_gradients(
+    first: int, last: int, layers: _Layers, course: _Course, slopes: _Slopes, gradients: _Layers
+) -> None:
+    """Add what comes from some rows to the gradients; the rows' slopes of states are overwritten."""
+    rows = slice(first, last)
+    add_product_over_rows(gradients.fc2, slopes.values[rows], course.hidden[rows])
+    add_product_over_rows(gradients.weight_hh, course.past[rows], slopes.of_hidden[rows])
+    add_product_over_rows(gradients.weight_ih, course.features[rows], slopes.of_input[rows])
+    add_rows(gradients.fc2_bias, slopes.values[rows])
+    add_rows(gradients.bias_hh, slopes.of_hidden[rows])
+    add_rows(gradients.bias_ih, slopes.of_input[rows])
+    of_features = slopes.state[rows]
+    for i in range(last - first):
+        for j in range(of_features.shape[1]):
+            of_features[i, j] = _ZERO
+    add_product(of_features, slopes.of_input[rows], layers.weight_ih)
+    for i in range(last - first):
+        for j in range(of_features.shape[1]):
+            of_features[i, j] *= course.features[first + i, j] > _ZERO
+    add_product_over_rows(gradients.fc1, course.inputs[rows], of_features)
+    add_rows(gradients.fc1_bias, of_features)
