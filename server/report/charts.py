@@ -7,7 +7,8 @@ the drawing is stretched.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from itertools import pairwise
 from typing import NamedTuple
@@ -99,8 +100,8 @@ def win_rates_chart(series: Sequence[Series], label: str, end: float) -> str:
             drawing.append(f'<path class="{kind}" style="{each.colour}" d="{drawn}"/>')
         elif each.curve:
             drawing.append(f'<path class="points" style="{each.colour}" d="{_dots(each.curve, steps, rates)}"/>')
-    named = [each for each in series if each.curve and not each.is_faint]
-    drawing += _readings(named, steps)
+    named = [(each.name, each.curve) for each in series if each.curve and not each.is_faint]
+    drawing += _readings(named, steps, percent)
     return _chart(drawing, label, steps, _RATE_HEIGHTS, rates)
 
 
@@ -110,18 +111,21 @@ def legend(parts: Iterable[tuple[str, str]]) -> str:
     return f'<ul class="legend">{items}</ul>'
 
 
-def small_chart(curves: Sequence[Curve], label: str, *, is_share: bool = False) -> str:
-    """Return a chart of curves over environment steps, all in one unit."""
-    steps = Axis(0.0, max(curve[-1][0] for curve in curves) or 1.0)
-    axis = nice_axis(y for curve in curves for _, y in curve)
+def small_chart(curves: Mapping[str, Curve], label: str, *, is_share: bool = False) -> str:
+    """Return a chart of curves over environment steps, by their names, all in one unit, with their values on hover."""
+    steps = Axis(0.0, max(curve[-1][0] for curve in curves.values()) or 1.0)
+    axis = nice_axis(y for curve in curves.values() for _, y in curve)
     if is_share:
         axis = Axis(max(axis.low, 0.0), min(axis.high, 1.0))
-    drawing = [
-        f'<path class="curve" style="{hue(number, len(curves))}" d="{_path(thinned(curve), steps, axis)}"/>'
-        + (f'<path class="points only" d="{_dots(curve, steps, axis)}"/>' if len(curve) == 1 else "")
-        for number, curve in enumerate(curves)
-    ]
+    drawing = []
+    for number, curve in enumerate(curves.values()):
+        colour = hue(number, len(curves))
+        if len(curve) == 1:
+            drawing.append(f'<path class="points only" style="{colour}" d="{_dots(curve, steps, axis)}"/>')
+        else:
+            drawing.append(f'<path class="curve" style="{colour}" d="{_path(thinned(curve), steps, axis)}"/>')
     shown = (lambda value: f"{100 * value:.3g} %") if is_share else number_text
+    drawing += _readings(list(curves.items()), steps, shown)
     return _chart(drawing, label, steps, [(value, shown(value)) for value in axis], axis)
 
 
@@ -162,23 +166,27 @@ def _hovers(shown: Sequence[Point], steps: Axis) -> Iterable[str]:
         yield f'<rect x="{left:.2f}" y="0" width="{right - left:.2f}" height="100"><title>{text}</title></rect>'
 
 
-def _readings(series: Sequence[Series], steps: Axis) -> Iterable[str]:
+def _readings(curves: Sequence[tuple[str, Curve]], steps: Axis, shown_as: Callable[[float], str]) -> Iterable[str]:
     """Strips over the whole height: a pointer on one reads all curves there, linear between their points."""
-    places = sorted({x for each in series for x, _ in each.curve})
+    places = sorted({x for _, curve in curves for x, _ in curve})
     shown = [x for x, _ in thinned([(x, 0.0) for x in places], _READINGS)]
     borders = [0.0, *((steps.at(a) + steps.at(b)) / 2 for a, b in pairwise(shown)), 100.0]
     for x, (left, right) in zip(shown, pairwise(borders), strict=True):
-        told = [f"{each.name}: {percent(y)}" for each in series if (y := _at(each.curve, x)) is not None]
-        text = escape("\n".join([f"step {x:,.0f}", *told]))
+        told = [(name, shown_as(y)) for name, curve in curves if (y := _at(curve, x)) is not None]
+        where = f"step {x:,.0f}"
+        text = escape("\n".join(f"{name or where}: {value}" for name, value in told))
+        if all(name for name, _ in told):
+            text = f"{where}\n{text}"
         yield f'<rect x="{left:.2f}" y="0" width="{right - left:.2f}" height="100"><title>{text}</title></rect>'
 
 
 def _at(curve: Curve, x: float) -> float | None:
     """Return the height of a curve at `x`, linear between its points; None outside of them."""
-    for (x0, y0), (x1, y1) in pairwise(curve):
-        if x0 <= x <= x1:
-            return y0 + (y1 - y0) * (x - x0) / ((x1 - x0) or 1.0)
-    return curve[0][1] if curve[0][0] == x else None
+    if not curve[0][0] <= x <= curve[-1][0]:
+        return None
+    after = max(1, bisect_left(curve, x, key=lambda point: point[0]))
+    (x0, y0), (x1, y1) = curve[after - 1], curve[min(after, len(curve) - 1)]
+    return y0 + (y1 - y0) * (x - x0) / ((x1 - x0) or 1.0)
 
 
 def _chart(drawing: Sequence[str], label: str, steps: Axis, heights: Sequence[tuple[float, str]], axis: Axis) -> str:

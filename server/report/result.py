@@ -57,7 +57,8 @@ def _of_play(settings: Mapping[str, Any], runtime: str | None, rounds: Sequence[
     if not rounds:
         return
     steps, number = rounds[-1]["steps"], rounds[-1]["round"]
-    yield "Environment steps", f"{steps:,}", f"of {settings['total-steps']:,}, in {number} rounds"
+    rounds_played = f"{number} round{'' if number == 1 else 's'}"
+    yield "Environment steps", f"{steps:,}", f"of {settings['total-steps']:,}, in {rounds_played}"
     where = [_RUNTIMES[runtime]] if runtime in _RUNTIMES else []
     yield "Time", duration(played_seconds(rounds)), ", ".join([*where, f"on {settings['device']}"])
 

@@ -9,7 +9,7 @@ from typing import Final
 from server.report import charts, html
 from server.report.summary import Row, last_whole_round, mean_seconds
 from server.report.teams import team_weights
-from server.report.words import AGENT_FIGURES, FIGURES, TIMES, percent
+from server.report.words import AGENT_FIGURES, FIGURES, TIMES, WEIGHTS, Figure, percent
 
 _METRICS_PAGE: Final = "https://github.com/pps-qmix/pps-qmix/blob/main/docs/metrics.md"
 _SAME: Final = 1e-9
@@ -17,21 +17,22 @@ _SAME: Final = 1e-9
 
 def small_charts(rounds: Sequence[Row]) -> str:
     figures, constant = [], []
-    for name, label, meaning, is_share in FIGURES:
-        curve = _curve(rounds, name)
+    for figure in FIGURES:
+        curve = _curve(rounds, figure.name)
         if not curve:
             continue
         if len(curve) > 1 and max(y for _, y in curve) - min(y for _, y in curve) < _SAME:
-            value = percent(curve[-1][1]) if is_share else charts.number_text(curve[-1][1])
-            constant.append(f"{label.lower()} {value}")
+            value = percent(curve[-1][1]) if figure.is_share else charts.number_text(curve[-1][1])
+            constant.append(f"{_within(figure.label)} {value}")
             continue
-        figures.append(html.figure(label, charts.small_chart([curve], label, is_share=is_share), meaning))
+        chart = charts.small_chart({"": curve}, figure.label, is_share=figure.is_share)
+        figures.append(html.figure(_linked(figure), chart, figure.meaning))
     several = bool(rounds) and "teams" in rounds[-1]
     if weights := team_weights(rounds) if several else _weights(rounds):
         key = charts.legend((name, charts.hue(number, len(weights))) for number, name in enumerate(weights))
-        chart = charts.small_chart(list(weights.values()), "aggregation weights")
-        meaning = f"How much each {'team' if several else 'agent'} counts in the aggregate."
-        figures.append(html.figure("Aggregation weights", chart + key, meaning))
+        chart = charts.small_chart(weights, "aggregation weights")
+        shares = WEIGHTS._replace(meaning=WEIGHTS.meaning.format("team" if several else "agent"))
+        figures.append(html.figure(_linked(shares), chart + key, shares.meaning))
     if not figures:
         return ""
     same = f'<p class="faint">The same in all rounds: {"; ".join(constant)}.</p>' if constant else ""
@@ -78,15 +79,32 @@ def agents(rounds: Sequence[Row]) -> str:
     if last is None or not last["seats"] or "teams" in last:
         return ""
     seats = {seat: {**report, "weight": last["shared"].get(f"weight/{seat}")} for seat, report in last["seats"].items()}
-    lines = []
-    for name, label in AGENT_FIGURES.items():
-        values = [report.get(name) for report in seats.values()]
-        if any(isinstance(value, (int, float)) for value in values):
-            lines.append((label, *(charts.number_text(v) if isinstance(v, (int, float)) else "-" for v in values)))
-    head = ("Figure", *(f"Agent {seat}" for seat in seats))
+    lines, same = [], []
+    for figure in AGENT_FIGURES:
+        values = [report.get(figure.name) for report in seats.values()]
+        if not any(isinstance(value, (int, float)) for value in values):
+            continue
+        shown = [charts.number_text(v) if isinstance(v, (int, float)) else "-" for v in values]
+        if len(values) > 1 and values.count(values[0]) == len(values):
+            same.append(f"{_within(figure.label)} {shown[0]}")
+        else:
+            lines.append((_linked(figure), *shown))
+    head = ("Figure", *(f"Agent {escape(seat)}" for seat in seats))
+    table = html.table_of_html(head, lines) if lines else ""
+    equal = f'<p class="faint">The same for all agents: {"; ".join(same)}.</p>' if same else ""
     missing = ", ".join(f"agent {seat}" for seat in [*last["missing"], *last["rejected"]])
     note = f'<p class="faint">Without {escape(missing)}.</p>' if missing else ""
-    return html.section(f"Agents in round {last['round']}", f"{html.table(head, lines)}{note}")
+    return html.section(f"Agents in round {last['round']}", f"{table}{equal}{note}")
+
+
+def _linked(figure: Figure) -> str:
+    """Return what a figure is called, with what it is on hover, as a link to where that is documented."""
+    return f'<a href="{_METRICS_PAGE}#{figure.section}" title="{escape(figure.meaning)}">{figure.label}</a>'
+
+
+def _within(label: str) -> str:
+    """Return a label as it is within a sentence: `TD error` stays."""
+    return label if label[:2].isupper() else label[0].lower() + label[1:]
 
 
 def times(rows: Sequence[Row]) -> str:

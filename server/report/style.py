@@ -116,4 +116,5 @@ pre { margin: 4px 0 10px; padding: 8px 10px; border: 1px solid var(--line); bord
   background: var(--page); white-space: pre-wrap; }
 code { font: .87rem/1.5 ui-monospace, monospace; user-select: all; }
 a { color: var(--accent); }
+h3 a, th a[title] { color: inherit; text-decoration: underline dotted var(--faint); text-underline-offset: 3px; }
 """

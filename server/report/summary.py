@@ -52,6 +52,13 @@ def of_kind(rows: Iterable[Row], kind: str) -> list[Row]:
     return [row for row in rows if row["kind"] == kind]
 
 
+def team_size(rounds: Iterable[Row]) -> int | None:
+    """Return the number of agents of a team, from the seats that any round names; None before the first."""
+    members = (str(member) for row in rounds for member in (*row["seats"], *row["missing"], *row["rejected"]))
+    seats = {int(member.rpartition(":")[2]) for member in members}
+    return max(seats) + 1 if seats else None
+
+
 def together(evaluations: Iterable[Row]) -> Rate:
     """Return the battles of several evaluations as one."""
     found = list(evaluations)
@@ -115,15 +122,21 @@ def mean_seconds(rows: Iterable[Row]) -> dict[str, float]:
 
 
 def result_of(rows: Iterable[Row]) -> dict[str, str]:
-    """Return what a command says at a run's end: last and best test win rate, rounds, steps."""
+    """Return what a command says at a run's end: test win rates, the steadiest first; rounds, steps."""
     rows = list(rows)
     evaluations, rounds = of_kind(rows, "evaluation"), of_kind(rows, "round")
     result = {}
     if evaluations:
-        last, best = evaluations[-1], max(evaluations, key=lambda row: row["win-rate"])
+        newest, best = evaluations[-LAST:], max(evaluations, key=lambda row: row["win-rate"])
+        mean, last = together(newest), newest[-1]
+        if len(newest) > 1:
+            won = f"{mean.won:,} of {mean.battles:,} battles"
+            result[f"mean of the last {len(newest)} tests"] = f"{percent(mean.share)} ({won})"
         spread = spread_of(last, "win-rate")
         result["last test win rate"] = f"{told(together([last]))}{spread} at step {last['steps']:,}"
-        result["best test win rate"] = f"{percent(best['win-rate'])} at step {best['steps']:,}"
+        if len(evaluations) > 1:
+            luckiest = f"at step {best['steps']:,}, the luckiest of {len(evaluations)}"
+            result["single best test"] = f"{percent(best['win-rate'])} {luckiest}"
     if rounds:
         result["rounds"] = str(rounds[-1]["round"])
         result["environment steps"] = f"{rounds[-1]['steps']:,}"
