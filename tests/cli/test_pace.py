@@ -36,5 +36,5 @@ def test_a_run_that_waited_is_measured_from_then_on() -> None:
     found.note(100.0, 0)
     found.note(110.0, 500)
     assert found.steps_per_second == 50.0
-    assert found.told() == ", 50 steps/s over the last minute, tests included"
+    assert found.told() == ", 50 steps/s in the last minute, with tests"
     assert found.told() == ", 50 steps/s"
