@@ -207,6 +207,24 @@ def test_the_ranges_of_who_heals_are_called_so(tmp_path: Path, page: Page) -> No
         assert len({text for text in drawn if text.endswith("range 6")}) == 1
 
 
+@pytest.mark.parametrize(("width", "height"), [(1400, 900), (390, 844)])
+def test_the_names_of_the_ranges_do_not_cover_each_other(page: Page, address: str, width: int, height: int) -> None:
+    page.screen(width, height, dark=False, phone=width < 500)
+    page.open(f"{address}#step=8&agent=0")
+    page.run(
+        "(() => { window.drawn = {}; const draw = CanvasRenderingContext2D.prototype.fillText;"
+        " CanvasRenderingContext2D.prototype.fillText = function (text, x, y)"
+        " { const half = this.measureText(text).width / 2;"
+        " window.drawn[text] = [x - half, x + half, y]; draw.call(this, text, x, y); }; })()"
+    )
+    for _ in range(8):
+        page.run("window.drawn = {}")
+        page.press("ArrowRight")
+        drawn = page.run("window.drawn")
+        (left, right, y), (other_left, other_right, other_y) = drawn["sight 9"], drawn["attack range 6"]
+        assert right < other_left or other_right < left or abs(y - other_y) > 11
+
+
 def test_the_end_of_a_battle_leads_to_the_next(page: Page, address: str, film: Film) -> None:
     first, second = film.recordings
     page.open(f"{address}#step={first.steps - 1}")
