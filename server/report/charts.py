@@ -11,12 +11,14 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from itertools import pairwise
+from statistics import median
 from typing import NamedTuple
 
 from server.report.summary import Point
 from server.report.words import percent
 
 _MOST_POINTS = 400  # of a line, so that the page of a long run stays small
+_MOST_COLOURS = 12  # that can be told apart
 _READINGS = 60  # strips of a chart of several curves
 _RATE_HEIGHTS = [(value, percent(value)) for value in (0.0, 0.25, 0.5, 0.75, 1.0)]
 
@@ -127,6 +129,23 @@ def small_chart(curves: Mapping[str, Curve], label: str, *, is_share: bool = Fal
     shown = (lambda value: f"{100 * value:.3g} %") if is_share else number_text
     drawing += _readings(list(curves.items()), steps, shown)
     return _chart(drawing, label, steps, [(value, shown(value)) for value in axis], axis)
+
+
+def told_apart(curves: Mapping[str, Curve]) -> Mapping[str, Curve]:
+    """Return the curves, or the highest, the median and the lowest of more than colours can tell apart."""
+    if len(curves) <= _MOST_COLOURS:
+        return curves
+    heights: dict[float, list[float]] = {}
+    for curve in curves.values():
+        for x, y in curve:
+            heights.setdefault(x, []).append(y)
+    of = f"of {len(curves)}"
+    at = sorted(heights.items())
+    return {
+        f"highest {of}": [(x, max(found)) for x, found in at],
+        f"median {of}": [(x, median(found)) for x, found in at],
+        f"lowest {of}": [(x, min(found)) for x, found in at],
+    }
 
 
 def stacked_bar(parts: Sequence[tuple[str, float]]) -> str:

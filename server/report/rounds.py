@@ -22,13 +22,13 @@ def small_charts(rounds: Sequence[Row]) -> str:
         if not curve:
             continue
         if len(curve) > 1 and max(y for _, y in curve) - min(y for _, y in curve) < _SAME:
-            value = percent(curve[-1][1]) if figure.is_share else charts.number_text(curve[-1][1])
-            constant.append(f"{_within(figure.label)} {value}")
+            constant.append(f"{_within(figure.label)} {_value(figure, curve[-1][1])}")
             continue
         chart = charts.small_chart({"": curve}, figure.label, is_share=figure.is_share)
-        figures.append(html.figure(_linked(figure), chart, figure.meaning))
+        only = f'<p class="value">{_value(figure, curve[-1][1])}</p>'  # one point is no curve
+        figures.append(html.figure(_linked(figure), chart if len(curve) > 1 else only, figure.meaning))
     several = bool(rounds) and "teams" in rounds[-1]
-    if weights := team_weights(rounds) if several else _weights(rounds):
+    if weights := charts.told_apart(team_weights(rounds) if several else _weights(rounds)):
         key = charts.legend((name, charts.hue(number, len(weights))) for number, name in enumerate(weights))
         chart = charts.small_chart(weights, "aggregation weights")
         shares = WEIGHTS._replace(meaning=WEIGHTS.meaning.format("team" if several else "agent"))
@@ -90,7 +90,7 @@ def agents(rounds: Sequence[Row]) -> str:
         else:
             lines.append((_linked(figure), *shown))
     head = ("Figure", *(f"Agent {escape(seat)}" for seat in seats))
-    table = html.table_of_html(head, lines) if lines else ""
+    table = f'<div class="agents">{html.table_of_html(head, lines)}</div>' if lines else ""
     equal = f'<p class="faint">The same for all agents: {"; ".join(same)}.</p>' if same else ""
     missing = ", ".join(f"agent {seat}" for seat in [*last["missing"], *last["rejected"]])
     note = f'<p class="faint">Without {escape(missing)}.</p>' if missing else ""
@@ -100,6 +100,10 @@ def agents(rounds: Sequence[Row]) -> str:
 def _linked(figure: Figure) -> str:
     """Return what a figure is called, with what it is on hover, as a link to where that is documented."""
     return f'<a href="{_METRICS_PAGE}#{figure.section}" title="{escape(figure.meaning)}">{figure.label}</a>'
+
+
+def _value(figure: Figure, value: float) -> str:
+    return percent(value) if figure.is_share else charts.number_text(value)
 
 
 def _within(label: str) -> str:
@@ -119,4 +123,4 @@ def times(rows: Sequence[Row]) -> str:
         for number, (label, value) in enumerate(parts)
     )
     total = f'<p class="faint">A round takes {seconds.get("round", 0.0):.1f} s on average.</p>'
-    return html.section("Time", f'{charts.stacked_bar(parts)}<ul class="legend">{legend}</ul>{total}')
+    return html.section("Where the time goes", f'{charts.stacked_bar(parts)}<ul class="legend">{legend}</ul>{total}')

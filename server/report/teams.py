@@ -8,7 +8,6 @@ from typing import Any, Final
 from server.report import charts, html
 from server.report.summary import Row, last_whole_round, of_kind
 
-_MOST_CURVES: Final = 12  # that can be told apart by their colours
 _HEAD: Final = ("Team", "Steps", "Battles", "Win rate", "Return", "Last test", "Weight")
 
 
@@ -39,12 +38,12 @@ def teams(rows: Sequence[Row]) -> str:
 
 
 def team_weights(rounds: Sequence[Row]) -> dict[str, charts.Curve]:
-    """Return how much each team counts, by name; nothing where there are more than can be told apart."""
+    """Return how much each team counts, by name."""
     found: dict[str, list[tuple[float, float]]] = {}
     for row in rounds:
         for team, weight in weights_of_teams(row).items():
             found.setdefault(f"team {team}", []).append((float(row["steps"]), weight))
-    return dict(sorted(found.items(), key=_number)) if len(found) <= _MOST_CURVES else {}
+    return dict(sorted(found.items(), key=_number))
 
 
 def weights_of_teams(row: Row) -> dict[str, float]:

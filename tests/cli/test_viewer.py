@@ -63,6 +63,11 @@ def click_unit(page: Page, unit: int) -> None:
     page.click(*page.run(f"battleViewer.place({unit})"))
 
 
+def said_of(agents: int, enemies: int) -> str:
+    """What the page says of an agent that sees so many."""
+    return f"sees {agents} agent{'' if agents == 1 else 's'}, {enemies} enem{'y' if enemies == 1 else 'ies'}"
+
+
 def around(page: Page, unit: int, *cells: float) -> list[tuple[int, ...]]:
     """The colours on the screen at these distances from a unit, north-east of it, where no unit is."""
     x, y = page.run(f"battleViewer.place({unit})")
@@ -151,7 +156,7 @@ def test_a_click_on_an_agent_shows_what_it_sees(page: Page, address: str, film: 
     assert "last action" in told
     distance = ((frame["x"] - frame["x"][0]) ** 2 + (frame["y"] - frame["y"][0]) ** 2) ** 0.5
     seen = (distance < 9) & (frame["health"] > 0)
-    assert f"sees {seen[:AGENTS].sum() - 1} agents, {seen[AGENTS:].sum()} enemies" in told
+    assert said_of(int(seen[:AGENTS].sum()) - 1, int(seen[AGENTS:].sum())) in told
     page.press("Escape")
     assert page.state()["chosen"] == ""
     assert around(page, 0, 9.2) == [outside]
@@ -311,7 +316,7 @@ def test_an_agent_with_a_cone_sees_what_is_in_it(page: Page, cones_address: str,
         seen[agent] = False
         page.click_on(f"#agents button:nth-child({agent + 1})")
         told = page.text("#chosen").replace("\n", " ")
-        assert f"sees {seen[:10].sum()} agents, {seen[10:].sum()} enemies" in told, agent
+        assert said_of(int(seen[:10].sum()), int(seen[10:].sum())) in told, agent
 
 
 def test_it_fits_every_screen_and_follows_its_colours(page: Page, address: str) -> None:

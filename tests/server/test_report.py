@@ -136,6 +136,19 @@ def test_small_charts_tell_their_values_on_hover(tmp_path: Path) -> None:
     assert "step 5,100\nagent 0: 0.75\nagent 1: 0.25" in text
 
 
+def test_a_first_round_has_values_and_no_curves(tmp_path: Path) -> None:
+    page = page_of(tmp_path, rows=[round_(1, 5100)])
+    assert "Loss0.25Mean squared difference" in page.text
+    assert "Exploration5 %Share of random actions" in page.text
+
+
+def test_more_agents_than_colours_are_told_by_their_extremes(tmp_path: Path) -> None:
+    weights = {f"weight/{seat}": (seat + 1) / 128 for seat in range(15)}
+    rows = [{**round_(n, 5000 * n), "shared": weights} for n in (1, 2)]
+    text = page_of(tmp_path, rows=rows).text
+    assert "step 10,000\nhighest of 15: 0.117\nmedian of 15: 0.0625\nlowest of 15: 0.00781" in text
+
+
 def test_points_of_a_first_round_have_the_colours_of_their_key(tmp_path: Path) -> None:
     page_of(tmp_path, rows=[round_(1, 5100)])
     text = (tmp_path / "report.html").read_text(encoding="utf-8")

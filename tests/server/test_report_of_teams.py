@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from server.report.charts import told_apart
 from server.report.page import write_report
 from server.report.summary import points, result_of, spread_of
 from server.report.teams import team_weights, weights_of_teams
@@ -61,9 +62,9 @@ def test_the_weight_of_a_team_is_that_of_its_members() -> None:
     assert list(team_weights([ROWS[1], ROWS[3]])) == ["team 0", "team 1"]
 
 
-def test_more_teams_than_colours_have_no_curves() -> None:
+def test_more_teams_than_colours_are_told_by_their_extremes() -> None:
     many = {**ROWS[1], "shared": {f"weight/{team}:0": 0.05 for team in range(20)}}
-    assert team_weights([many]) == {}
+    assert list(told_apart(team_weights([many]))) == ["highest of 20", "median of 20", "lowest of 20"]
 
 
 def test_the_band_of_several_teams_is_their_spread() -> None:
