@@ -62,7 +62,7 @@ h2 { font-size: 1.05rem; margin: 0 0 8px; }
 h3 { font-size: .95rem; margin: 0; }
 p { margin: 0; }
 .faint, .sub, .steps, .heights, figcaption { color: var(--faint); }
-header p, dd, td, code { overflow-wrap: anywhere; }
+header p, dd, code { overflow-wrap: anywhere; }
 section { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 12px;
   margin: 0 0 12px; min-width: 0; }
 .tiles { display: grid; gap: 12px; grid-template-columns: repeat(auto-fit, minmax(158px, 1fr)); margin: 0 0 12px; }

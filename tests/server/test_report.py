@@ -179,8 +179,8 @@ def test_the_commands_of_the_page_are_valid(tmp_path: Path) -> None:
 
 
 def _commands(text: str) -> list[str]:
-    part = text[text.index("Play it again") : text.index("SettingValueDefault")]
-    for name in ("Play it again", "Continue it", "Evaluate it", "Watch it", "Settings"):
+    part = text[text.index("Reproduce it") : text.index("SettingValueDefault")]
+    for name in ("Reproduce it", "Resume it", "Evaluate it", "Watch it", "Settings"):
         part = part.replace(name, "\n")
     return [line for line in part.splitlines() if line.strip()]
 
