@@ -87,10 +87,10 @@ def spread_of(row: Row, name: str) -> str:
 
 
 def told(rate: Rate) -> str:
-    """Return a rate as a command says it: `88 % (28 of 32 battles, 95 % interval 72 to 95 %)`."""
+    """Return a rate as a command says it: `88 % (28 of 32, 95 % interval 72 to 95 %)`."""
     low, high = rate.interval
     interval = f"95 % interval {100 * low:.0f} to {percent(high)}"
-    return f"{percent(rate.share)} ({rate.won} of {rate.battles} battles, {interval})"
+    return f"{percent(rate.share)} ({rate.won} of {rate.battles}, {interval})"
 
 
 def last_whole_round(rounds: Sequence[Row]) -> Row | None:

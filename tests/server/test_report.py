@@ -249,7 +249,7 @@ def test_the_last_whole_round_is_none_that_was_cut() -> None:
 def test_result_and_times_in_figures() -> None:
     assert result_of(ROWS) == {
         "mean of the last 3 tests": "50 % (48 of 96 battles)",
-        "last test win rate": "50 % (16 of 32 battles, 95 % interval 34 to 66 %) at step 15,000",
+        "last test win rate": "50 % (16 of 32, 95 % interval 34 to 66 %) at step 15,000",
         "single best test": "75 % at step 10,000, the luckiest of 3",
         "rounds": "3",
         "environment steps": "16,000",

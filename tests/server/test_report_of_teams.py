@@ -75,7 +75,7 @@ def test_the_result_tells_the_spread() -> None:
     assert spread_of(ROWS[2], "win-rate") == " (teams 30 to 80 %)"
     assert spread_of(ROWS[2], "return") == " (teams 3.00 to 8.00)"
     last = result_of(ROWS)["last test win rate"]
-    assert last.startswith("55 % (22 of 40 battles, ")
+    assert last.startswith("55 % (22 of 40, ")
     assert last.endswith(" (teams 30 to 80 %) at step 10,000")
 
 
