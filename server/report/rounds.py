@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Final
 
@@ -29,16 +29,23 @@ def small_charts(rounds: Sequence[Row]) -> str:
         figures.append(html.figure(_linked(figure), chart if len(curve) > 1 else only, figure.meaning))
     several = bool(rounds) and "teams" in rounds[-1]
     if weights := charts.told_apart(team_weights(rounds) if several else _weights(rounds)):
-        key = charts.legend((name, charts.hue(number, len(weights))) for number, name in enumerate(weights))
-        chart = charts.small_chart(weights, "aggregation weights")
         shares = WEIGHTS._replace(meaning=WEIGHTS.meaning.format("team" if several else "agent"))
-        figures.append(html.figure(_linked(shares), chart + key, shares.meaning))
+        figures.append(html.figure(_linked(shares), _chart_of_weights(weights), shares.meaning))
     if not figures:
         return ""
     same = f'<p class="faint">The same in all rounds: {"; ".join(constant)}.</p>' if constant else ""
     link = f'<p class="faint">Formulas: <a href="{_METRICS_PAGE}">metrics</a>. All rounds: metrics.jsonl.</p>'
     found = f'<div class="small">{"".join(figures)}</div>'
     return html.section("Learning and sharing", f"{found}{same}{_layers(rounds)}{link}")
+
+
+def _chart_of_weights(weights: Mapping[str, charts.Curve]) -> str:
+    """The weights as curves with their key; after a single round as values."""
+    if all(len(curve) == 1 for curve in weights.values()):
+        values = [(name, charts.number_text(curve[0][1])) for name, curve in weights.items()]
+        return f'<div class="agents">{html.table(("", ""), values)}</div>'
+    key = charts.legend((name, charts.hue(number, len(weights))) for number, name in enumerate(weights))
+    return charts.small_chart(weights, "aggregation weights") + key
 
 
 def _curve(rounds: Sequence[Row], name: str) -> charts.Curve:

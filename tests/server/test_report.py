@@ -140,6 +140,7 @@ def test_a_first_round_has_values_and_no_curves(tmp_path: Path) -> None:
     page = page_of(tmp_path, rows=[round_(1, 5100)])
     assert "Loss0.25Mean squared difference" in page.text
     assert "Exploration5 %Share of random actions" in page.text
+    assert "Aggregation weightsagent 00.75agent 10.25How much each agent counts" in page.text
 
 
 def test_more_agents_than_colours_are_told_by_their_extremes(tmp_path: Path) -> None:
@@ -149,13 +150,12 @@ def test_more_agents_than_colours_are_told_by_their_extremes(tmp_path: Path) -> 
     assert "step 10,000\nhighest of 15: 0.117\nmedian of 15: 0.0625\nlowest of 15: 0.00781" in text
 
 
-def test_points_of_a_first_round_have_the_colours_of_their_key(tmp_path: Path) -> None:
-    page_of(tmp_path, rows=[round_(1, 5100)])
+def test_a_single_point_has_the_colour_of_its_key(tmp_path: Path) -> None:
+    late = {**round_(2, 15500), "shared": {"weight/0": 0.5, "weight/1": 0.25, "weight/2": 0.25}}
+    page_of(tmp_path, rows=[round_(1, 5100), late])
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    weights = text[text.index("Aggregation weights") :]
-    points = re.findall(r'class="points only" style="([^"]+)"', weights)
-    assert points == re.findall(r'<li style="([^"]+)">agent', weights)
-    assert len(set(points)) == 2
+    (point,) = re.findall(r'class="points only" style="([^"]+)"', text)
+    assert f'<li style="{point}">agent 2</li>' in text
 
 
 def test_settings_that_differ_come_first(tmp_path: Path) -> None:
