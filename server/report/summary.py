@@ -40,7 +40,7 @@ class Point(NamedTuple):
     steps: int
     own: Rate
     smooth: Rate
-    teams: tuple[float, float] | None = None  # the lowest and the highest win rate of several teams
+    teams: tuple[float, float] | None = None  # of several: means of the lowest and the highest win rate of a team
 
     @property
     def band(self) -> tuple[float, float]:
@@ -67,15 +67,20 @@ def together(evaluations: Iterable[Row]) -> Rate:
 
 def points(evaluations: Sequence[Row]) -> list[Point]:
     """Return the evaluations with their moving average over up to WINDOW of them, the newest last."""
+    windows = [evaluations[max(0, number - WINDOW) : number] for number in range(1, len(evaluations) + 1)]
     return [
-        Point(
-            row["steps"],
-            together([row]),
-            together(evaluations[max(0, number - WINDOW) : number]),
-            tuple(row["spread"]["win-rate"]) if "spread" in row else None,
-        )
-        for number, row in enumerate(evaluations, 1)
+        Point(row["steps"], together([row]), together(window), _spread(window))
+        for row, window in zip(evaluations, windows, strict=True)
     ]
+
+
+def _spread(evaluations: Sequence[Row]) -> tuple[float, float] | None:
+    """Return the means of the lowest and of the highest win rate of a team; None for a single team."""
+    found = [row["spread"]["win-rate"] for row in evaluations if "spread" in row]
+    if not found:
+        return None
+    low, high = (sum(each) / len(found) for each in zip(*found, strict=True))
+    return low, high
 
 
 def spread_of(row: Row, name: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from server.report import charts, html
 from server.report.summary import Row, last_whole_round, of_kind
+from server.report.words import percent
 
 _HEAD: Final = ("Team", "Steps", "Battles", "Win rate", "Return", "Last test", "Weight")
 
@@ -25,9 +26,9 @@ def teams(rows: Sequence[Row]) -> str:
             f"team {team}",
             f"{figures['steps']:,}",
             str(figures["battles"]),
-            _short(figures["win-rate"]),
+            _percent(figures["win-rate"]),
             _short(figures["return"]),
-            _short(tests.get(team, {}).get("win-rate")),
+            _percent(tests.get(team, {}).get("win-rate")),
             _short(weights.get(team)),
         )
         for team, figures in last["teams"].items()
@@ -59,6 +60,10 @@ def weights_of_teams(row: Row) -> dict[str, float]:
 
 def _number(item: tuple[str, object]) -> int:
     return int(item[0].removeprefix("team "))
+
+
+def _percent(value: object) -> str:
+    return percent(value) if isinstance(value, int | float) else "-"
 
 
 def _short(value: object) -> str:

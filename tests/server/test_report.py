@@ -69,7 +69,7 @@ class Page(HTMLParser):
         self.links += [value or "" for name, value in attrs if name in ("src", "href")]
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        self.text += data.replace("\xa0", " ")
 
 
 def page_of(folder: Path, run: dict[str, Any] | None = None, rows: list[dict[str, Any]] | None = None) -> Page:
