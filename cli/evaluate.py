@@ -16,7 +16,10 @@ from server.run_directory import read_rows
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run directory")
-    parser.add_argument("--evaluate-battles", type=int, default=default_config()["evaluate-battles"], metavar="N")
+    battles = default_config()["evaluate-battles"]
+    parser.add_argument(
+        "--evaluate-battles", type=int, default=battles, metavar="N", help="battles to play (default: %(default)s)"
+    )
     parser.add_argument("--team", type=int, default=0, metavar="T", help="whose agents play, of several (default: 0)")
     parser.add_argument("--seed", type=int, help="of the battles (default: the run's)")
     parser.add_argument("--backend", help="what plays the battles (default: the run's)")

@@ -63,7 +63,7 @@ def show_maps(options: argparse.Namespace) -> int:
 def _map_lines(backends: Mapping[MapSpec, Sequence[str]]) -> Iterator[str]:
     """Two lines for each map: its sizes, and below them its units. `backends` are those that play it."""
     longest = max((len(spec.name) for spec in backends), default=0)
-    row = f"{{:{longest}}}  {{:10}}  {{:>6}}  {{:>7}}  {{:>4}}  {{:>5}}  {{:>5}}  {{}}".format
+    row = f"{{:{longest}}}  {{:10}}  {{:>6}}  {{:>7}}  {{:>3}}  {{:>5}}  {{:>5}}  {{}}".format
     yield row("map", "difficulty", "agents", "actions", "obs", "state", "limit", "backends")
     for spec, names in backends.items():
         sizes = (spec.n_agents, spec.n_actions, spec.obs_size, spec.state_size, spec.episode_limit)

@@ -33,6 +33,7 @@ from envproxy.backend import BackendFailedError
 from envproxy.server import ProcessEndedError
 from operations import logs
 from operations.home import HomeError
+from operations.interrupts import kept_interrupts
 from operations.locks import InUseError
 from operations.paths import shown
 from operations.suggestions import did_you_mean
@@ -103,7 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGHUP, _interrupt)
     try:
         check_working_directory()
-        code: int = options.call(options)
+        with kept_interrupts():
+            code: int = options.call(options)
     except KeyboardInterrupt:
         _tell("interrupted; everything it started has ended")
         return INTERRUPTED

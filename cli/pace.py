@@ -43,7 +43,7 @@ class Pace:
         """Return the speed as the end of a line, the first time with what it means; nothing before it is known."""
         if self.steps_per_second is None:
             return ""
-        meaning = "" if self._explained else " over the last minute, tests included"
+        meaning = "" if self._explained else " in the last minute, with tests"
         self._explained = True
         return f", {self.steps_per_second:,.0f} steps/s{meaning}"
 

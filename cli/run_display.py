@@ -14,12 +14,13 @@ from cli.progress import ProgressDisplay
 from operations import logs
 from operations.members import Teams
 from operations.paths import shown
+from operations.program import program
 from pps_qmix.requested_run import RequestedRun
 from pps_qmix.runtime.supervisor import RETRIES
 from pps_qmix.training import Progress, Tell
 from server.report.summary import result_of
 from server.report.words import duration, heading
-from server.run_directory import read_rows
+from server.run_directory import read_rows, report_path, watch_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,25 +39,31 @@ class RunDisplay:
 
     def __init__(self, command: str, run: str) -> None:
         self._console = _console(command, run)
+        self._took = 0.0
 
     @contextmanager
     def __call__(self, run: RequestedRun, progress: Progress) -> Iterator[Tell]:
-        """Say what is played, show the progress, and in the end the result."""
+        """Say what is played, and show the progress."""
         settings = run.settings
         self._console.say(f"{heading(settings.config(), run.n_agents)}; run {shown(run.path)}")
         teams, follows = Teams(settings.teams, run.n_agents), (run.path, settings.total_steps, progress)
         began = time.monotonic()
         with ProgressDisplay(*follows, self._console, teams) as display:
             yield display.tell
+        self._took = time.monotonic() - began
+
+    def conclude(self, run: RequestedRun) -> None:
+        """Say the result of a run at its end, where its pages are, and the commands that use it."""
         for name, value in result_of(read_rows(run.path)).items():
             self._console.say(f"{name}: {value}")
-        self._console.say(f"time: {duration(time.monotonic() - began)}")
-        self._console.say(f"report: {shown(run.path / 'report.html')}")
-        name = shlex.quote(str(run.path))
-        self._console.say(f"watch it: pps-qmix watch {shown(name)}")
-        self._console.say(
-            f"continue it: pps-qmix train --resume {shown(name)} --total-steps {2 * settings.total_steps}"
-        )
+        self._console.say(f"time: {duration(self._took)}")
+        self._console.say(f"report: {shown(report_path(run.path))}")
+        if watch_path(run.path).exists():
+            self._console.say(f"battles: {shown(watch_path(run.path))}")
+        called, name = shlex.quote(program()), shlex.quote(str(run.path))
+        self._console.say(f"watch it: {called} watch {shown(name)}")
+        further = 2 * run.settings.total_steps
+        self._console.say(f"resume it: {called} train --resume {shown(name)} --total-steps {further}")
 
 
 def _console(command: str, run: str) -> PlainConsole:

@@ -16,6 +16,7 @@ from pps_qmix.configuration import default_config
 from pps_qmix.status import (
     BROKEN,
     FINISHED,
+    RUNNING,
     STOPPED,
     DeviceStatus,
     RunStatus,
@@ -108,6 +109,8 @@ def _activity(device: DeviceStatus, run: RunStatus | None) -> str:
         return "agent process runs"
     if run is not None and run.state in (FINISHED, STOPPED):
         return f"idle, {run.state}"
+    if run is not None and run.state == RUNNING and run.runtime == "in-process":
+        return "plays in the process of the run"
     return "no agent process"
 
 

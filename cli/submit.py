@@ -32,4 +32,5 @@ def run(options: argparse.Namespace) -> int:
     with claimed(requested) as run:
         display = run_display.RunDisplay("submit", run.path.name)
         training.submit(run, link, options.envproxy, options.retries, display)
+    display.conclude(run)
     return 0

@@ -36,7 +36,9 @@ def run(options: argparse.Namespace) -> int:
     with claimed(requested) as run:
         if runtime == training.IN_PROCESS:
             _silence_logs()
-        training.play(run, runtime, options.retries, run_display.RunDisplay("train", run.path.name))
+        display = run_display.RunDisplay("train", run.path.name)
+        training.play(run, runtime, options.retries, display)
+    display.conclude(run)
     return 0
 
 

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "team", metavar="RUN_OR_POLICY", help="a run directory, or random, nearest, focus, heuristic, heuristic-rest"
     )
     parser.add_argument("--map", help="needed for a policy; a run has its own")
-    parser.add_argument("--battles", type=int, default=3, metavar="N", help="(default: 3)")
+    parser.add_argument("--battles", type=int, default=3, metavar="N", help="battles to play (default: 3)")
     parser.add_argument(
         "--team", dest="of_team", type=int, metavar="T", help="whose agents play, of a run of several (default: 0)"
     )

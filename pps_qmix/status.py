@@ -32,6 +32,7 @@ class RunStatus:
     strategy: str | None
     base: str | None
     began: str | None
+    runtime: str | None  # that played it last
     round: int | None
     steps: int | None
     total_steps: int | None
@@ -85,6 +86,7 @@ def run_status(path: Path) -> RunStatus:
         strategy="centralised" if settings.get("centralised") is True else _text(settings.get("strategy")),
         base=_text(settings.get("base")),
         began=_text(document.get("began")),
+        runtime=_text(document.get("runtime")),
         round=_whole(last.get("round")),
         steps=steps,
         total_steps=total,

@@ -43,11 +43,19 @@ def write_comparison(page: Path, paths: Sequence[Path], hint: str = "") -> list[
     """
     runs = [compared_run(path) for path in paths]
     written = datetime.now().strftime("%Y-%m-%d %H:%M")
-    live = shlex.join(["pps-qmix", "dashboard", shown(page.absolute().parent)])
-    notice = f"Written on {written}. <code>{escape(live)}</code> shows it live. {hint}"
+    notice = f"Written on {written}. {_live(paths)} {hint}"
     parts = [sections.curves(runs), sections.table(runs, links_from(page))]
     replace_file(page, framed(title(runs), notice, parts, style=sections.STYLE, script=sections.SCRIPT).encode())
     return runs
+
+
+def _live(paths: Sequence[Path]) -> str:
+    """Return the command that shows the runs live, as HTML; nothing for runs of several folders."""
+    folders = {path.absolute().parent for path in paths}
+    if len(folders) != 1:
+        return ""
+    command = shlex.join(["pps-qmix", "dashboard", shown(folders.pop())])
+    return f"<code>{escape(command)}</code> shows the runs live."
 
 
 def title(runs: Sequence[ComparedRun]) -> str:

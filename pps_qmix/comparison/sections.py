@@ -26,7 +26,8 @@ def curves(runs: Iterable[ComparedRun]) -> str:
     figures = "".join(_map(map_, groups) for map_, groups in maps.items())
     how = (
         f"Lines are means over {WINDOW} tests. Runs that differ by their seed alone have one colour: thin lines are "
-        "the runs, the thick line is their mean, and the band reaches from the lowest to the highest of them."
+        "the runs, the thick line is their mean as far as all of them have come, and the band reaches from the lowest "
+        "to the highest of them."
     )
     return html.section("Test win rate", f'<div class="maps">{figures}</div><p class="faint">{how}</p>')
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, Final
 
 from operations.paths import shown
-from pps_qmix.comparison.compared_run import sign
+from pps_qmix.comparison.compared_run import ODD_ROWS, sign
 from pps_qmix.configuration import default_config
 from pps_qmix.dashboard.overview import address
 from pps_qmix.dashboard.seats import SeatState, Words, last_words, now_of, seat_states
@@ -16,9 +16,18 @@ from pps_qmix.status import RUNNING, state_of
 from server.checkpoints import whole_checkpoints
 from server.report import charts, html, result
 from server.report import rounds as figures
-from server.report.summary import Row, of_kind, whole_rounds
+from server.report.summary import Row, of_kind, team_size, whole_rounds
 from server.report.words import TIMES, heading, percent
-from server.run_directory import document_path, metrics_path, now_path, read_rows, read_run, report_path, watch_path
+from server.run_directory import (
+    RunDirectoryError,
+    document_path,
+    metrics_path,
+    now_path,
+    read_rows,
+    read_run,
+    report_path,
+    watch_path,
+)
 
 IDS: Final = ("now", "tiles", "curve", "seats", "rounds", "sharing", "times", "recorded")
 _ROUNDS: Final = 12  # newest ones that are listed
@@ -49,8 +58,13 @@ class RunView:
 
 
 def title(run: Path) -> str:
-    """Return what the run is, in words. Raises RunDirectoryError."""
-    return heading({**default_config(), **read_run(run)["settings"]}, None)
+    """Return what the run is, in words; the agents of a team from its first round on. Raises RunDirectoryError."""
+    settings = {**default_config(), **read_run(run)["settings"]}
+    try:
+        agents = team_size(of_kind(read_rows(run), "round"))
+    except (RunDirectoryError, OSError, *ODD_ROWS):
+        agents = None  # the parts of the page say what is wrong
+    return heading(settings, agents)
 
 
 def _played(document: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, str]:
@@ -108,10 +122,11 @@ def _seats(seats: Sequence[SeatState], words: Mapping[str, Words]) -> str:
         for each in seats
     ]
     head = ("Device", "State", "Battles", "Missed", "Loss", "Weight", "Last words")
-    found = _table(head, ((escape(first), escape(state), *rest) for first, state, *rest in lines)) if lines else ""
+    marked_up = [(escape(first), escape(state), *rest) for first, state, *rest in lines]
+    found = html.table_of_html(head, marked_up) if lines else ""
     others = [(label, _said(words[name])) for name, label in _PARTS.items() if name in words]
     if others:
-        found += _table(("Process", "Last words"), others)
+        found += html.table_of_html(("Process", "Last words"), others)
     return html.section("Devices and seats", found) if found else ""
 
 
@@ -122,7 +137,7 @@ def _rounds(rounds: Sequence[Row]) -> str:
     longest = max(row["seconds"]["round"] + row["seconds"].get("aggregation", 0.0) for row in newest)
     head = ("Round", "Steps", "Won", "Return", "Time", "Where the time went")
     key = charts.legend((label, charts.hue(number, len(TIMES))) for number, (label, _) in enumerate(TIMES.values()))
-    return html.section("Newest rounds", _table(head, (_round(row, longest) for row in newest)) + key)
+    return html.section("Newest rounds", html.table_of_html(head, (_round(row, longest) for row in newest)) + key)
 
 
 def _round(row: Row, longest: float) -> tuple[str, ...]:
@@ -149,18 +164,6 @@ def _recorded(run: Path) -> str:
     if not links:
         return '<p class="faint">The first round has not ended: there are no agents to watch yet.</p>'
     return f'<p class="links">{" ".join(links)}</p>'
-
-
-def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """A table whose first column is a head; the cells are HTML."""
-    titles = "".join(f'<th scope="col">{title}</th>' for title in head)
-    body = "".join(
-        f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
-        for first, *cells in lines
-    )
-    return (
-        f'<div class="scroll" tabindex="0"><table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>'
-    )
 
 
 def _number(value: object) -> str:

@@ -50,7 +50,8 @@ def _curves(map_: str, cells: Sequence[Cell]) -> str:
         seeds = f"{len(cell.runs)} of {cell.planned} seeds; final {_interval(cell.final())}"
         figures.append(html.figure(escape(cell.method.name), chart, seeds))
     how = (
-        f"Interquartile mean over seeds and its {CONFIDENCE:.0%} bootstrap interval. Thin lines are the other methods."
+        f"Interquartile mean over seeds and its {percent(CONFIDENCE)} bootstrap interval. "
+        "Thin lines are the other methods."
     )
     content = f'<div class="small methods">{"".join(figures)}</div><p class="faint">{how}</p>'
     return html.section(f"{escape(map_)}: test win rate", content)
@@ -72,7 +73,8 @@ def _win_rates(found: Sequence[Cell]) -> str:
         "many tests is higher than a team is worth: compare methods by the final test."
     )
     note = f'<p class="faint">{how}</p>'
-    return html.section("Win rates beside the paper's", html.table(head, map(_line, found)) + note)
+    table = f'<div class="rates">{html.table(head, map(_line, found))}</div>'
+    return html.section("Win rates beside the paper's", table + note)
 
 
 def _line(cell: Cell) -> tuple[str, ...]:

@@ -71,8 +71,9 @@ class Field {
     if (eye !== null) {
       const cone = battle.cone(eye, t);
       const { sight, reach, heals } = battle.kind(eye);
-      this.rangeLabel(`sight ${sight}`, sight, ...this.place(battle, eye, t), cone);
-      this.rangeLabel(`${heals ? "heal" : "attack"} range ${reach}`, reach, ...this.place(battle, eye, t), cone);
+      const named = [[`sight ${sight}`, sight], [`${heals ? "heal" : "attack"} range ${reach}`, reach]];
+      const taken = [];
+      for (const [text, range] of named) this.rangeLabel(text, range, this.place(battle, eye, t), cone, taken);
     }
   }
 
@@ -167,14 +168,18 @@ class Field {
     c.closePath();
   }
 
-  /** The name of a range on its circle, or in the middle of its cone, where that is on the canvas. */
-  rangeLabel(text, range, x, y, cone) {
+  /** The name of a range on its circle or cone, where that is on the canvas and no label that is `taken` is near. */
+  rangeLabel(text, range, [x, y], cone, taken) {
     const r = range * this.scale;
-    const around = [[x, y - r], [x, y + r], [x + r, y], [x - r, y]];
-    const places = cone === null ? around : [[x + r * Math.cos(cone.angle), y - r * Math.sin(cone.angle)]];
+    const around = [2, 6, 0, 4, 1, 3, 5, 7].map((eighth) => (eighth * Math.PI) / 4); // above, below, at the sides, between
+    const angles = cone === null ? around : [0, 0.3, -0.3].map((share) => cone.angle + share * cone.width);
+    const places = angles.map((angle) => [x + r * Math.cos(angle), y - r * Math.sin(angle)]);
     const isInside = ([px, py]) => px > 48 && px < this.width - 48 && py > 12 && py < this.height - 12;
-    const [place] = places.filter(isInside);
-    if (place) this.label(text, ...place, this.colours.accent);
+    const isFree = ([px, py]) => taken.every(([tx, ty]) => Math.abs(px - tx) > 80 || Math.abs(py - ty) > 15);
+    const place = places.find((each) => isInside(each) && isFree(each));
+    if (!place) return;
+    taken.push(place);
+    this.label(text, ...place, this.colours.accent);
   }
 
   drawUnit(battle, t, u, isChosen) {

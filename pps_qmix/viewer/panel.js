@@ -27,6 +27,8 @@ function signOf(kind, team) {
 
 const OUTCOMES = { won: "Won", lost: "Lost", drawn: "Drawn", "timed out": "Out of time" };
 
+const counted = (n, one, several) => `${n} ${n === 1 ? one : several}`;
+
 /** What is left of a unit, in words. */
 function points(battle, t, u) {
   const kind = battle.kind(u);
@@ -129,7 +131,7 @@ class Panel {
       const seen = (agents) => battle.units.filter((_, v) => v !== u && battle.isAgent(v) === agents && battle.sees(u, v, t)).length;
       const [word, target] = battle.deed(u, t);
       facts["last action"] = target === null ? word : `${word} ${battle.name(target)}`;
-      facts.sees = `${seen(true)} agents, ${seen(false)} enemies`;
+      facts.sees = `${counted(seen(true), "agent", "agents")}, ${counted(seen(false), "enemy", "enemies")}`;
     } else if (battle.film.enemiesAim) {
       const target = battle.during("target", t, u);
       facts.target = target === NO_UNIT ? "none" : battle.name(target);

@@ -7,15 +7,18 @@ the drawing is stretched.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from itertools import pairwise
+from statistics import median
 from typing import NamedTuple
 
 from server.report.summary import Point
 from server.report.words import percent
 
 _MOST_POINTS = 400  # of a line, so that the page of a long run stays small
+_MOST_COLOURS = 12  # that can be told apart
 _READINGS = 60  # strips of a chart of several curves
 _RATE_HEIGHTS = [(value, percent(value)) for value in (0.0, 0.25, 0.5, 0.75, 1.0)]
 
@@ -99,8 +102,8 @@ def win_rates_chart(series: Sequence[Series], label: str, end: float) -> str:
             drawing.append(f'<path class="{kind}" style="{each.colour}" d="{drawn}"/>')
         elif each.curve:
             drawing.append(f'<path class="points" style="{each.colour}" d="{_dots(each.curve, steps, rates)}"/>')
-    named = [each for each in series if each.curve and not each.is_faint]
-    drawing += _readings(named, steps)
+    named = [(each.name, each.curve) for each in series if each.curve and not each.is_faint]
+    drawing += _readings(named, steps, percent)
     return _chart(drawing, label, steps, _RATE_HEIGHTS, rates)
 
 
@@ -110,19 +113,39 @@ def legend(parts: Iterable[tuple[str, str]]) -> str:
     return f'<ul class="legend">{items}</ul>'
 
 
-def small_chart(curves: Sequence[Curve], label: str, *, is_share: bool = False) -> str:
-    """Return a chart of curves over environment steps, all in one unit."""
-    steps = Axis(0.0, max(curve[-1][0] for curve in curves) or 1.0)
-    axis = nice_axis(y for curve in curves for _, y in curve)
+def small_chart(curves: Mapping[str, Curve], label: str, *, is_share: bool = False) -> str:
+    """Return a chart of curves over environment steps, by their names, all in one unit, with their values on hover."""
+    steps = Axis(0.0, max(curve[-1][0] for curve in curves.values()) or 1.0)
+    axis = nice_axis(y for curve in curves.values() for _, y in curve)
     if is_share:
         axis = Axis(max(axis.low, 0.0), min(axis.high, 1.0))
-    drawing = [
-        f'<path class="curve" style="{hue(number, len(curves))}" d="{_path(thinned(curve), steps, axis)}"/>'
-        + (f'<path class="points only" d="{_dots(curve, steps, axis)}"/>' if len(curve) == 1 else "")
-        for number, curve in enumerate(curves)
-    ]
+    drawing = []
+    for number, curve in enumerate(curves.values()):
+        colour = hue(number, len(curves))
+        if len(curve) == 1:
+            drawing.append(f'<path class="points only" style="{colour}" d="{_dots(curve, steps, axis)}"/>')
+        else:
+            drawing.append(f'<path class="curve" style="{colour}" d="{_path(thinned(curve), steps, axis)}"/>')
     shown = (lambda value: f"{100 * value:.3g} %") if is_share else number_text
+    drawing += _readings(list(curves.items()), steps, shown)
     return _chart(drawing, label, steps, [(value, shown(value)) for value in axis], axis)
+
+
+def told_apart(curves: Mapping[str, Curve]) -> Mapping[str, Curve]:
+    """Return the curves, or the highest, the median and the lowest of more than colours can tell apart."""
+    if len(curves) <= _MOST_COLOURS:
+        return curves
+    heights: dict[float, list[float]] = {}
+    for curve in curves.values():
+        for x, y in curve:
+            heights.setdefault(x, []).append(y)
+    of = f"of {len(curves)}"
+    at = sorted(heights.items())
+    return {
+        f"highest {of}": [(x, max(found)) for x, found in at],
+        f"median {of}": [(x, median(found)) for x, found in at],
+        f"lowest {of}": [(x, min(found)) for x, found in at],
+    }
 
 
 def stacked_bar(parts: Sequence[tuple[str, float]]) -> str:
@@ -162,23 +185,27 @@ def _hovers(shown: Sequence[Point], steps: Axis) -> Iterable[str]:
         yield f'<rect x="{left:.2f}" y="0" width="{right - left:.2f}" height="100"><title>{text}</title></rect>'
 
 
-def _readings(series: Sequence[Series], steps: Axis) -> Iterable[str]:
+def _readings(curves: Sequence[tuple[str, Curve]], steps: Axis, shown_as: Callable[[float], str]) -> Iterable[str]:
     """Strips over the whole height: a pointer on one reads all curves there, linear between their points."""
-    places = sorted({x for each in series for x, _ in each.curve})
+    places = sorted({x for _, curve in curves for x, _ in curve})
     shown = [x for x, _ in thinned([(x, 0.0) for x in places], _READINGS)]
     borders = [0.0, *((steps.at(a) + steps.at(b)) / 2 for a, b in pairwise(shown)), 100.0]
     for x, (left, right) in zip(shown, pairwise(borders), strict=True):
-        told = [f"{each.name}: {percent(y)}" for each in series if (y := _at(each.curve, x)) is not None]
-        text = escape("\n".join([f"step {x:,.0f}", *told]))
+        told = [(name, shown_as(y)) for name, curve in curves if (y := _at(curve, x)) is not None]
+        where = f"step {x:,.0f}"
+        text = escape("\n".join(f"{name or where}: {value}" for name, value in told))
+        if all(name for name, _ in told):
+            text = f"{where}\n{text}"
         yield f'<rect x="{left:.2f}" y="0" width="{right - left:.2f}" height="100"><title>{text}</title></rect>'
 
 
 def _at(curve: Curve, x: float) -> float | None:
     """Return the height of a curve at `x`, linear between its points; None outside of them."""
-    for (x0, y0), (x1, y1) in pairwise(curve):
-        if x0 <= x <= x1:
-            return y0 + (y1 - y0) * (x - x0) / ((x1 - x0) or 1.0)
-    return curve[0][1] if curve[0][0] == x else None
+    if not curve[0][0] <= x <= curve[-1][0]:
+        return None
+    after = max(1, bisect_left(curve, x, key=lambda point: point[0]))
+    (x0, y0), (x1, y1) = curve[after - 1], curve[min(after, len(curve) - 1)]
+    return y0 + (y1 - y0) * (x - x0) / ((x1 - x0) or 1.0)
 
 
 def _chart(drawing: Sequence[str], label: str, steps: Axis, heights: Sequence[tuple[float, str]], axis: Axis) -> str:

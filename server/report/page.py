@@ -12,7 +12,7 @@ from operations.files import replace_file
 from server.report import played, result
 from server.report import rounds as figures
 from server.report.style import framed
-from server.report.summary import Row, of_kind, whole_rounds
+from server.report.summary import Row, of_kind, team_size, whole_rounds
 from server.report.teams import teams
 from server.report.words import heading
 from server.run_directory import watch_path
@@ -38,11 +38,4 @@ def write_report(path: Path, run: Mapping[str, Any], rows: Sequence[Row]) -> Non
         played.versions(run),
     ]
     notice = f"Run <b>{escape(str(settings['run']))}</b>{'' if rounds else ': no round has ended yet'}"
-    replace_file(path, framed(heading(settings, _team_size(rounds)), notice, sections).encode())
-
-
-def _team_size(rounds: Sequence[Row]) -> int | None:
-    """Return the number of agents of a team, from the seats that any round names; None before the first."""
-    members = (str(member) for row in rounds for member in (*row["seats"], *row["missing"], *row["rejected"]))
-    seats = {int(member.rpartition(":")[2]) for member in members}
-    return max(seats) + 1 if seats else None
+    replace_file(path, framed(heading(settings, team_size(rounds)), notice, sections).encode())

@@ -34,8 +34,8 @@ def commands(settings: Mapping[str, Any], runtime: str | None) -> str:
     where = ["--runtime", runtime] if runtime else []
     further = str(2 * int(settings["total-steps"]))
     found = {
-        "Play it again": ["train", *where, *changed],
-        "Continue it": ["train", "--resume", run, "--total-steps", further],
+        "Reproduce it": ["train", *where, *changed],
+        "Resume it": ["train", "--resume", run, "--total-steps", further],
         "Evaluate it": ["evaluate", run, "--evaluate-battles", "256"],
         "Watch it": ["watch", run],
     }

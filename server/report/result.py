@@ -20,10 +20,15 @@ def tiles(settings: Mapping[str, Any], runtime: str | None, evaluations: Sequenc
     """Return a tile for each figure; `runtime` is what run.json says."""
     found = [*_of_tests(evaluations, _highest_return(settings)), *_of_play(settings, runtime, rounds)]
     cells = "".join(
-        f'<div class="tile"><dt>{name}</dt><dd class="value">{value}</dd><dd class="sub">{escape(sub)}</dd></div>'
-        for name, value, sub in found
+        f'<div class="tile"><dt>{name}</dt><dd class="value">{value}</dd><dd class="sub">{sub}</dd></div>'
+        for name, value, sub in ((name, value, _unbroken(escape(sub))) for name, value, sub in found)
     )
     return f'<dl class="tiles">{cells}</dl>' if found else ""
+
+
+def _unbroken(text: str) -> str:
+    """Return a text whose percentages stay on one line."""
+    return text.replace(" %", "&nbsp;%")
 
 
 def _highest_return(settings: Mapping[str, Any]) -> float | None:
@@ -57,7 +62,8 @@ def _of_play(settings: Mapping[str, Any], runtime: str | None, rounds: Sequence[
     if not rounds:
         return
     steps, number = rounds[-1]["steps"], rounds[-1]["round"]
-    yield "Environment steps", f"{steps:,}", f"of {settings['total-steps']:,}, in {number} rounds"
+    rounds_played = f"{number} round{'' if number == 1 else 's'}"
+    yield "Environment steps", f"{steps:,}", f"of {settings['total-steps']:,}, in {rounds_played}"
     where = [_RUNTIMES[runtime]] if runtime in _RUNTIMES else []
     yield "Time", duration(played_seconds(rounds)), ", ".join([*where, f"on {settings['device']}"])
 
@@ -91,4 +97,4 @@ def learning_curve(evaluations: Sequence[Row], rounds: Sequence[Row]) -> str:
 def _between(row: Row, name: str) -> str:
     """Return the lowest and the highest of the teams in a figure."""
     low, high = row["spread"][name]
-    return f"{low:.2f} to {high:.2f}"
+    return f"{100 * low:.0f} to {percent(high)}" if name == "win-rate" else f"{low:.2f} to {high:.2f}"

@@ -62,14 +62,14 @@ h2 { font-size: 1.05rem; margin: 0 0 8px; }
 h3 { font-size: .95rem; margin: 0; }
 p { margin: 0; }
 .faint, .sub, .steps, .heights, figcaption { color: var(--faint); }
-header p, dd, td, code { overflow-wrap: anywhere; }
+header p, dd, code { overflow-wrap: anywhere; }
 section { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 12px;
   margin: 0 0 12px; min-width: 0; }
 .tiles { display: grid; gap: 12px; grid-template-columns: repeat(auto-fit, minmax(158px, 1fr)); margin: 0 0 12px; }
 .tile { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 10px 12px; }
 .tile dt { color: var(--faint); font-size: .9rem; }
 .tile dd { margin: 0; }
-.tile .value { font-size: 1.5rem; font-weight: 650; line-height: 1.25; }
+.tile .value, figure .value { font-size: 1.5rem; font-weight: 650; line-height: 1.25; }
 .tile .sub { font-size: .87rem; }
 .small { display: grid; gap: 14px 18px; grid-template-columns: repeat(auto-fill, minmax(min(250px, 100%), 1fr)); }
 figure { margin: 0; min-width: 0; }
@@ -105,6 +105,8 @@ figcaption { font-size: .87rem; margin: 2px 0 0; }
 .bar { display: flex; height: 22px; border-radius: 6px; overflow: hidden; background: var(--line); }
 .bar i { background: var(--hue); }
 .scroll { overflow-x: auto; }
+.agents td, .agents thead th { white-space: nowrap; }
+.agents + p, .scroll + p { margin: 8px 0 0; }
 table { border-collapse: collapse; font-size: .92rem; }
 th, td { padding: 3px 14px 3px 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line);
   font-weight: 400; }
@@ -116,4 +118,5 @@ pre { margin: 4px 0 10px; padding: 8px 10px; border: 1px solid var(--line); bord
   background: var(--page); white-space: pre-wrap; }
 code { font: .87rem/1.5 ui-monospace, monospace; user-select: all; }
 a { color: var(--accent); }
+h3 a, th a[title] { color: inherit; text-decoration: underline dotted var(--faint); text-underline-offset: 3px; }
 """

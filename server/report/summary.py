@@ -40,7 +40,7 @@ class Point(NamedTuple):
     steps: int
     own: Rate
     smooth: Rate
-    teams: tuple[float, float] | None = None  # the lowest and the highest win rate of several teams
+    teams: tuple[float, float] | None = None  # of several: means of the lowest and the highest win rate of a team
 
     @property
     def band(self) -> tuple[float, float]:
@@ -52,6 +52,13 @@ def of_kind(rows: Iterable[Row], kind: str) -> list[Row]:
     return [row for row in rows if row["kind"] == kind]
 
 
+def team_size(rounds: Iterable[Row]) -> int | None:
+    """Return the number of agents of a team, from the seats that any round names; None before the first."""
+    members = (str(member) for row in rounds for member in (*row["seats"], *row["missing"], *row["rejected"]))
+    seats = {int(member.rpartition(":")[2]) for member in members}
+    return max(seats) + 1 if seats else None
+
+
 def together(evaluations: Iterable[Row]) -> Rate:
     """Return the battles of several evaluations as one."""
     found = list(evaluations)
@@ -60,15 +67,20 @@ def together(evaluations: Iterable[Row]) -> Rate:
 
 def points(evaluations: Sequence[Row]) -> list[Point]:
     """Return the evaluations with their moving average over up to WINDOW of them, the newest last."""
+    windows = [evaluations[max(0, number - WINDOW) : number] for number in range(1, len(evaluations) + 1)]
     return [
-        Point(
-            row["steps"],
-            together([row]),
-            together(evaluations[max(0, number - WINDOW) : number]),
-            tuple(row["spread"]["win-rate"]) if "spread" in row else None,
-        )
-        for number, row in enumerate(evaluations, 1)
+        Point(row["steps"], together([row]), together(window), _spread(window))
+        for row, window in zip(evaluations, windows, strict=True)
     ]
+
+
+def _spread(evaluations: Sequence[Row]) -> tuple[float, float] | None:
+    """Return the means of the lowest and of the highest win rate of a team; None for a single team."""
+    found = [row["spread"]["win-rate"] for row in evaluations if "spread" in row]
+    if not found:
+        return None
+    low, high = (sum(each) / len(found) for each in zip(*found, strict=True))
+    return low, high
 
 
 def spread_of(row: Row, name: str) -> str:
@@ -80,10 +92,10 @@ def spread_of(row: Row, name: str) -> str:
 
 
 def told(rate: Rate) -> str:
-    """Return a rate as a command says it: `88 % (28 of 32 battles, 95 % interval 72 to 95 %)`."""
+    """Return a rate as a command says it: `88 % (28 of 32, 95 % interval 72 to 95 %)`."""
     low, high = rate.interval
     interval = f"95 % interval {100 * low:.0f} to {percent(high)}"
-    return f"{percent(rate.share)} ({rate.won} of {rate.battles} battles, {interval})"
+    return f"{percent(rate.share)} ({rate.won} of {rate.battles}, {interval})"
 
 
 def last_whole_round(rounds: Sequence[Row]) -> Row | None:
@@ -115,15 +127,21 @@ def mean_seconds(rows: Iterable[Row]) -> dict[str, float]:
 
 
 def result_of(rows: Iterable[Row]) -> dict[str, str]:
-    """Return what a command says at a run's end: last and best test win rate, rounds, steps."""
+    """Return what a command says at a run's end: test win rates, the steadiest first; rounds, steps."""
     rows = list(rows)
     evaluations, rounds = of_kind(rows, "evaluation"), of_kind(rows, "round")
     result = {}
     if evaluations:
-        last, best = evaluations[-1], max(evaluations, key=lambda row: row["win-rate"])
+        newest, best = evaluations[-LAST:], max(evaluations, key=lambda row: row["win-rate"])
+        mean, last = together(newest), newest[-1]
+        if len(newest) > 1:
+            won = f"{mean.won:,} of {mean.battles:,} battles"
+            result[f"mean of the last {len(newest)} tests"] = f"{percent(mean.share)} ({won})"
         spread = spread_of(last, "win-rate")
         result["last test win rate"] = f"{told(together([last]))}{spread} at step {last['steps']:,}"
-        result["best test win rate"] = f"{percent(best['win-rate'])} at step {best['steps']:,}"
+        if len(evaluations) > 1:
+            luckiest = f"at step {best['steps']:,}, the luckiest of {len(evaluations)}"
+            result["single best test"] = f"{percent(best['win-rate'])} {luckiest}"
     if rounds:
         result["rounds"] = str(rounds[-1]["round"])
         result["environment steps"] = f"{rounds[-1]['steps']:,}"

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from server.report import charts, html
 from server.report.summary import Row, last_whole_round, of_kind
+from server.report.words import percent
 
-_MOST_CURVES: Final = 12  # that can be told apart by their colours
 _HEAD: Final = ("Team", "Steps", "Battles", "Win rate", "Return", "Last test", "Weight")
 
 
@@ -26,9 +26,9 @@ def teams(rows: Sequence[Row]) -> str:
             f"team {team}",
             f"{figures['steps']:,}",
             str(figures["battles"]),
-            _short(figures["win-rate"]),
+            _percent(figures["win-rate"]),
             _short(figures["return"]),
-            _short(tests.get(team, {}).get("win-rate")),
+            _percent(tests.get(team, {}).get("win-rate")),
             _short(weights.get(team)),
         )
         for team, figures in last["teams"].items()
@@ -39,12 +39,12 @@ def teams(rows: Sequence[Row]) -> str:
 
 
 def team_weights(rounds: Sequence[Row]) -> dict[str, charts.Curve]:
-    """Return how much each team counts, by name; nothing where there are more than can be told apart."""
+    """Return how much each team counts, by name."""
     found: dict[str, list[tuple[float, float]]] = {}
     for row in rounds:
         for team, weight in weights_of_teams(row).items():
             found.setdefault(f"team {team}", []).append((float(row["steps"]), weight))
-    return dict(sorted(found.items(), key=_number)) if len(found) <= _MOST_CURVES else {}
+    return dict(sorted(found.items(), key=_number))
 
 
 def weights_of_teams(row: Row) -> dict[str, float]:
@@ -60,6 +60,10 @@ def weights_of_teams(row: Row) -> dict[str, float]:
 
 def _number(item: tuple[str, object]) -> int:
     return int(item[0].removeprefix("team "))
+
+
+def _percent(value: object) -> str:
+    return percent(value) if isinstance(value, int | float) else "-"
 
 
 def _short(value: object) -> str:

@@ -7,40 +7,61 @@ from typing import Final, NamedTuple
 
 
 class Figure(NamedTuple):
-    """A figure of the rounds: its name in metrics.jsonl, what it is called, and what it is."""
+    """A figure of the rounds: its name in metrics.jsonl, what it is called, what it is, and where to read of it."""
 
     name: str
     label: str
     meaning: str
     is_share: bool = False  # 0..1, shown in per cent
+    section: str = "round-rows"  # of the documentation's page on metrics
 
+
+_LEARNING: Final = (
+    Figure("loss", "Loss", "Mean squared difference between predicted values and their targets.", section="learning"),
+    Figure(
+        "td-error",
+        "TD error",
+        "Mean absolute difference between predicted values and their targets.",
+        section="learning",
+    ),
+    Figure("q-mean", "Mean predicted value", "Mean of the values that are predicted for the actions taken."),
+    Figure("grad-norm", "Gradient norm", "Norm of the gradient before it is clipped, mean of the training steps."),
+)
 
 FIGURES: Final = (
     Figure("win-rate", "Win rate while exploring", "Share of the round's battles that the team won.", True),
     Figure("return", "Return while exploring", "Mean reward of the team in a battle of the round."),
     Figure("length", "Battle length", "Mean length of a battle of the round, in environment steps."),
     Figure("epsilon", "Exploration", "Share of random actions at the end of the round.", True),
-    Figure("loss", "Loss", "Mean squared difference between predicted values and their targets."),
-    Figure("td-error", "TD error", "Mean absolute difference between predicted values and their targets."),
-    Figure("q-mean", "Mean predicted value", "Mean of the values that are predicted for the actions taken."),
-    Figure("grad-norm", "Gradient norm", "Norm of the gradient before it is clipped, mean of the training steps."),
+    *_LEARNING,
     Figure(
-        "divergence", "Disagreement of agents", "Distance of the agents' weights from their mean; 0: all are equal."
+        "divergence",
+        "Disagreement of agents",
+        "Distance of the agents' weights from their mean; 0: all are equal.",
+        section="divergence",
     ),
-    Figure("update-cosine", "Agreement of updates", "Cosine between the agents' updates; 1: all learn the same."),
+    Figure(
+        "update-cosine",
+        "Agreement of updates",
+        "Cosine between the agents' updates; 1: all learn the same.",
+        section="update-cosine",
+    ),
 )
 
-AGENT_FIGURES: Final = {
-    "battles": "Battles",
-    "missed": "Battles missed",
-    "training-steps": "Training steps",
-    "loss": "Loss",
-    "td-error": "TD error",
-    "q-mean": "Mean predicted value",
-    "grad-norm": "Gradient norm",
-    "reward-sum": "Reward sum",
-    "weight": "Aggregation weight",
-}
+WEIGHTS: Final = Figure(
+    "weight", "Aggregation weights", "How much each {} counts in the aggregate.", section="aggregation-weights"
+)
+
+AGENT_FIGURES: Final = (
+    Figure("battles", "Battles", "Battles that the agent collected.", section="by-seat"),
+    Figure("missed", "Battles missed", "Battles that the others collected without this agent.", section="by-seat"),
+    Figure("training-steps", "Training steps", "Training steps that the agent took.", section="by-seat"),
+    *_LEARNING,
+    Figure("reward-sum", "Reward sum", "Rewards in the agent's reward buffer, which weigh it.", section="by-seat"),
+    Figure(
+        "weight", "Aggregation weight", "How much the agent counts in the aggregate.", section="aggregation-weights"
+    ),
+)
 
 TIMES: Final = {
     "learning": ("Learning", "An agent takes training steps."),

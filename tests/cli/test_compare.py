@@ -104,6 +104,15 @@ def test_named_runs_are_compared_from_anywhere(tmp_path: Path, capsys: pytest.Ca
     assert Table(Path("pages/x.html")).links == ["../runs/one/report.html"]
 
 
+def test_the_page_names_the_command_that_shows_its_runs_live(tmp_path: Path) -> None:
+    a_run(tmp_path / "runs", "one", 8)
+    a_run(tmp_path / "other place", "two", 8)
+    assert main(["compare", "one"]) == 0
+    assert f"pps-qmix dashboard {tmp_path}/runs</code>" in Path("compare.html").read_text(encoding="utf-8")
+    assert main(["compare", "one", "other place/two"]) == 0
+    assert "pps-qmix dashboard" not in Path("compare.html").read_text(encoding="utf-8")  # no folder has both
+
+
 def test_what_cannot_be_compared_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare"]) == 2
     assert capsys.readouterr().err == "pps-qmix: runs: expected a folder with runs, found none in runs\n"

@@ -120,7 +120,8 @@ def test_what_a_run_is_at_may_be_unreadable(tmp_path: Path, text: str) -> None:
 def test_the_page_of_a_run_shows_rounds_seats_and_weights(client: TestClient) -> None:
     text = client.get("/runs/mine/").text
     for words in (
-        "3m, RS-PPS on VDN, seed 0",
+        "3m, RS-PPS on VDN, 4 agents, seed 0",
+        "of 1,000,000, in 1 round<",
         "5,000 of 1,000,000 steps",
         '<th scope="row">Seat 1</th><td>stopped</td><td>90</td><td>10</td><td>0.25</td><td>0.375</td>',
         "left out of round 1: a &lt;b&gt;reason&lt;/b&gt;",

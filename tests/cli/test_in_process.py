@@ -373,7 +373,8 @@ def test_the_command_trains_and_evaluates_and_shows(tmp_path: Path, capsys: pyte
     assert "last test win rate: " in told
     assert f"report: {run / 'report.html'}" in told
     assert f"watch it: pps-qmix watch {run}" in told
-    assert f"continue it: pps-qmix train --resume {run} --total-steps 600" in told
+    assert f"battles: {run / 'watch.html'}" in told
+    assert f"resume it: pps-qmix train --resume {run} --total-steps 600" in told
     resume = ["train", "--resume", str(run), "--total-steps", "400"]  # in this process: the run keeps its runtime
     assert main([*resume, "--rules", "obs_pathing_grid=true reward_win=200"]) == 2
     assert "rules: the run began with 'obs-pathing-grid=true, reward-win=100'" in capsys.readouterr().err

@@ -372,7 +372,7 @@ def test_the_maps_have_their_sizes(command: Callable[..., tuple[int, str, str]])
     code, output, errors = command("maps")
     assert (code, errors) == (0, "")
     lines = output.splitlines()
-    assert max(map(len, lines)) <= 100
+    assert max(map(len, lines)) <= 80
     found = {line.split()[0]: number for number, line in enumerate(lines) if " skirmish" in line}
     assert list(found) == map_names("skirmish")
     sizes, sides = lines[found["3m"]].split(), lines[found["3m"] + 1]

@@ -36,5 +36,13 @@ def test_a_run_that_waited_is_measured_from_then_on() -> None:
     found.note(100.0, 0)
     found.note(110.0, 500)
     assert found.steps_per_second == 50.0
-    assert found.told() == ", 50 steps/s over the last minute, tests included"
+    assert found.told() == ", 50 steps/s in the last minute, with tests"
     assert found.told() == ", 50 steps/s"
+
+
+def test_the_end_of_a_long_round_fits_80_columns() -> None:
+    found = Pace()
+    found.start()
+    found.note(0.0, 0)
+    found.note(50.0, 1_000_000)
+    assert len(f"round 123: 1,000,000 steps (99 %){found.told()}") <= 80

@@ -17,7 +17,7 @@ from operations.paths import shown
 from pps_qmix.configuration import default_config
 from pps_qmix.status import device_statuses, run_status
 from server.checkpoints import Checkpoint, save_checkpoint
-from server.run_directory import RunDirectory, open_run
+from server.run_directory import RunDirectory, Runtime, open_run
 from server.settings import check_settings
 
 ROUND = {"kind": "round", "round": 2, "steps": 60, "rejected": {"1": "tensors that are no numbers"}, "missing": [2]}
@@ -79,6 +79,19 @@ def test_as_text_it_can_be_read(capsys: pytest.CaptureFixture[str], directory: R
     ):
         assert f"  {words}" in said or words in said
     assert said.endswith("/home: none\n")
+
+
+@pytest.mark.parametrize(
+    ("runtime", "said"), [("in-process", "plays in the process of the run"), ("flower", "no agent process")]
+)
+def test_who_plays_a_seat_of_a_running_run_is_said(
+    capsys: pytest.CaptureFixture[str], directory: RunDirectory, tmp_path: Path, runtime: Runtime, said: str
+) -> None:
+    DeviceDirectory(tmp_path / "home", "mine", directory.run_id, 0).make()
+    directory.note_runtime(runtime)
+    with open_run(directory.settings.model_copy(update={"resume": True}), {}):
+        assert main(["status", "mine"]) == 0
+    assert f"  seat 0: {said}; no round kept yet" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("content", [None, "", "{", "[]", '{"id": 1, "settings": 3}', "\0" * 100])

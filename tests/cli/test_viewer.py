@@ -63,6 +63,11 @@ def click_unit(page: Page, unit: int) -> None:
     page.click(*page.run(f"battleViewer.place({unit})"))
 
 
+def said_of(agents: int, enemies: int) -> str:
+    """What the page says of an agent that sees so many."""
+    return f"sees {agents} agent{'' if agents == 1 else 's'}, {enemies} enem{'y' if enemies == 1 else 'ies'}"
+
+
 def around(page: Page, unit: int, *cells: float) -> list[tuple[int, ...]]:
     """The colours on the screen at these distances from a unit, north-east of it, where no unit is."""
     x, y = page.run(f"battleViewer.place({unit})")
@@ -151,7 +156,7 @@ def test_a_click_on_an_agent_shows_what_it_sees(page: Page, address: str, film: 
     assert "last action" in told
     distance = ((frame["x"] - frame["x"][0]) ** 2 + (frame["y"] - frame["y"][0]) ** 2) ** 0.5
     seen = (distance < 9) & (frame["health"] > 0)
-    assert f"sees {seen[:AGENTS].sum() - 1} agents, {seen[AGENTS:].sum()} enemies" in told
+    assert said_of(int(seen[:AGENTS].sum()) - 1, int(seen[AGENTS:].sum())) in told
     page.press("Escape")
     assert page.state()["chosen"] == ""
     assert around(page, 0, 9.2) == [outside]
@@ -205,6 +210,24 @@ def test_the_ranges_of_who_heals_are_called_so(tmp_path: Path, page: Page) -> No
         drawn = set(page.run("window.drawn"))
         assert {expected, "sight 9"} <= drawn
         assert len({text for text in drawn if text.endswith("range 6")}) == 1
+
+
+@pytest.mark.parametrize(("width", "height"), [(1400, 900), (390, 844)])
+def test_the_names_of_the_ranges_do_not_cover_each_other(page: Page, address: str, width: int, height: int) -> None:
+    page.screen(width, height, dark=False, phone=width < 500)
+    page.open(f"{address}#step=8&agent=0")
+    page.run(
+        "(() => { window.drawn = {}; const draw = CanvasRenderingContext2D.prototype.fillText;"
+        " CanvasRenderingContext2D.prototype.fillText = function (text, x, y)"
+        " { const half = this.measureText(text).width / 2;"
+        " window.drawn[text] = [x - half, x + half, y]; draw.call(this, text, x, y); }; })()"
+    )
+    for _ in range(8):
+        page.run("window.drawn = {}")
+        page.press("ArrowRight")
+        drawn = page.run("window.drawn")
+        (left, right, y), (other_left, other_right, other_y) = drawn["sight 9"], drawn["attack range 6"]
+        assert right < other_left or other_right < left or abs(y - other_y) > 11
 
 
 def test_the_end_of_a_battle_leads_to_the_next(page: Page, address: str, film: Film) -> None:
@@ -293,7 +316,7 @@ def test_an_agent_with_a_cone_sees_what_is_in_it(page: Page, cones_address: str,
         seen[agent] = False
         page.click_on(f"#agents button:nth-child({agent + 1})")
         told = page.text("#chosen").replace("\n", " ")
-        assert f"sees {seen[:10].sum()} agents, {seen[10:].sum()} enemies" in told, agent
+        assert said_of(int(seen[:10].sum()), int(seen[10:].sum())) in told, agent
 
 
 def test_it_fits_every_screen_and_follows_its_colours(page: Page, address: str) -> None:

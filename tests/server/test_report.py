@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,9 +17,10 @@ from operations.defaults import default_config
 from server.report.charts import Axis, nice_axis, thinned
 from server.report.page import write_report
 from server.report.summary import Rate, last_whole_round, mean_seconds, played_seconds, points, result_of, whole_rounds
-from server.report.words import duration, heading
+from server.report.words import AGENT_FIGURES, FIGURES, duration, heading
 from tests.metrics_rows import evaluation_row
 
+METRICS = Path(__file__).parents[2] / "docs/metrics.md"
 NASTY = "x</title><script>alert(1)</script>"
 
 
@@ -67,7 +69,7 @@ class Page(HTMLParser):
         self.links += [value or "" for name, value in attrs if name in ("src", "href")]
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        self.text += data.replace("\xa0", " ")
 
 
 def page_of(folder: Path, run: dict[str, Any] | None = None, rows: list[dict[str, Any]] | None = None) -> Page:
@@ -104,7 +106,7 @@ def test_every_evaluation_can_be_read_on_the_curve(tmp_path: Path) -> None:
 def test_agents_are_those_of_the_last_whole_round(tmp_path: Path) -> None:
     text = page_of(tmp_path).text
     assert "Agents in round 2" in text
-    assert "Battles100100" in text
+    assert "The same for all agents: battles 100" in text
     assert "Loss0.5-" in text
     assert "Aggregation weight0.750.25" in text
     assert "Without agent 2." in text
@@ -115,6 +117,45 @@ def test_figures_that_stay_the_same_have_no_chart(tmp_path: Path) -> None:
     assert "The same in all rounds: exploration 5 %." in text
     assert "Disagreement of agents" in text
     assert "Win rate while exploring" not in text  # no round has it
+
+
+def test_every_figure_is_explained_and_leads_to_its_documentation(tmp_path: Path) -> None:
+    page = page_of(tmp_path)
+    titles = re.findall(r"^#+ (.+)$", METRICS.read_text(encoding="utf-8"), re.MULTILINE)
+    sections = {title.lower().replace(" ", "-") for title in titles}
+    linked = [link.partition("#")[2] for link in page.links if "/docs/metrics.md#" in link]
+    assert {"learning", "divergence", "aggregation-weights"} <= set(linked) <= sections
+    assert {figure.section for figure in (*FIGURES, *AGENT_FIGURES)} <= sections
+    meaning = "Mean squared difference between predicted values and their targets."
+    assert f'title="{meaning}">Loss</a>' in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_small_charts_tell_their_values_on_hover(tmp_path: Path) -> None:
+    text = page_of(tmp_path).text
+    assert "step 15,500: 0.5" in text  # of the loss
+    assert "step 5,100\nagent 0: 0.75\nagent 1: 0.25" in text
+
+
+def test_a_first_round_has_values_and_no_curves(tmp_path: Path) -> None:
+    page = page_of(tmp_path, rows=[round_(1, 5100)])
+    assert "Loss0.25Mean squared difference" in page.text
+    assert "Exploration5 %Share of random actions" in page.text
+    assert "Aggregation weightsagent 00.75agent 10.25How much each agent counts" in page.text
+
+
+def test_more_agents_than_colours_are_told_by_their_extremes(tmp_path: Path) -> None:
+    weights = {f"weight/{seat}": (seat + 1) / 128 for seat in range(15)}
+    rows = [{**round_(n, 5000 * n), "shared": weights} for n in (1, 2)]
+    text = page_of(tmp_path, rows=rows).text
+    assert "step 10,000\nhighest of 15: 0.117\nmedian of 15: 0.0625\nlowest of 15: 0.00781" in text
+
+
+def test_a_single_point_has_the_colour_of_its_key(tmp_path: Path) -> None:
+    late = {**round_(2, 15500), "shared": {"weight/0": 0.5, "weight/1": 0.25, "weight/2": 0.25}}
+    page_of(tmp_path, rows=[round_(1, 5100), late])
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    (point,) = re.findall(r'class="points only" style="([^"]+)"', text)
+    assert f'<li style="{point}">agent 2</li>' in text
 
 
 def test_settings_that_differ_come_first(tmp_path: Path) -> None:
@@ -138,8 +179,8 @@ def test_the_commands_of_the_page_are_valid(tmp_path: Path) -> None:
 
 
 def _commands(text: str) -> list[str]:
-    part = text[text.index("Play it again") : text.index("SettingValueDefault")]
-    for name in ("Play it again", "Continue it", "Evaluate it", "Watch it", "Settings"):
+    part = text[text.index("Reproduce it") : text.index("SettingValueDefault")]
+    for name in ("Reproduce it", "Resume it", "Evaluate it", "Watch it", "Settings"):
         part = part.replace(name, "\n")
     return [line for line in part.splitlines() if line.strip()]
 
@@ -207,8 +248,9 @@ def test_the_last_whole_round_is_none_that_was_cut() -> None:
 
 def test_result_and_times_in_figures() -> None:
     assert result_of(ROWS) == {
-        "last test win rate": "50 % (16 of 32 battles, 95 % interval 34 to 66 %) at step 15,000",
-        "best test win rate": "75 % at step 10,000",
+        "mean of the last 3 tests": "50 % (48 of 96 battles)",
+        "last test win rate": "50 % (16 of 32, 95 % interval 34 to 66 %) at step 15,000",
+        "single best test": "75 % at step 10,000, the luckiest of 3",
         "rounds": "3",
         "environment steps": "16,000",
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from server.report.charts import told_apart
 from server.report.page import write_report
 from server.report.summary import points, result_of, spread_of
 from server.report.teams import team_weights, weights_of_teams
@@ -51,7 +52,8 @@ def test_the_page_tells_of_each_team(tmp_path: Path) -> None:
     assert "lowest to highest team" in text
     assert "Teams in round 2" in text
     assert "Agents in round" not in text
-    assert "0.30 to 0.80" in text  # the win rates of the last test
+    assert "30 to 80 %" in text  # the win rates of the last test
+    assert "team 110,101825 %3.00080 %0.700" in text
     assert text.count("team 1") >= 2  # of the table, and the key of the weights
 
 
@@ -61,20 +63,22 @@ def test_the_weight_of_a_team_is_that_of_its_members() -> None:
     assert list(team_weights([ROWS[1], ROWS[3]])) == ["team 0", "team 1"]
 
 
-def test_more_teams_than_colours_have_no_curves() -> None:
+def test_more_teams_than_colours_are_told_by_their_extremes() -> None:
     many = {**ROWS[1], "shared": {f"weight/{team}:0": 0.05 for team in range(20)}}
-    assert team_weights([many]) == {}
+    assert list(told_apart(team_weights([many]))) == ["highest of 20", "median of 20", "lowest of 20"]
 
 
-def test_the_band_of_several_teams_is_their_spread() -> None:
-    assert [point.band for point in points([ROWS[0], ROWS[2]])] == [(0.2, 0.4), (0.3, 0.8)]
+def test_the_band_of_several_teams_is_their_spread_over_the_tests_of_the_mean() -> None:
+    found = points([ROWS[0], ROWS[2]])
+    assert [tuple(round(edge, 9) for edge in point.band) for point in found] == [(0.2, 0.4), (0.25, 0.6)]
+    assert all(point.band[0] <= point.smooth.share <= point.band[1] for point in found)
 
 
 def test_the_result_tells_the_spread() -> None:
     assert spread_of(ROWS[2], "win-rate") == " (teams 30 to 80 %)"
     assert spread_of(ROWS[2], "return") == " (teams 3.00 to 8.00)"
     last = result_of(ROWS)["last test win rate"]
-    assert last.startswith("55 % (22 of 40 battles, ")
+    assert last.startswith("55 % (22 of 40, ")
     assert last.endswith(" (teams 30 to 80 %) at step 10,000")
 
 
