@@ -34,10 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class RunDisplay:
-    """Shows what a command says of a run, on standard output or in its log."""
+    """Shows what a command says of a run."""
 
-    def __init__(self, command: str, run: str) -> None:
-        self._console = _console(command, run)
+    def __init__(self, console: PlainConsole) -> None:
+        self._console = console
 
     @contextmanager
     def __call__(self, run: RequestedRun, progress: Progress) -> Iterator[Tell]:
@@ -59,11 +59,18 @@ class RunDisplay:
         )
 
 
-def _console(command: str, run: str) -> PlainConsole:
+def console(command: str, run: str) -> PlainConsole:
+    """Return where a command says what it says of a run: standard output, or its log."""
     if not logs.is_json():
         return PlainConsole()
     logs.set_up(command, "pps_qmix", run=run)
     return PlainConsole(file=logs.LoggedLines(logging.getLogger(command)), width=10_000)
+
+
+def silence_logs() -> None:
+    """Keep the ServerApp's log from standard error, where it is in this process: the display shows the same."""
+    for name in ("server", "strategies"):
+        logging.getLogger(name).addHandler(logging.NullHandler())
 
 
 def _count(text: str) -> int:
