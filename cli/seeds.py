@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
+import logging
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -55,11 +54,11 @@ def _play(paths: Sequence[Path], told_on: int) -> None:
             for name in names
         }
         playing = play_seeds(entries, folder, lambda entry: run_display.RunDisplay(consoles[entry.run.name]))
-        with closing(playing):
+        with closing(playing), open(told_on, "w", encoding="utf-8") as told:
             for entry, error in playing:
                 name = entry.run.name
                 reason = None if error is None else _last_words(error, consoles[name])
-                os.write(told_on, (json.dumps([name, reason]) + "\n").encode())
+                print(json.dumps([name, reason]), file=told, flush=True)
 
 
 def _last_words(error: BaseException, console: PlainConsole) -> str:
@@ -68,9 +67,9 @@ def _last_words(error: BaseException, console: PlainConsole) -> str:
         reason = str(error)
         console.say(f"pps-qmix: {reason}")
     else:
-        console.say("".join(traceback.format_exception(error)))
-        reason = traceback.format_exception_only(error)[-1]
-    return reason.strip().split("\n")[-1]
+        reason = f"{type(error).__name__}: {error}"
+        console.say(logging.Formatter().formatException((type(error), error, error.__traceback__)))
+    return " ".join(reason.split())
 
 
 if __name__ == "__main__":

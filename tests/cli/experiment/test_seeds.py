@@ -89,16 +89,23 @@ def test_seeds_played_in_one_process_are_those_played_alone(tmp_path: Path) -> N
         assert bits(newest_checkpoint(again.run(name))) == bits(newest_checkpoint(folder.run(name)))
 
 
-def test_a_seed_that_fails_is_named_and_the_others_finish(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("in_the_way", "reason"),
+    [("checkpoints", "cannot make {}: File exists"), ("checkpoints/round-000001.tmp", "cannot write {}/checkpoints/")],
+    ids=["at once", "after a round"],
+)
+def test_a_seed_that_fails_is_named_and_the_others_finish(tmp_path: Path, in_the_way: str, reason: str) -> None:
     folder, entries = begun(tmp_path)
-    folder.run(NAMES[0]).mkdir()
-    (folder.run(NAMES[0]) / "checkpoints").write_text("in the way")
-    assert play_together(folder, entries) == {
-        NAMES[0]: f"cannot make {folder.run(NAMES[0])}: File exists",
-        NAMES[1]: None,
-    }
-    assert folder.log(NAMES[0]).read_text().splitlines()[-1].startswith("pps-qmix: cannot make ")
-    assert newest_checkpoint_steps(folder.run(NAMES[1])) >= 700
+    failing, other = (folder.run(name) for name in NAMES)
+    (failing / in_the_way).parent.mkdir(parents=True)
+    (failing / in_the_way).write_text("not a folder")
+    reasons = play_together(folder, entries)
+    assert list(reasons) == NAMES
+    assert reasons[NAMES[1]] is None
+    assert newest_checkpoint_steps(other) >= 700
+    told = str(reasons[NAMES[0]])
+    assert told.startswith(reason.format(failing))
+    assert folder.log(NAMES[0]).read_text().splitlines()[-1] == f"pps-qmix: {told}"
 
 
 @pytest.mark.parametrize("killed", [True, False], ids=["killed", "asked to end"])
