@@ -98,8 +98,10 @@ def play(claimed: RequestedRun, runtime: str, retries: int, display: Display) ->
 
 
 def takes_steps_as_one(settings: Settings) -> bool:
-    """Say whether a run in one process takes the training steps of all its agents as one: those on CUDA do, if the
-    agents learn alone."""
+    """Say whether a run in one process takes the training steps of all its agents as one.
+
+    It does on CUDA if its agents learn alone: there a step costs as much as it starts operations.
+    """
     if settings.mixing != "solo" or settings.device == "cpu":
         return False
     from learning.compute import computes_on_cuda  # noqa: PLC0415 - no torch where it is not needed

@@ -40,7 +40,8 @@ class Entry(NamedTuple):
 
     @property
     def named(self) -> dict[str, Value]:
-        """The settings that are named to play it: of a new run those that differ from the defaults."""
+        """The settings that are named to play it: those that differ from the defaults; to resume it, those that may
+        change."""
         config, defaults = self.run.settings.config(), default_config()
         if self.state is not State.NEW:
             return {name: config[name] for name in _AS_IN_THE_FILE}

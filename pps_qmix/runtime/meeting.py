@@ -55,7 +55,7 @@ class Meeting:
         return brought.taken.result()
 
     def leave(self, number: int) -> None:
-        """Let the others wait for a run no more."""
+        """Stop waiting for a run: the others continue without it."""
         with self._lock:
             self._present.discard(number)
             self._take_if_all_wait()

@@ -51,6 +51,11 @@ NAMES = [f"3m-a-pps-vdn-solo-s{seed}" for seed in SEEDS]
 pytestmark = pytest.mark.usefixtures("surroundings", "flower_identity")
 
 
+@pytest.fixture(autouse=True)
+def _home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PPS_HOME", str(tmp_path / "home"))
+
+
 def begun(path: Path, text: str = TINY) -> tuple[Folder, list[Entry]]:
     """Return the folder of an experiment as its command makes it, and what is left to be played."""
     folder = Folder(path)
