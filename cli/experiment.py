@@ -23,7 +23,13 @@ _RUN_FAILED = 1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="a TOML file: maps, methods, seeds, settings")
     parser.add_argument("--out", metavar="FOLDER", help="of runs and results (default: results/NAME)")
-    parser.add_argument("--jobs", type=int, default=cores(), metavar="N", help="runs at once (default: all cores)")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=cores(),
+        metavar="N",
+        help="runs at once; the seeds of a method that share a process on CUDA are one (default: all cores)",
+    )
     memory_flag.add_arguments(parser)
     parser.add_argument("--dry-run", action="store_true", help="list the runs and how long they may take, play none")
 

@@ -29,20 +29,12 @@ from cli import (
     train,
     watch,
 )
-from envproxy.backend import BackendFailedError
-from envproxy.server import ProcessEndedError
+from cli.failures import RUN_FAILURES, USAGE_ERRORS
 from operations import logs
-from operations.home import HomeError
 from operations.interrupts import kept_interrupts
-from operations.locks import InUseError
 from operations.paths import shown
 from operations.suggestions import did_you_mean
-from pps_qmix.runtime.processes import PartFailedError
 from pps_qmix.surroundings import check_working_directory
-from server.rounds import RoundsError
-from server.run_directory import NotKeptError, RunDirectoryError
-from server.seats import SeatsError
-from server.strategy_failure import StrategyFailedError
 
 USAGE_ERROR, RUN_FAILED, INTERRUPTED = 2, 1, 130
 
@@ -109,13 +101,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _tell("interrupted; everything it started has ended")
         return INTERRUPTED
-    except (
-        *(BackendFailedError, ProcessEndedError, PartFailedError),
-        *(RoundsError, SeatsError, StrategyFailedError, HomeError, NotKeptError),
-    ) as error:
+    except RUN_FAILURES as error:
         _tell(str(error))
         return RUN_FAILED
-    except (ValueError, OSError, InUseError, RunDirectoryError) as error:
+    except USAGE_ERRORS as error:
         _tell(str(error))
         return USAGE_ERROR
     return code

@@ -8,6 +8,7 @@ import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from cli.plain_console import PlainConsole
 from cli.progress import ProgressDisplay
@@ -35,10 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class RunDisplay:
-    """Shows what a command says of a run, on standard output or in its log."""
+    """Shows what a command says of a run."""
 
-    def __init__(self, command: str, run: str) -> None:
-        self._console = _console(command, run)
+    def __init__(self, console: PlainConsole) -> None:
+        self._console = console
         self._took = 0.0
 
     @contextmanager
@@ -52,25 +53,31 @@ class RunDisplay:
             yield display.tell
         self._took = time.monotonic() - began
 
-    def conclude(self, run: RequestedRun) -> None:
+    def conclude(self, run: Path, total_steps: int) -> None:
         """Say the result of a run at its end, where its pages are, and the commands that use it."""
-        for name, value in result_of(read_rows(run.path)).items():
+        for name, value in result_of(read_rows(run)).items():
             self._console.say(f"{name}: {value}")
         self._console.say(f"time: {duration(self._took)}")
-        self._console.say(f"report: {shown(report_path(run.path))}")
-        if watch_path(run.path).exists():
-            self._console.say(f"battles: {shown(watch_path(run.path))}")
-        called, name = shlex.quote(program()), shlex.quote(str(run.path))
+        self._console.say(f"report: {shown(report_path(run))}")
+        if watch_path(run).exists():
+            self._console.say(f"battles: {shown(watch_path(run))}")
+        called, name = shlex.quote(program()), shlex.quote(str(run))
         self._console.say(f"watch it: {called} watch {shown(name)}")
-        further = 2 * run.settings.total_steps
-        self._console.say(f"resume it: {called} train --resume {shown(name)} --total-steps {further}")
+        self._console.say(f"resume it: {called} train --resume {shown(name)} --total-steps {2 * total_steps}")
 
 
-def _console(command: str, run: str) -> PlainConsole:
+def console(command: str, run: str) -> PlainConsole:
+    """Return where a command says what it says of a run: standard output, or its log."""
     if not logs.is_json():
         return PlainConsole()
     logs.set_up(command, "pps_qmix", run=run)
     return PlainConsole(file=logs.LoggedLines(logging.getLogger(command)), width=10_000)
+
+
+def silence_logs() -> None:
+    """Keep the ServerApp's log from standard error, where it is in this process: the display shows the same."""
+    for name in ("server", "strategies"):
+        logging.getLogger(name).addHandler(logging.NullHandler())
 
 
 def _count(text: str) -> int:

@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     if requested.settings.centralised:
         raise SettingsError("centralised: expected false: a centralised run has nothing to federate (pps-qmix train)")
     with claimed(requested) as run:
-        display = run_display.RunDisplay("submit", run.path.name)
+        display = run_display.RunDisplay(run_display.console("submit", run.path.name))
         training.submit(run, link, options.envproxy, options.retries, display)
-    display.conclude(run)
+    display.conclude(run.path, run.settings.total_steps)
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 
 from cli import flags, memory_flag, run_display
 from operations import logs
@@ -35,14 +34,8 @@ def run(options: argparse.Namespace) -> int:
     training.check_here(requested, runtime, memory=not options.no_memory_check)
     with claimed(requested) as run:
         if runtime == training.IN_PROCESS:
-            _silence_logs()
-        display = run_display.RunDisplay("train", run.path.name)
+            run_display.silence_logs()
+        display = run_display.RunDisplay(run_display.console("train", run.path.name))
         training.play(run, runtime, options.retries, display)
-    display.conclude(run)
+    display.conclude(run.path, run.settings.total_steps)
     return 0
-
-
-def _silence_logs() -> None:
-    """Keep the ServerApp's log from standard error: the display shows the same."""
-    for name in ("server", "strategies"):
-        logging.getLogger(name).addHandler(logging.NullHandler())

@@ -6,9 +6,9 @@ a step together, whatever they did before, and their states are those of learner
 """
 
 import time
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import Self, TypeAlias
 
 import torch
 from torch import Tensor
@@ -23,6 +23,9 @@ from learning.mixer import MonotoneMixer
 from learning.settings import LearningSettings, SeatSpec
 from learning.stacked_gru import stacked_gru
 from learning.trainable import TrainableParameters, take_steps
+
+# Takes training steps of different learners, as `take_together` does.
+TakeSteps: TypeAlias = Callable[[Sequence[TrainingStep]], list[TakenStep]]
 
 
 def take_together(steps: Sequence[TrainingStep]) -> list[TakenStep]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeAlias, get_args
+from typing import TYPE_CHECKING, Final, TypeAlias, get_args
 
 from client.device import check_devices
 from envproxy.rules import Rules
@@ -31,7 +31,10 @@ from pps_qmix.runtime.supervisor import supervise
 from server.checkpoints import newest_checkpoint_steps
 from server.flower_internals import STOPPED_WITHIN
 from server.run_directory import Runtime, has_run, is_held, kept_runtime
-from server.settings import SettingsError
+from server.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from learning.stacked import TakeSteps
 
 RUNTIMES: Final[tuple[str, ...]] = get_args(Runtime)
 FLOWER, IN_PROCESS = RUNTIMES
@@ -89,8 +92,50 @@ def play(claimed: RequestedRun, runtime: str, retries: int, display: Display) ->
     """
     if runtime == FLOWER:
         _play_over_flower(claimed, retries, display)
+        write_pages(claimed.path)
     else:
-        _play_in_process(claimed, display)
+        play_in_process(claimed, display)
+
+
+def takes_steps_as_one(settings: Settings) -> bool:
+    """Say whether a run in one process takes the training steps of all its agents as one.
+
+    It does on CUDA if its agents learn alone: there a step costs as much as it starts operations.
+    """
+    if settings.mixing != "solo" or settings.device == "cpu":
+        return False
+    from learning.compute import computes_on_cuda  # noqa: PLC0415 - no torch where it is not needed
+
+    return computes_on_cuda(settings.device)
+
+
+def play_in_process(claimed: RequestedRun, display: Display, take: TakeSteps | None = None) -> None:
+    """Play a claimed run to its end in this process.
+
+    `take` takes the training steps of its agents; None: as one if `takes_steps_as_one`, else each agent its own.
+    Raises BackendFailedError, RoundsError, SeatsError, DeviceError, NotKeptError.
+    """
+    from learning.stacked import take_together  # noqa: PLC0415 - no torch for a run over Flower
+    from pps_qmix.runtime.in_process import Federation, run_in_process  # noqa: PLC0415
+
+    settings = claimed.settings
+    if take is None and takes_steps_as_one(settings):
+        take = take_together
+    federation = Federation(
+        settings.backend,
+        settings.map,
+        settings.battles,
+        settings.arena,
+        Rules.parse(settings.rules),
+        options=settings.backend_options,
+        centralised=settings.centralised,
+        threads=settings.threads or cores(),
+        teams=settings.teams,
+        take=take,
+    )
+    with closing(federation), display(claimed, lambda: federation.progress):
+        run_in_process(settings.config(), claimed.given, federation)
+    record_battles(claimed.path)
     write_pages(claimed.path)
 
 
@@ -125,28 +170,6 @@ def _play_over_flower(claimed: RequestedRun, retries: int, display: Display) -> 
         tell("starting the env proxy, the SuperLink and the SuperNodes")
         flower.start()
         _play_with_retries(claimed, partial(flower.play, meanwhile=recording.look), retries, tell)
-
-
-def _play_in_process(claimed: RequestedRun, display: Display) -> None:
-    from learning.compute import computes_on_cuda  # noqa: PLC0415 - no torch for a run over Flower
-    from pps_qmix.runtime.in_process import Federation, run_in_process  # noqa: PLC0415
-
-    settings = claimed.settings
-    federation = Federation(
-        settings.backend,
-        settings.map,
-        settings.battles,
-        settings.arena,
-        Rules.parse(settings.rules),
-        options=settings.backend_options,
-        centralised=settings.centralised,
-        threads=settings.threads or cores(),
-        teams=settings.teams,
-        stacked=settings.mixing == "solo" and computes_on_cuda(settings.device),
-    )
-    with closing(federation), display(claimed, lambda: federation.progress):
-        run_in_process(settings.config(), claimed.given, federation)
-    record_battles(claimed.path)
 
 
 def _play_with_retries(

@@ -15,10 +15,11 @@ from operations.paths import user_path
 from pps_qmix.experiment.folder import Folder
 from pps_qmix.experiment.processes import Ended, Started, play_all
 from pps_qmix.experiment.results import Result, result, write_csv
-from pps_qmix.experiment.schedule import Entry, State, left, schedule
+from pps_qmix.experiment.schedule import Entry, State, left, schedule, seeds_together
 from pps_qmix.experiment.spec import Plan, SpecError, parse_experiment
 from pps_qmix.runtime import memory
 from pps_qmix.runtime.cores import cores
+from pps_qmix.training import takes_steps_as_one
 from server.run_directory import read_rows
 
 
@@ -89,8 +90,10 @@ class Experiment:
         return [result(entry, read_rows(self.folder.run(entry.run.name))) for entry in entries]
 
     def run(self, jobs: int | None = None, *, memory_check: bool = True, display: Shown | None = None) -> Outcome:
-        """Play the runs that are not finished, `jobs` at once (default: as many as cores), each in its own process.
+        """Play the runs that are not finished, in `jobs` processes at once (default: as many as cores).
 
+        Each has a process of its own, but those on CUDA that differ only in the seed, if their agents learn alone:
+        they are in one, and take their training steps as one.
         Results are written after each run. The failure of a run stops no other; the next call resumes it.
         Raises SpecError, ExtraMissingError and other ValueErrors, InUseError if another process plays this experiment,
         TooLittleMemoryError, RunDirectoryError.
@@ -104,11 +107,11 @@ class Experiment:
         with folder.locked() if folder.played else nullcontext():
             entries = self.schedule()  # a fault is told before anything is made
         if memory_check:
-            memory.check_side_by_side([_memory(entry) for entry in left(entries)], jobs)
+            memory.check_side_by_side([_memory(each) for each in _processes(entries)], jobs)
         folder.make()
         with folder.locked() as lock:
             entries = self.schedule()
-            (folder.path / "experiment.toml").write_text(self._text, encoding="utf-8")
+            folder.experiment.write_text(self._text, encoding="utf-8")
             failed = self._play(entries, lock, jobs, display or _shown_nowhere)
         return Outcome(folder.path, self.results(), failed)
 
@@ -122,7 +125,7 @@ class Experiment:
         try:
             with (
                 shown(entries) as display,
-                closing(play_all(left(entries), folder, lock, jobs, display.look)) as events,
+                closing(play_all(_processes(entries), folder, lock, jobs, display.look)) as events,
             ):
                 for event in events:
                     display.tell(event)
@@ -161,8 +164,15 @@ def map_spec(entry: Entry) -> MapSpec:
     return backend.spec
 
 
-def _memory(entry: Entry) -> int:
-    return memory.in_process(map_spec(entry), entry.run.settings, entry.run.settings.threads or 1)
+def _processes(entries: Sequence[Entry]) -> list[list[Entry]]:
+    return seeds_together(left(entries), takes_steps_as_one)
+
+
+def _memory(process: Sequence[Entry]) -> int:
+    """Return what the runs of a process take, in bytes."""
+    spec = map_spec(process[0])
+    alone = [memory.in_process(spec, entry.run.settings, entry.run.settings.threads or 1) for entry in process]
+    return sum(alone) - (len(process) - 1) * memory.PROCESS
 
 
 class _NoDisplay:

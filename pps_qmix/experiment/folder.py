@@ -7,7 +7,8 @@ results/<name>/
     index.html            the same as a page, the paper's table beside ours, and the runs
     win-rate-<map>.png    and .pdf: win rate over environment steps
     runs/<run>/           the runs' directories, as of `pps-qmix train`
-    logs/<run>.log        what a run's process said
+    logs/<run>.log        what a run's process said, or a run that was played in one process with other seeds
+    logs/<run>-seeds.log  what that process said beside; <run> is the first of its runs
     devices/<run>/        what the agents keep between rounds; removed when the run is finished
     lock                  held (flock) by the command and by every run it has started
 """
@@ -32,12 +33,16 @@ class Folder:
         self.path = path
         self.runs = path / "runs"
         self.devices = path / "devices"
+        self.experiment = path / "experiment.toml"
 
     def run(self, name: str) -> Path:
         return self.runs / name
 
     def log(self, name: str) -> Path:
         return self.path / "logs" / f"{name}.log"
+
+    def seeds_log(self, first: str) -> Path:
+        return self.path / "logs" / f"{first}-seeds.log"
 
     @property
     def played(self) -> bool:

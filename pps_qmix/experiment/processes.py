@@ -1,25 +1,25 @@
-"""Plays an experiment's runs: each in a process of its own, as many at once as there are jobs."""
+"""Plays an experiment's runs: in as many processes at once as there are jobs."""
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import sys
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from pps_qmix.configuration import default_config
 from pps_qmix.experiment.folder import Folder
 from pps_qmix.experiment.schedule import Entry, State
 from pps_qmix.experiment.spec import PlannedRun
 from pps_qmix.runtime.processes import Part
 
 _LOOK_EVERY = 0.5  # seconds
-_NOT_FLAGS = {"run", "runs", "resume"}
-_AS_IN_THE_FILE = ("threads", "device")  # of a resumed run, too: they may change
-# A run has one core; numpy's and torch's threads would only get in the way of the other runs'.
+# A process has one core; numpy's and torch's threads would only get in the way of the other processes'.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
 
@@ -30,60 +30,88 @@ class Started(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """A run's process has ended: the run is finished, or there is a reason why not."""
+    """A run has ended, or its process: the run is finished, or there is a reason why not."""
 
     run: PlannedRun
     reason: str | None
 
 
 def play_all(
-    entries: Sequence[Entry], folder: Folder, lock: int, jobs: int, meanwhile: Callable[[], None]
+    processes: Sequence[Sequence[Entry]], folder: Folder, lock: int, jobs: int, meanwhile: Callable[[], None]
 ) -> Generator[Started | Ended]:
-    """Play the runs, `jobs` at once, and tell of each when it starts and ends; a failure stops no other.
+    """Play the runs, `jobs` processes at once, and tell of each run when it starts and ends; a failure stops no other.
 
+    `processes` has the runs of each process. Several in one take their training steps as one (`experiment.seeds`).
     `meanwhile` is called about twice a second. Closing the generator ends every process; their
     runs can be resumed later.
     """
-    waiting, playing = deque(entries), dict[str, tuple[PlannedRun, Part]]()
+    waiting, playing = deque(processes), list[_Process]()
     try:
         while waiting or playing:
             events: list[Started | Ended] = []
-            for name, (run, part) in list(playing.items()):
-                if not part.running:
-                    del playing[name]
-                    part.end()  # what it may have left behind
-                    events.append(Ended(run, _reason(part)))
+            for process in list(playing):
+                over = not process.running
+                events += process.ended()
+                if over:
+                    playing.remove(process)
+                    process.end()  # what it may have left behind
             while waiting and len(playing) < jobs:  # before anything is told: what hears it may take its time
-                entry = waiting.popleft()
-                playing[entry.run.name] = (entry.run, _start(entry, folder, lock))
-                events.append(Started(entry))
+                entries = waiting.popleft()
+                playing.append(_Process(entries, folder, lock))
+                events += map(Started, entries)
             yield from events
             meanwhile()
             if not events:
                 time.sleep(_LOOK_EVERY)
     finally:
         with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda each: each[1].end(), playing.values()))
+            list(pool.map(_Process.end, playing))
 
 
 def command(entry: Entry, folder: Folder) -> list[str]:
     """Return the command that plays a run, or plays on."""
     train = [sys.executable, "-P", "-m", "pps_qmix_command", "train", "--runtime", "in-process"]
-    config = entry.run.settings.config()
+    flags = [f"--{name}={value}" for name, value in entry.named.items()]
     if entry.state is not State.NEW:
-        changes = [f"--{name}={config[name]}" for name in _AS_IN_THE_FILE]
-        return [*train, "--resume", str(folder.run(entry.run.name)), *changes]
-    defaults = default_config()
-    flags = [
-        f"--{name}={value}" for name, value in config.items() if name not in _NOT_FLAGS and value != defaults[name]
-    ]
+        return [*train, "--resume", str(folder.run(entry.run.name)), *flags]
     return [*train, "--runs", str(folder.runs), "--run", entry.run.name, *flags]
 
 
-def _start(entry: Entry, folder: Folder, lock: int) -> Part:
-    environment = {**_ONE_THREAD, "PPS_HOME": str(folder.devices)}
-    name = entry.run.name
-    return Part(name, command(entry, folder), folder.log(name), environment, open_files=[lock])
+def seeds_command(entries: Sequence[Entry], folder: Folder, told_on: int) -> list[str]:
+    """Return the command that plays several runs of the folder's experiment, and tells on a descriptor which ended."""
+    play = [sys.executable, "-P", "-m", "cli.seeds", "--told-on", str(told_on)]
+    return [*play, *(str(folder.run(entry.run.name)) for entry in entries)]
+
+
+class _Process:
+    """A process that plays one run, or several and tells of each when it ends."""
+
+    def __init__(self, entries: Sequence[Entry], folder: Folder, lock: int) -> None:
+        self._playing = {entry.run.name: entry.run for entry in entries}
+        self._told = tempfile.TemporaryFile()  # noqa: SIM115 - `end` closes it
+        name, told_on = entries[0].run.name, self._told.fileno()
+        if len(entries) == 1:
+            words, log = command(entries[0], folder), folder.log(name)
+        else:
+            words, log = seeds_command(entries, folder, told_on), folder.seeds_log(name)
+        environment = {**_ONE_THREAD, "PPS_HOME": str(folder.devices)}
+        self._part = Part(name, words, log, environment, open_files=[lock, told_on])
+
+    @property
+    def running(self) -> bool:
+        return self._part.running
+
+    def end(self) -> None:
+        self._part.end()
+        self._told.close()
+
+    def ended(self) -> list[Ended]:
+        """Return which runs have ended since the last call: all that are left, if the process has ended."""
+        over = not self.running  # before reading: it tells nothing more
+        told = os.pread(self._told.fileno(), os.fstat(self._told.fileno()).st_size, 0)
+        reasons: dict[str, str | None] = dict.fromkeys(self._playing, _reason(self._part)) if over else {}
+        reasons.update(json.loads(line) for line in told[: told.rfind(b"\n") + 1].splitlines())
+        return [Ended(self._playing.pop(name), reasons[name]) for name in list(self._playing) if name in reasons]
 
 
 def _reason(part: Part) -> str | None:

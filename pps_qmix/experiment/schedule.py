@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
-from pps_qmix.configuration import kept_settings
+from pps_qmix.configuration import Value, default_config, kept_settings
 from pps_qmix.experiment.folder import Folder
 from pps_qmix.experiment.spec import PlannedRun, SpecError
 from server.checkpoints import newest_checkpoint_steps
 from server.run_directory import check_unchanged, has_run, other_simulator_of
-from server.settings import SettingsError
+from server.settings import Settings, SettingsError
+
+_NOT_NAMED = {"run", "runs", "resume"}  # they follow from the folder
+_AS_IN_THE_FILE = ("threads", "device")  # of a resumed run, too: they may change
 
 
 class State(Enum):
@@ -35,6 +38,15 @@ class Entry(NamedTuple):
     def steps_left(self) -> int:
         return max(self.run.settings.total_steps - self.steps, 0)
 
+    @property
+    def named(self) -> dict[str, Value]:
+        """The settings that are named to play it: those that differ from the defaults; to resume it, those that may
+        change."""
+        config, defaults = self.run.settings.config(), default_config()
+        if self.state is not State.NEW:
+            return {name: config[name] for name in _AS_IN_THE_FILE}
+        return {name: value for name, value in config.items() if name not in _NOT_NAMED and value != defaults[name]}
+
 
 def schedule(runs: Iterable[PlannedRun], folder: Folder) -> list[Entry]:
     """Say how far every run is. Raises SpecError if some were begun with other settings, or by another simulator."""
@@ -46,6 +58,15 @@ def schedule(runs: Iterable[PlannedRun], folder: Folder) -> list[Entry]:
 def left(entries: Iterable[Entry]) -> list[Entry]:
     """Return what is to be played: first the runs that were cut, then the new ones."""
     return sorted((each for each in entries if each.state is not State.FINISHED), key=lambda e: e.state is State.NEW)
+
+
+def seeds_together(entries: Iterable[Entry], as_one: Callable[[Settings], bool]) -> list[list[Entry]]:
+    """Return the runs by process, in their order: those `as_one` that differ only in the seed are in one."""
+    processes: dict[Hashable, list[Entry]] = {}
+    for entry in entries:
+        run = entry.run
+        processes.setdefault((run.map, run.method) if as_one(run.settings) else run.name, []).append(entry)
+    return list(processes.values())
 
 
 def _entry(run: PlannedRun, path: Path) -> Entry:

@@ -24,6 +24,7 @@ from envproxy.mixer_store import MIXERS
 from envproxy.rules import SMAC_RULES, Rules
 from learning.learner import Learner
 from learning.shared import SharedLearners
+from learning.stacked import TakeSteps, take_together
 from operations.home import HomeError, pps_home
 from operations.members import Teams
 from pps_qmix.configuration import Value
@@ -50,14 +51,15 @@ class Federation:
         centralised: bool = False,
         threads: int = 1,
         teams: int = 1,
-        stacked: bool = False,
+        take: TakeSteps | None = None,
     ) -> None:
         """`battles` are of each team. `arena` is the name of the arena, or what those of several teams begin with.
 
         `centralised`: one learner for all seats, which learns from one after the other; otherwise up to `threads`
         seats learn at the same time, and it makes no difference to what they learn. Teams play one after the other.
-        `stacked`: training steps that seats take alone are taken as one, those of all teams (`learning.stacked`): a
-        team then waits at each of them for the other teams. It changes the last bits of what seats learn.
+        `take` takes the training steps that seats take alone, those of all teams as one (`learning.stacked`): a team
+        then waits at each of them for the other teams. It changes the last bits of what seats learn. None: each seat
+        takes its own.
 
         Raises UnknownNameError if there is no such backend or map, OptionsError if it does not know its `options`,
         BackendFailedError if it cannot play on this machine.
@@ -75,7 +77,7 @@ class Federation:
         at_once = 1 if centralised else min(threads, self.teams.n_agents)
         # OpenMP counts threads for each of the threads that call it: every one of ours is told to compute alone.
         self._pool = ThreadPoolExecutor(at_once, "learning", torch.set_num_threads, (1,)) if at_once > 1 else None
-        self._stacked = stacked
+        self._take = take
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -99,7 +101,7 @@ class Federation:
                 begun.append(self._begin(team, trains))
             except SeatRefusedError as error:  # the others cannot play without it: no clock runs here
                 answers += [Message(Error(UNKNOWN_ERROR, str(error)), reply_to=message) for message in trains]
-        reports = play_teams([each.round for each in begun])
+        reports = play_teams([each.round for each in begun], self._take or take_together)
         return answers + [reply for each, of_team in zip(begun, reports, strict=True) for reply in each.end(of_team)]
 
     def close(self) -> None:
@@ -125,7 +127,7 @@ class Federation:
         seats = [self._members[_number(message)] for message in messages]
         requests = [request_from_message(TRAIN, message) for message in messages]
         rounds = [seat.begin(request) for seat, request in zip(seats, requests, strict=True)]
-        play = team_round(self._arenas[team], rounds, self._pool, stacked=self._stacked)
+        play = team_round(self._arenas[team], rounds, self._pool, stacked=self._take is not None)
         return _BegunRound(seats, requests, messages, play)
 
 

@@ -9,7 +9,7 @@ from client.play import Answer, Move, Round, RoundReport, advance, resume
 from envproxy.arena import Arena
 from envproxy.protocol import ArenaEvent, MixAnswer, MixEvent, Phase, Tick
 from learning.learner import TakenStep, TrainingStep
-from learning.stacked import take_together
+from learning.stacked import TakeSteps, take_together
 
 # One round of a team: yields the training steps that its seats ask for at one moment and is sent what became of them.
 TeamRound = Generator[Sequence[TrainingStep], Sequence[TakenStep], list[RoundReport]]
@@ -25,11 +25,11 @@ def play_in_lockstep(arena: Arena, rounds: Sequence[Round], pool: Executor | Non
     return reports
 
 
-def play_teams(teams: Sequence[TeamRound]) -> list[list[RoundReport]]:
+def play_teams(teams: Sequence[TeamRound], take: TakeSteps = take_together) -> list[list[RoundReport]]:
     """Play one round of each team and return their reports, in the order of the teams.
 
-    Training steps are taken as one when each team asks for some or has ended its round. A team that asks for none is
-    played at once to its end.
+    `take` takes the training steps as one when each team asks for some or has ended its round. A team that asks for
+    none is played at once to its end.
     """
     reports: dict[int, list[RoundReport]] = {}
     taken: dict[int, Sequence[TakenStep] | None] = dict.fromkeys(range(len(teams)))  # None: begin
@@ -40,7 +40,7 @@ def play_teams(teams: Sequence[TeamRound]) -> list[list[RoundReport]]:
                 asked[number] = next(teams[number]) if of_team is None else teams[number].send(of_team)
             except StopIteration as over:
                 reports[number] = over.value
-        every = iter(take_together([step for steps in asked.values() for step in steps]))
+        every = iter(take([step for steps in asked.values() for step in steps]))
         taken = {number: [next(every) for _ in steps] for number, steps in asked.items()}
     return [reports[number] for number in range(len(teams))]
 

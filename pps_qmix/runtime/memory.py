@@ -80,13 +80,13 @@ def check_over_flower(spec: MapSpec, settings: Settings) -> None:
 
 
 def check_side_by_side(needs: Sequence[int], jobs: int) -> None:
-    """Raise TooLittleMemoryError if `jobs` at once of runs that take so many bytes may take more than there is."""
+    """Raise TooLittleMemoryError if `jobs` at once of processes that take so many bytes may take more than there is."""
     there, largest = memory(), sorted(needs, reverse=True)
     needed = sum(largest[:jobs])
     if needed > there.free:
         fit = next((count for count in range(min(jobs, len(needs)), 0, -1) if sum(largest[:count]) <= there.free), 0)
         remedy = f"--jobs {fit} fits" if fit else "not even one of them fits"
         raise TooLittleMemoryError(
-            f"{min(jobs, len(needs))} runs at once need about {gigabytes(needed)} of memory, but {there}; {remedy}; "
-            "--no-memory-check starts them all the same"
+            f"{min(jobs, len(needs))} processes at once need about {gigabytes(needed)} of memory, but {there}; "
+            f"{remedy}; --no-memory-check starts them all the same"
         )

@@ -20,10 +20,10 @@ from cli.main import main
 from client.device import DeviceDirectory
 from envproxy.mixer_store import MixerStore
 from learning.learner import TakenStep, TrainingStep
-from learning.stacked import take_together
+from learning.stacked import TakeSteps, take_together
 from pps_qmix.comparison.compared_run import runs_in
 from pps_qmix.configuration import Value, default_config
-from pps_qmix.runtime import in_process, lockstep
+from pps_qmix.runtime import in_process
 from pps_qmix.runtime.in_process import Federation, run_in_process
 from server.checkpoints import Checkpoint, newest_checkpoint, save_checkpoint, whole_checkpoints
 from server.rounds import RoundsError
@@ -62,7 +62,7 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(server.app, draws, lambda *_: None)
 
 
-def play(runs: Path, run: str, threads: int = 1, *, stacked: bool = False, **changes: Any) -> RunDirectory:
+def play(runs: Path, run: str, threads: int = 1, *, take: TakeSteps | None = None, **changes: Any) -> RunDirectory:
     """Play a run, or play on where `resume` is true."""
     changed = {name.replace("_", "-"): value for name, value in changes.items()}
     given = {**TINY, "runs": str(runs), "run": run, **changed}
@@ -74,7 +74,7 @@ def play(runs: Path, run: str, threads: int = 1, *, stacked: bool = False, **cha
         centralised=bool(given.get("centralised")),
         threads=threads,
         teams=int(given.get("teams", 1)),
-        stacked=stacked,
+        take=take,
     )
     try:
         return run_in_process({**default_config(), **given}, given, team)
@@ -102,7 +102,7 @@ def without_clock(row: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("base", "teams"), [("qmix", 1), ("vdn", 2)])
 def test_training_steps_taken_as_one_give_the_figures_of_those_taken_alone(
-    tmp_path: Path, undrawn: None, monkeypatch: pytest.MonkeyPatch, base: str, teams: int
+    tmp_path: Path, undrawn: None, base: str, teams: int
 ) -> None:
     at_once: list[int] = []
 
@@ -110,10 +110,8 @@ def test_training_steps_taken_as_one_give_the_figures_of_those_taken_alone(
         at_once.append(len(steps))
         return take_together(steps)
 
-    monkeypatch.setattr(lockstep, "take_together", take)
     alone = play(tmp_path, "alone", base=base, teams=teams).path
-    assert not any(at_once)
-    stacked = play(tmp_path, "stacked", base=base, teams=teams, stacked=True).path
+    stacked = play(tmp_path, "stacked", base=base, teams=teams, take=take).path
     assert max(at_once) == 3 * teams
     for found, expected in zip(deeds(stacked), deeds(alone), strict=True):
         assert figures(found) == pytest.approx(figures(expected), rel=1e-4, abs=1e-4)
@@ -129,8 +127,8 @@ def test_training_steps_are_taken_as_one_on_cuda_by_agents_that_learn_alone(
     class SeenError(Exception):
         pass
 
-    def made(*_: object, stacked: bool, **__: object) -> None:
-        raise SeenError(stacked)
+    def made(*_: object, take: TakeSteps | None, **__: object) -> None:
+        raise SeenError(take is not None)
 
     monkeypatch.setattr(in_process, "Federation", made)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)

@@ -23,7 +23,6 @@ from envproxy.backend import create_backend
 from envproxy.protocol import MixBatch
 from learning.learner import TakenStep, TrainingStep
 from learning.stacked import take_together
-from pps_qmix.runtime import lockstep
 from pps_qmix.runtime.lockstep import play_in_lockstep, play_teams, team_round
 from tests.client import test_agent as solo
 from tests.client.joint_team import E, N, agents, order
@@ -153,14 +152,13 @@ def test_the_time_until_all_are_ready_to_learn_is_of_waiting(tmp_path: Path) -> 
         assert seconds <= report.learning < seconds + times * late
 
 
-def test_teams_learn_together_until_one_has_ended_its_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_teams_learn_together_until_one_has_ended_its_round(tmp_path: Path) -> None:
     at_once: list[int] = []
 
     def take(steps: Sequence[TrainingStep]) -> list[TakenStep]:
         at_once.append(len(steps))
         return take_together(steps)
 
-    monkeypatch.setattr(lockstep, "take_together", take)
     arenas = [Arena(create_backend("skirmish", "3m", solo.E)) for _ in range(2)]
     orders = [dataclasses.replace(solo.ORDER, battles=battles) for battles in (4, 6)]
     teams = [solo.agents(tmp_path / str(n), arena) for n, arena in enumerate(arenas)]
@@ -168,7 +166,8 @@ def test_teams_learn_together_until_one_has_ended_its_round(tmp_path: Path, monk
         [
             team_round(arena, [play_round(agent, order) for agent in team], stacked=True)
             for arena, team, order in zip(arenas, teams, orders, strict=True)
-        ]
+        ],
+        take,
     )
     for arena in arenas:
         arena.close()

@@ -93,11 +93,13 @@ def test_as_many_runs_as_fit_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     check_side_by_side([GB, 2 * GB, GB], 2)
     with pytest.raises(
         TooLittleMemoryError,
-        match=r"^3 runs at once need about 4.0 GB of memory, but 3.5 GB of the machine's 32.0 GB are free; "
+        match=r"^3 processes at once need about 4.0 GB of memory, but 3.5 GB of the machine's 32.0 GB are free; "
         "--jobs 2 fits; --no-memory-check starts them all the same$",
     ):
         check_side_by_side([GB, 2 * GB, GB], 3)
-    with pytest.raises(TooLittleMemoryError, match=r"1 runs at once need about 5.0 GB .* not even one of them fits"):
+    with pytest.raises(
+        TooLittleMemoryError, match=r"1 processes at once need about 5.0 GB .* not even one of them fits"
+    ):
         check_side_by_side([5 * GB], 2)
 
 
@@ -130,7 +132,7 @@ def test_an_experiment_refuses_in_one_line(
     )
     assert main(["experiment", "e.toml", "--jobs", "2"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("pps-qmix: 2 runs at once need about 1.2 GB of memory, but 1.0 GB ")
+    assert line.startswith("pps-qmix: 2 processes at once need about 1.2 GB of memory, but 1.0 GB ")
     assert "; --jobs 1 fits; " in line
     assert not (tmp_path / "results").exists()
 

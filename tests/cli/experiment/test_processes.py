@@ -22,7 +22,11 @@ def test_a_run_that_fails_tells_why_and_stops_no_other(tmp_path: Path, jobs: int
     runs = parse_experiment(SMALL).runs[:2]
     gone = [Entry(run, State.CUT, 1000) for run in runs]  # their directories were removed
     looks: list[None] = []
-    with folder.locked() as lock, closing(play_all(gone, folder, lock, jobs, lambda: looks.append(None))) as events:
+    processes = [[entry] for entry in gone]
+    with (
+        folder.locked() as lock,
+        closing(play_all(processes, folder, lock, jobs, lambda: looks.append(None))) as events,
+    ):
         told = list(events)
     assert [type(event).__name__.lower() for event in told] == order.split()
     assert [event.entry for event in told if isinstance(event, Started)] == gone
