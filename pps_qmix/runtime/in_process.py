@@ -76,7 +76,7 @@ class Federation:
         self._members = [Seat(self.teams.member(number), pps_home(), make_learner) for number in self.teams.numbers]
         at_once = 1 if centralised else min(threads, self.teams.n_agents)
         # OpenMP counts threads for each of the threads that call it: every one of ours is told to compute alone.
-        self._pool = ThreadPoolExecutor(at_once, "learning", torch.set_num_threads, (1,)) if at_once > 1 else None
+        self._pool = ThreadPoolExecutor(at_once - 1, "learning", torch.set_num_threads, (1,)) if at_once > 1 else None
         self._take = take
 
     @property

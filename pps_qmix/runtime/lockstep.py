@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from concurrent.futures import Executor
+import functools
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, Future
 
 from client.play import Answer, Move, Round, RoundReport, advance, resume
 from envproxy.arena import Arena
@@ -85,8 +86,27 @@ def _answers(
     """Send every seat its event; yield the seats and what they answer, in the order of `events`."""
     asked = [rounds[seat] for seat in events]
     at_once = pool is not None and any(map(_teaches, events.values()))
-    compute = pool.map if pool is not None and at_once else map
+    compute = functools.partial(_side_by_side, pool) if pool is not None and at_once else map
     return zip(events, compute(advance, asked, events.values()), strict=True)
+
+
+def _side_by_side(
+    pool: Executor,
+    compute: Callable[[Round, ArenaEvent], Answer | RoundReport],
+    rounds: Sequence[Round],
+    events: Iterable[ArenaEvent],
+) -> Iterable[Answer | RoundReport]:
+    """As `map`, by the pool's threads and by this one: it takes, from the last on, what they have not begun."""
+    asked = list(zip(rounds, events, strict=True))
+    answers = [pool.submit(compute, *each) for each in asked]
+    for place in reversed(range(len(asked))):
+        if answers[place].cancel():
+            answers[place] = Future()
+            try:
+                answers[place].set_result(compute(*asked[place]))
+            except Exception as error:  # raised below, in its turn: one of an earlier seat comes first
+                answers[place].set_exception(error)
+    return (answer.result() for answer in answers)
 
 
 def _stacked_answers(
