@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import signal
 import sys
 import threading
@@ -24,7 +23,8 @@ def kept_interrupts() -> Iterator[None]:
 
     def report(lost: Any) -> None:
         if issubclass(lost.exc_type, KeyboardInterrupt):
-            again = threading.Timer(_SOON, _thread.interrupt_main, [signal.SIGTERM])
+            # A signal to the main thread, and not only Python's note of one: the thread may be waiting for a lock.
+            again = threading.Timer(_SOON, signal.pthread_kill, [threading.main_thread().ident, signal.SIGTERM])
             again.daemon = True
             again.start()
         else:
