@@ -4,16 +4,13 @@ r = sigmoid(x Wr + h Ur), z = sigmoid(x Wz + h Uz), n = tanh(x Wn + r (h Un)), h
 its bias. Arrays of a row's gates hold r, z and n, [3h].
 """
 
-import functools
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.products import FASTMATH
-from operations.compiled import part
+from learning.products import fused
 
-_fused = functools.partial(part, fastmath=FASTMATH)
 _Array = NDArray[Any]
 
 # Constants are float32: with a float64 they are float64, whereas Python's numbers would make all float64.
@@ -22,7 +19,7 @@ _HALF, _ONE = _f32(0.5), _f32(1)
 _SATURATED = _f32(20)  # from here on tanh is 1, in float64 too
 
 
-@_fused
+@fused
 def activate(gates: _Array, of_hidden: _Array, past: _Array, hidden: _Array) -> None:
     """Compute the gates and the next hidden state [h] of one row, from the products of its input and its past [h].
 
@@ -38,7 +35,7 @@ def activate(gates: _Array, of_hidden: _Array, past: _Array, hidden: _Array) -> 
         hidden[j] = new[j] + update[j] * (past[j] - new[j])
 
 
-@_fused
+@fused
 def differentiate(
     gates: _Array, u_new: _Array, past: _Array, slope: _Array, to_input: _Array, to_hidden: _Array
 ) -> None:
@@ -57,12 +54,12 @@ def differentiate(
         to_update[j] = to_u_update[j] = slope[j] * (past[j] - new[j]) * update[j] * (_ONE - update[j])
 
 
-@_fused
+@fused
 def _sigmoid(x: Any) -> Any:
     return _HALF + _HALF * _tanh(_HALF * x)
 
 
-@_fused
+@fused
 def _tanh(x: Any) -> Any:
     """tanh to the last bits, in arithmetic that the compiler vectorises, as it does not the C library's.
 

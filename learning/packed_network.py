@@ -4,7 +4,6 @@ A time step has few rows, so that calls of PyTorch would cost more than their ar
 Python's lock: compiled, the networks of several agents are computed at the same time.
 """
 
-import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,14 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from learning.gru import activate, differentiate
-from learning.products import FASTMATH, add_product, add_product_over_rows, add_rows
-from operations.compiled import entry, part
+from learning.products import add_product, add_product_over_rows, add_rows, fused, fused_entry
 
-_fused = functools.partial(part, fastmath=FASTMATH)
-_fused_entry = functools.partial(entry, fastmath=FASTMATH)
 _Array = NDArray[Any]
 _ZERO = np.float32(0)
-_DTYPES = {"f": torch.float32, "d": torch.float64}
 _ENOUGH = 32  # rows from which on gradients of the parameters are computed: they stay in the first-level cache
 
 
@@ -150,14 +145,14 @@ def _room(layers: _Layers, battles: int) -> _Room:
 
 # Made by PyTorch, whose arrays begin where a cache line does: those of numpy may not, and are slower to load.
 def _empty(*shape: int, like: _Array) -> _Array:
-    return torch.empty(shape, dtype=_DTYPES[like.dtype.char], device="cpu").numpy()
+    return torch.from_numpy(like).new_empty(shape).numpy()
 
 
 def _zeros(*shape: int, like: _Array) -> _Array:
-    return torch.zeros(shape, dtype=_DTYPES[like.dtype.char], device="cpu").numpy()
+    return torch.from_numpy(like).new_zeros(shape).numpy()
 
 
-@_fused_entry
+@fused_entry
 def _forward(sizes: _Array, start: _Array, layers: _Layers, room: _Room, course: _Course, values: _Array) -> None:
     """Fill in the course and the values [rows, a] of sequences whose states before their first step are ``start``."""
     h = start.shape[1]
@@ -187,14 +182,14 @@ def _forward(sizes: _Array, start: _Array, layers: _Layers, room: _Room, course:
         row, before = row + n, n
 
 
-@_fused
+@fused
 def _transpose(matrix: _Array, out: _Array) -> None:
     for i in range(matrix.shape[0]):
         for j in range(matrix.shape[1]):
             out[j, i] = matrix[i, j]
 
 
-@_fused
+@fused
 def _linear(out: _Array, rows: _Array, weight: _Array, bias: _Array) -> None:
     """Fill in out [n, m] from rows [n, k], weight [k, m] and bias [m]."""
     for i in range(len(out)):
@@ -203,7 +198,7 @@ def _linear(out: _Array, rows: _Array, weight: _Array, bias: _Array) -> None:
     add_product(out, rows, weight)
 
 
-@_fused_entry
+@fused_entry
 def _backward(sizes: _Array, layers: _Layers, course: _Course, slopes: _Slopes, gradients: _Layers) -> None:
     """Carry the values' slopes back, last step first, and add to the gradients.
 
@@ -236,7 +231,7 @@ def _backward(sizes: _Array, layers: _Layers, course: _Course, slopes: _Slopes, 
             done = row
 
 
-@_fused
+@fused
 def _add_gradients(
     first: int, last: int, layers: _Layers, course: _Course, slopes: _Slopes, gradients: _Layers
 ) -> None:

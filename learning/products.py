@@ -5,21 +5,22 @@ rows stand beside it.
 """
 
 import functools
-from typing import Any
+from typing import Any, Final
 
 from numpy.typing import NDArray
 
-from operations.compiled import part
+from operations.compiled import entry, part
 
-FASTMATH = {"contract"}  # a product and a sum are one instruction
-_fused = functools.partial(part, fastmath=FASTMATH)
+_CONTRACT: Final = {"contract"}  # a product and a sum are one instruction
+fused = functools.partial(part, fastmath=_CONTRACT)
+fused_entry = functools.partial(entry, fastmath=_CONTRACT)
 _Array = NDArray[Any]
 _Four = tuple[Any, Any, Any, Any]
 
 _BLOCK = 32  # rows whose products with a wide matrix's rows stay in the first-level cache
 
 
-@functools.partial(part, fastmath=FASTMATH)
+@functools.partial(fused, inlined=False)
 def add_product(out: _Array, left: _Array, right: _Array) -> None:
     """Add to out [n, m] the product of left [n, k] and right [k, m]. The rows of out and right have no gaps.
 
@@ -52,7 +53,7 @@ def add_product(out: _Array, left: _Array, right: _Array) -> None:
                 o0[j] += w * r0[j]
 
 
-@_fused
+@fused
 def add_product_over_rows(out: _Array, left: _Array, right: _Array) -> None:
     """Add to out [k, m] the product of left [n, k], transposed, and right [n, m]: a sum over n rows."""
     for first in range(0, len(left), _BLOCK):
@@ -60,7 +61,7 @@ def add_product_over_rows(out: _Array, left: _Array, right: _Array) -> None:
         add_product(out, left[first:last].T, right[first:last])
 
 
-@_fused
+@fused
 def add_rows(out: _Array, rows: _Array) -> None:
     """Add to out [m] the sum of rows [n, m]."""
     for i in range(len(rows)):
@@ -69,11 +70,11 @@ def add_rows(out: _Array, rows: _Array) -> None:
             out[j] += row[j]
 
 
-@_fused
+@fused
 def _four(matrix: _Array, i: int, j: int) -> _Four:
     return matrix[i, j], matrix[i, j + 1], matrix[i, j + 2], matrix[i, j + 3]
 
 
-@_fused
+@fused
 def _plus_four(total: Any, w: _Four, x: _Four) -> Any:
     return total + w[0] * x[0] + w[1] * x[1] + w[2] * x[2] + w[3] * x[3]

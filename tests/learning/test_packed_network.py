@@ -75,6 +75,15 @@ def test_steps_give_the_values_of_whole_sequences_bit_for_bit() -> None:
         assert torch.equal(torch.from_numpy(steps.step()), expected)
 
 
+def test_a_rows_values_do_not_depend_on_the_rows_beside_it() -> None:
+    library = Library(5, 6, 3, torch.float32, 1.0, seed=1)
+    inputs = torch.randn(7, 5, generator=torch.Generator().manual_seed(2))
+    together = packed_values(inputs, torch.tensor([7]), *library.parameters()).detach()
+    for row, expected in zip(inputs, together, strict=True):
+        alone = packed_values(row.unsqueeze(0), torch.tensor([1]), *library.parameters()).detach()
+        assert torch.equal(alone[0], expected)
+
+
 def test_parameters_that_change_before_the_way_back_are_refused() -> None:
     library = Library(5, 6, 3, torch.float32, 1.0, seed=1)
     values = packed_values(torch.ones(2, 5), torch.tensor([2]), *library.parameters())
