@@ -25,7 +25,7 @@ def small_charts(rounds: Sequence[Row]) -> str:
             constant.append(f"{_within(figure.label)} {_value(figure, curve[-1][1])}")
             continue
         chart = charts.small_chart({"": curve}, figure.label, is_share=figure.is_share)
-        only = f'<p class="value">{_value(figure, curve[-1][1])}</p>'  # one point is no curve
+        only = f'<p class="value">{_value(figure, curve[-1][1])}</p>'  # a line needs two points
         figures.append(html.figure(_linked(figure), chart if len(curve) > 1 else only, figure.meaning))
     several = bool(rounds) and "teams" in rounds[-1]
     if weights := charts.told_apart(team_weights(rounds) if several else _weights(rounds)):
