@@ -15,33 +15,13 @@ from typing import Any
 import pytest
 
 from server.checkpoints import newest_checkpoint_steps
+from tests.cli.experiment.small import tiny
 from tests.system.conftest import processes, rounds, rows
 from tests.waiting import WAIT_LIMIT, wait_for
 
 Experiment = Callable[..., "subprocess.Popen[str]"]
 FOREVER = 10_000_000  # steps: longer than any test
 
-TINY = """
-name = "tiny"
-seeds = [0, 1]
-maps = ["3m"]
-
-[settings]
-total-steps = 1500
-battles = 4
-batch-size = 4
-buffer-size = 40
-aggregation-every = 4
-train-per-battle = 0.5
-evaluate-every = 500
-evaluate-battles = 4
-hidden = 8
-
-[[methods]]
-name = "A-PPS"
-strategy = "a-pps"
-base = "vdn"
-"""
 RUNS = ["3m-a-pps-vdn-solo-s0", "3m-a-pps-vdn-solo-s1"]
 
 
@@ -51,7 +31,7 @@ def experiment(tmp_path: Path) -> Iterator[Experiment]:
     started: list[subprocess.Popen[str]] = []
 
     def start(steps: int = 1500) -> subprocess.Popen[str]:
-        (tmp_path / "tiny.toml").write_text(TINY.replace("1500", str(steps)))
+        (tmp_path / "tiny.toml").write_text(tiny((0, 1), steps, evaluate_every=500))
         words = ["experiment", str(tmp_path / "tiny.toml"), "--out", str(tmp_path / "out"), "--jobs", "2"]
         process = subprocess.Popen(
             [sys.executable, "-m", "cli.main", *words],
@@ -125,7 +105,7 @@ def test_a_killed_run_stops_no_other_and_resumes_with_the_same_command(experimen
         assert all(earlier < later for earlier, later in pairwise(found))
         assert found[-1] >= 1500
     assert (out / "win-rate-3m.png").exists()
-    assert (out / "experiment.toml").read_text() == TINY
+    assert (out / "experiment.toml").read_text() == tiny((0, 1), 1500, evaluate_every=500)
     assert list((out / "devices").iterdir()) == []
 
 

@@ -38,6 +38,31 @@ mixing = "solo"
 """
 
 
+def tiny(seeds: tuple[int, int], steps: int, evaluate_every: int) -> str:
+    """Return an experiment whose runs take seconds: one method on 3m, two seeds."""
+    return f"""
+name = "tiny"
+seeds = {list(seeds)}
+maps = ["3m"]
+
+[settings]
+total-steps = {steps}
+battles = 4
+batch-size = 4
+buffer-size = 40
+aggregation-every = 4
+train-per-battle = 0.5
+evaluate-every = {evaluate_every}
+evaluate-battles = 4
+hidden = 8
+
+[[methods]]
+name = "A-PPS"
+strategy = "a-pps"
+base = "vdn"
+"""
+
+
 def result(run: PlannedRun, *rates: float, finished: bool = True) -> Result:
     """Return a result with these win rates, of 32 battles, one every 5,000 steps and 10 seconds."""
     found = [

@@ -20,32 +20,12 @@ from pps_qmix.experiment.schedule import Entry, State, left, schedule, seeds_tog
 from pps_qmix.experiment.spec import parse_experiment
 from server.checkpoints import newest_checkpoint, newest_checkpoint_steps
 from server.run_directory import read_rows
-from tests.cli.experiment.small import SMALL
+from tests.cli.experiment.small import SMALL, tiny
 from tests.cli.test_in_process import bits, deeds, figures, play
 from tests.waiting import wait_for
 
-TINY = """
-name = "tiny"
-seeds = [3, 5]
-maps = ["3m"]
-
-[settings]
-total-steps = 700
-battles = 4
-batch-size = 4
-buffer-size = 40
-aggregation-every = 4
-train-per-battle = 0.5
-evaluate-every = 300
-evaluate-battles = 4
-hidden = 8
-
-[[methods]]
-name = "A-PPS"
-strategy = "a-pps"
-base = "vdn"
-"""
 SEEDS = (3, 5)
+TINY = tiny(SEEDS, steps=700, evaluate_every=300)
 NAMES = [f"3m-a-pps-vdn-solo-s{seed}" for seed in SEEDS]
 
 pytestmark = pytest.mark.usefixtures("surroundings", "flower_identity")
@@ -115,7 +95,7 @@ def test_a_seed_that_fails_is_named_and_the_others_finish(tmp_path: Path, in_the
 
 @pytest.mark.parametrize("killed", [True, False], ids=["killed", "asked to end"])
 def test_seeds_resume_when_their_process_has_ended(tmp_path: Path, killed: bool) -> None:
-    text = TINY.replace("700", "4000")
+    text = tiny(SEEDS, steps=4000, evaluate_every=300)
     folder, entries = begun(tmp_path, text)
     ended: list[psutil.Process] = []
 
@@ -168,13 +148,15 @@ def test_on_cuda_an_experiment_plays_the_seeds_of_a_method_in_one_process(
 
 
 def test_closing_ends_the_process_of_the_seeds(tmp_path: Path) -> None:
-    folder, entries = begun(tmp_path, TINY.replace("700", "10_000_000"))
+    folder, entries = begun(tmp_path, tiny(SEEDS, steps=10_000_000, evaluate_every=300))
     with folder.locked() as lock, closing(play_all([entries], folder, lock, 1, lambda: None)) as events:
         for _ in entries:
             assert isinstance(next(events), Started)
         wait_for(lambda: all(newest_checkpoint_steps(folder.run(name)) for name in NAMES), "a round of each")
     assert not playing(folder)
-    assert [entry.state for entry in begun(tmp_path, TINY.replace("700", "10_000_000"))[1]] == [State.CUT] * 2
+    assert [entry.state for entry in begun(tmp_path, tiny(SEEDS, steps=10_000_000, evaluate_every=300))[1]] == [
+        State.CUT
+    ] * 2
 
 
 def playing(folder: Folder) -> list[psutil.Process]:
