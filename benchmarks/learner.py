@@ -28,8 +28,9 @@ from numpy.typing import NDArray
 
 from envproxy.backends.skirmish import create, map_names
 from envproxy.backends.skirmish.policies import POLICIES
+from learning.batch import Batch
 from learning.battle import Battle
-from learning.buffer import Batch, BattleBuffer
+from learning.buffer import BattleBuffer
 from learning.joint import JointMixer
 from learning.learner import Learner
 from learning.memory import keep_freed_memory
@@ -135,7 +136,9 @@ def joint_step(team: Sequence[Student], mixer: JointMixer, played: Played, batch
     battles, lengths = drawn[order], every_length[order]
     batches = [_selected(buffer, battles.astype(np.uint64)) for _, buffer in team]
     utilities = [learner.utilities(batch) for (learner, _), batch in zip(team, batches, strict=True)]
-    chosen, bootstrap = (np.stack([each[i].detach().numpy() for each in utilities], -1) for i in range(2))
+    chosen, bootstrap = (
+        np.stack(each, -1) for each in zip(*((each.chosen, each.best) for each in utilities), strict=True)
+    )
     gradient = mixer.gradient(
         chosen,
         bootstrap,
@@ -145,7 +148,7 @@ def joint_step(team: Sequence[Student], mixer: JointMixer, played: Played, batch
         batches[0].terminated.numpy(),
     )
     squared = sum(
-        learner.backpropagate(utilities[seat][0], torch.from_numpy(gradient[..., seat].copy()))
+        learner.backpropagate(utilities[seat], torch.from_numpy(gradient[..., seat].copy()))
         for seat, (learner, _) in enumerate(team)
     )
     scale, _ = mixer.apply(squared)

@@ -15,6 +15,7 @@ of wall time, the best and the median of the repeats. More agents than the map h
 from __future__ import annotations
 
 import argparse
+import functools
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -25,12 +26,11 @@ import torch
 
 from benchmarks.learner import Student, machine, random_battles, students
 from envproxy.backends.skirmish import create, map_names
-from learning import td
-from learning.buffer import Batch
+from learning import targets
+from learning.batch import Batch
+from learning.buffer import BattleBuffer
 from learning.learner import Learner, TrainingStep
 from learning.memory import keep_freed_memory
-from learning.network import packed_inputs
-from learning.packing import Packing
 from learning.settings import LearningSettings, SeatSpec
 from learning.stacked import take_together
 from pps_qmix.configuration import default_config
@@ -61,42 +61,36 @@ def main() -> None:
             print_stacked(agents[: options.stacked], size, options.repeats)
             continue
         learner, buffer = students(options.map, settings, battles[:1])[0]
-        batch = buffer.sample(np.random.default_rng(0), size)
-        print_parts(learner, sizes, batch, options.repeats)
+
+        def draw(buffer: BattleBuffer = buffer, size: int = size) -> Batch:
+            return buffer.sample(np.random.default_rng(0), size)
+
+        print_parts(learner, sizes, draw, options.repeats)
 
 
-def print_parts(learner: Learner, spec: SeatSpec, batch: Batch, repeats: int) -> None:
-    """Print what each part of a training step on a batch costs."""
-    network = learner.network
-    acts, moments = Packing.of(batch.lengths), Packing.of(batch.lengths + 1)
-    inputs = packed_inputs(moments.pack(batch.observations), acts.pack(batch.actions), spec)
-    rows, hidden = len(inputs), network.rnn.hidden_size
+def print_parts(learner: Learner, spec: SeatSpec, draw: Callable[[], Batch], repeats: int) -> None:
+    """Print what each part of a training step costs, with a batch that is drawn."""
+    batch = draw()
+    network, settings = learner.network, learner.settings
+    rows, hidden = len(batch.inputs), network.rnn.hidden_size
     forward = 2.0 * rows * hidden * (spec.input_size + 6 * hidden + spec.n_actions)
     backward = 2 * forward - 2.0 * rows * hidden * spec.input_size  # the inputs need no gradient
-    mask = td.battle_mask(batch.lengths, len(batch.actions))
-    chosen, bootstrap = learner.utilities(batch)
-
-    def loss_of_batch() -> torch.Tensor:
-        targets = td.td_targets(batch.rewards, bootstrap, batch.lengths, batch.terminated, gamma=0.99, td_lambda=0.6)
-        return td.td_loss(chosen, targets, mask)
-
-    loss = loss_of_batch()
+    run, utilities = network.run(batch.inputs, batch.sizes), learner.utilities(batch)
+    slopes = torch.randn_like(run.values)
     print(f"\nbatch {len(batch.lengths)}: {rows} rows, {len(batch.actions)} steps")
 
-    def pack() -> None:
-        packed_inputs(moments.pack(batch.observations), acts.pack(batch.actions), spec)
-
-    def forward_alone() -> None:
-        with torch.no_grad():
-            network(inputs, moments.sizes)
+    def compute_targets() -> None:
+        of_battles = batch.rewards, utilities.best, batch.lengths, batch.terminated
+        targets.td_targets(*of_battles, settings.gamma, settings.td_lambda)
 
     left, right = torch.randn(rows, hidden), torch.randn(hidden, 3 * hidden)
     product = torch.empty(rows, 3 * hidden)
     parts: list[tuple[str, Callable[[], object], float]] = [
-        ("pack the battles", pack, 0.0),
-        ("network forward, twice a step", forward_alone, forward),
-        ("targets and loss", loss_of_batch, 0.0),
-        ("backward", lambda: loss.backward(retain_graph=True), backward),  # type: ignore[no-untyped-call]
+        ("draw the battles", draw, 0.0),
+        ("online network forward", lambda: network.run(batch.inputs, batch.sizes), forward),
+        ("target network forward", lambda: network.values(batch.inputs, batch.sizes), forward),
+        ("targets", compute_targets, 0.0),
+        ("network backward", lambda: run.gradient(slopes), backward),
         ("whole step", lambda: learner.train(batch), 2 * forward + backward),
         ("a product of the step's rows", lambda: torch.mm(left, right, out=product), 2.0 * rows * 3 * hidden * hidden),
     ]
@@ -109,9 +103,13 @@ def print_parts(learner: Learner, spec: SeatSpec, batch: Batch, repeats: int) ->
 def print_stacked(agents: Sequence[Student], batch_size: int, repeats: int) -> None:
     """Print the time of a training step of all agents, alone one after the other and as one."""
     rng = np.random.default_rng(0)
-    steps = [TrainingStep(learner, buffer.sample(rng, batch_size)) for learner, buffer in agents]
+    drawn = [buffer.sample(rng, batch_size) for _, buffer in agents]
+    steps = [
+        TrainingStep(agent.learner, functools.partial(Batch.to, batch, torch.device("cpu")))
+        for agent, batch in zip(agents, drawn, strict=True)
+    ]
     device = steps[0].learner.device.type
-    longest = max(len(step.batch.actions) for step in steps)
+    longest = max(len(batch.actions) for batch in drawn)
     print(f"\nbatch {batch_size}: {len(steps)} agents on {device}, {longest} steps; ms best, median")
 
     def alone() -> None:

@@ -23,6 +23,7 @@ from learning.memory import keep_freed_memory
 from learning.metrics import TrainMetrics
 from learning.rewards import RewardBuffer
 from learning.settings import LearningSettings, SeatSpec
+from learning.utilities import Utilities, UtilitiesOnDevice
 
 log = logging.getLogger("agent")
 
@@ -65,7 +66,7 @@ class Agent:
         self._explore = np.random.default_rng([seed, spec.seat, 1, *of_team])
         self._sample = np.random.default_rng([seed, spec.seat, 2, *of_team])
         self._credit = 0.0  # training steps owed for battles that have ended
-        self._chosen: torch.Tensor | None = None  # utilities of the joint training step that is on
+        self._utilities: Utilities | UtilitiesOnDevice | None = None  # of the joint training step that is on
         self.actor = Actor(self.learner.network, spec, battles)
         self._recorder = Recorder(spec, battles)
         kept = directory.load()
@@ -146,27 +147,28 @@ class Agent:
     def owed(self) -> TrainingStep | None:
         """Return a training step that this agent is to take alone, if it owes one; joint mixing owes none.
 
-        Its batch is drawn; it must be taken before the next is asked for.
+        It must be taken before the agent does anything else.
         """
         if self._credit < 1.0:
             return None
         self._credit -= 1.0
-        return TrainingStep(self.learner, self.buffer.sample(self._sample, self.settings.batch_size))
+        return TrainingStep(self.learner, lambda: self.buffer.sample(self._sample, self.settings.batch_size))
 
     def mix(self, event: MixBatch | MixGradient) -> MixAnswer:
         """Do this seat's part of a joint training step, as far as it can before it hears of the others'."""
         if isinstance(event, MixGradient):
-            assert self._chosen is not None
-            return MixNorm(event.step, self.learner.backpropagate(self._chosen, torch.tensor(event.gradient)))
+            assert self._utilities is not None
+            return MixNorm(event.step, self.learner.backpropagate(self._utilities, torch.tensor(event.gradient)))
         batch = self.buffer.select(event.battles)
         if batch is None:
             return MixHoldings(event.step, self.buffer.ids())
-        self._chosen, bootstrap = self.learner.utilities(batch)
-        return MixUtilities(event.step, self._chosen.detach().cpu().numpy(), bootstrap.cpu().numpy())
+        self._utilities = self.learner.utilities(batch)
+        chosen, best = (each.cpu().numpy() for each in (self._utilities.chosen, self._utilities.best))
+        return MixUtilities(event.step, chosen, best)
 
     def mixed(self, event: MixScale) -> TrainMetrics:
         """Take the joint training step."""
-        self._chosen = None
+        self._utilities = None
         self.learner.apply(event.scale)
         return TrainMetrics(event.loss, event.q_mean, event.td_error_abs, event.grad_norm)
 

@@ -3,49 +3,18 @@
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.lib.format import open_memmap
 from numpy.typing import DTypeLike, NDArray
-from torch import Tensor
 
+from learning.batch import Batch, Ring, gather
 from learning.battle import Battle
 from learning.settings import SeatSpec
 
 _STRETCH = 64  # slots that get their disk together
-
-
-@dataclass(frozen=True)
-class Batch:
-    """B battles, time-major, longest first, padded to the longest of them (T steps).
-
-    Padding holds what the ring's slots happened to hold: finite, valid as indices, to be masked by ``lengths``.
-
-    Attributes:
-        observations: float32 [T+1, B, o].
-        available: bool [T+1, B, a].
-        actions: int64 [T, B].
-        rewards: float32 [T, B].
-        lengths: int64 [B], in steps, not increasing.
-        terminated: bool [B]; False where the time limit cut the battle.
-    """
-
-    observations: Tensor
-    available: Tensor
-    actions: Tensor
-    rewards: Tensor
-    lengths: Tensor
-    terminated: Tensor
-
-    def to(self, device: torch.device) -> "Batch":
-        """The same battles on `device`."""
-        if self.rewards.device == device:
-            return self
-        return Batch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
 
 class BattleBuffer:
@@ -74,13 +43,7 @@ class BattleBuffer:
         self._files = [array for array in arrays.values() if isinstance(array, np.memmap)]
         self._reserved: set[int] = set()  # numbers of the stretches of slots that have their disk
         arrays = {name: np.asarray(array) for name, array in arrays.items()}  # memmap's own indexing is slow
-        self._observations = arrays["observations"]
-        self._available = arrays["available"]
-        self._actions = arrays["actions"]
-        self._rewards = arrays["rewards"]
-        self._terminated = arrays["terminated"]
-        self._ids = arrays["ids"]
-        self._written_lengths = arrays["lengths"]
+        self._ring = Ring(**arrays)
         # Lengths of the battles that may be sampled, 0 for the other slots. The file's lengths may name more:
         # battles of an earlier life that no counters vouch for.
         self._lengths = np.zeros(capacity, np.int64)
@@ -101,14 +64,14 @@ class BattleBuffer:
         length = self._checked_length(battle)
         slot = self._position
         self._reserve(slot // _STRETCH)
-        self._lengths[slot] = self._written_lengths[slot] = 0
-        self._observations[slot, : length + 1] = battle.observations
-        self._available[slot, : length + 1] = battle.available
-        self._actions[slot, :length] = battle.actions
-        self._rewards[slot, :length] = battle.rewards
-        self._terminated[slot] = battle.terminated
-        self._ids[slot] = battle.id
-        self._lengths[slot] = self._written_lengths[slot] = length
+        self._lengths[slot] = self._ring.lengths[slot] = 0
+        self._ring.observations[slot, : length + 1] = battle.observations
+        self._ring.available[slot, : length + 1] = battle.available
+        self._ring.actions[slot, :length] = battle.actions
+        self._ring.rewards[slot, :length] = battle.rewards
+        self._ring.terminated[slot] = battle.terminated
+        self._ring.ids[slot] = battle.id
+        self._lengths[slot] = self._ring.lengths[slot] = length
         self._position = (slot + 1) % self._capacity
         self._count = max(self._count, slot + 1)
 
@@ -125,12 +88,12 @@ class BattleBuffer:
 
     def ids(self) -> NDArray[np.uint64]:
         """The ids of the stored battles, oldest first."""
-        return self._ids[self._by_age()]
+        return self._ring.ids[self._by_age()]
 
     def select(self, ids: NDArray[np.uint64]) -> Batch | None:
         """The battles with these ids, longest first, else in the order named; None if one of them is not stored."""
         slots = self._by_age()
-        known = self._ids[slots]
+        known = self._ring.ids[slots]
         order = np.argsort(known, kind="stable")
         # Of two battles with one id (a round was played again) the later one is meant.
         places = np.searchsorted(known, ids, side="right", sorter=order) - 1
@@ -145,17 +108,7 @@ class BattleBuffer:
 
     def _batch(self, slots: NDArray[np.intp]) -> Batch:
         slots = slots[np.argsort(-self._lengths[slots], kind="stable")]
-        lengths = self._lengths[slots]
-        steps = int(lengths[0])
-        # The gather is the one copy; time-major is a view of it.
-        return Batch(
-            observations=torch.from_numpy(self._observations[slots, : steps + 1]).transpose(0, 1),
-            available=torch.from_numpy(self._available[slots, : steps + 1]).transpose(0, 1),
-            actions=torch.from_numpy(self._actions[slots, :steps].T.astype(np.int64)),
-            rewards=torch.from_numpy(self._rewards[slots, :steps]).transpose(0, 1),
-            lengths=torch.from_numpy(lengths),
-            terminated=torch.from_numpy(self._terminated[slots]),
-        )
+        return gather(self._ring, slots, self._lengths[slots], self._spec)
 
     def flush(self) -> None:
         """Write what was added through to the disk (msync); nothing to do in memory."""
@@ -180,7 +133,7 @@ class BattleBuffer:
         if not (0 <= count <= self._capacity and fits):
             raise ValueError(f"counters {dict(counters)} do not fit a ring of {self._capacity} battles")
         self._position, self._count = position, count
-        self._lengths[:count] = self._written_lengths[:count]
+        self._lengths[:count] = self._ring.lengths[:count]
         self._lengths[count:] = 0
 
     def _reserve(self, stretch: int) -> None:

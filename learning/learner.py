@@ -1,7 +1,7 @@
 """Learning: gradient steps of double Q-learning on batches of battles."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,15 +9,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from learning import td
-from learning.buffer import Batch
+from learning import targets, td
+from learning.batch import Batch
 from learning.compute import compute_device
-from learning.metrics import TrainMetrics, train_metrics
+from learning.metrics import TrainMetrics
 from learning.mixer import MonotoneMixer, solo_mixer
-from learning.network import AgentNetwork, packed_inputs
+from learning.network import AgentNetwork
+from learning.packed_network import PackedRun
 from learning.packing import Packing
 from learning.settings import LearningSettings, SeatSpec
 from learning.trainable import TrainableParameters, clip_scale, frozen_copy
+from learning.utilities import Utilities, UtilitiesOnDevice
 
 
 class Learner:
@@ -105,45 +107,53 @@ class Learner:
         """Copy the online network and mixer to their targets."""
         self.parameters.sync_target()
 
-    def train(self, batch: Batch) -> TrainMetrics:
+    def train(self, batch: Batch, target: Callable[[], Tensor] | None = None) -> TrainMetrics:
         """One gradient step alone; every ``target_update_every`` steps the targets follow.
 
-        A dead unit's steps count like the others: the death step bootstraps from their value.
+        A dead unit's steps count like the others: the death step bootstraps from their value. ``target`` returns the
+        batch's ``target_values``; None: they are computed here.
         """
         batch = batch.to(self.device)
-        mask = td.battle_mask(batch.lengths, len(batch.actions))
-        values, next_values = self._mixed(*self.utilities(batch), batch)
-        told = self.settings
-        targets = td.td_targets(batch.rewards, next_values, batch.lengths, batch.terminated, told.gamma, told.td_lambda)
-        loss = td.td_loss(values, targets, mask)
-        self.parameters.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        utilities = self._utilities(batch, target)
+        values, next_values = self._mixed(utilities, batch)
+        told, compute = self.settings, targets.td_targets if batch.rewards.is_cpu else td.td_targets
+        wanted = compute(batch.rewards, next_values, batch.lengths, batch.terminated, told.gamma, told.td_lambda)
+        errors = values.detach() - wanted  # zeros beyond a battle's end
+        steps = batch.lengths.sum()
+        slopes = errors * (2 / steps)  # of the loss, the mean of the squared errors
+        of_mixer = []
+        if self.mixer is not None:
+            slopes, *each = torch.autograd.grad(values, [utilities.chosen, *self.mixer.parameters()], slopes)
+            of_mixer = [torch.cat([gradient.flatten() for gradient in each])]
+        self.parameters.take_gradients([utilities.gradient(slopes), *of_mixer])
         grad_norm = self.parameters.squared_norm() ** 0.5
         self.apply(clip_scale(grad_norm, told.grad_clip))
-        return train_metrics(loss, values, targets, mask, grad_norm)
+        figures = torch.stack([errors.square().sum(), values.detach().sum(), errors.abs().sum()]) / steps
+        loss, q_mean, td_error_abs = figures.tolist()
+        return TrainMetrics(loss, q_mean, td_error_abs, grad_norm)
 
-    def utilities(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Own Q of the actions taken and Q' of the best next ones, [T, B]; gradients in the first only."""
+    def target_values(self, batch: Batch) -> Tensor:
+        """The target network's values [rows, a]; they may be computed while the learner trains with the batch."""
         batch = batch.to(self.device)
-        moments = Packing.of(batch.lengths + 1)
-        acts = moments.later  # but for the first, a moment is what an action leads to
-        actions = acts.pack(batch.actions)
-        inputs = packed_inputs(moments.pack(batch.observations), actions, self.spec)
-        online = self.network(inputs, moments.sizes)
-        with torch.no_grad():
-            target = self._target_network(inputs, moments.sizes)
-            best = td.double_q_values(online, target, moments.pack(batch.available))
-        acted = moments.step < batch.lengths[moments.battle]
-        reached = slice(len(batch.lengths), None)
-        return acts.unpack(td.chosen_values(online[acted], actions)), acts.unpack(best[reached])
+        return self._target_network.values(batch.inputs, batch.sizes)
 
-    def backpropagate(self, chosen: Tensor, gradient: Tensor) -> float:
+    def utilities(self, batch: Batch) -> Utilities | UtilitiesOnDevice:
+        """Own Q of the actions taken and Q' of the best next ones."""
+        return self._utilities(batch.to(self.device), None)
+
+    def _utilities(self, batch: Batch, target: Callable[[], Tensor] | None) -> Utilities | UtilitiesOnDevice:
+        online = self.network.run(batch.inputs, batch.sizes)
+        target_values = self.target_values(batch) if target is None else target()
+        if isinstance(online, PackedRun):
+            return Utilities(online, target_values, batch)
+        return UtilitiesOnDevice(online, target_values, batch)
+
+    def backpropagate(self, utilities: Utilities | UtilitiesOnDevice, slopes: Tensor) -> float:
         """Carry d loss / d chosen [T, B] back through the own network; return the squared norm of what arrives.
 
-        ``chosen`` is the first of ``utilities``; nothing else must have been learned since.
+        Nothing must have been learned since the utilities were computed.
         """
-        self.parameters.zero_grad()
-        chosen.backward(gradient.to(self.device))  # type: ignore[no-untyped-call]
+        self.parameters.take_gradients([utilities.gradient(slopes.to(self.device))])
         return self.parameters.squared_norm()
 
     def apply(self, scale: float) -> None:
@@ -163,16 +173,19 @@ class Learner:
         """
         self.parameters.restore(tensors, counters)
 
-    def _mixed(self, chosen: Tensor, bootstrap: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Q_tot and Q'_tot of such utilities, [T, B]."""
+    def _mixed(self, utilities: Utilities | UtilitiesOnDevice, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Q_tot and Q'_tot of these utilities, [T, B]; the mixer's operations on the chosen ones are recorded."""
         if self.mixer is None or self._target_mixer is None:
-            return chosen, bootstrap
+            return utilities.chosen, utilities.best
         # Padding is most of many batches and the mixers are most of the work: they are given the battles' steps alone.
-        on = step, battle = td.battle_mask(batch.lengths, len(batch.actions)).nonzero(as_tuple=True)
-        values = self.mixer(chosen[on].unsqueeze(-1), batch.observations[on])
+        moments = Packing.of(batch.lengths + 1)
+        on = moments.later
+        observed = batch.inputs[:, : self.spec.obs_size]
+        before, after = observed[moments.step < batch.lengths[moments.battle]], observed[len(batch.lengths) :]
+        values = self.mixer(on.pack(utilities.chosen.requires_grad_()).unsqueeze(-1), before)
         with torch.no_grad():
-            next_values = self._target_mixer(bootstrap[on].unsqueeze(-1), batch.observations[step + 1, battle])
-        return torch.zeros_like(chosen).index_put(on, values), bootstrap.index_put(on, next_values)
+            next_values = self._target_mixer(on.pack(utilities.best).unsqueeze(-1), after)
+        return on.unpack(values), on.unpack(next_values)
 
 
 class TakenStep(NamedTuple):
@@ -186,12 +199,12 @@ class TrainingStep(NamedTuple):
     """A training step that a learner is to take: by itself, or as one with those of others (``learning.stacked``)."""
 
     learner: Learner
-    batch: Batch
+    draw: Callable[[], Batch]  # its batch, once
 
     def take(self) -> TakenStep:
         """Take it by itself."""
         began = time.perf_counter()
-        metrics = self.learner.train(self.batch)
+        metrics = self.learner.train(self.draw())
         return TakenStep(metrics, time.perf_counter() - began)
 
 

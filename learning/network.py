@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from learning.packed_network import StepwiseNetwork, packed_values
-from learning.settings import SeatSpec
+from learning.packed_network import PackedRun, StepwiseNetwork, packed_values
 
 
 class AgentNetwork(nn.Module):
@@ -32,18 +31,21 @@ class AgentNetwork(nn.Module):
             nn.init.zeros_(bias)
         self._tensors = tuple(self.named_tensors().values())  # to look them up takes as long as a small product
 
-    def forward(self, inputs: Tensor, sizes: Tensor) -> Tensor:
-        """Q-values [rows, a] of whole sequences, from a zero hidden state.
+    def run(self, inputs: Tensor, sizes: Tensor) -> PackedRun | RunOnDevice:
+        """Run it over whole sequences, from a zero hidden state.
 
         Args:
             inputs: float32 [rows, in], packed.
             sizes: int64 [T], on the CPU: sequences that have a row of each step, not increasing (``Packing.sizes``).
         """
+        return PackedRun(self._tensors, inputs, sizes) if inputs.is_cpu else RunOnDevice(self, inputs, sizes)
+
+    def values(self, inputs: Tensor, sizes: Tensor) -> Tensor:
+        """Q-values [rows, a], as those of ``run``; gradients cannot be carried back."""
         if inputs.is_cpu:
-            return packed_values(inputs, sizes, *self._tensors)
-        hidden = self.rnn(PackedSequence(torch.relu(self.fc1(inputs)), sizes))[0].data
-        values: Tensor = self.fc2(hidden)
-        return values
+            return packed_values(self._tensors, inputs, sizes)
+        with torch.no_grad():
+            return RunOnDevice(self, inputs, sizes).values
 
     def stepwise(self, battles: int) -> StepwiseNetwork | StepwiseOnDevice:
         """Return what runs this network, with the weights that it will have, step by step over so many battles."""
@@ -54,6 +56,22 @@ class AgentNetwork(nn.Module):
     def named_tensors(self) -> dict[str, nn.Parameter]:
         """The 8 parameters under the names and in the order in which agents exchange them."""
         return {name.removesuffix("_l0"): parameter for name, parameter in self.named_parameters()}
+
+
+class RunOnDevice:
+    """What ``PackedRun`` is, with PyTorch's operations, where the network is: on CUDA."""
+
+    def __init__(self, network: AgentNetwork, inputs: Tensor, sizes: Tensor) -> None:
+        """See ``AgentNetwork.run``."""
+        self._parameters = network.parameters()
+        hidden = network.rnn(PackedSequence(torch.relu(network.fc1(inputs)), sizes))[0].data
+        self._values: Tensor = network.fc2(hidden)
+        self.values: Tensor = self._values.detach()
+
+    def gradient(self, slopes: Tensor) -> Tensor:
+        """See ``PackedRun.gradient``."""
+        gradients = torch.autograd.grad(self._values, list(self._parameters), slopes)
+        return torch.cat([each.flatten() for each in gradients])
 
 
 class StepwiseOnDevice:
@@ -79,22 +97,3 @@ class StepwiseOnDevice:
         self._hidden = torch.gru_cell(features, self._hidden, *network.rnn.all_weights[0])
         values: NDArray[np.float32] = network.fc2(self._hidden).cpu().numpy()
         return values
-
-
-def packed_inputs(observations: Tensor, actions: Tensor, spec: SeatSpec) -> Tensor:
-    """Network inputs of whole battles: observation, last action one-hot (zeros at first), agent id one-hot.
-
-    Args:
-        observations: float32 [rows, o], packed, of all moments.
-        actions: int64 [rows - B], packed, of all steps; each leads to one of the moments after the first B.
-        spec: the seat whose battles these are.
-
-    Returns:
-        float32 [rows, o + a + n_agents], packed.
-    """
-    inputs = observations.new_zeros(len(observations), spec.input_size)
-    inputs[:, : spec.obs_size] = observations
-    reached = inputs[len(observations) - len(actions) :, spec.obs_size : spec.obs_size + spec.n_actions]
-    reached.scatter_(1, actions.unsqueeze(1), 1.0)
-    inputs[:, spec.obs_size + spec.n_actions + spec.seat] = 1.0
-    return inputs

@@ -20,16 +20,53 @@ _ZERO = np.float32(0)
 _ENOUGH = 32  # rows from which on gradients of the parameters are computed: they stay in the first-level cache
 
 
-def packed_values(inputs: Tensor, sizes: Tensor, *parameters: Tensor) -> Tensor:
-    """Q-values [rows, a] of whole sequences, from a zero hidden state: ``fc1 -> ReLU -> GRU -> fc2``.
+def packed_values(parameters: Sequence[Tensor], inputs: Tensor, sizes: Tensor) -> Tensor:
+    """Run the agent network over whole sequences, from a zero hidden state: ``fc1 -> ReLU -> GRU -> fc2``.
 
     Args:
-        inputs: packed [rows, in], longest sequence first. They get no gradient.
-        sizes: int64 [T]: sequences that have a row of each step (``Packing.sizes``).
         parameters: the 8 tensors, in the order in which agents exchange them.
+        inputs: packed [rows, in], longest sequence first.
+        sizes: int64 [T]: sequences that have a row of each step (``Packing.sizes``).
+
+    Returns:
+        Q-values [rows, a].
     """
-    values: Tensor = _PackedNetwork.apply(inputs, sizes, *parameters)  # type: ignore[no-untyped-call]
-    return values
+    layers, of_steps = _layers(parameters), sizes.numpy()
+    return _run(layers, of_steps, _course(inputs.numpy(), of_steps[0], len(layers.fc1)))
+
+
+class PackedRun:
+    """A run of the agent network over whole sequences, from which gradients can be carried back.
+
+    Attributes:
+        values: see ``packed_values``.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor], inputs: Tensor, sizes: Tensor) -> None:
+        """See ``packed_values``."""
+        self._parameters = parameters
+        self._versions = _versions(parameters)
+        self._layers, self._sizes = _layers(parameters), sizes.numpy()
+        self._course = _course(inputs.numpy(), len(inputs), len(self._layers.fc1))
+        self.values = _run(self._layers, self._sizes, self._course)
+
+    def gradient(self, slopes: Tensor) -> Tensor:
+        """Carry slopes of the values [rows, a] back; return those of all parameters, one after the other, [P].
+
+        Raises:
+            RuntimeError: the parameters have changed since.
+        """
+        if _versions(self._parameters) != self._versions:
+            raise RuntimeError("the agent network's parameters have changed since it was run")
+        course, layers = self._course, self._layers
+        of_gates = (_empty(*course.gates.shape, like=course.gates) for _ in range(2))
+        carried = _Slopes(slopes.contiguous().numpy(), _zeros(*course.hidden.shape, like=course.hidden), *of_gates)
+        # Transposed, but for fc2: products are faster where their longer side is inside.
+        gradients = _Layers(*(_zeros(*each.shape[::-1], like=each) for each in layers))
+        gradients = gradients._replace(fc2=_zeros(*layers.fc2.shape, like=layers.fc2))
+        _backward(self._sizes, layers, course, carried, gradients)
+        turned = gradients._replace(fc2=gradients.fc2.T)
+        return torch.from_numpy(np.concatenate([each.T.ravel() for each in turned]))
 
 
 class StepwiseNetwork:
@@ -47,7 +84,7 @@ class StepwiseNetwork:
         self._sizes = np.array([battles])
         self._past = _zeros(battles, hidden, like=self._layers.fc1)
         self._room = _room(self._layers, battles)
-        self._course = _course(self.inputs, hidden)
+        self._course = _course(self.inputs, battles, hidden)
         self._values = _empty(battles, len(self._layers.fc2), like=self._layers.fc2)
 
     def forget(self, mask: NDArray[np.bool_]) -> None:
@@ -75,9 +112,9 @@ class _Layers(NamedTuple):
 
 
 class _Course(NamedTuple):
-    """What becomes of packed inputs on their way forward, as going back needs it."""
+    """What becomes of packed inputs on their way forward, as going back needs it: of all rows, or of one step's."""
 
-    inputs: _Array  # [rows, in]
+    inputs: _Array  # [rows, in], always of all
     features: _Array  # [rows, h], after fc1 and ReLU
     gates: _Array  # [rows, 3h], r, z and n
     u_new: _Array  # [rows, h], the part of n in h U
@@ -104,38 +141,23 @@ class _Slopes(NamedTuple):
     of_hidden: _Array  # [rows, 3h]
 
 
-class _PackedNetwork(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, inputs: Tensor, sizes: Tensor, *parameters: Tensor) -> Tensor:
-        layers, steps = _layers(parameters), sizes.numpy()
-        course = _course(inputs.numpy(), len(layers.fc1))
-        values = inputs.new_empty(len(inputs), len(layers.fc2))
-        start = _zeros(steps[0], len(layers.fc1), like=layers.fc1)
-        _forward(steps, start, layers, _room(layers, steps[0]), course, values.numpy())
-        ctx.save_for_backward(*parameters)
-        ctx.ran = steps, layers, course
-        return values
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        assert ctx.saved_tensors  # PyTorch compares: the parameters are still those of the way forward
-        steps, layers, course = ctx.ran
-        of_gates = (_empty(*course.gates.shape, like=course.gates) for _ in range(2))
-        slopes = _Slopes(gradient.contiguous().numpy(), _zeros(*course.hidden.shape, like=course.hidden), *of_gates)
-        # Transposed, but for fc2: products are faster where their longer side is inside.
-        gradients = _Layers(*(_zeros(*each.shape[::-1], like=each) for each in layers))
-        gradients = gradients._replace(fc2=_zeros(*layers.fc2.shape, like=layers.fc2))
-        _backward(steps, layers, course, slopes, gradients)
-        turned = gradients._replace(fc2=gradients.fc2.T)
-        return None, None, *(torch.from_numpy(each.T) for each in turned)
+def _versions(parameters: Sequence[Tensor]) -> list[int]:
+    return [parameter._version for parameter in parameters]
 
 
 def _layers(parameters: Sequence[Tensor]) -> _Layers:
     return _Layers(*(parameter.detach().numpy() for parameter in parameters))
 
 
-def _course(inputs: _Array, h: int) -> _Course:
-    return _Course(inputs, *(_empty(len(inputs), width, like=inputs) for width in (h, 3 * h, h, h, h)))
+def _run(layers: _Layers, sizes: _Array, course: _Course) -> Tensor:
+    values = torch.from_numpy(course.inputs).new_empty(len(course.inputs), len(layers.fc2))
+    start, room = _zeros(sizes[0], len(layers.fc1), like=layers.fc1), _room(layers, sizes[0])
+    _forward(sizes, start, layers, room, course, values.numpy())
+    return values
+
+
+def _course(inputs: _Array, rows: int, h: int) -> _Course:
+    return _Course(inputs, *(_empty(rows, width, like=inputs) for width in (h, 3 * h, h, h, h)))
 
 
 def _room(layers: _Layers, battles: int) -> _Room:
@@ -154,21 +176,25 @@ def _zeros(*shape: int, like: _Array) -> _Array:
 
 @fused_entry
 def _forward(sizes: _Array, start: _Array, layers: _Layers, room: _Room, course: _Course, values: _Array) -> None:
-    """Fill in the course and the values [rows, a] of sequences whose states before their first step are ``start``."""
+    """Fill in the course and the values [rows, a] of sequences whose states before their first step are ``start``.
+
+    Where the course has room for the rows of one step only, it is the last step's.
+    """
     h = start.shape[1]
     _transpose(layers.fc1, room.fc1)
     _transpose(layers.weight_ih, room.weight_ih)
     _transpose(layers.weight_hh, room.weight_hh)
     _transpose(layers.fc2, room.fc2)
-    row = before = 0
+    row = kept = before = 0  # the step's first row, where it is kept in the course, where that of the step before is
+    keeps_all = len(course.hidden) == len(values)
     for n in sizes:
-        rows = slice(row, row + n)
+        rows = slice(kept, kept + n)
         past, hidden, features = course.past[rows], course.hidden[rows], course.features[rows]
         gates, u_new, of_hidden = course.gates[rows], course.u_new[rows], room.of_hidden[:n]
         for i in range(n):
             for j in range(h):
-                past[i, j] = course.hidden[row - before + i, j] if row else start[i, j]
-        _linear(features, course.inputs[rows], room.fc1, layers.fc1_bias)
+                past[i, j] = course.hidden[before + i, j] if row else start[i, j]
+        _linear(features, course.inputs[row : row + n], room.fc1, layers.fc1_bias)
         for i in range(n):
             for j in range(h):
                 features[i, j] = max(features[i, j], _ZERO)
@@ -178,8 +204,9 @@ def _forward(sizes: _Array, start: _Array, layers: _Layers, room: _Room, course:
             for j in range(h):
                 u_new[i, j] = of_hidden[i, 2 * h + j]
             activate(gates[i], of_hidden[i], past[i], hidden[i])
-        _linear(values[rows], hidden, room.fc2, layers.fc2_bias)
-        row, before = row + n, n
+        _linear(values[row : row + n], hidden, room.fc2, layers.fc2_bias)
+        row, before = row + n, kept
+        kept = row if keeps_all else 0
 
 
 @fused

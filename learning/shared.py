@@ -3,11 +3,11 @@
 import copy
 from typing import Self
 
-import torch
 from torch import Tensor
 
 from learning.learner import Learner
 from learning.settings import LearningSettings, SeatSpec
+from learning.utilities import Utilities, UtilitiesOnDevice
 
 
 class SharedLearner(Learner):
@@ -24,11 +24,11 @@ class SharedLearner(Learner):
         other.spec = spec
         return other
 
-    def backpropagate(self, chosen: Tensor, gradient: Tensor) -> float:
+    def backpropagate(self, utilities: Utilities | UtilitiesOnDevice, slopes: Tensor) -> float:
         """As a learner of its own, but what arrives is added up: the last seat tells its squared norm, others 0."""
         if self.spec.seat == 0:
             self.parameters.zero_grad()
-        torch.autograd.backward(chosen, gradient.to(self.device))
+        self.parameters.arrays[0].gradient.add_(utilities.gradient(slopes.to(self.device)))
         return self.parameters.squared_norm() if self._is_last else 0.0
 
     def apply(self, scale: float) -> None:

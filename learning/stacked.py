@@ -16,11 +16,11 @@ from torch.func import functional_call
 from torch.nn.utils.rnn import pad_sequence
 
 from learning import td
-from learning.buffer import Batch
+from learning.batch import Batch
 from learning.learner import Learner, TakenStep, TrainingStep
 from learning.metrics import TrainMetrics
 from learning.mixer import MonotoneMixer
-from learning.settings import LearningSettings, SeatSpec
+from learning.packing import Packing
 from learning.stacked_gru import stacked_gru
 from learning.trainable import TrainableParameters, take_steps
 
@@ -35,22 +35,22 @@ def take_together(steps: Sequence[TrainingStep]) -> list[TakenStep]:
     ``Learner.train``, that is without joint mixing.
     """
     alike: dict[Hashable, list[int]] = {}
+    batches = [step.draw() for step in steps]
     for place, step in enumerate(steps):
-        alike.setdefault(_kind(step), []).append(place)
+        alike.setdefault(_kind(step.learner, batches[place]), []).append(place)
     taken: dict[int, TakenStep] = {}
     for places in alike.values():
         began = time.perf_counter()
         learners = [steps[place].learner for place in places]
-        batch = StackedBatch.of([steps[place].batch for place in places], [learner.spec for learner in learners])
+        batch = StackedBatch.of([batches[place] for place in places])
         metrics = train_stacked(learners, batch)
         seconds = time.perf_counter() - began
         taken |= {place: TakenStep(of_one, seconds) for place, of_one in zip(places, metrics, strict=True)}
     return [taken[place] for place in range(len(steps))]
 
 
-def _kind(step: TrainingStep) -> Hashable:
-    learner = step.learner
-    return learner.settings, replace(learner.spec, seat=0), len(step.batch.lengths)
+def _kind(learner: Learner, batch: Batch) -> Hashable:
+    return learner.settings, replace(learner.spec, seat=0), len(batch.lengths)
 
 
 @dataclass(frozen=True)
@@ -58,47 +58,40 @@ class StackedBatch:
     """The batches of A learners, of B battles each, padded with zeros to the longest battle of all (T steps).
 
     Attributes:
-        observations: float32 [A, T+1, B, o].
+        inputs: float32 [A, T+1, B, o + a + n_agents].
         available: bool [A, T+1, B, a].
         actions: int64 [A, T, B].
         rewards: float32 [A, T, B].
         lengths: int64 [A, B], in steps.
         terminated: bool [A, B].
-        ids: [A, n_agents], the learners' agent ids one-hot.
     """
 
-    observations: Tensor
+    inputs: Tensor
     available: Tensor
     actions: Tensor
     rewards: Tensor
     lengths: Tensor
     terminated: Tensor
-    ids: Tensor
 
     @classmethod
-    def of(cls, batches: Sequence[Batch], specs: Sequence[SeatSpec]) -> Self:
-        """Stack batches of as many battles each; of each the seat is named."""
+    def of(cls, batches: Sequence[Batch]) -> Self:
+        """Stack batches of as many battles each."""
+        moments = [Packing.of(batch.lengths + 1) for batch in batches]
         padded = {
-            name: pad_sequence([getattr(batch, name) for batch in batches], batch_first=True)
-            for name in ("observations", "available", "actions", "rewards")
+            "inputs": [packing.unpack(batch.inputs) for packing, batch in zip(moments, batches, strict=True)],
+            "available": [packing.unpack(batch.available) for packing, batch in zip(moments, batches, strict=True)],
+            "actions": [batch.actions for batch in batches],
+            "rewards": [batch.rewards for batch in batches],
         }
         return cls(
-            **padded,
+            **{name: pad_sequence(arrays, batch_first=True) for name, arrays in padded.items()},
             lengths=torch.stack([batch.lengths for batch in batches]),
             terminated=torch.stack([batch.terminated for batch in batches]),
-            ids=torch.eye(specs[0].n_agents, dtype=padded["observations"].dtype)[[spec.seat for spec in specs]],
         )
 
     def to(self, device: torch.device) -> "StackedBatch":
         """The same battles on `device`."""
         return StackedBatch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
-
-    def inputs(self) -> Tensor:
-        """What the networks are told, [A, T+1, B, in]: see ``learning.network.packed_inputs``."""
-        last_actions = self.observations.new_zeros(self.available.shape)
-        last_actions[:, 1:].scatter_(-1, self.actions.unsqueeze(-1), 1.0)
-        ids = self.ids[:, None, None].expand(*self.observations.shape[:3], -1)
-        return torch.cat([self.observations, last_actions, ids], -1)
 
 
 class StackedParameters:
@@ -132,7 +125,7 @@ def train_stacked(learners: Sequence[Learner], batch: StackedBatch) -> list[Trai
     """One step of learners of equal settings and sizes, as ``Learner.train``; ``batch`` may be on any device."""
     told, batch = learners[0].settings, batch.to(learners[0].device)
     parameters = StackedParameters([learner.parameters for learner in learners])
-    values, targets = _values_and_targets(parameters, learners[0].mixer, told, batch)
+    values, targets = _values_and_targets(parameters, learners[0], batch)
     mask = torch.vmap(td.battle_mask, (0, None))(batch.lengths, values.shape[1])
     losses = torch.vmap(td.td_loss)(values, targets, mask)
     gradients = parameters.gradients(losses)
@@ -144,18 +137,21 @@ def train_stacked(learners: Sequence[Learner], batch: StackedBatch) -> list[Trai
     return [TrainMetrics(*of_one) for of_one in torch.stack([each.double() for each in figures], 1).tolist()]
 
 
-def _values_and_targets(
-    parameters: StackedParameters, mixer: MonotoneMixer | None, told: LearningSettings, batch: StackedBatch
-) -> tuple[Tensor, Tensor]:
-    """Q_tot of the actions taken and its TD targets, [A, T, B]; gradients in the first only. Waits for no result."""
+def _values_and_targets(parameters: StackedParameters, learner: Learner, batch: StackedBatch) -> tuple[Tensor, Tensor]:
+    """Q_tot of the actions taken and its TD targets, [A, T, B]; gradients in the first only. Waits for no result.
+
+    ``learner`` is one of the learners, for what they have in common.
+    """
+    told, mixer = learner.settings, learner.mixer
     both = {name: torch.cat([online, parameters.target[name]]) for name, online in parameters.online.items()}
-    online, target = stacked_values(both, batch.inputs().repeat(2, 1, 1, 1)).chunk(2)
+    online, target = stacked_values(both, batch.inputs.repeat(2, 1, 1, 1)).chunk(2)
     values = td.chosen_values(online[:, :-1], batch.actions)
     next_values = td.double_q_values(online.detach(), target.detach(), batch.available)[:, 1:]
     if mixer is not None:
-        values = _mixed(mixer, parameters.online, values, batch.observations[:, :-1])
+        observed = batch.inputs[..., : learner.spec.obs_size]
+        values = _mixed(mixer, parameters.online, values, observed[:, :-1])
         with torch.no_grad():
-            next_values = _mixed(mixer, parameters.target, next_values, batch.observations[:, 1:])
+            next_values = _mixed(mixer, parameters.target, next_values, observed[:, 1:])
     targets = torch.vmap(td.td_targets, (0, 0, 0, 0, None, None))(
         batch.rewards, next_values, batch.lengths, batch.terminated, told.gamma, told.td_lambda
     )

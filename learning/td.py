@@ -43,19 +43,19 @@ def td_targets(
         td_lambda: weight of what came later over what is expected of the next state.
 
     Returns:
-        [T, B]; meaningless beyond a battle's length.
+        [T, B]; zeros beyond a battle's length.
     """
     steps = torch.arange(len(rewards), device=rewards.device)
     last = steps.unsqueeze(1) == lengths - 1
     targets = rewards + gamma * next_values.masked_fill(last & terminated, 0.0)
+    on = battle_mask(lengths, len(rewards))
     if td_lambda:
         # y_t = a_t + k y_{t+1} = a_t + k a_{t+1} + k^2 a_{t+2} + .. up to the last step: a product with k's powers.
         k = torch.full((), gamma * td_lambda, dtype=rewards.dtype, device=rewards.device)
         alone = targets - k * next_values.masked_fill(last, 0.0)
-        on = battle_mask(lengths, len(rewards))
         ahead = steps - steps.unsqueeze(1)
         targets = (k ** ahead.clamp(min=0)).triu() @ torch.where(on, alone, 0.0)
-    return targets
+    return torch.where(on, targets, 0.0)
 
 
 def battle_mask(lengths: Tensor, steps: int) -> Tensor:

@@ -56,6 +56,11 @@ class TrainableParameters:
         for array in self.arrays:
             array.gradient.zero_()
 
+    def take_gradients(self, gradients: Sequence[Tensor]) -> None:
+        """Have these gradients from now on, [P] for each of the arrays."""
+        for array, gradient in zip(self.arrays, gradients, strict=True):
+            array.gradient.copy_(gradient)
+
     def squared_norm(self) -> float:
         """Square of the gradients' global norm, in float64."""
         return sum(float(array.gradient.square().sum(dtype=torch.float64)) for array in self.arrays)

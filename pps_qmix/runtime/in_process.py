@@ -7,10 +7,8 @@ directly, seat by seat, tick by tick, instead of over gRPC. With the same seed b
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import torch
 from flwr.app import Error, Message
 
 from client.flower import message_from_reply, request_from_message
@@ -24,11 +22,12 @@ from envproxy.mixer_store import MIXERS
 from envproxy.rules import SMAC_RULES, Rules
 from learning.learner import Learner
 from learning.shared import SharedLearners
-from learning.stacked import TakeSteps, take_together
+from learning.stacked import TakeSteps
 from operations.home import HomeError, pps_home
 from operations.members import Teams
 from pps_qmix.configuration import Value
 from pps_qmix.runtime.lockstep import TeamRound, play_teams, team_round
+from pps_qmix.runtime.side_by_side import Threads, take_one_by_one
 from server.app import train
 from server.flower_internals import UNKNOWN_ERROR, make_run
 from server.in_process_grid import InProcessGrid
@@ -56,10 +55,10 @@ class Federation:
         """`battles` are of each team. `arena` is the name of the arena, or what those of several teams begin with.
 
         `centralised`: one learner for all seats, which learns from one after the other; otherwise up to `threads`
-        seats learn at the same time, and it makes no difference to what they learn. Teams play one after the other.
-        `take` takes the training steps that seats take alone, those of all teams as one (`learning.stacked`): a team
-        then waits at each of them for the other teams. It changes the last bits of what seats learn. None: each seat
-        takes its own.
+        seats learn at the same time, and it makes no difference to what they learn. Teams play one after the other; a
+        team that has training steps to take waits for the other teams.
+        `take` takes the training steps that seats take alone, as one (`learning.stacked`): it changes the last bits of
+        what seats learn. None: each seat takes its own.
 
         Raises UnknownNameError if there is no such backend or map, OptionsError if it does not know its `options`,
         BackendFailedError if it cannot play on this machine.
@@ -74,10 +73,9 @@ class Federation:
         self._names = self.teams.arenas(arena)
         make_learner = SharedLearners() if centralised else Learner
         self._members = [Seat(self.teams.member(number), pps_home(), make_learner) for number in self.teams.numbers]
-        at_once = 1 if centralised else min(threads, self.teams.n_agents)
-        # OpenMP counts threads for each of the threads that call it: every one of ours is told to compute alone.
-        self._pool = ThreadPoolExecutor(at_once - 1, "learning", torch.set_num_threads, (1,)) if at_once > 1 else None
-        self._take = take
+        at_once = 1 if centralised else min(threads, len(self._members))
+        self._threads = Threads(at_once) if at_once > 1 else None
+        self._take = take or (take_one_by_one if self._threads is None else self._threads.take)
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -101,12 +99,12 @@ class Federation:
                 begun.append(self._begin(team, trains))
             except SeatRefusedError as error:  # the others cannot play without it: no clock runs here
                 answers += [Message(Error(UNKNOWN_ERROR, str(error)), reply_to=message) for message in trains]
-        reports = play_teams([each.round for each in begun], self._take or take_together)
+        reports = play_teams([each.round for each in begun], self._take)
         return answers + [reply for each, of_team in zip(begun, reports, strict=True) for reply in each.end(of_team)]
 
     def close(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown()  # a seat that is learning still ends its training step
+        if self._threads is not None:
+            self._threads.close()  # a seat that is learning still ends its training step
         for arena in self._arenas:
             arena.close()
 
@@ -127,7 +125,7 @@ class Federation:
         seats = [self._members[_number(message)] for message in messages]
         requests = [request_from_message(TRAIN, message) for message in messages]
         rounds = [seat.begin(request) for seat, request in zip(seats, requests, strict=True)]
-        play = team_round(self._arenas[team], rounds, self._pool, stacked=self._take is not None)
+        play = team_round(self._arenas[team], rounds, self._threads)
         return _BegunRound(seats, requests, messages, play)
 
 

@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, Future
+from collections.abc import Generator, Mapping, Sequence
 
 from client.play import Answer, Move, Round, RoundReport, advance, resume
 from envproxy.arena import Arena
-from envproxy.protocol import ArenaEvent, MixAnswer, MixEvent, Phase, Tick
+from envproxy.protocol import ArenaEvent, MixAnswer, MixEvent, Phase
 from learning.learner import TakenStep, TrainingStep
-from learning.stacked import TakeSteps, take_together
+from learning.stacked import TakeSteps
+from pps_qmix.runtime.side_by_side import Task, Threads, take_one_by_one
 
 # One round of a team: yields the training steps that its seats ask for at one moment and is sent what became of them.
 TeamRound = Generator[Sequence[TrainingStep], Sequence[TakenStep], list[RoundReport]]
 
 
-def play_in_lockstep(arena: Arena, rounds: Sequence[Round], pool: Executor | None = None) -> list[RoundReport]:
+def play_in_lockstep(arena: Arena, rounds: Sequence[Round], threads: Threads | None = None) -> list[RoundReport]:
     """Play one round for every seat of an arena, tick by tick, and return the seats' reports in seat order.
 
-    Each seat takes its training steps by itself. With a `pool` the seats learn at the same time. The arena hears them
-    in seat order, not in the order in which they finish.
+    With `threads` the seats learn at the same time, without one after the other: it makes no difference to what they
+    learn.
     """
-    (reports,) = play_teams([team_round(arena, rounds, pool)])
+    take = take_one_by_one if threads is None else threads.take
+    (reports,) = play_teams([team_round(arena, rounds, threads)], take)
     return reports
 
 
-def play_teams(teams: Sequence[TeamRound], take: TakeSteps = take_together) -> list[list[RoundReport]]:
+def play_teams(teams: Sequence[TeamRound], take: TakeSteps) -> list[list[RoundReport]]:
     """Play one round of each team and return their reports, in the order of the teams.
 
-    `take` takes the training steps as one when each team asks for some or has ended its round. A team that asks for
-    none is played at once to its end.
+    `take` takes the training steps when each team asks for some or has ended its round. A team that asks for none is
+    played at once to its end.
     """
     reports: dict[int, list[RoundReport]] = {}
     taken: dict[int, Sequence[TakenStep] | None] = dict.fromkeys(range(len(teams)))  # None: begin
@@ -46,10 +47,12 @@ def play_teams(teams: Sequence[TeamRound], take: TakeSteps = take_together) -> l
     return [reports[number] for number in range(len(teams))]
 
 
-def team_round(
-    arena: Arena, rounds: Sequence[Round], pool: Executor | None = None, *, stacked: bool = False
-) -> TeamRound:
-    """Play as `play_in_lockstep`; if `stacked`, yield the training steps instead of taking each by itself."""
+def team_round(arena: Arena, rounds: Sequence[Round], threads: Threads | None = None) -> TeamRound:
+    """Play one round for every seat of an arena, tick by tick; the training steps are taken elsewhere.
+
+    With `threads` the seats do their parts of joint training steps at the same time. The arena hears them in seat
+    order, not in the order in which they finish.
+    """
     reports: dict[int, RoundReport] = {}
 
     def hear(seat: int, answer: Answer | RoundReport) -> None:
@@ -74,52 +77,23 @@ def team_round(
             for seat in range(len(rounds))
             if seat not in reports and (event := arena.next_event(seat)) is not None
         }:
-            answers = (yield from _stacked_answers(rounds, events)) if stacked else _answers(rounds, events, pool)
-            for seat, answer in answers:
+            answers = _resume(rounds, events, threads)
+            while steps := {seat: answer for seat, answer in answers.items() if isinstance(answer, TrainingStep)}:
+                taken = yield list(steps.values())
+                answers |= {seat: resume(rounds[seat], each) for seat, each in zip(steps, taken, strict=True)}
+            for seat, answer in answers.items():
+                assert not isinstance(answer, TrainingStep)
                 hear(seat, answer)
     return [reports[seat] for seat in range(len(rounds))]
 
 
-def _answers(
-    rounds: Sequence[Round], events: Mapping[int, ArenaEvent], pool: Executor | None
-) -> Iterable[tuple[int, Answer | RoundReport]]:
-    """Send every seat its event; yield the seats and what they answer, in the order of `events`."""
-    asked = [rounds[seat] for seat in events]
-    at_once = pool is not None and any(map(_teaches, events.values()))
-    compute = functools.partial(_side_by_side, pool) if pool is not None and at_once else map
-    return zip(events, compute(advance, asked, events.values()), strict=True)
-
-
-def _side_by_side(
-    pool: Executor,
-    compute: Callable[[Round, ArenaEvent], Answer | RoundReport],
-    rounds: Sequence[Round],
-    events: Iterable[ArenaEvent],
-) -> Iterable[Answer | RoundReport]:
-    """As `map`, by the pool's threads and by this one: it takes, from the last on, what they have not begun."""
-    asked = list(zip(rounds, events, strict=True))
-    answers = [pool.submit(compute, *each) for each in asked]
-    for place in reversed(range(len(asked))):
-        if answers[place].cancel():
-            answers[place] = Future()
-            try:
-                answers[place].set_result(compute(*asked[place]))
-            except Exception as error:  # raised below, in its turn: one of an earlier seat comes first
-                answers[place].set_exception(error)
-    return (answer.result() for answer in answers)
-
-
-def _stacked_answers(
-    rounds: Sequence[Round], events: Mapping[int, ArenaEvent]
-) -> Generator[Sequence[TrainingStep], Sequence[TakenStep], Iterable[tuple[int, Answer | RoundReport]]]:
-    """As `_answers`, but yield the training steps that the seats ask for before they answer."""
-    resumed = {seat: resume(rounds[seat], event) for seat, event in events.items()}
-    while steps := {seat: answer for seat, answer in resumed.items() if isinstance(answer, TrainingStep)}:
-        taken = yield list(steps.values())
-        resumed |= {seat: resume(rounds[seat], each) for seat, each in zip(steps, taken, strict=True)}
-    return [(seat, answer) for seat, answer in resumed.items() if not isinstance(answer, TrainingStep)]
-
-
-def _teaches(event: ArenaEvent) -> bool:
-    """Whether seats may learn from it; to answer any other takes less time than to hand it to a thread."""
-    return isinstance(event, MixEvent) or (isinstance(event, Tick) and bool(event.ended.any()))
+def _resume(
+    rounds: Sequence[Round], events: Mapping[int, ArenaEvent], threads: Threads | None
+) -> dict[int, Answer | TrainingStep | RoundReport]:
+    """Send every seat its event; return what they answer, in the order of `events`."""
+    if threads is None or not any(isinstance(event, MixEvent) for event in events.values()):
+        # To answer any other event takes less time than to hand it to a thread.
+        return {seat: resume(rounds[seat], event) for seat, event in events.items()}
+    tasks = {seat: Task(functools.partial(resume, rounds[seat], event)) for seat, event in events.items()}
+    threads.begin(list(tasks.values()))
+    return {seat: task.result() for seat, task in tasks.items()}

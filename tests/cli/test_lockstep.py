@@ -9,7 +9,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 
@@ -24,6 +23,7 @@ from envproxy.protocol import MixBatch
 from learning.learner import TakenStep, TrainingStep
 from learning.stacked import take_together
 from pps_qmix.runtime.lockstep import play_in_lockstep, play_teams, team_round
+from pps_qmix.runtime.side_by_side import Threads
 from tests.client import test_agent as solo
 from tests.client.joint_team import E, N, agents, order
 from tests.envproxy.drill import Parade
@@ -31,9 +31,10 @@ from tests.waiting import WAIT_LIMIT, wait_for
 
 
 @pytest.fixture
-def pool() -> Iterator[Executor]:
-    with ThreadPoolExecutor(N) as threads:
-        yield threads
+def threads() -> Iterator[Threads]:
+    found = Threads(N)
+    yield found
+    found.close()
 
 
 def before_learning(round_: Round, act: Callable[[], object]) -> Round:
@@ -48,26 +49,26 @@ def before_learning(round_: Round, act: Callable[[], object]) -> Round:
     return answer
 
 
-def play(home: Path, pool: Executor | None, *acts: Callable[[], object]) -> list[RoundReport]:
+def play(home: Path, threads: Threads | None, *acts: Callable[[], object]) -> list[RoundReport]:
     """Play a round of joint mixing in which every seat does something before it learns."""
     arena = Arena(Parade(E, N))
     rounds = [play_round(agent, order("vdn")) for agent in agents(home, arena, "vdn")]
-    return play_in_lockstep(arena, [before_learning(*each) for each in zip(rounds, acts, strict=True)], pool)
+    return play_in_lockstep(arena, [before_learning(*each) for each in zip(rounds, acts, strict=True)], threads)
 
 
-def test_seats_learn_at_the_same_time(tmp_path: Path, pool: Executor) -> None:
+def test_seats_learn_at_the_same_time(tmp_path: Path, threads: Threads) -> None:
     together = threading.Barrier(N, timeout=WAIT_LIMIT)  # raises where they come one after the other
-    reports = play(tmp_path, pool, *[together.wait] * N)
+    reports = play(tmp_path, threads, *[together.wait] * N)
     assert [report.training_steps for report in reports] == [20] * N
 
 
-def test_without_a_pool_they_learn_in_this_thread(tmp_path: Path) -> None:
+def test_without_threads_they_learn_in_this_thread(tmp_path: Path) -> None:
     seen: list[threading.Thread] = []
     play(tmp_path, None, *[lambda: seen.append(threading.current_thread())] * N)
     assert set(seen) == {threading.current_thread()}
 
 
-def test_the_error_of_the_first_seat_that_fails_arrives(tmp_path: Path, pool: Executor) -> None:
+def test_the_error_of_the_first_seat_that_fails_arrives(tmp_path: Path, threads: Threads) -> None:
     second_failed = threading.Event()
 
     def fail_second() -> None:
@@ -79,10 +80,10 @@ def test_the_error_of_the_first_seat_that_fails_arrives(tmp_path: Path, pool: Ex
         raise OSError("the first")
 
     with pytest.raises(OSError, match="the first"):
-        play(tmp_path, pool, lambda: None, fail_first, fail_second)
+        play(tmp_path, threads, lambda: None, fail_first, fail_second)
 
 
-def test_an_interrupt_does_not_wait_for_the_learners(tmp_path: Path, pool: Executor) -> None:
+def test_an_interrupt_does_not_wait_for_the_learners(tmp_path: Path, threads: Threads) -> None:
     together, interrupted, ended = threading.Barrier(N, timeout=WAIT_LIMIT), threading.Event(), threading.Event()
     waited: list[bool] = []
 
@@ -106,23 +107,25 @@ def test_an_interrupt_does_not_wait_for_the_learners(tmp_path: Path, pool: Execu
 
     try:
         with pytest.raises(KeyboardInterrupt):
-            play(tmp_path, pool, interrupt, together.wait, together.wait)
+            play(tmp_path, threads, interrupt, together.wait, together.wait)
     finally:
         ended.set()
         signal.signal(signal.SIGINT, handler)
-    pool.shutdown()
+    threads.close()
     assert waited == [True]
 
 
-@pytest.mark.parametrize("pooled", [False, True])
+@pytest.mark.parametrize("threaded", [False, True])
 def test_the_others_play_on_without_a_seat_whose_utilities_are_not_finite(
-    tmp_path: Path, pool: Executor, pooled: bool
+    tmp_path: Path, threads: Threads, threaded: bool
 ) -> None:
     arena = Arena(Parade(E, N))
     team = agents(tmp_path, arena, "vdn")
     with torch.no_grad():
         team[1].learner.network.fc2.bias.fill_(float("nan"))
-    reports = play_in_lockstep(arena, [play_round(agent, order("vdn")) for agent in team], pool if pooled else None)
+    reports = play_in_lockstep(
+        arena, [play_round(agent, order("vdn")) for agent in team], threads if threaded else None
+    )
     assert [report.training_steps > 0 for report in reports] == [True, False, True]
     assert [all(math.isfinite(each.loss) for each in report.train_metrics) for report in reports] == [True, False, True]
     assert all(np.isfinite(t).all() for agent in (team[0], team[2]) for t in agent.learner.tensors().values())
@@ -131,7 +134,7 @@ def test_the_others_play_on_without_a_seat_whose_utilities_are_not_finite(
 def test_the_time_until_all_are_ready_to_learn_is_of_waiting(tmp_path: Path) -> None:
     arena = Arena(create_backend("skirmish", "3m", solo.E))
     rounds = [play_round(agent, solo.ORDER) for agent in solo.agents(tmp_path, arena)]
-    playing = team_round(arena, rounds, stacked=True)
+    playing = team_round(arena, rounds)
     late, times, seconds = 0.05, 0, 0.0
     steps = next(playing)
     while True:
@@ -164,7 +167,7 @@ def test_teams_learn_together_until_one_has_ended_its_round(tmp_path: Path) -> N
     teams = [solo.agents(tmp_path / str(n), arena) for n, arena in enumerate(arenas)]
     reports = play_teams(
         [
-            team_round(arena, [play_round(agent, order) for agent in team], stacked=True)
+            team_round(arena, [play_round(agent, order) for agent in team])
             for arena, team, order in zip(arenas, teams, orders, strict=True)
         ],
         take,

@@ -12,7 +12,7 @@ import torch
 from learning.learner import Learner, TakenStep, TrainingStep
 from learning.stacked import take_together
 from pps_qmix.runtime.meeting import Meeting, MeetingEndedError, Place
-from tests.learning.toy import SPEC, batch_of, random_battle, settings
+from tests.learning.toy import SPEC, batch_of, owed, random_battle, settings
 from tests.waiting import WAIT_LIMIT
 
 
@@ -44,7 +44,7 @@ def play(place: Place, learners: Sequence[Learner], steps: int, seed: int = 0) -
     with place:
         for _ in range(steps):
             batches = [batch_of(*(random_battle(rng) for _ in range(4))) for _ in learners]
-            taken += place.take([TrainingStep(*each) for each in zip(learners, batches, strict=True)])
+            taken += place.take([owed(*each) for each in zip(learners, batches, strict=True)])
     return taken
 
 

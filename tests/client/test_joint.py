@@ -19,6 +19,7 @@ from torch.nn.functional import elu, one_hot
 
 from client.agent import Agent
 from learning.mixer import MonotoneMixer
+from learning.packing import Packing
 from learning.settings import Base, LearningSettings
 from tests.client.joint_team import RATE, SEED, N, Told, agents, learning, order, play
 
@@ -79,15 +80,18 @@ def plain(
             batch = agent.buffer.select(np.array(ids, np.uint64))
             assert batch is not None
             steps, battles = batch.actions.shape
+            moments = Packing.of(batch.lengths + 1)
+            observations = moments.unpack(batch.inputs)[..., : -3 - N]
+            available = moments.unpack(batch.available)
             last = torch.cat([torch.zeros(1, battles, 3), one_hot(batch.actions, 3)])
             number_of = torch.eye(N)[seat].expand(steps + 1, battles, N)
-            inputs = torch.cat([batch.observations, last, number_of], -1)
+            inputs = torch.cat([observations, last, number_of], -1)
             q = networks[seat](inputs)
             with torch.no_grad():
-                best = q[1:].masked_fill(~batch.available[1:], -1e9).argmax(-1, keepdim=True)
+                best = q[1:].masked_fill(~available[1:], -1e9).argmax(-1, keepdim=True)
                 bootstrap.append(target_networks[seat](inputs)[1:].gather(-1, best).squeeze(-1))
             chosen.append(q[:-1].gather(-1, batch.actions.unsqueeze(-1)).squeeze(-1))
-            seen.append(batch.observations)
+            seen.append(observations)
         states = torch.cat(seen, -1)
         q_tot = mixer(torch.stack(chosen, -1), states[:-1])
         with torch.no_grad():

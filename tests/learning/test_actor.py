@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from learning.actor import Actor, actor_from
+from learning.battle import Battle
 from learning.learner import Learner
 from learning.network import AgentNetwork
-from learning.packing import Packing
-from tests.learning.toy import SPEC, padded_inputs, settings
+from tests.learning.toy import SPEC, batch_of, settings
 
 RNG = np.random.default_rng(0)
 OPEN = np.ones((2, SPEC.n_actions), bool)
@@ -27,10 +27,14 @@ def test_it_plays_what_the_network_says_of_the_whole_battle() -> None:
     actor = Actor(net, SPEC, 2)
     seen = observations(5)
     played = np.array([actor.act(obs, OPEN, 0.0, RNG) for obs in seen])
-    packing = Packing.of(torch.tensor([5, 5]))
-    inputs = padded_inputs(torch.from_numpy(seen), torch.from_numpy(played[:-1].astype(np.int64)))
-    q = packing.unpack(net(packing.pack(inputs), packing.sizes))
-    np.testing.assert_array_equal(played, q.argmax(-1).numpy())
+    battles = (
+        Battle(seen[:, e], np.ones((5, SPEC.n_actions), np.bool_), played[:4, e], np.zeros(4, np.float32), True)
+        for e in range(2)
+    )
+    batch = batch_of(*battles)
+    q = net.run(batch.inputs, batch.sizes).values.view(5, 2, -1)
+    found = {tuple(q[:, e].argmax(-1).tolist()) for e in range(2)}  # a batch has its battles in any order
+    assert found == {tuple(played[:, e].tolist()) for e in range(2)}
 
 
 def test_a_new_battle_forgets_the_old_one_and_disturbs_no_other() -> None:

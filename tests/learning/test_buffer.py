@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from learning.battle import Battle
 from learning.buffer import BattleBuffer
+from learning.packing import Packing
 from tests.disks import fill, small_disk
 from tests.learning.toy import SPEC, marked_battle, marks, random_battle
 
@@ -56,13 +57,16 @@ def test_a_sampled_batch_holds_the_battles_time_major_longest_first() -> None:
         buffer.add(battle)
     batch = buffer.sample(rng, 3)
     assert batch.lengths.tolist() == [5, 3, 2]
-    assert batch.observations.shape == (6, 3, SPEC.obs_size)
-    assert batch.available.shape == (6, 3, SPEC.n_actions)
+    assert batch.sizes.tolist() == [3, 3, 3, 2, 1, 1]
+    packing = Packing.of(batch.lengths + 1)
+    inputs, available = packing.unpack(batch.inputs), packing.unpack(batch.available)
+    assert inputs.shape == (6, 3, SPEC.input_size)
+    assert available.shape == (6, 3, SPEC.n_actions)
     assert batch.actions.shape == batch.rewards.shape == (5, 3)
     for column, length in enumerate((5, 3, 2)):
         battle = battles[length]
-        np.testing.assert_array_equal(batch.observations[: length + 1, column].numpy(), battle.observations)
-        np.testing.assert_array_equal(batch.available[: length + 1, column].numpy(), battle.available)
+        np.testing.assert_array_equal(inputs[: length + 1, column, : SPEC.obs_size].numpy(), battle.observations)
+        np.testing.assert_array_equal(available[: length + 1, column].numpy(), battle.available)
         np.testing.assert_array_equal(batch.actions[:length, column].numpy(), battle.actions)
         np.testing.assert_array_equal(batch.rewards[:length, column].numpy(), battle.rewards)
         assert batch.terminated[column].item() == battle.terminated
@@ -235,7 +239,7 @@ def test_battles_are_selected_by_their_ids_longest_first_then_as_named(tmp_path:
     assert batch is not None
     assert batch.rewards[0].tolist() == [9.0, 5.0, 3.0]
     assert batch.lengths.tolist() == [4, 2, 2]
-    assert batch.observations.shape == (5, 3, SPEC.obs_size)
+    assert batch.sizes.tolist() == [3, 3, 3, 1, 1]
     again = BattleBuffer(tmp_path, 5, SPEC)
     assert again.select(ids(5)) is None  # nobody vouches for it yet
     again.restore(buffer.counters())

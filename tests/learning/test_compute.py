@@ -42,8 +42,8 @@ def learnt(told: LearningSettings, elsewhere: torch.device) -> tuple[dict[str, b
             if told.mixing == "solo":
                 learner.train(batch)
             else:
-                chosen, _ = learner.utilities(batch)
-                learner.backpropagate(chosen, chosen.detach())
+                utilities = learner.utilities(batch)
+                learner.backpropagate(utilities, utilities.chosen)
                 learner.apply(0.5)
         tensors, counters = learner.state()
         learner.restore(tensors, counters)

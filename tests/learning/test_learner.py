@@ -10,12 +10,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import linear
 
+from learning.batch import Batch
 from learning.battle import Battle
-from learning.buffer import Batch, BattleBuffer
+from learning.buffer import BattleBuffer
 from learning.learner import Learner
 from learning.mixer import MonotoneMixer
+from learning.packing import Packing
 from learning.settings import Base, SeatSpec
-from tests.learning.toy import SPEC, batch_of, padded_inputs, random_battle, settings
+from tests.learning.toy import SPEC, batch_of, random_battle, settings
 
 BASES: list[Base] = ["vdn", "qmix"]
 
@@ -236,13 +238,10 @@ def test_targets_follow_every_so_many_steps(base: Base) -> None:
 @pytest.mark.parametrize("base", BASES)
 def test_padding_teaches_nothing(base: Base) -> None:
     (batch,) = batches(1)
-    steps = torch.arange(len(batch.actions) + 1).unsqueeze(1)
-    beyond = steps > batch.lengths
-    scribbled = copy.deepcopy(batch)  # as laid out in memory: sums are then taken in the same order
-    scribbled.observations[beyond] = 3.0
-    scribbled.available[beyond] ^= True
-    scribbled.actions[beyond[1:]] = 2
-    scribbled.rewards[beyond[1:]] = 100.0
+    beyond = torch.arange(len(batch.actions)).unsqueeze(1) >= batch.lengths
+    scribbled = copy.deepcopy(batch)
+    scribbled.actions[beyond] = 2
+    scribbled.rewards[beyond] = 100.0
     assert beyond.any()
     clean, dirty = (Learner(SPEC, settings(base=base), seed=0) for _ in range(2))
     assert clean.train(batch) == dirty.train(scribbled)
@@ -286,7 +285,8 @@ def test_gradients_are_those_of_a_plain_implementation(base: Base) -> None:
 
 def plain_loss(state: dict[str, Tensor], batch: Batch, base: Base) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss as the formulas have it, and the online parameters that it depends on."""
-    inputs = padded_inputs(batch.observations, batch.actions).double()
+    moments = Packing.of(batch.lengths + 1)
+    inputs, available = moments.unpack(batch.inputs).double(), moments.unpack(batch.available)
     parts = {
         part: {name.removeprefix(part): t.double() for name, t in state.items() if name.startswith(part)}
         for part in ("online.", "target.")
@@ -295,11 +295,11 @@ def plain_loss(state: dict[str, Tensor], batch: Batch, base: Base) -> tuple[Tens
     for tensor in online.values():
         tensor.requires_grad_()
     q, target_q = (plain_q(tensors, inputs) for tensors in (online, target))
-    best = q.masked_fill(~batch.available, -torch.inf)[1:].argmax(-1, keepdim=True)
+    best = q.masked_fill(~available, -torch.inf)[1:].argmax(-1, keepdim=True)
     values = q[:-1].gather(-1, batch.actions.unsqueeze(-1)).squeeze(-1)
     following = target_q[1:].gather(-1, best).squeeze(-1)
     if base == "qmix":
-        seen = batch.observations.double()
+        seen = inputs[..., : SPEC.obs_size]
         values, following = plain_mix(online, values, seen[:-1]), plain_mix(target, following, seen[1:])
     steps = torch.arange(len(batch.actions)).unsqueeze(1)
     future = ~((steps == batch.lengths - 1) & batch.terminated)

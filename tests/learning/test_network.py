@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from learning.network import AgentNetwork, StepwiseOnDevice, packed_inputs
-from learning.packed_network import StepwiseNetwork
+from learning.network import AgentNetwork, RunOnDevice, StepwiseOnDevice
+from learning.packed_network import PackedRun, StepwiseNetwork
 from learning.packing import Packing
 from learning.settings import SeatSpec
 
@@ -38,7 +38,7 @@ def test_steps_agree_with_sequences(run: Callable[[AgentNetwork, int], StepwiseN
     lengths = torch.tensor([7, 4, 4, 1])
     inputs = torch.randn(7, 4, SPEC.input_size, generator=torch.Generator().manual_seed(1))
     packing = Packing.of(lengths)
-    whole = packing.unpack(net(packing.pack(inputs), packing.sizes))
+    whole = packing.unpack(net.run(packing.pack(inputs), packing.sizes).values)
     steps = run(net, 4)
     for t in range(7):
         steps.inputs[:] = inputs[t].numpy()
@@ -74,15 +74,10 @@ def test_initialisation_is_orthogonal_seeded_and_leaves_the_global_generator_alo
     assert not any(tensor.any() for name, tensor in tensors.items() if "bias" in name)
 
 
-def test_packed_inputs_by_hand() -> None:
-    spec = SeatSpec(seat=1, n_agents=2, obs_size=1, n_actions=3, episode_limit=2)
-    # Two battles: of two steps (7, 8, 9 seen; 2 and 0 done) and of one (5, 6 seen; 1 done).
-    observations = torch.tensor([[7.0], [5.0], [8.0], [6.0], [9.0]])
-    inputs = packed_inputs(observations, torch.tensor([2, 1, 0]), spec)
-    assert inputs.tolist() == [
-        [7, 0, 0, 0, 0, 1],
-        [5, 0, 0, 0, 0, 1],
-        [8, 0, 0, 1, 0, 1],
-        [6, 0, 1, 0, 0, 1],
-        [9, 1, 0, 0, 0, 1],
-    ]
+def test_on_a_device_whole_sequences_have_the_values_and_gradients_of_the_compiled_loops() -> None:
+    net, sizes = network(), torch.tensor([3, 2, 2, 1])
+    inputs, slopes = torch.randn(8, SPEC.input_size), torch.randn(8, SPEC.n_actions)
+    compiled, device = net.run(inputs, sizes), RunOnDevice(net, inputs, sizes)
+    assert isinstance(compiled, PackedRun)
+    torch.testing.assert_close(compiled.values, device.values, atol=1e-5, rtol=0)
+    torch.testing.assert_close(compiled.gradient(slopes), device.gradient(slopes), atol=1e-4, rtol=1e-4)

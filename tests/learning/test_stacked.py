@@ -10,31 +10,33 @@ from hypothesis import given
 from hypothesis import settings as property_settings
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.nn.functional import linear
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from learning import network
-from learning.buffer import Batch
-from learning.learner import Learner, TrainingStep
+from learning.batch import Batch
+from learning.learner import Learner
+from learning.network import AgentNetwork, RunOnDevice
 from learning.settings import Base, LearningSettings, SeatSpec
 from learning.stacked import StackedBatch, take_together, train_stacked
-from tests.learning.toy import SPEC, batch_of, random_battle, settings
+from tests.learning.toy import SPEC, batch_of, owed, random_battle, settings
 
 BASES: list[Base] = ["vdn", "qmix"]
 
 
+class Library:
+    """What an agent network does on a device."""
+
+    def run(self: AgentNetwork, inputs: Tensor, sizes: Tensor) -> RunOnDevice:  # type: ignore[misc]
+        return RunOnDevice(self, inputs, sizes)
+
+    def values(self: AgentNetwork, inputs: Tensor, sizes: Tensor) -> Tensor:  # type: ignore[misc]
+        return RunOnDevice(self, inputs, sizes).values
+
+
 @pytest.fixture(autouse=True)
 def double_precision(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Learners in float64, alone with PyTorch's GRU as on CUDA."""
-
-    def library(inputs: Tensor, sizes: Tensor, *tensors: Tensor) -> Tensor:
-        fc1, fc1_bias, *gru, fc2, fc2_bias = tensors
-        start = inputs.new_zeros(1, int(sizes[0]), len(fc1))
-        features = torch.relu(linear(inputs, fc1, fc1_bias))
-        hidden: Tensor = torch.gru(features, sizes, start, gru, True, 1, 0.0, True, False)[0]
-        return linear(hidden, fc2, fc2_bias)
-
-    monkeypatch.setattr(network, "packed_values", library)
+    """Learners in float64, alone with PyTorch's operations as on CUDA."""
+    for name in ("run", "values"):
+        monkeypatch.setattr(AgentNetwork, name, getattr(Library, name))
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
     yield
@@ -53,7 +55,7 @@ def batch(rng: np.random.Generator, longest: int = 6, reward: float = 1.0) -> Ba
     """Four battles of random lengths."""
     spec = seat(0)
     drawn = batch_of(*(random_battle(rng, int(rng.integers(1, longest + 1)), spec) for _ in range(4)), spec=spec)
-    return dataclasses.replace(drawn, observations=drawn.observations.double(), rewards=reward * drawn.rewards.double())
+    return dataclasses.replace(drawn, inputs=drawn.inputs.double(), rewards=reward * drawn.rewards.double())
 
 
 def assert_same(some: Sequence[Learner], others: Sequence[Learner]) -> None:
@@ -67,7 +69,7 @@ def train_both(
     stacked: Sequence[Learner], alone: Sequence[Learner], batches: Sequence[Batch]
 ) -> list[dict[str, float]]:
     """Let learners take a step together, their likes one by one; return the metrics, which are the same."""
-    steps = [TrainingStep(*each) for each in zip(stacked, batches, strict=True)]
+    steps = [owed(*each) for each in zip(stacked, batches, strict=True)]
     found = [taken.metrics for taken in take_together(steps)]
     expected = [learner.train(batch) for learner, batch in zip(alone, batches, strict=True)]
     for one, other in zip(found, expected, strict=True):
@@ -164,8 +166,8 @@ def operations(count: int, base: Base, steps: int) -> list[str]:
     learners = team(count, told)
     rng, spec = np.random.default_rng(5), seat(0)
     drawn = batch_of(*(random_battle(rng, steps, spec) for _ in range(4)), spec=spec)
-    drawn = dataclasses.replace(drawn, observations=drawn.observations.double(), rewards=drawn.rewards.double())
-    stacked = StackedBatch.of([drawn] * count, [learner.spec for learner in learners])
+    drawn = dataclasses.replace(drawn, inputs=drawn.inputs.double(), rewards=drawn.rewards.double())
+    stacked = StackedBatch.of([drawn] * count)
     seen = Operations()
     with seen:
         train_stacked(learners, stacked)

@@ -4,12 +4,11 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn.functional import one_hot
 
+from learning.batch import Batch
 from learning.battle import Battle
-from learning.buffer import Batch, BattleBuffer
+from learning.buffer import BattleBuffer
+from learning.learner import Learner, TrainingStep
 from learning.settings import LearningSettings, SeatSpec
 
 SPEC = SeatSpec(seat=1, n_agents=2, obs_size=3, n_actions=4, episode_limit=6)
@@ -72,8 +71,6 @@ def batch_of(*battles: Battle, spec: SeatSpec = SPEC) -> Batch:
     return buffer.sample(np.random.default_rng(0), len(battles))
 
 
-def padded_inputs(observations: Tensor, actions: Tensor) -> Tensor:
-    """What SPEC's network is told [T+1, B, in] of observations [T+1, B, o] and actions [T, B], padding included."""
-    last_actions = torch.cat([torch.zeros(1, actions.shape[1], SPEC.n_actions), one_hot(actions, SPEC.n_actions)])
-    agent = one_hot(torch.tensor(SPEC.seat), SPEC.n_agents).expand(*observations.shape[:2], -1)
-    return torch.cat([observations, last_actions, agent], dim=-1)
+def owed(learner: Learner, batch: Batch) -> TrainingStep:
+    """A training step that is to be taken with this batch."""
+    return TrainingStep(learner, lambda: batch)
