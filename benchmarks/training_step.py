@@ -26,9 +26,9 @@ import torch
 
 from benchmarks.learner import Student, machine, random_battles, students
 from envproxy.backends.skirmish import create, map_names
-from learning import targets
 from learning.batch import Batch
 from learning.buffer import BattleBuffer
+from learning.errors import td_errors
 from learning.learner import Learner, TrainingStep
 from learning.memory import keep_freed_memory
 from learning.settings import LearningSettings, SeatSpec
@@ -79,9 +79,8 @@ def print_parts(learner: Learner, spec: SeatSpec, draw: Callable[[], Batch], rep
     slopes = torch.randn_like(run.values)
     print(f"\nbatch {len(batch.lengths)}: {rows} rows, {len(batch.actions)} steps")
 
-    def compute_targets() -> None:
-        of_battles = batch.rewards, utilities.best, batch.lengths, batch.terminated
-        targets.td_targets(*of_battles, settings.gamma, settings.td_lambda)
+    def errors() -> None:
+        td_errors(utilities.chosen, utilities.best, batch, settings.gamma, settings.td_lambda)
 
     left, right = torch.randn(rows, hidden), torch.randn(hidden, 3 * hidden)
     product = torch.empty(rows, 3 * hidden)
@@ -89,7 +88,7 @@ def print_parts(learner: Learner, spec: SeatSpec, draw: Callable[[], Batch], rep
         ("draw the battles", draw, 0.0),
         ("online network forward", lambda: network.run(batch.inputs, batch.sizes), forward),
         ("target network forward", lambda: network.values(batch.inputs, batch.sizes), forward),
-        ("targets", compute_targets, 0.0),
+        ("TD errors", errors, 0.0),
         ("network backward", lambda: run.gradient(slopes), backward),
         ("whole step", lambda: learner.train(batch), 2 * forward + backward),
         ("a product of the step's rows", lambda: torch.mm(left, right, out=product), 2.0 * rows * 3 * hidden * hidden),

@@ -103,8 +103,7 @@ class JointMixer:
         assert self._step is not None
         norm = (squared_norm + self._parameters.squared_norm()) ** 0.5
         scale = clip_scale(norm, self._grad_clip)
-        self._parameters.scale_grad(scale)
-        self._parameters.step()
+        self._parameters.step(scale)
         metrics = train_metrics(*self._step, grad_norm=norm)
         self._step = None
         return scale, metrics

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from learning import targets, td
 from learning.batch import Batch
 from learning.compute import compute_device
+from learning.errors import td_errors
 from learning.metrics import TrainMetrics
 from learning.mixer import MonotoneMixer, solo_mixer
 from learning.network import AgentNetwork
@@ -116,21 +116,16 @@ class Learner:
         batch = batch.to(self.device)
         utilities = self._utilities(batch, target)
         values, next_values = self._mixed(utilities, batch)
-        told, compute = self.settings, targets.td_targets if batch.rewards.is_cpu else td.td_targets
-        wanted = compute(batch.rewards, next_values, batch.lengths, batch.terminated, told.gamma, told.td_lambda)
-        errors = values.detach() - wanted  # zeros beyond a battle's end
-        steps = batch.lengths.sum()
-        slopes = errors * (2 / steps)  # of the loss, the mean of the squared errors
-        of_mixer = []
+        told = self.settings
+        errors = td_errors(values.detach(), next_values, batch, told.gamma, told.td_lambda)
+        slopes, of_mixer = errors.slopes, []
         if self.mixer is not None:
             slopes, *each = torch.autograd.grad(values, [utilities.chosen, *self.mixer.parameters()], slopes)
             of_mixer = [torch.cat([gradient.flatten() for gradient in each])]
         self.parameters.take_gradients([utilities.gradient(slopes), *of_mixer])
         grad_norm = self.parameters.squared_norm() ** 0.5
         self.apply(clip_scale(grad_norm, told.grad_clip))
-        figures = torch.stack([errors.square().sum(), values.detach().sum(), errors.abs().sum()]) / steps
-        loss, q_mean, td_error_abs = figures.tolist()
-        return TrainMetrics(loss, q_mean, td_error_abs, grad_norm)
+        return TrainMetrics(errors.loss, errors.q_mean, errors.td_error_abs, grad_norm)
 
     def target_values(self, batch: Batch) -> Tensor:
         """The target network's values [rows, a]; they may be computed while the learner trains with the batch."""
@@ -158,8 +153,7 @@ class Learner:
 
     def apply(self, scale: float) -> None:
         """Take the step that was prepared by ``backpropagate``, with its gradients times ``scale``."""
-        self.parameters.scale_grad(scale)
-        self.parameters.step()
+        self.parameters.step(scale)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that ``restore`` needs to resume bit for bit: tensors (copies) and counters."""

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adam import adam
 
+from learning.adam import BETA1, BETA2, EPSILON, adam_step
+
 _ADAM_MOMENTS = ("exp_avg", "exp_avg_sq")
 _M = TypeVar("_M", bound=nn.Module)
 
@@ -65,14 +67,16 @@ class TrainableParameters:
         """Square of the gradients' global norm, in float64."""
         return sum(float(array.gradient.square().sum(dtype=torch.float64)) for array in self.arrays)
 
-    def scale_grad(self, scale: float) -> None:
-        """Multiply all gradients by ``scale``."""
-        for array in self.arrays:
-            array.gradient.mul_(scale)
-
-    def step(self) -> None:
-        """Take one optimiser step with the gradients there are; let the targets follow if it is time."""
-        take_steps([self], [[array.gradient for array in self.arrays]])
+    def step(self, scale: float) -> None:
+        """Take one optimiser step with ``scale`` times the gradients there are; let the targets follow if it is time."""
+        if any(not array.gradient.is_cpu for array in self.arrays):
+            take_steps([self], [[array.gradient * scale for array in self.arrays]])
+            return
+        for array, rate in zip(self.arrays, self.learning_rates, strict=True):
+            array.step += 1
+            moments = (array.moments[key] for key in _ADAM_MOMENTS)
+            adam_step(array.online, array.gradient, *moments, step=int(array.step), rate=rate, scale=scale)
+        self.stepped()
 
     def stepped(self) -> None:
         """Count an optimiser step; let the targets follow if it is time."""
@@ -196,11 +200,11 @@ def take_steps(members: Sequence[TrainableParameters], gradients: Sequence[Seque
                 [array.step for array in arrays],
                 fused=True,
                 amsgrad=False,
-                beta1=0.9,
-                beta2=0.999,
+                beta1=BETA1,
+                beta2=BETA2,
                 lr=rate,
                 weight_decay=0.0,
-                eps=1e-8,
+                eps=EPSILON,
                 maximize=False,
             )
     for member in members:

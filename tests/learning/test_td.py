@@ -1,17 +1,11 @@
 """Temporal-difference arithmetic, worked by hand."""
 
-from collections.abc import Callable
-
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 
-from learning import targets, td
-
-WAYS = pytest.mark.parametrize("td_targets", [td.td_targets, targets.td_targets], ids=["pytorch", "compiled"])
-Targets = Callable[[Tensor, Tensor, Tensor, Tensor, float, float], Tensor]
+from learning import td
 
 
 def test_chosen_values() -> None:
@@ -32,41 +26,37 @@ def test_unavailable_actions_are_not_picked() -> None:
     assert td.double_q_values(online, target, torch.tensor([[[True, False, True]]])).item() == 10.0
 
 
-@WAYS
-def test_terminated_battles_have_no_future_and_truncated_ones_do(td_targets: Targets) -> None:
+def test_terminated_battles_have_no_future_and_truncated_ones_do() -> None:
     rewards = torch.tensor([[1.0, 1.0], [2.0, 2.0]])
     next_values = torch.tensor([[10.0, 10.0], [20.0, 20.0]])
-    found = td_targets(rewards, next_values, torch.tensor([2, 2]), torch.tensor([True, False]), 0.5, 0.0)
+    found = td.td_targets(rewards, next_values, torch.tensor([2, 2]), torch.tensor([True, False]), 0.5, 0.0)
     assert found.tolist() == [[6.0, 6.0], [2.0, 12.0]]
 
 
-@WAYS
-def test_the_end_is_at_the_battles_own_last_step(td_targets: Targets) -> None:
-    found = td_targets(
+def test_the_end_is_at_the_battles_own_last_step() -> None:
+    found = td.td_targets(
         torch.ones(3, 2), torch.full((3, 2), 10.0), torch.tensor([3, 1]), torch.tensor([True, True]), 1.0, 0.0
     )
     assert found[:, 0].tolist() == [11.0, 11.0, 1.0]
     assert found[:, 1].tolist() == [1.0, 0.0, 0.0]  # zeros beyond it
 
 
-@WAYS
-def test_with_a_lambda_what_came_later_is_weighed_against_what_is_expected(td_targets: Targets) -> None:
+def test_with_a_lambda_what_came_later_is_weighed_against_what_is_expected() -> None:
     rewards = torch.tensor([[1.0, 1.0], [2.0, 2.0], [4.0, 100.0]])
     next_values = torch.tensor([[10.0, 10.0], [20.0, 20.0], [30.0, 100.0]])
-    found = td_targets(rewards, next_values, torch.tensor([3, 2]), torch.tensor([True, False]), 0.5, 0.25)
+    found = td.td_targets(rewards, next_values, torch.tensor([3, 2]), torch.tensor([True, False]), 0.5, 0.25)
     # from the back: 4; 2 + 0.5 (0.75 * 20 + 0.25 * 4); 1 + 0.5 (0.75 * 10 + 0.25 * 10)
     assert found[:, 0].tolist() == [6.0, 10.0, 4.0]
     # 2 + 0.5 * 20, cut by the time limit; 1 + 0.5 (0.75 * 10 + 0.25 * 12)
     assert found[:2, 1].tolist() == [6.25, 12.0]
 
 
-@WAYS
 @given(gamma=st.floats(0.0, 1.0), length=st.integers(1, 6), seed=st.integers(0, 2**32 - 1))
-def test_a_lambda_of_one_sums_up_the_battle(td_targets: Targets, gamma: float, length: int, seed: int) -> None:
+def test_a_lambda_of_one_sums_up_the_battle(gamma: float, length: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     rewards = torch.rand(8, 1, generator=generator, dtype=torch.float64)
     next_values = torch.rand(8, 1, generator=generator, dtype=torch.float64)
-    found = td_targets(rewards, next_values, torch.tensor([length]), torch.tensor([True]), gamma, 1.0)
+    found = td.td_targets(rewards, next_values, torch.tensor([length]), torch.tensor([True]), gamma, 1.0)
     returns = [sum(gamma**i * float(r) for i, r in enumerate(rewards[step:length])) for step in range(length)]
     assert found[:length, 0].tolist() == pytest.approx(returns)
 
