@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from learning.packed_network import PackedRun, StepwiseNetwork, packed_values
+from learning.packed_network import PackedRun, StepwiseNetwork, Weights, packed_values
 
 
 class AgentNetwork(nn.Module):
@@ -29,7 +29,7 @@ class AgentNetwork(nn.Module):
         nn.init.orthogonal_(self.fc2.weight, generator=generator)
         for bias in (self.fc1.bias, *self.rnn.all_weights[0][2:], self.fc2.bias):
             nn.init.zeros_(bias)
-        self._tensors = tuple(self.named_tensors().values())  # to look them up takes as long as a small product
+        self._weights = Weights(tuple(self.named_tensors().values()))
 
     def run(self, inputs: Tensor, sizes: Tensor) -> PackedRun | RunOnDevice:
         """Run it over whole sequences, from a zero hidden state.
@@ -38,19 +38,19 @@ class AgentNetwork(nn.Module):
             inputs: float32 [rows, in], packed.
             sizes: int64 [T], on the CPU: sequences that have a row of each step, not increasing (``Packing.sizes``).
         """
-        return PackedRun(self._tensors, inputs, sizes) if inputs.is_cpu else RunOnDevice(self, inputs, sizes)
+        return PackedRun(self._weights, inputs, sizes) if inputs.is_cpu else RunOnDevice(self, inputs, sizes)
 
     def values(self, inputs: Tensor, sizes: Tensor) -> Tensor:
         """Q-values [rows, a], as those of ``run``; gradients cannot be carried back."""
         if inputs.is_cpu:
-            return packed_values(self._tensors, inputs, sizes)
+            return packed_values(self._weights, inputs, sizes)
         with torch.no_grad():
             return RunOnDevice(self, inputs, sizes).values
 
     def stepwise(self, battles: int) -> StepwiseNetwork | StepwiseOnDevice:
         """Return what runs this network, with the weights that it will have, step by step over so many battles."""
         if self.fc1.weight.is_cpu:
-            return StepwiseNetwork(self._tensors, battles)
+            return StepwiseNetwork(self._weights, battles)
         return StepwiseOnDevice(self, battles)
 
     def named_tensors(self) -> dict[str, nn.Parameter]:

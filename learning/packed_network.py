@@ -4,6 +4,10 @@ A time step has few rows, so that calls of PyTorch would cost more than their ar
 Python's lock: compiled, the networks of several agents are computed at the same time.
 """
 
+from __future__ import annotations
+
+import itertools
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -17,21 +21,45 @@ from learning.products import add_product, add_product_over_rows, add_rows, fuse
 
 _Array = NDArray[Any]
 _ZERO = np.float32(0)
+_LINE = 16  # values in a cache line of 64 bytes, if they are float32
 _ENOUGH = 32  # rows from which on gradients of the parameters are computed: they stay in the first-level cache
 
 
-def packed_values(parameters: Sequence[Tensor], inputs: Tensor, sizes: Tensor) -> Tensor:
+class Weights:
+    """The network's 8 parameters on the CPU, in the order in which agents exchange them, as the loops take them."""
+
+    def __init__(self, parameters: Sequence[Tensor]) -> None:
+        self._parameters = tuple(parameters)
+        self._seen_at = 0  # where the first parameter was in memory when their arrays were made
+        self._arrays: _Layers | None = None
+
+    @property
+    def layers(self) -> _Layers:
+        """Their arrays, which see what the parameters become."""
+        at = self._parameters[0].data_ptr()
+        if self._arrays is None or at != self._seen_at:  # they have moved: a learner puts them in one array
+            self._arrays = _Layers(*(parameter.detach().numpy() for parameter in self._parameters))
+            self._seen_at = at
+        return self._arrays
+
+    @property
+    def versions(self) -> list[int]:
+        """Numbers that differ after PyTorch has changed a parameter."""
+        return [parameter._version for parameter in self._parameters]
+
+
+def packed_values(weights: Weights, inputs: Tensor, sizes: Tensor) -> Tensor:
     """Run the agent network over whole sequences, from a zero hidden state: ``fc1 -> ReLU -> GRU -> fc2``.
 
     Args:
-        parameters: the 8 tensors, in the order in which agents exchange them.
+        weights: of the network.
         inputs: packed [rows, in], longest sequence first.
         sizes: int64 [T]: sequences that have a row of each step (``Packing.sizes``).
 
     Returns:
         Q-values [rows, a].
     """
-    layers, of_steps = _layers(parameters), sizes.numpy()
+    layers, of_steps = weights.layers, sizes.numpy()
     return _run(layers, of_steps, _course(inputs.numpy(), of_steps[0], len(layers.fc1)))
 
 
@@ -42,11 +70,10 @@ class PackedRun:
         values: see ``packed_values``.
     """
 
-    def __init__(self, parameters: Sequence[Tensor], inputs: Tensor, sizes: Tensor) -> None:
+    def __init__(self, weights: Weights, inputs: Tensor, sizes: Tensor) -> None:
         """See ``packed_values``."""
-        self._parameters = parameters
-        self._versions = _versions(parameters)
-        self._layers, self._sizes = _layers(parameters), sizes.numpy()
+        self._weights, self._versions = weights, weights.versions
+        self._layers, self._sizes = weights.layers, sizes.numpy()
         self._course = _course(inputs.numpy(), len(inputs), len(self._layers.fc1))
         self.values = _run(self._layers, self._sizes, self._course)
 
@@ -56,14 +83,15 @@ class PackedRun:
         Raises:
             RuntimeError: the parameters have changed since.
         """
-        if _versions(self._parameters) != self._versions:
+        if self._weights.versions != self._versions:
             raise RuntimeError("the agent network's parameters have changed since it was run")
         course, layers = self._course, self._layers
-        of_gates = (_empty(*course.gates.shape, like=course.gates) for _ in range(2))
-        carried = _Slopes(slopes.contiguous().numpy(), _zeros(*course.hidden.shape, like=course.hidden), *of_gates)
+        (of_states,) = _zeros(course.hidden, course.hidden.shape)
+        of_gates = _empty(course.gates, course.gates.shape, course.gates.shape)
+        carried = _Slopes(slopes.contiguous().numpy(), of_states, *of_gates)
         # Transposed, but for fc2: products are faster where their longer side is inside.
-        gradients = _Layers(*(_zeros(*each.shape[::-1], like=each) for each in layers))
-        gradients = gradients._replace(fc2=_zeros(*layers.fc2.shape, like=layers.fc2))
+        shapes = layers._replace(fc2=layers.fc2.T)
+        gradients = _Layers(*_zeros(layers.fc1, *(each.shape[::-1] for each in shapes)))
         _backward(self._sizes, layers, course, carried, gradients)
         turned = gradients._replace(fc2=gradients.fc2.T)
         return torch.from_numpy(np.concatenate([each.T.ravel() for each in turned]))
@@ -76,16 +104,15 @@ class StepwiseNetwork:
         inputs: [E, in], to be filled in before each step.
     """
 
-    def __init__(self, parameters: Sequence[Tensor], battles: int) -> None:
-        """``parameters`` are the 8 tensors, in the order in which agents exchange them; they change where they are."""
-        self._layers = _layers(parameters)
+    def __init__(self, weights: Weights, battles: int) -> None:
+        """The weights change where they are."""
+        self._layers = weights.layers
         hidden, size = self._layers.fc1.shape
-        self.inputs = _zeros(battles, size, like=self._layers.fc1)
+        self.inputs, self._past = _zeros(self._layers.fc1, (battles, size), (battles, hidden))
         self._sizes = np.array([battles])
-        self._past = _zeros(battles, hidden, like=self._layers.fc1)
         self._room = _room(self._layers, battles)
         self._course = _course(self.inputs, battles, hidden)
-        self._values = _empty(battles, len(self._layers.fc2), like=self._layers.fc2)
+        (self._values,) = _empty(self._layers.fc2, (battles, len(self._layers.fc2)))
 
     def forget(self, mask: NDArray[np.bool_]) -> None:
         """Forget what came before in the battles of the mask [E]."""
@@ -141,37 +168,41 @@ class _Slopes(NamedTuple):
     of_hidden: _Array  # [rows, 3h]
 
 
-def _versions(parameters: Sequence[Tensor]) -> list[int]:
-    return [parameter._version for parameter in parameters]
-
-
-def _layers(parameters: Sequence[Tensor]) -> _Layers:
-    return _Layers(*(parameter.detach().numpy() for parameter in parameters))
-
-
 def _run(layers: _Layers, sizes: _Array, course: _Course) -> Tensor:
-    values = torch.from_numpy(course.inputs).new_empty(len(course.inputs), len(layers.fc2))
-    start, room = _zeros(sizes[0], len(layers.fc1), like=layers.fc1), _room(layers, sizes[0])
-    _forward(sizes, start, layers, room, course, values.numpy())
-    return values
+    (values,) = _empty(layers.fc2, (len(course.inputs), len(layers.fc2)))
+    (start,) = _zeros(layers.fc1, (sizes[0], len(layers.fc1)))
+    _forward(sizes, start, layers, _room(layers, sizes[0]), course, values)
+    return torch.from_numpy(values)
 
 
 def _course(inputs: _Array, rows: int, h: int) -> _Course:
-    return _Course(inputs, *(_empty(rows, width, like=inputs) for width in (h, 3 * h, h, h, h)))
+    return _Course(inputs, *_empty(inputs, *((rows, width) for width in (h, 3 * h, h, h, h))))
 
 
 def _room(layers: _Layers, battles: int) -> _Room:
-    shapes = (each.shape[::-1] for each in (layers.fc1, layers.weight_ih, layers.weight_hh, layers.fc2))
-    return _Room(*(_empty(*shape, like=layers.fc1) for shape in (*shapes, (battles, len(layers.weight_hh)))))
+    matrices = (layers.fc1, layers.weight_ih, layers.weight_hh, layers.fc2)
+    shapes = (each.shape[::-1] for each in matrices)
+    return _Room(*_empty(layers.fc1, *shapes, (battles, len(layers.weight_hh))))
 
 
-# Made by PyTorch, whose arrays begin where a cache line does: those of numpy may not, and are slower to load.
-def _empty(*shape: int, like: _Array) -> _Array:
-    return torch.from_numpy(like).new_empty(shape).numpy()
+def _empty(like: _Array, *shapes: tuple[int, ...]) -> list[_Array]:
+    """Arrays of these shapes, of the type of ``like``.
+
+    They are parts of one that PyTorch has made, because each call of PyTorch takes Python's lock again. Each begins
+    where a cache line does, or it would be slower to load.
+    """
+    sizes = [math.prod(shape) for shape in shapes]
+    room = [-(-size // _LINE) * _LINE for size in sizes]
+    whole = torch.from_numpy(like).new_empty(sum(room)).numpy()
+    first = [0, *itertools.accumulate(room)]
+    return [whole[at : at + size].reshape(shape) for at, size, shape in zip(first, sizes, shapes, strict=False)]
 
 
-def _zeros(*shape: int, like: _Array) -> _Array:
-    return torch.from_numpy(like).new_zeros(shape).numpy()
+def _zeros(like: _Array, *shapes: tuple[int, ...]) -> list[_Array]:
+    arrays = _empty(like, *shapes)
+    for array in arrays:
+        array.fill(0.0)
+    return arrays
 
 
 @fused_entry

@@ -68,7 +68,7 @@ class TrainableParameters:
         return sum(float(array.gradient.square().sum(dtype=torch.float64)) for array in self.arrays)
 
     def step(self, scale: float) -> None:
-        """Take one optimiser step with ``scale`` times the gradients there are; let the targets follow if it is time."""
+        """Take an optimiser step with ``scale`` times the gradients there are; let the targets follow if it is time."""
         if any(not array.gradient.is_cpu for array in self.arrays):
             take_steps([self], [[array.gradient * scale for array in self.arrays]])
             return
