@@ -51,15 +51,10 @@ ENV PATH=/opt/pps-qmix/bin:$PATH NUMBA_CACHE_DIR=/var/cache/numba FLWR_TELEMETRY
 RUN --mount=type=bind,from=package,source=/package,target=/package \
     pip --no-cache-dir --disable-pip-version-check --python /opt/pps-qmix/bin/python install --no-deps \
         --root-user-action=ignore /package/*.whl
-# The simulator and the agent network are compiled here once, or every new env proxy and agent would begin with that. What
+# The simulator and the agents' loops are compiled here once, or every new env proxy and agent would begin with that. What
 # is compiled is for this CPU: on another one it is compiled again, and kept where NUMBA_CACHE_DIR can be written.
-RUN python -c 'import numpy as np; from envproxy.backend import create_backend; \
-        battle = create_backend("skirmish", "3m", 1); \
-        battle.reset(np.ones(1, bool), np.ones(1, np.uint64)); \
-        battle.step(battle.observe().available.argmax(-1).astype(np.uint8))' \
-    && python -c 'import torch; from learning.network import AgentNetwork; \
-        network = AgentNetwork(5, 4, 2, torch.Generator()); network.stepwise(1).step(); \
-        network(torch.zeros(1, 5), torch.tensor([1])).sum().backward()' \
+RUN PPS_HOME=/tmp/home pps-qmix train --map 3m --runtime in-process --total-steps 200 --batch-size 2 --runs /tmp/runs \
+    && rm -r /tmp/home /tmp/runs \
     && chmod -R a+rwX "$NUMBA_CACHE_DIR"
 COPY deploy/as-owner /usr/local/bin/
 USER pps-qmix

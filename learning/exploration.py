@@ -4,8 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learning.settings import LearningSettings
-
-_LEAST = np.finfo(np.float32).min
+from operations.compiled import entry
 
 
 def epsilon(steps: int, settings: LearningSettings) -> float:
@@ -28,14 +27,38 @@ def choose_actions(
     Returns:
         uint8 [E].
     """
-    # Also of a network that has diverged, whose values may all be -inf, the action is an available one: argmax takes
-    # NaN for the greatest value.
-    actions: NDArray[np.intp] = np.where(available, np.maximum(q, _LEAST), -np.inf).argmax(1)
+    explore, rank = np.ones((2, len(q)))  # explore nowhere
     if epsilon > 0.0:
         assert rng is not None
         explore, rank = rng.random((2, len(q)))
-        ordinals = available.cumsum(1)
-        # The first action whose ordinal exceeds a uniform draw from 0 .. (number available) - 1.
-        uniform = (ordinals > np.floor(rank * ordinals[:, -1])[:, None]).argmax(1)
-        actions = np.where(explore < epsilon, uniform, actions)
-    return actions.astype(np.uint8)
+    actions = np.zeros(len(q), np.uint8)
+    _choose(q, available.copy(), explore < epsilon, rank, actions)  # one that came over the network is read-only
+    return actions
+
+
+@entry
+def _choose(
+    q: NDArray[np.float32],
+    available: NDArray[np.bool_],
+    explores: NDArray[np.bool_],
+    rank: NDArray[np.float64],
+    actions: NDArray[np.uint8],
+) -> None:
+    """Fill in actions [E], zeros before; ``rank`` [E], from 0 to 1, picks among the available ones."""
+    for row in range(len(q)):
+        count = 0
+        for action in range(q.shape[1]):
+            if available[row, action]:
+                count += 1
+                # The first available one whatever its value: also where a network has diverged, an action is available.
+                if count == 1 or q[row, action] > q[row, actions[row]]:
+                    actions[row] = action
+        if not (explores[row] and count):
+            continue
+        skipped = int(rank[row] * count)
+        for action in range(q.shape[1]):
+            if available[row, action]:
+                if skipped == 0:
+                    actions[row] = action
+                    break
+                skipped -= 1
