@@ -47,11 +47,15 @@ class AgentNetwork(nn.Module):
         with torch.no_grad():
             return RunOnDevice(self, inputs, sizes).values
 
-    def stepwise(self, battles: int) -> StepwiseNetwork | StepwiseOnDevice:
+    def stepwise(self, battles: int) -> StepwiseNetwork:
         """Return what runs this network, with the weights that it will have, step by step over so many battles."""
         if self.fc1.weight.is_cpu:
             return StepwiseNetwork(self._weights, battles)
-        return StepwiseOnDevice(self, battles)
+        return StepwiseOnHost(self, battles)
+
+    def flat_weights(self) -> Tensor:
+        """The 8 parameters as they are now, one after the other, [P]: a copy."""
+        return torch.cat([parameter.detach().flatten() for parameter in self.parameters()])
 
     def named_tensors(self) -> dict[str, nn.Parameter]:
         """The 8 parameters under the names and in the order in which agents exchange them."""
@@ -63,37 +67,33 @@ class RunOnDevice:
 
     def __init__(self, network: AgentNetwork, inputs: Tensor, sizes: Tensor) -> None:
         """See ``AgentNetwork.run``."""
-        self._parameters = network.parameters()
+        self._parameters = list(network.parameters())
         hidden = network.rnn(PackedSequence(torch.relu(network.fc1(inputs)), sizes))[0].data
         self._values: Tensor = network.fc2(hidden)
         self.values: Tensor = self._values.detach()
 
     def gradient(self, slopes: Tensor) -> Tensor:
         """See ``PackedRun.gradient``."""
-        gradients = torch.autograd.grad(self._values, list(self._parameters), slopes)
+        gradients = torch.autograd.grad(self._values, self._parameters, slopes)
         return torch.cat([each.flatten() for each in gradients])
 
 
-class StepwiseOnDevice:
-    """What ``StepwiseNetwork`` is, with PyTorch's operations, where the network is: on CUDA."""
+class StepwiseOnHost(StepwiseNetwork):
+    """A network on CUDA, run step by step on the CPU with a copy of its weights that is made before each step.
+
+    That is two operations on the device. The step itself would be ten, each on a few rows, and a wait for the values.
+    """
 
     def __init__(self, network: AgentNetwork, battles: int) -> None:
         """See ``StepwiseNetwork``."""
         self._network = network
-        weight = network.fc1.weight
-        self.inputs = np.zeros((battles, weight.shape[1]), np.float32)
-        self._hidden = torch.zeros(battles, len(weight), device=weight.device)
+        self._copy = network.flat_weights().cpu()
+        shapes = [parameter.shape for parameter in network.parameters()]
+        parts = torch.split(self._copy, [shape.numel() for shape in shapes])
+        super().__init__(Weights([part.view(shape) for part, shape in zip(parts, shapes, strict=True)]), battles)
 
-    @torch.inference_mode()
-    def forget(self, mask: NDArray[np.bool_]) -> None:
-        """See ``StepwiseNetwork.forget``."""
-        self._hidden[torch.from_numpy(mask)] = 0.0
-
-    @torch.inference_mode()
     def step(self) -> NDArray[np.float32]:
         """See ``StepwiseNetwork.step``."""
-        network, inputs = self._network, torch.from_numpy(self.inputs).to(self._hidden.device)
-        features = torch.relu(network.fc1(inputs))
-        self._hidden = torch.gru_cell(features, self._hidden, *network.rnn.all_weights[0])
-        values: NDArray[np.float32] = network.fc2(self._hidden).cpu().numpy()
+        self._copy.copy_(self._network.flat_weights())
+        values: NDArray[np.float32] = super().step()
         return values

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from learning.network import AgentNetwork, RunOnDevice, StepwiseOnDevice
+from learning.network import AgentNetwork, RunOnDevice, StepwiseOnHost
 from learning.packed_network import PackedRun, StepwiseNetwork
 from learning.packing import Packing
 from learning.settings import SeatSpec
@@ -32,8 +32,8 @@ def test_exchanged_names_and_shapes() -> None:
     ]
 
 
-@pytest.mark.parametrize("run", [AgentNetwork.stepwise, StepwiseOnDevice])
-def test_steps_agree_with_sequences(run: Callable[[AgentNetwork, int], StepwiseNetwork | StepwiseOnDevice]) -> None:
+@pytest.mark.parametrize("run", [AgentNetwork.stepwise, StepwiseOnHost])
+def test_steps_agree_with_sequences(run: Callable[[AgentNetwork, int], StepwiseNetwork]) -> None:
     net = network()
     lengths = torch.tensor([7, 4, 4, 1])
     inputs = torch.randn(7, 4, SPEC.input_size, generator=torch.Generator().manual_seed(1))
@@ -48,9 +48,9 @@ def test_steps_agree_with_sequences(run: Callable[[AgentNetwork, int], StepwiseN
         assert not whole[t, ~playing].any()
 
 
-@pytest.mark.parametrize("run", [AgentNetwork.stepwise, StepwiseOnDevice])
+@pytest.mark.parametrize("run", [AgentNetwork.stepwise, StepwiseOnHost])
 def test_what_is_forgotten_begins_again(
-    run: Callable[[AgentNetwork, int], StepwiseNetwork | StepwiseOnDevice],
+    run: Callable[[AgentNetwork, int], StepwiseNetwork],
 ) -> None:
     steps = run(network(), 2)
     steps.inputs[:] = 1.0
@@ -81,3 +81,15 @@ def test_on_a_device_whole_sequences_have_the_values_and_gradients_of_the_compil
     assert isinstance(compiled, PackedRun)
     torch.testing.assert_close(compiled.values, device.values, atol=1e-5, rtol=0)
     torch.testing.assert_close(compiled.gradient(slopes), device.gradient(slopes), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("run", [AgentNetwork.stepwise, StepwiseOnHost])
+def test_a_step_is_taken_with_the_weights_of_that_moment(run: Callable[[AgentNetwork, int], StepwiseNetwork]) -> None:
+    net = network()
+    steps = run(net, 2)
+    steps.inputs[:] = 1.0
+    first = steps.step().copy()
+    with torch.no_grad():
+        net.fc2.bias.add_(1.0)
+    steps.forget(np.array([True, True]))
+    np.testing.assert_allclose(steps.step(), first + 1.0, atol=1e-6)
