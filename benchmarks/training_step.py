@@ -15,7 +15,6 @@ of wall time, the best and the median of the repeats. More agents than the map h
 from __future__ import annotations
 
 import argparse
-import functools
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -103,10 +102,7 @@ def print_stacked(agents: Sequence[Student], batch_size: int, repeats: int) -> N
     """Print the time of a training step of all agents, alone one after the other and as one."""
     rng = np.random.default_rng(0)
     drawn = [buffer.sample(rng, batch_size) for _, buffer in agents]
-    steps = [
-        TrainingStep(agent.learner, functools.partial(Batch.to, batch, torch.device("cpu")))
-        for agent, batch in zip(agents, drawn, strict=True)
-    ]
+    steps = [_with_batch(agent.learner, batch) for agent, batch in zip(agents, drawn, strict=True)]
     device = steps[0].learner.device.type
     longest = max(len(batch.actions) for batch in drawn)
     print(f"\nbatch {batch_size}: {len(steps)} agents on {device}, {longest} steps; ms best, median")
@@ -123,6 +119,10 @@ def print_stacked(agents: Sequence[Student], batch_size: int, repeats: int) -> N
             part()  # returns figures of the step, which has ended then
             spent.append(1000 * (time.perf_counter() - began))
         print(f"{name:<32}{min(spent):>8.3f}{statistics.median(spent):>9.3f}")
+
+
+def _with_batch(learner: Learner, batch: Batch) -> TrainingStep:
+    return TrainingStep(learner, lambda: batch)
 
 
 def best_of(part: Callable[[], object], repeats: int) -> float:

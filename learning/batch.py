@@ -42,8 +42,8 @@ class Batch:
         """The same battles on `device`."""
         if self.rewards.device == device:
             return self
-        moved = {field.name: getattr(self, field.name).to(device) for field in fields(self)}
-        return Batch(**(moved | {"sizes": self.sizes}))
+        moved = {field.name: getattr(self, field.name).to(device) for field in fields(self) if field.name != "sizes"}
+        return Batch(**moved, sizes=self.sizes)
 
 
 class Ring(NamedTuple):
